@@ -1,0 +1,246 @@
+"""Symbolic sizes: integer polynomials in named dimensions, and the exact coefficients made from them.
+
+In: names and integers. Out: immutable values that compare by structure. Nothing here raises for a user's mistake.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from math import gcd
+
+Monomial = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Dim:
+    """An integer polynomial in named sizes: 3, n, n + 1, m·n.
+
+    >>> str(Dim.of("n") + Dim.of(1)), str(Dim.of("m") * Dim.of("n"))
+    ('n + 1', 'm*n')
+    """
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    @staticmethod
+    def of(value: str | int | Dim) -> Dim:
+        """The dimension named or counted by `value`."""
+        return value if isinstance(value, Dim) else _atom(value)
+
+    @property
+    def constant(self) -> int | None:
+        """The integer, if there is no name in it."""
+        if not self.terms:
+            return 0
+        if len(self.terms) == 1 and not self.terms[0][0]:
+            return self.terms[0][1]
+        return None
+
+    @property
+    def name(self) -> str | None:
+        """The name, if it is a single name."""
+        if len(self.terms) == 1 and self.terms[0][1] == 1:
+            monomial = self.terms[0][0]
+            if len(monomial) == 1 and monomial[0][1] == 1:
+                return monomial[0][0]
+        return None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name in it, sorted."""
+        return tuple(sorted({name for monomial, _ in self.terms for name, _ in monomial}))
+
+    def __add__(self, other: Dim) -> Dim:
+        return _polynomial([*self.terms, *other.terms])
+
+    def __neg__(self) -> Dim:
+        return Dim(tuple((monomial, -count) for monomial, count in self.terms))
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + (-other)
+
+    def __mul__(self, other: Dim) -> Dim:
+        return _polynomial([(_times(p, q), a * b) for p, a in self.terms for q, b in other.terms])
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """The integer it stands for; a KeyError names a size that is missing."""
+        total = 0
+        for monomial, count in self.terms:
+            for name, exponent in monomial:
+                count *= sizes[name] ** exponent
+            total += count
+        return total
+
+    def substitute(self, values: Mapping[str, Dim]) -> Dim:
+        """With names replaced by dimensions."""
+        if not any(name in values for name in self.names):
+            return self
+        total = Dim(())
+        for monomial, count in self.terms:
+            product = Dim.of(count)
+            for name, exponent in monomial:
+                for _ in range(exponent):
+                    product = product * values.get(name, Dim.of(name))
+            total = total + product
+        return total
+
+    def __repr__(self) -> str:
+        return f"Dim({self})"
+
+    def __str__(self) -> str:
+        return _written(self)
+
+
+@lru_cache(maxsize=4096)
+def _written(dim: Dim) -> str:
+    if not dim.terms:
+        return "0"
+    text = ""
+    for monomial, count in sorted(dim.terms, key=lambda t: (-sum(e for _, e in t[0]), t[0])):
+        factors = [name if e == 1 else f"{name}**{e}" for name, e in monomial]
+        if abs(count) != 1 or not factors:
+            factors.insert(0, str(abs(count)))
+        sign = ("-" if count < 0 else "") if not text else (" - " if count < 0 else " + ")
+        text += sign + "*".join(factors)
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _atom(value: str | int) -> Dim:
+    if isinstance(value, str):
+        return Dim(((((value, 1),), 1),))
+    return Dim((((), value),) if value else ())
+
+
+def _times(p: Monomial, q: Monomial) -> Monomial:
+    powers = dict(p)
+    for name, exponent in q:
+        powers[name] = powers.get(name, 0) + exponent
+    return tuple(sorted(powers.items()))
+
+
+def _polynomial(terms: list[tuple[Monomial, int]]) -> Dim:
+    total: dict[Monomial, int] = {}
+    for monomial, count in terms:
+        total[monomial] = total.get(monomial, 0) + count
+    return Dim(tuple(sorted((m, c) for m, c in total.items() if c)))
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """An exact rational times integer powers of sizes: 2/N is Coefficient(2, ((N, -1),)).
+
+    Each size in `powers` is a name or a primitive polynomial with more than one term, so equal values compare equal.
+    """
+
+    rational: Fraction
+    powers: tuple[tuple[Dim, int], ...] = ()
+
+    @staticmethod
+    def of(value: int | Fraction | Dim | Coefficient) -> Coefficient:
+        """The coefficient that is worth `value`."""
+        if isinstance(value, Coefficient):
+            return value
+        if isinstance(value, Dim):
+            return _from_dim(value)
+        return Coefficient(Fraction(value))
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether it is 0."""
+        return self.rational == 0
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is 1."""
+        return self.rational == 1 and not self.powers
+
+    def __mul__(self, other: Coefficient) -> Coefficient:
+        if not other.powers:
+            return Coefficient(self.rational * other.rational, self.powers if other.rational else ())
+        rational = self.rational * other.rational
+        if not rational:
+            return ZERO
+        if not self.powers:
+            return Coefficient(rational, other.powers)
+        powers = dict(self.powers)
+        for dim, exponent in other.powers:
+            powers[dim] = powers.get(dim, 0) + exponent
+        return Coefficient(rational, tuple(sorted((d, e) for d, e in powers.items() if e)))
+
+    def __neg__(self) -> Coefficient:
+        return Coefficient(-self.rational, self.powers)
+
+    def __pow__(self, exponent: int) -> Coefficient:
+        return Coefficient(self.rational**exponent, tuple((d, e * exponent) for d, e in self.powers if exponent))
+
+    def __add__(self, other: Coefficient) -> Coefficient:
+        """The exact sum, as one coefficient: N/2 + -1/2 is (N - 1)/2."""
+        if self.is_zero or other.is_zero:
+            return other if self.is_zero else self
+        if self.powers == other.powers:
+            total = self.rational + other.rational
+            return Coefficient(total, self.powers) if total else ZERO
+        mine, theirs = dict(self.powers), dict(other.powers)
+        common = {d: min(mine.get(d, 0), theirs.get(d, 0)) for d in {*mine, *theirs}}
+        shared = tuple(sorted((d, e) for d, e in common.items() if e))
+        denominator = self.rational.denominator * other.rational.denominator
+        polynomial = Dim(())
+        for coefficient, powers in ((self, mine), (other, theirs)):
+            part = Dim.of(int(coefficient.rational * denominator))
+            for dim, exponent in powers.items():
+                for _ in range(exponent - common[dim]):
+                    part = part * dim
+            for dim, low in common.items():
+                for _ in range(-low if dim not in powers else 0):
+                    part = part * dim
+            polynomial = polynomial + part
+        return Coefficient(Fraction(1, denominator), shared) * _from_dim(polynomial)
+
+    def evaluate(self, sizes: Mapping[str, int]) -> Fraction:
+        """Its exact value for the given sizes."""
+        value = self.rational
+        for dim, exponent in self.powers:
+            value *= Fraction(dim.evaluate(sizes)) ** exponent
+        return value
+
+    def substitute(self, values: Mapping[str, Dim]) -> Coefficient:
+        """With names replaced by dimensions."""
+        result = Coefficient(self.rational)
+        for dim, exponent in self.powers:
+            result = result * _from_dim(dim.substitute(values)) ** exponent
+        return result
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every size name in it, sorted."""
+        return tuple(sorted({name for dim, _ in self.powers for name in dim.names}))
+
+
+def _from_dim(dim: Dim) -> Coefficient:
+    if not dim.terms:
+        return ZERO
+    content = gcd(*(count for _, count in dim.terms))
+    if dim.terms[-1][1] < 0:
+        content = -content
+    shared = dict(dim.terms[0][0])
+    for monomial, _ in dim.terms[1:]:
+        powers = dict(monomial)
+        shared = {name: min(e, powers[name]) for name, e in shared.items() if name in powers}
+    factors = {_atom(name): e for name, e in shared.items()}
+    rest = Dim(
+        tuple(
+            sorted(
+                (tuple((n, e - shared.get(n, 0)) for n, e in monomial if e > shared.get(n, 0)), count // content)
+                for monomial, count in dim.terms
+            )
+        )
+    )
+    if rest.constant is None:
+        factors[rest] = 1
+    return Coefficient(Fraction(content), tuple(sorted(factors.items())))
+
+
+ZERO = Coefficient(Fraction(0))
+ONE = Coefficient(Fraction(1))
