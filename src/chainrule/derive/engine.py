@@ -1,0 +1,117 @@
+"""Reverse accumulation over the graph, once for all requested variables.
+
+In: an expression and the variables. Out: for each variable the derivative as a raw graph, axes = output axes followed
+by the variable's axes. Nothing is simplified here; the seed is an identity, which is only a repeated label, so a
+Jacobian of any order costs no more structure than a gradient.
+
+The cotangent of a node of shape s has axes output + s. Source: Laue, Mitterreiter, Giesen, NeurIPS 2018.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainrule.errors import NoDerivative
+from chainrule.expr.dims import ONE, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, identity, zeros
+from chainrule.expr.walk import depends_on, topological
+from chainrule.rules.constants import component
+from chainrule.rules.table import Constant, Elementwise, Tensorial
+
+
+def jacobians(root: Expr, wrt: Sequence[Expr]) -> dict[Expr, Expr]:
+    """∂root/∂v for each v in `wrt` (variables, or any nodes of the graph taken as independent).
+
+    Shapes: root.shape + v.shape; 0 of that shape where v does not occur.
+    Raises: NoDerivative if a function on the way has no derivative rule.
+
+    >>> from chainrule.expr.nodes import Variable
+    >>> x = Variable("x", (Dim.of("n"),))
+    >>> jacobians(x.sum(), [x])[x].shape
+    (Dim(n),)
+    """
+    active = depends_on([root], wrt)
+    cotangents: dict[Expr, list[Expr]] = {root: [identity(root.shape)]}
+    result: dict[Expr, Expr] = {}
+    stops = set(wrt)
+    for node in reversed(topological([root])):
+        terms = cotangents.pop(node, None)
+        if terms is None or node not in active:
+            continue
+        cotangent = terms[0] if len(terms) == 1 else Sum(terms)
+        if node in stops:
+            result[node] = cotangent
+            continue
+        for child, contribution in _pullback(node, cotangent, root.rank, active):
+            cotangents.setdefault(child, []).append(contribution)
+    return {v: result[v] if v in result else zeros(root.shape + v.shape) for v in wrt}
+
+
+def _pullback(node: Expr, cotangent: Expr, lead: int, active: set[Expr]) -> list[tuple[Expr, Expr]]:
+    """What each active child receives from the cotangent of `node`; `lead` is the number of output axes."""
+    match node:
+        case Variable():
+            return []
+        case Einsum():
+            return _einsum(node, cotangent, lead, active)
+        case Sum():
+            return [(term, cotangent) for term in node.terms if term in active]
+        case Apply():
+            return _apply(node, cotangent, lead, active)
+        case Stack():
+            return [
+                (entry, _contract(cotangent, component(k, Dim.of(len(node.entries))), lead))
+                for k, entry in enumerate(node.entries)
+                if entry in active
+            ]
+        case _:
+            raise AssertionError(type(node))
+
+
+def _einsum(node: Einsum, cotangent: Expr, lead: int, active: set[Expr]) -> list[tuple[Expr, Expr]]:
+    """Product rule: each operand receives the cotangent times the other operands."""
+    count = len(node.sizes)
+    front = tuple(range(count, count + lead))
+    sizes = dict(enumerate(node.sizes)) | dict(zip(front, cotangent.shape[:lead], strict=True))
+    contributions: list[tuple[Expr, Expr]] = []
+    for k, operand in enumerate(node.operands):
+        if operand in active:
+            others = node.operands[:k] + node.operands[k + 1 :]
+            labels = (front + node.output, *node.labels[:k], *node.labels[k + 1 :])
+            target = front + node.labels[k]
+            contributions.append((operand, Einsum(node.coefficient, (cotangent, *others), labels, target, sizes)))
+    return contributions
+
+
+def _apply(node: Apply, cotangent: Expr, lead: int, active: set[Expr]) -> list[tuple[Expr, Expr]]:
+    row = node.function
+    assert not isinstance(row, Constant), "a constant depends on nothing"
+    assert isinstance(row, Elementwise | Tensorial), f"no kind of row: {row}"
+    contributions: list[tuple[Expr, Expr]] = []
+    for k, argument in enumerate(node.arguments):
+        if argument not in active or row.d[k] is None:
+            continue
+        rule = row.d[k]
+        if isinstance(rule, str) or rule is None:
+            raise NoDerivative(
+                f"no derivative is known for `{row.name}`",
+                hint=f"{row.says}; write stop({row.name}(...)) to treat it as constant",
+            )
+        axes = tuple(range(lead + node.rank))
+        if isinstance(row, Elementwise):
+            local = rule(*node.arguments, node)
+            product = Einsum(ONE, (cotangent, local), (axes, axes[lead:]), axes)
+        else:
+            local = rule(*node.arguments, node, node.parameters)
+            core = row.cores(node.parameters)[k]
+            batch = argument.rank - core
+            inner = tuple(range(len(axes), len(axes) + core))
+            target = axes[: lead + batch] + inner
+            product = Einsum(ONE, (cotangent, local), (axes, axes[lead:] + inner), target)
+        contributions.append((argument, product))
+    return contributions
+
+
+def _contract(cotangent: Expr, vector: Expr, lead: int) -> Expr:
+    """The cotangent with its axis `lead` contracted with a vector."""
+    axes = tuple(range(cotangent.rank))
+    return Einsum(ONE, (cotangent, vector), (axes, axes[lead : lead + 1]), axes[:lead] + axes[lead + 1 :])

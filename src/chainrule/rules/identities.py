@@ -1,0 +1,717 @@
+"""What simplification may do to functions, one named row each.
+
+A row looks at one function node with canonical arguments and gives an equal expression, or None. `ends` says why it
+cannot run for ever. Facts about parts (symmetric, positive) come from the caller, who knows the assumptions.
+Identities of products (powers of equal factors, cancelled inverses) belong to `simplify.product`.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isqrt
+from typing import Protocol
+
+from chainrule.expr.dims import ONE, Coefficient
+from chainrule.expr.nodes import (
+    Apply, Einsum, Expr, Sum, add, constant_of, elementwise, identity, negate, number, permute, reduce_sum, scale,
+)
+from chainrule.rules.constants import E
+from chainrule.rules.elementwise import (
+    abs_, cos, cosh, equal, exp, expm1, floor, greater, greater_equal, log, log1p, maximum, minimum, not_equal, power,
+    relu, round_, sigmoid, sign, sin, sinh, softplus, sqrt, where,
+)
+from chainrule.rules.table import ROWS, Elementwise, Row
+from chainrule.rules.tensorial import (
+    amax, amin, det, inv, logdet, logsumexp, matrix_power, norm, softmax, unit,
+)
+
+
+class Facts(Protocol):
+    """What a row may ask about canonical expressions."""
+
+    def has(self, expr: Expr, structure: str) -> bool: ...
+    def is_positive(self, expr: Expr) -> bool: ...
+    def is_symmetric(self, expr: Expr) -> bool: ...
+    def is_opposite(self, a: Expr, b: Expr) -> bool: ...
+    def transpose(self, expr: Expr) -> Expr: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One identity: its name, the function it looks at, and why it ends."""
+
+    name: str
+    head: str
+    apply: Callable[[Facts, Apply], Expr | None]
+    ends: str
+
+
+by_head: dict[str, list[Rewrite]] = {}
+
+
+def _rewrite(
+    name: str, *heads: Row, ends: str
+) -> Callable[[Callable[[Facts, Apply], Expr | None]], Callable[[Facts, Apply], Expr | None]]:
+    def register(function: Callable[[Facts, Apply], Expr | None]) -> Callable[[Facts, Apply], Expr | None]:
+        for head in heads:
+            by_head.setdefault(head.name, []).append(Rewrite(name, head.name, function, ends))
+        return function
+
+    return register
+
+
+def _function(expr: Expr, *rows: Row) -> Apply | None:
+    return expr if isinstance(expr, Apply) and expr.function in rows else None
+
+
+def _rational(expr: Expr) -> Fraction | None:
+    """The plain number that fills `expr`, if there is no size in it."""
+    constant = constant_of(expr)
+    return constant.rational if constant is not None and not constant.powers else None
+
+
+def _scaled(expr: Expr) -> tuple[Coefficient, Expr]:
+    """A single product as its coefficient and the rest; a constant is left whole."""
+    if isinstance(expr, Einsum) and expr.operands and not expr.coefficient.is_one:
+        return expr.coefficient, Einsum(ONE, expr.operands, expr.labels, expr.output, dict(enumerate(expr.sizes)))
+    return ONE, expr
+
+
+def _constant(value: Fraction | int, like: Expr) -> Expr:
+    return number(Fraction(value), like.shape)
+
+
+# ---------------------------------------------------------------- numbers
+
+_EXACT: dict[str, dict[Fraction, int]] = {
+    "exp": {Fraction(0): 1}, "log": {Fraction(1): 0}, "sin": {Fraction(0): 0}, "cos": {Fraction(0): 1},
+    "tan": {Fraction(0): 0}, "sinh": {Fraction(0): 0}, "cosh": {Fraction(0): 1}, "tanh": {Fraction(0): 0},
+    "arcsin": {Fraction(0): 0}, "arccos": {Fraction(1): 0}, "arctan": {Fraction(0): 0}, "erf": {Fraction(0): 0},
+}
+
+
+@_rewrite("exact value", *(ROWS[name] for name in _EXACT), ends="a function becomes a number")
+def _exact_value(facts: Facts, node: Apply) -> Expr | None:
+    value = _rational(node.arguments[0])
+    known = _EXACT[node.function.name].get(value) if value is not None else None
+    return None if known is None else _constant(known, node)
+
+
+@_rewrite("logarithm of e", log, ends="a function becomes a number")
+def _log_e(facts: Facts, node: Apply) -> Expr | None:
+    return number(1) if node.arguments[0] is Apply(E) else None
+
+
+@_rewrite("value of a number", abs_, sign, relu, ends="a function becomes a number")
+def _piecewise_number(facts: Facts, node: Apply) -> Expr | None:
+    value = _rational(node.arguments[0])
+    if value is None:
+        return None
+    signum = (value > 0) - (value < 0)
+    return _constant({"abs": abs(value), "sign": Fraction(signum), "relu": max(value, Fraction(0))}[node.function.name], node)
+
+
+@_rewrite("nearest integers of a number", floor, round_, ends="a function becomes a number")
+def _integer_part(facts: Facts, node: Apply) -> Expr | None:
+    value = _rational(node.arguments[0])
+    if value is None:
+        return None
+    return _constant(value.__floor__() if node.function is floor else round(value), node)
+
+
+@_rewrite("comparison of numbers", greater, greater_equal, equal, not_equal, ends="a function becomes a number")
+def _compared_numbers(facts: Facts, node: Apply) -> Expr | None:
+    a, b = map(_rational, node.arguments)
+    if a is None or b is None:
+        if node.arguments[0] is node.arguments[1]:
+            return _constant(int(node.function in (greater_equal, equal)), node)
+        if node.function is not_equal and b == 0 and _indicator(node.arguments[0]):
+            return node.arguments[0]
+        return None
+    truth = {"greater": a > b, "greater_equal": a >= b, "equal": a == b, "not_equal": a != b}[node.function.name]
+    return _constant(int(truth), node)
+
+
+def _indicator(expr: Expr) -> bool:
+    return isinstance(expr, Apply) and isinstance(expr.function, Elementwise) and expr.function.indicator
+
+
+@_rewrite("larger or smaller of numbers", maximum, minimum, ends="a function becomes one of its arguments")
+def _extreme_number(facts: Facts, node: Apply) -> Expr | None:
+    a, b = map(_rational, node.arguments)
+    if node.arguments[0] is node.arguments[1]:
+        return node.arguments[0]
+    if a is None or b is None:
+        return None
+    return _constant(max(a, b) if node.function is maximum else min(a, b), node)
+
+
+# ---------------------------------------------------------------- powers
+
+
+@_rewrite("square root is a power", sqrt, ends="no row makes a square root")
+def _sqrt(facts: Facts, node: Apply) -> Expr | None:
+    return node.arguments[0] ** number(Fraction(1, 2))
+
+
+@_rewrite("logarithm of 1 + x", log1p, ends="no row makes log1p")
+def _log1p(facts: Facts, node: Apply) -> Expr | None:
+    return elementwise(log, 1 + node.arguments[0])
+
+
+@_rewrite("exponential minus 1", expm1, ends="no row makes expm1")
+def _expm1(facts: Facts, node: Apply) -> Expr | None:
+    return elementwise(exp, node.arguments[0]) - 1
+
+
+def _root(value: Fraction, degree: int) -> Fraction | None:
+    """The exact square root of a fraction ≥ 0, if it is one."""
+    if degree != 2 or value < 0:
+        return None
+    top, bottom = isqrt(value.numerator), isqrt(value.denominator)
+    return Fraction(top, bottom) if top * top == value.numerator and bottom * bottom == value.denominator else None
+
+
+def _number_power(base: Coefficient, exponent: Fraction) -> Coefficient | None:
+    """baseᵉ where it is exact and of moderate size."""
+    if exponent.denominator == 1:
+        size = max(base.rational.numerator.bit_length(), base.rational.denominator.bit_length())
+        if base.is_zero:
+            return base if exponent > 0 else None
+        return base ** int(exponent) if size * abs(exponent) <= 4096 else None
+    root = _root(base.rational, exponent.denominator)
+    if root is None or base.powers or not root or abs(exponent) > 64:
+        return None
+    return Coefficient(root) ** int(exponent * 2)
+
+
+@_rewrite("trivial power", power, ends="a power becomes a factor or a number")
+def _trivial_power(facts: Facts, node: Apply) -> Expr | None:
+    base, exponent = node.arguments
+    e = _rational(exponent)
+    if e == 0:
+        return _constant(1, node)
+    if e == 1:
+        return base
+    constant = constant_of(base)
+    if constant is not None and constant.is_one:
+        return base
+    if constant is not None and e is not None:
+        value = _number_power(constant, e)
+        return None if value is None else number(value, node.shape)
+    if base is Apply(E):
+        return elementwise(exp, exponent)
+    if e is not None and e > 0 and _indicator(base):
+        return base
+    if e is not None and e.denominator == 1 and facts.has(base, "sign"):
+        return base if e % 2 else _constant(1, node)
+    return None
+
+
+@_rewrite("power of a power", power, ends="two powers become one")
+def _power_of_power(facts: Facts, node: Apply) -> Expr | None:
+    base, outer = node.arguments
+    inner = _function(base, power)
+    if inner is None:
+        return None
+    inside, first = inner.arguments
+    e, f = _rational(outer), _rational(first)
+    if (e is not None and e.denominator == 1) or facts.is_positive(inside) or facts.has(inside, "nonnegative"):
+        return inside ** (first * outer)
+    if e is not None and f is not None and f.denominator == 1 and f % 2 == 0:
+        return elementwise(abs_, inside) ** number(e * f)
+    return None
+
+
+@_rewrite("power of a product", power, ends="powers move to smaller parts")
+def _power_of_product(facts: Facts, node: Apply) -> Expr | None:
+    """(c x y)ᵉ = cᵉ xᵉ yᵉ; where e is no integer only over factors known to be positive, and an exact cᵉ."""
+    base, exponent = node.arguments
+    e, constant = _rational(exponent), constant_of(exponent)
+    if not isinstance(base, Einsum) or not base.operands or constant is None:
+        return None
+    carried = {label for axes in base.labels for label in axes}
+    if len(set(base.output)) != len(base.output) or not carried <= set(base.output):
+        return None
+    if any(len(set(axes)) != len(axes) for axes in base.labels):
+        return None
+    pairs = list(zip(base.operands, base.labels, strict=True))
+    if e is not None and e.denominator == 1:
+        outside, inside, coefficient, left = pairs, [], base.coefficient ** int(e), ONE
+    else:
+        outside = [part for part in pairs if facts.is_positive(part[0])]
+        inside = [part for part in pairs if part not in outside]
+        root = _number_power(base.coefficient, e) if e is not None else None
+        coefficient, left = (ONE, base.coefficient) if root is None else (root, ONE)
+        if not outside and coefficient.is_one:
+            return None
+    sizes = dict(enumerate(base.sizes))
+    operands = [elementwise(power, part, number(constant)) for part, _ in outside]
+    labels = [axes for _, axes in outside]
+    if inside or not left.is_one:
+        kept = tuple(sorted({label for _, axes in inside for label in axes}))
+        rest = Einsum(left, [part for part, _ in inside], [axes for _, axes in inside], kept, sizes)
+        operands.append(elementwise(power, rest, number(constant)))
+        labels.append(kept)
+    return Einsum(coefficient, operands, labels, base.output, sizes)
+
+
+@_rewrite("content of a sum in a power", power, ends="the sum becomes primitive")
+def _power_of_content(facts: Facts, node: Apply) -> Expr | None:
+    base, exponent = node.arguments
+    e = _rational(exponent)
+    if not isinstance(base, Sum) or e is None or e.denominator != 1:
+        return None
+    from_terms = [t.coefficient if isinstance(t, Einsum) else ONE for t in base.terms]
+    first = from_terms[0]
+    if any(c.powers != first.powers or abs(c.rational) != abs(first.rational) for c in from_terms):
+        return None
+    if first.is_one:
+        return None
+    return scale(first ** int(e), scale(first**-1, base) ** number(e))
+
+
+@_rewrite("power of an exponential", power, ends="two functions become one")
+def _power_of_exp(facts: Facts, node: Apply) -> Expr | None:
+    inner = _function(node.arguments[0], exp)
+    return None if inner is None else elementwise(exp, inner.arguments[0] * node.arguments[1])
+
+
+@_rewrite("even power of an absolute value", power, ends="one function fewer")
+def _power_of_abs(facts: Facts, node: Apply) -> Expr | None:
+    inner, e = _function(node.arguments[0], abs_), _rational(node.arguments[1])
+    if inner is None or e is None or e.denominator != 1 or e % 2:
+        return None
+    return inner.arguments[0] ** node.arguments[1]
+
+
+@_rewrite("even power of a norm", power, ends="a norm becomes a sum of squares")
+def _power_of_norm(facts: Facts, node: Apply) -> Expr | None:
+    inner, e = _function(node.arguments[0], norm), _rational(node.arguments[1])
+    if inner is None or e is None or e.denominator != 1 or e % 2:
+        return None
+    x, r = inner.arguments[0], inner.parameters[0]
+    axes = tuple(range(x.rank))
+    squares = Einsum(ONE, (x**2,), (axes,), axes[: x.rank - r])
+    return squares ** number(e / 2)
+
+
+@_rewrite("root of a sum of squares", power, ends="a sum of squares becomes a norm, an odd power of which stays")
+def _root_of_squares(facts: Facts, node: Apply) -> Expr | None:
+    base, e = node.arguments[0], _rational(node.arguments[1])
+    if e is None or e.denominator != 2 or not isinstance(base, Einsum) or len(base.operands) != 1:
+        return None
+    squared, labels = _function(base.operands[0], power), base.labels[0]
+    if squared is None or _rational(squared.arguments[1]) != 2 or len(set(labels)) != len(labels):
+        return None
+    if len(set(base.output)) != len(base.output) or not set(base.output) < set(labels):
+        return None
+    root = _number_power(base.coefficient, e)
+    if root is None:
+        return None
+    batch = [labels.index(a) for a in base.output]
+    core = [k for k in range(len(labels)) if k not in batch]
+    moved = permute(squared.arguments[0], (*batch, *core))
+    return scale(root, Apply(norm, (moved,), (len(core),)) ** number(2 * e))
+
+
+@_rewrite("1/(1 + exp(u)) = σ(−u)", power, ends="three functions become one")
+def _sigmoid(facts: Facts, node: Apply) -> Expr | None:
+    e = constant_of(node.arguments[1])
+    if e is None or e.rational >= 0:
+        return None
+    u = _one_plus_exp(node.arguments[0])
+    return None if u is None else elementwise(sigmoid, negate(u)) ** number(-e)
+
+
+def _one_plus_exp(expr: Expr) -> Expr | None:
+    """u, if `expr` is 1 + exp(u)."""
+    if isinstance(expr, Sum) and len(expr.terms) == 2:
+        for one, other in (expr.terms, expr.terms[::-1]):
+            inner = _function(other, exp)
+            if inner is not None and _rational(one) == 1:
+                return inner.arguments[0]
+            # exp(u) that repeats along an axis is an exponential inside a broadcast.
+            if _rational(one) == 1 and isinstance(other, Einsum) and other.coefficient.is_one and len(other.operands) == 1:
+                inner = _function(other.operands[0], exp)
+                distinct = len(set(other.output)) == len(other.output)
+                if inner is not None and distinct and set(other.labels[0]) <= set(other.output):
+                    return Einsum(ONE, inner.arguments, other.labels, other.output, dict(enumerate(other.sizes)))
+    return None
+
+
+# ---------------------------------------------------------------- exponentials and logarithms
+
+
+@_rewrite("exp of log", exp, ends="two functions fewer")
+def _exp_of_log(facts: Facts, node: Apply) -> Expr | None:
+    coefficient, body = _scaled(node.arguments[0])
+    inner = _function(body, log)
+    if inner is None:
+        return None
+    return inner.arguments[0] if coefficient.is_one else inner.arguments[0] ** number(coefficient)
+
+
+@_rewrite("exp of a sum with a logarithm", exp, ends="a logarithm becomes a factor")
+def _exp_of_sum(facts: Facts, node: Apply) -> Expr | None:
+    argument = node.arguments[0]
+    if not isinstance(argument, Sum):
+        return None
+    logs = [t for t in argument.terms if _function(_scaled(t)[1], log)]
+    if not logs:
+        return None
+    rest = [t for t in argument.terms if t not in logs]
+    product: Expr = elementwise(exp, add(*rest)) if rest else _constant(1, node)
+    for t in logs:
+        product = product * elementwise(exp, t)
+    return product
+
+
+@_rewrite("log of exp", log, ends="two functions fewer")
+def _log_of_exp(facts: Facts, node: Apply) -> Expr | None:
+    inner = _function(node.arguments[0], exp)
+    return None if inner is None else inner.arguments[0]
+
+
+@_rewrite("log(1 + exp(u)) = softplus(u)", log, ends="three functions become one")
+def _softplus(facts: Facts, node: Apply) -> Expr | None:
+    u = _one_plus_exp(node.arguments[0])
+    return None if u is None else elementwise(softplus, u)
+
+
+@_rewrite("log of a sigmoid", log, ends="a logarithm becomes a softplus")
+def _log_sigmoid(facts: Facts, node: Apply) -> Expr | None:
+    inner = _function(node.arguments[0], sigmoid)
+    return None if inner is None else negate(elementwise(softplus, negate(inner.arguments[0])))
+
+
+@_rewrite("log of a softmax", log, ends="a logarithm of a whole vector becomes a scalar one")
+def _log_softmax(facts: Facts, node: Apply) -> Expr | None:
+    inner, order = _permuted_function(node.arguments[0], softmax)
+    if inner is None:
+        return None
+    x = inner.arguments[0]
+    axes = tuple(range(x.rank))
+    total = Einsum(-ONE, (Apply(logsumexp, (x,)),), (axes[:-1],), axes, dict(enumerate(x.shape)))
+    return permute(x + total, order)
+
+
+def _permuted_function(expr: Expr, *rows: Row) -> tuple[Apply | None, tuple[int, ...]]:
+    """A function node under a permutation of its axes, and the permutation."""
+    direct = _function(expr, *rows)
+    if direct is not None:
+        return direct, tuple(range(expr.rank))
+    if isinstance(expr, Einsum) and len(expr.operands) == 1 and expr.coefficient.is_one:
+        inner, labels = _function(expr.operands[0], *rows), expr.labels[0]
+        if inner is not None and len(set(labels)) == len(labels) and sorted(labels) == sorted(expr.output):
+            return inner, tuple(labels.index(a) for a in expr.output)
+    return None, ()
+
+
+@_rewrite("log of a sum of exponentials", log, ends="three functions become one")
+def _logsumexp(facts: Facts, node: Apply) -> Expr | None:
+    total = node.arguments[0]
+    if not isinstance(total, Einsum) or len(total.operands) != 1 or not total.coefficient.is_one:
+        return None
+    inner, labels = _function(total.operands[0], exp), total.labels[0]
+    summed = [k for k, a in enumerate(labels) if a not in total.output]
+    if inner is None or len(summed) != 1 or len(set(labels)) != len(labels):
+        return None
+    if len(total.output) != len(labels) - 1 or len(set(total.output)) != len(total.output):
+        return None
+    order = (*(labels.index(a) for a in total.output), summed[0])
+    return Apply(logsumexp, (permute(inner.arguments[0], order),))
+
+
+@_rewrite("log of a determinant", log, ends="two functions become one")
+def _log_det(facts: Facts, node: Apply) -> Expr | None:
+    inner = _function(node.arguments[0], det)
+    return None if inner is None else Apply(logdet, inner.arguments)
+
+
+@_rewrite("log of a product of positive factors", log, ends="logarithms move to smaller parts")
+def _log_of_power(facts: Facts, node: Apply) -> Expr | None:
+    inner = _function(node.arguments[0], power)
+    if inner is None or not facts.is_positive(inner.arguments[0]):
+        return None
+    return inner.arguments[1] * elementwise(log, inner.arguments[0])
+
+
+# ---------------------------------------------------------------- odd, even, piecewise
+
+
+@_rewrite(
+    "odd or even function of a negative",
+    *(row for row in ROWS.values() if isinstance(row, Elementwise) and row.parity),
+    ends="a sign goes outside",
+)
+def _parity(facts: Facts, node: Apply) -> Expr | None:
+    row = node.function
+    coefficient, body = _scaled(node.arguments[0])
+    if not isinstance(row, Elementwise) or coefficient.rational >= 0:
+        return None
+    inside = Apply(row, (scale(-coefficient, body),))
+    return inside if row.parity == "even" else negate(inside)
+
+
+@_rewrite("absolute value of a product", abs_, ends="a factor goes outside")
+def _abs_of_product(facts: Facts, node: Apply) -> Expr | None:
+    coefficient, body = _scaled(node.arguments[0])
+    if facts.is_positive(node.arguments[0]) or facts.has(node.arguments[0], "nonnegative"):
+        return node.arguments[0]
+    if coefficient.rational > 0 and not coefficient.is_one and _plain_sizes(coefficient):
+        return scale(coefficient, elementwise(abs_, body))
+    return None
+
+
+def _plain_sizes(coefficient: Coefficient) -> bool:
+    """Whether its sizes are names, which are > 0; n − 1 may be 0."""
+    return all(dim.name for dim, _ in coefficient.powers)
+
+
+@_rewrite("max(x, 0) = relu(x)", maximum, ends="two arguments become one")
+def _relu(facts: Facts, node: Apply) -> Expr | None:
+    for a, b in (node.arguments, node.arguments[::-1]):
+        if _rational(b) == 0:
+            return elementwise(relu, a)
+    return None
+
+
+@_rewrite("relu of a positive", relu, ends="a function disappears")
+def _relu_positive(facts: Facts, node: Apply) -> Expr | None:
+    inside = node.arguments[0]
+    again = _function(inside, relu, abs_)
+    return inside if again is not None or facts.is_positive(inside) else None
+
+
+@_rewrite("sign of a positive", sign, ends="a function disappears")
+def _sign_positive(facts: Facts, node: Apply) -> Expr | None:
+    return _constant(1, node) if facts.is_positive(node.arguments[0]) else None
+
+
+@_rewrite("condition on a positive", greater, greater_equal, ends="a function becomes a number")
+def _condition_positive(facts: Facts, node: Apply) -> Expr | None:
+    a, b = node.arguments
+    if _rational(b) == 0 and facts.is_positive(a):
+        return _constant(1, node)
+    if _rational(a) == 0 and facts.is_positive(b):
+        return _constant(0, node)
+    return None
+
+
+@_rewrite("choice by a known condition", where, ends="a function becomes one of its arguments")
+def _where(facts: Facts, node: Apply) -> Expr | None:
+    condition, a, b = node.arguments
+    truth = _rational(condition)
+    if truth is not None:
+        return a if truth else b
+    if a is b:
+        return a
+    if _indicator(condition) and _rational(a) == 1 and _rational(b) == 0:
+        return condition
+    if _indicator(condition) and _rational(a) == 0 and _rational(b) == 1:
+        return 1 - condition
+    return None
+
+
+# ---------------------------------------------------------------- tensors
+
+
+@_rewrite("norm of a multiple", norm, ends="a factor goes outside")
+def _norm_of_multiple(facts: Facts, node: Apply) -> Expr | None:
+    x, r = node.arguments[0], node.parameters[0]
+    if r == 0:
+        return elementwise(abs_, x)
+    coefficient, body = _scaled(x)
+    if not coefficient.is_one and _plain_sizes(coefficient):
+        positive = coefficient if coefficient.rational > 0 else -coefficient
+        return scale(positive, Apply(norm, (body,), node.parameters))
+    order = _core_order(x, r)
+    return None if order is None else Apply(norm, (permute(x, order),), node.parameters)
+
+
+def _core_order(x: Expr, r: int) -> tuple[int, ...] | None:
+    """The order that undoes a permutation of x which moves no batch axis."""
+    if not isinstance(x, Einsum) or len(x.operands) != 1 or not x.coefficient.is_one:
+        return None
+    labels, batch = x.labels[0], x.rank - r
+    if len(set(labels)) != len(labels) or sorted(labels) != sorted(x.output) or labels == x.output:
+        return None
+    if labels[:batch] != x.output[:batch]:
+        return None
+    return tuple(x.output.index(a) for a in labels)
+
+
+@_rewrite("direction of a multiple", unit, ends="a factor goes outside")
+def _unit_of_multiple(facts: Facts, node: Apply) -> Expr | None:
+    x, r = node.arguments[0], node.parameters[0]
+    coefficient, body = _scaled(x)
+    if not coefficient.is_one and _plain_sizes(coefficient):
+        sign_of = ONE if coefficient.rational > 0 else -ONE
+        return scale(sign_of, Apply(unit, (body,), node.parameters))
+    order = _core_order(x, r)
+    if order is None:
+        return None
+    back = tuple(order.index(k) for k in range(x.rank))
+    return permute(Apply(unit, (permute(x, order),), node.parameters), back)
+
+
+def _diagonal_of(expr: Expr) -> Expr | None:
+    """v, if `expr` is diag(v), a multiple of I included."""
+    if isinstance(expr, Einsum) and expr.rank == 2 and expr.output[0] == expr.output[1]:
+        return Einsum(expr.coefficient, expr.operands, expr.labels, expr.output[:1], dict(enumerate(expr.sizes)))
+    return None
+
+
+@_rewrite("inverse of an inverse, a multiple, a transpose or a diagonal", inv, ends="a smaller inverse, or none")
+def _inverse(facts: Facts, node: Apply) -> Expr | None:
+    inside = node.arguments[0]
+    again = _function(inside, inv)
+    if again is not None:
+        return again.arguments[0]
+    diagonal = _diagonal_of(inside)
+    if diagonal is not None:
+        return Einsum(ONE, (diagonal**-1,), ((0,),), (0, 0))
+    coefficient, body = _scaled(inside)
+    if not coefficient.is_one:
+        return scale(coefficient**-1, Apply(inv, (body,)))
+    if isinstance(inside, Sum):
+        content = _common_number(inside)
+        if content is not None:
+            return scale(content**-1, Apply(inv, (scale(content**-1, inside),)))
+    flipped = _oriented(facts, inside)
+    return None if flipped is None else permute(Apply(inv, (flipped,)), (1, 0))
+
+
+def _common_number(expr: Sum) -> Coefficient | None:
+    """The coefficient that all terms share, if it is not 1."""
+    coefficients = {t.coefficient if isinstance(t, Einsum) else ONE for t in expr.terms}
+    common = coefficients.pop()
+    return None if coefficients or common.is_one else common
+
+
+def _oriented(facts: Facts, matrix: Expr) -> Expr | None:
+    """The transpose, where that is the one of the two orientations that inverses and determinants hold."""
+    if matrix.rank != 2 or not isinstance(matrix, Einsum | Sum) or facts.is_symmetric(matrix):
+        return None
+    other = facts.transpose(matrix)
+    return other if _rank_of(other) < _rank_of(matrix) else None
+
+
+def _rank_of(matrix: Expr) -> tuple[int, bytes]:
+    return (isinstance(matrix, Einsum), matrix.digest)
+
+
+@_rewrite("determinant of an inverse, a multiple or a transpose", det, ends="a smaller determinant")
+def _determinant(facts: Facts, node: Apply) -> Expr | None:
+    inside = node.arguments[0]
+    if inside.rank != 2:
+        return None
+    again = _function(inside, inv)
+    if again is not None:
+        return Apply(det, again.arguments) ** -1
+    if isinstance(inside, Einsum) and not inside.operands:
+        return number(inside.coefficient) ** number(inside.shape[0]) if _diagonal_of(inside) else None
+    coefficient, body = _scaled(inside)
+    if not coefficient.is_one:
+        return number(coefficient) ** number(inside.shape[0]) * Apply(det, (body,))
+    flipped = _oriented(facts, inside)
+    return None if flipped is None else Apply(det, (flipped,))
+
+
+@_rewrite("log-determinant of an inverse, a multiple, a diagonal or a transpose", logdet, ends="a smaller determinant")
+def _log_determinant(facts: Facts, node: Apply) -> Expr | None:
+    inside = node.arguments[0]
+    if inside.rank != 2:
+        return None
+    again = _function(inside, inv)
+    if again is not None:
+        return negate(Apply(logdet, again.arguments))
+    diagonal = _diagonal_of(inside)
+    if diagonal is not None:
+        return reduce_sum(elementwise(log, elementwise(abs_, diagonal)))
+    coefficient, body = _scaled(inside)
+    if not coefficient.is_one:
+        size = elementwise(abs_, number(coefficient))
+        return number(inside.shape[0]) * elementwise(log, size) + Apply(logdet, (body,))
+    flipped = _oriented(facts, inside)
+    return None if flipped is None else Apply(logdet, (flipped,))
+
+
+# Powers up to this one are written as products, where equal factors and inverses can meet.
+CHAIN = 6
+
+
+@_rewrite("matrix power as a product", matrix_power, ends="no row makes a matrix power of a lower exponent")
+def _matrix_power(facts: Facts, node: Apply) -> Expr | None:
+    X, k = node.arguments[0], node.parameters[0]
+    n = X.shape[-1]
+    if X.rank != 2 or abs(k) > CHAIN:
+        return None
+    if k == 0:
+        return identity((n,))
+    factor = X if k > 0 else Apply(inv, (X,))
+    labels = [(j, j + 1) for j in range(abs(k))]
+    return Einsum(ONE, [factor] * abs(k), labels, (0, abs(k)))
+
+
+@_rewrite("largest or smallest of one entry", amax, amin, ends="a function disappears")
+def _extreme_of_one(facts: Facts, node: Apply) -> Expr | None:
+    return node.arguments[0] if node.parameters[0] == 0 else None
+
+
+# ---------------------------------------------------------------- pairs of terms in a sum
+
+Terms = Mapping[Expr, Coefficient]
+Found = tuple[list[tuple[Expr, Coefficient]], list[tuple[Expr, Coefficient]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two terms of a sum that are together something shorter: (terms removed, terms added), or None."""
+
+    name: str
+    find: Callable[[Facts, Terms], Found | None]
+    ends: str
+
+
+def _complement(facts: Facts, total: Terms) -> Found | None:
+    """c − c σ(u) = c σ(−u), and σ(u) + σ(−u) = 1."""
+    sigmoids = [b for b in total if _function(b, sigmoid)]
+    for body in sigmoids:
+        assert isinstance(body, Apply)
+        one = number(1, body.shape)
+        c = total.get(one)
+        if c is not None and not c.is_zero and total[body] == -c:
+            flipped = elementwise(sigmoid, negate(body.arguments[0]))
+            return [(body, -c), (one, c)], [(flipped, c)]
+        for other in sigmoids:
+            assert isinstance(other, Apply)
+            if other is not body and total[other] == total[body] and facts.is_opposite(*body.arguments, *other.arguments):
+                return [(body, total[body]), (other, total[body])], [(one, total[body])]
+    return None
+
+
+def _pythagoras(first: Row, second: Row, sign_of: int) -> Callable[[Facts, Terms], Found | None]:
+    def find(facts: Facts, total: Terms) -> Found | None:
+        for body, c in total.items():
+            inner = _function(body, power)
+            if inner is None or _rational(inner.arguments[1]) != 2:
+                continue
+            base = _function(inner.arguments[0], first)
+            if base is None:
+                continue
+            partner = Apply(power, (Apply(second, base.arguments), inner.arguments[1]))
+            if total.get(partner) == (c if sign_of > 0 else -c):
+                return [(body, c), (partner, total[partner])], [(number(1, body.shape), c)]
+        return None
+
+    return find
+
+
+pairs_in_sum = (
+    Pair("σ(u) + σ(−u) = 1", _complement, ends="two terms become one"),
+    Pair("sin² + cos² = 1", _pythagoras(sin, cos, 1), ends="two terms become one"),
+    Pair("cosh² − sinh² = 1", _pythagoras(cosh, sinh, -1), ends="two terms become one"),
+)

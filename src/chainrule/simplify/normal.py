@@ -1,0 +1,355 @@
+"""Canonical form: like terms meet, nested products are flat, equal factors are powers, deltas are only labels.
+
+In: any graph. Out: a graph of the same value in which no named identity of `rules.identities` applies any more.
+The work on products is in `product.py`; this file holds sums, functions and stacks, and the door through which
+every node passes once.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Parameter, Stack, Sum, Variable, number, zeros
+from chainrule.expr.walk import transform
+
+from chainrule.rules.elementwise import power
+from chainrule.rules.identities import Pair, by_head, pairs_in_sum
+from chainrule.rules.table import Constant, Elementwise
+from chainrule.simplify.product import Product
+
+# A sum over basis vectors of an axis of at most this many entries is written out as a vector.
+WRITTEN_OUT = 8
+
+
+def normalise(expr: Expr, keep: Iterable[str] = ()) -> Expr:
+    """The canonical form of `expr`; the structure of the variables named in `keep` is not used.
+
+    >>> from chainrule.expr.nodes import Variable
+    >>> x = Variable("x", (Dim.of("n"),))
+    >>> normalise(x + x - 2 * x)
+    0 ->i
+    """
+    return Normaliser(keep)(expr)
+
+
+class Normaliser:
+    """Canonical forms under one set of assumptions, remembered between calls."""
+
+    def __init__(self, keep: Iterable[str] = ()) -> None:
+        self.keep = frozenset(keep)
+        self.memo: dict[Expr, Expr] = {}
+        self._symmetric: dict[Expr, bool] = {}
+        self.product = Product(self)
+
+    def __call__(self, expr: Expr) -> Expr:
+        """The canonical form of `expr`."""
+        result = transform(expr, self._node, self.memo)
+        self.memo[result] = result
+        return result
+
+    def _node(self, node: Expr) -> Expr:
+        match node:
+            case Variable():
+                return node
+            case Einsum():
+                return self.product(node.coefficient, node.operands, node.labels, node.output, dict(enumerate(node.sizes)))
+            case Sum():
+                return self.sum(node.terms)
+            case Apply():
+                return self.apply(node.function, node.arguments, node.parameters)
+            case Stack():
+                return self.stack(node.entries)
+            case _:
+                raise AssertionError(type(node))
+
+    # ------------------------------------------------------------ questions
+
+    def has(self, expr: Expr, structure: str) -> bool:
+        """Whether `expr` is a variable declared with that structure, and the structure may be used."""
+        return isinstance(expr, Variable) and structure in expr.structure and expr.name not in self.keep
+
+    def is_symmetric(self, expr: Expr) -> bool:
+        """Whether a matrix is its own transpose, as far as its form shows."""
+        if expr.rank != 2 or expr.shape[0] != expr.shape[1]:
+            return False
+        known = self._symmetric.get(expr)
+        if known is None:
+            match expr:
+                case Variable():
+                    known = any(self.has(expr, s) for s in ("symmetric", "spd", "diagonal"))
+                case Apply():
+                    known = bool(expr.arguments) and all(map(self.is_symmetric, expr.arguments))
+                case Stack():
+                    known = False
+                case _:
+                    known = self.transpose(expr) is expr
+            self._symmetric[expr] = known
+        return known
+
+    def is_positive(self, expr: Expr) -> bool:
+        """Whether every entry is > 0, as far as the form shows."""
+        match expr:
+            case Variable():
+                return self.has(expr, "positive")
+            case Einsum():
+                rational = expr.coefficient.rational
+                dims = all(d.name or d.constant for d, _ in expr.coefficient.powers)
+                full = len(set(expr.output)) == len(expr.output)
+                return rational > 0 and dims and full and all(map(self.is_positive, expr.operands))
+            case Sum():
+                return all(map(self.is_positive, expr.terms))
+            case Apply():
+                row = expr.function
+                if row is power:
+                    return self.is_positive(expr.arguments[0])
+                if isinstance(row, Constant):
+                    return row.name in ("pi", "e")
+                return row.name == "softmax" or (isinstance(row, Elementwise) and row.positive)
+            case Stack():
+                return all(map(self.is_positive, expr.entries))
+            case _:
+                raise AssertionError(type(expr))
+
+    def is_opposite(self, a: Expr, b: Expr) -> bool:
+        """Whether a + b = 0."""
+        total = self.sum((a, b))
+        return isinstance(total, Einsum) and total.coefficient.is_zero
+
+    def transpose(self, expr: Expr) -> Expr:
+        """The canonical transpose of a canonical matrix."""
+        return self.product(ONE, (expr,), ((0, 1),), (1, 0), dict(enumerate(expr.shape)))
+
+    # ------------------------------------------------------------ sums
+
+    def sum(self, terms: Sequence[Expr]) -> Expr:
+        """The canonical sum of canonical terms: flat, like terms merged, common labels outside."""
+        shape = terms[0].shape
+        total: dict[Expr, Coefficient] = {}
+        pending = list(reversed(terms))
+        while pending:
+            term = pending.pop()
+            inner = self._spread(term)
+            if inner is not None:
+                pending.extend(reversed(inner))
+                continue
+            coefficient, body = split(term)
+            total[body] = total.get(body, ZERO) + coefficient
+        for identity in pairs_in_sum:
+            self._pair(total, identity)
+        parts = [(body, c) for body, c in total.items() if not c.is_zero]
+        if not parts:
+            return zeros(shape)
+        parts.sort(key=lambda part: part[0].digest)
+        scaled = [self._scaled(c, body) for body, c in parts]
+        if len(scaled) == 1:
+            return scaled[0]
+        return self._common_labels(scaled) or self._written_out(scaled) or self._stacked(scaled) or Sum(scaled)
+
+    def _spread(self, term: Expr) -> tuple[Expr, ...] | None:
+        """The terms of a sum that is only scaled, repeated or placed on a diagonal."""
+        if isinstance(term, Sum):
+            return term.terms
+        if not (isinstance(term, Einsum) and len(term.operands) == 1 and isinstance(term.operands[0], Sum)):
+            return None
+        labels = term.labels[0]
+        if len(set(labels)) != len(labels) or not set(labels) <= set(term.output):
+            return None
+        sizes = dict(enumerate(term.sizes))
+        return tuple(self.product(term.coefficient, (t,), (labels,), term.output, sizes) for t in term.operands[0].terms)
+
+    def _scaled(self, coefficient: Coefficient, body: Expr) -> Expr:
+        if coefficient.is_one:
+            return body
+        axes = tuple(range(body.rank))
+        if isinstance(body, Einsum):
+            return Einsum(coefficient, body.operands, body.labels, body.output, dict(enumerate(body.sizes)))
+        return self.product(coefficient, (body,), (axes,), axes, dict(enumerate(body.shape)))
+
+    def _pair(self, total: dict[Expr, Coefficient], identity: Pair) -> None:
+        """Lets an identity replace two terms by others, as often as it can."""
+        found = identity.find(self, total)
+        while found is not None:
+            removed, added = found
+            for body, coefficient in removed:
+                total[body] = total[body] + -coefficient
+            for raw, coefficient in added:
+                body = self(raw)
+                total[body] = total.get(body, ZERO) + coefficient
+            found = identity.find(self, {b: c for b, c in total.items() if not c.is_zero})
+
+    def _common_labels(self, terms: list[Expr]) -> Expr | None:
+        """Pulls a broadcast axis or a diagonal that all terms share out of the sum: diag(a) + diag(b) = diag(a + b)."""
+        if not all(isinstance(t, Einsum) for t in terms):
+            return None
+        einsums = [t for t in terms if isinstance(t, Einsum)]
+        rank = terms[0].rank
+        for axis in range(rank):
+            alone = all(t.output.count(t.output[axis]) == 1 and not _carried(t, t.output[axis]) for t in einsums)
+            twin = next((b for b in range(axis) if all(t.output[axis] == t.output[b] for t in einsums)), None)
+            if not alone and twin is None:
+                continue
+            rest = [a for a in range(rank) if a != axis]
+            smaller = [
+                self.product(
+                    t.coefficient, t.operands, t.labels, tuple(t.output[a] for a in rest), dict(enumerate(t.sizes))
+                )
+                for t in einsums
+            ]
+            output = list(range(rank))
+            if twin is not None:
+                output[axis] = twin
+            inside = self.sum(smaller)
+            return self.product(ONE, (inside,), (tuple(rest),), tuple(output), dict(enumerate(terms[0].shape)))
+        return None
+
+    def _stacked(self, terms: list[Expr]) -> Expr | None:
+        """[a, b] + [c, d] = [a + c, b + d]."""
+        if not all(isinstance(t, Stack) for t in terms):
+            return None
+        rows = zip(*(t.entries for t in terms if isinstance(t, Stack)), strict=True)
+        return self.stack([self.sum(row) for row in rows])
+
+    def _written_out(self, terms: list[Expr]) -> Expr | None:
+        """a e₁ + b e₂ = [a, b] along an axis of few entries."""
+        for axis, dim in enumerate(terms[0].shape):
+            size = dim.constant
+            if size is None or not 1 < size <= WRITTEN_OUT:
+                continue
+            found = [_basis_on(t, axis) for t in terms]
+            if any(f is None for f in found):
+                continue
+            rest = tuple(a for a in range(terms[0].rank) if a != axis)
+            rows: list[list[Expr]] = [[] for _ in range(size)]
+            for t, f in zip(terms, found, strict=True):
+                assert isinstance(t, Einsum) and f is not None
+                k, index = f
+                rows[index].append(
+                    self.product(
+                        t.coefficient,
+                        t.operands[:k] + t.operands[k + 1 :],
+                        t.labels[:k] + t.labels[k + 1 :],
+                        tuple(t.output[a] for a in rest),
+                        dict(enumerate(t.sizes)),
+                    )
+                )
+            shape = tuple(terms[0].shape[a] for a in rest)
+            stacked = self.stack([self.sum(row) if row else zeros(shape) for row in rows])
+            order = (axis, *rest)
+            output = tuple(sorted(order))
+            return self.product(ONE, (stacked,), (order,), output, dict(enumerate(terms[0].shape)))
+        return None
+
+    # ------------------------------------------------------------ functions
+
+    def apply(self, function: Function, arguments: Sequence[Expr], parameters: tuple[Parameter, ...] = ()) -> Expr:
+        """The canonical form of a function of canonical arguments."""
+        if isinstance(function, Elementwise) and arguments[0].rank:
+            outside = self._repeated(function, arguments) or self._permuted(function, arguments)
+            if outside is not None:
+                return outside
+            if all(isinstance(a, Stack) or _is_constant(a) for a in arguments) and any(
+                isinstance(a, Stack) for a in arguments
+            ):
+                return self._entrywise(function, arguments)
+        node = Apply(function, arguments, parameters)
+        for identity in by_head.get(function.name, ()):
+            other = identity.apply(self, node)
+            if other is not None:
+                return self(other)
+        return node
+
+    def _repeated(self, function: Elementwise, arguments: Sequence[Expr]) -> Expr | None:
+        """f(a repeated along an axis) = f(a) repeated along it."""
+        shape = arguments[0].shape
+        for axis in range(len(shape)):
+            if all(
+                isinstance(a, Einsum) and a.output.count(a.output[axis]) == 1 and not _carried(a, a.output[axis])
+                for a in arguments
+            ):
+                rest = tuple(k for k in range(len(shape)) if k != axis)
+                smaller = [
+                    self.product(
+                        a.coefficient, a.operands, a.labels, tuple(a.output[k] for k in rest), dict(enumerate(a.sizes))
+                    )
+                    for a in arguments
+                    if isinstance(a, Einsum)
+                ]
+                inside = self.apply(function, smaller)
+                return self.product(ONE, (inside,), (rest,), tuple(range(len(shape))), dict(enumerate(shape)))
+        return None
+
+    def _permuted(self, function: Elementwise, arguments: Sequence[Expr]) -> Expr | None:
+        """f(Aᵀ) = f(A)ᵀ: a permutation that all arguments share, constants aside, goes outside."""
+        orders = {_pure_permutation(a) for a in arguments if not _is_constant(a)}
+        order = orders.pop() if len(orders) == 1 else None
+        if order is None:
+            return None
+        axes = tuple(range(len(order)))
+        back = tuple(order.index(k) for k in axes)
+        inner = [self.product(ONE, (b,), (axes,), back, dict(enumerate(b.shape))) for b in arguments]
+        value = self.apply(function, inner)
+        return self.product(ONE, (value,), (axes,), order, dict(enumerate(value.shape)))
+
+    def _entrywise(self, function: Elementwise, arguments: Sequence[Expr]) -> Expr:
+        count = next(len(a.entries) for a in arguments if isinstance(a, Stack))
+        rows = []
+        for k in range(count):
+            row = []
+            for a in arguments:
+                if isinstance(a, Stack):
+                    row.append(a.entries[k])
+                else:
+                    assert isinstance(a, Einsum)
+                    row.append(number(a.coefficient, a.shape[1:]))
+            rows.append(self.apply(function, row))
+        return self.stack(rows)
+
+    def stack(self, entries: Sequence[Expr]) -> Expr:
+        """The canonical stack of canonical entries."""
+        if all(isinstance(e, Einsum) and e.coefficient.is_zero for e in entries):
+            return zeros((Dim.of(len(entries)), *entries[0].shape))
+        return Stack(entries)
+
+
+def split(term: Expr) -> tuple[Coefficient, Expr]:
+    """A canonical term as a coefficient and the rest."""
+    if not isinstance(term, Einsum) or term.coefficient.is_one:
+        return ONE, term
+    if len(term.operands) == 1 and term.labels[0] == term.output:
+        return term.coefficient, term.operands[0]
+    return term.coefficient, Einsum(ONE, term.operands, term.labels, term.output, dict(enumerate(term.sizes)))
+
+
+def _carried(term: Einsum, label: int) -> bool:
+    return any(label in axes for axes in term.labels)
+
+
+def _is_constant(expr: Expr) -> bool:
+    return isinstance(expr, Einsum) and not expr.operands and len(set(expr.output)) == len(expr.output)
+
+
+def _pure_permutation(expr: Expr) -> tuple[int, ...] | None:
+    """The order of axes, if `expr` is a node with its axes permuted and nothing else."""
+    if isinstance(expr, Einsum) and len(expr.operands) == 1 and expr.coefficient.is_one:
+        labels = expr.labels[0]
+        if len(set(labels)) == len(labels) == len(expr.output) and set(labels) == set(expr.output):
+            return tuple(labels.index(label) for label in expr.output)
+    return None
+
+
+def _basis_on(term: Expr, axis: int) -> tuple[int, int] | None:
+    """(operand, index) of the basis vector that alone carries an output axis."""
+    if not isinstance(term, Einsum):
+        return None
+    label = term.output[axis]
+    if term.output.count(label) != 1:
+        return None
+    carriers = [k for k, axes in enumerate(term.labels) if label in axes]
+    if len(carriers) != 1:
+        return None
+    operand = term.operands[carriers[0]]
+    if isinstance(operand, Apply) and operand.function.name == "basis":
+        index = operand.parameters[0].constant
+        if index is not None:
+            return carriers[0], index
+    return None

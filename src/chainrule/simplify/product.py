@@ -1,0 +1,632 @@
+"""The canonical form of a product: flat, deltas absorbed into labels, equal factors merged into powers.
+
+In: a coefficient, canonical operands, their labels, the output. Out: a canonical expression. A product whose
+factors fall apart into parts without common labels keeps each closed part (xᵀAx, tr A) as one scalar factor, so
+that equal scalars meet as powers.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import gcd, lcm
+from typing import TYPE_CHECKING
+
+from chainrule.expr.dims import ONE, Coefficient, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, constant_of, number, zeros
+from chainrule.rules.constants import BASIS, MERGE, SELECT
+from chainrule.rules.elementwise import abs_, exp, power, relu, sigmoid, sign
+from chainrule.rules.elementwise import greater as greater_row
+from chainrule.rules.tensorial import inv, norm, softmax, unit
+
+if TYPE_CHECKING:
+    from chainrule.simplify.normal import Normaliser
+
+# Products are flattened up to this many factors: beyond it nested ones stay, so deep chains cost linear time.
+FLAT = 10
+# Written-out vectors of at most this many entries are multiplied out when contracted with each other.
+EXPLICIT = 16
+
+Factor = tuple[Expr, Labels]
+
+
+@dataclass(slots=True)
+class _Work:
+    """A product being rewritten: factors over global labels, with labels joined by union-find.
+
+    A summed label that ends up in no factor is worth its size, unless it is `spent`: summed away by a rule.
+    """
+
+    coefficient: Coefficient
+    factors: list[Factor]
+    output: Labels
+    sizes: dict[int, Dim]
+    alive: set[int]
+    parent: dict[int, int] = field(default_factory=dict)
+    spent: set[int] = field(default_factory=set)
+    changed: bool = True
+
+    def find(self, label: int) -> int:
+        while label in self.parent:
+            label = self.parent[label]
+        return label
+
+    def join(self, a: int, b: int) -> None:
+        a, b = self.find(a), self.find(b)
+        if a != b:
+            self.parent[max(a, b)] = min(a, b)
+
+    def settle(self) -> None:
+        """Rewrites factors and output in terms of joined labels."""
+        if self.parent:
+            self.factors = [(f, tuple(map(self.find, labels))) for f, labels in self.factors]
+            self.output = tuple(map(self.find, self.output))
+            self.alive = set(map(self.find, self.alive))
+            self.spent = set(map(self.find, self.spent))
+
+    def uses(self, label: int) -> int:
+        """How many axes carry the label, the output's included."""
+        return self.output.count(label) + sum(labels.count(label) for _, labels in self.factors)
+
+    def drop(self, *positions: int) -> None:
+        self.factors = [f for k, f in enumerate(self.factors) if k not in positions]
+        self.changed = True
+
+
+class Product:
+    """The product door of a normaliser."""
+
+    def __init__(self, normal: Normaliser) -> None:
+        self.normal = normal
+
+    def __call__(
+        self,
+        coefficient: Coefficient,
+        operands: Sequence[Expr],
+        labels: Sequence[Labels],
+        output: Labels,
+        sizes: dict[int, Dim],
+    ) -> Expr:
+        """The canonical form of the einsum with these parts, the operands canonical."""
+        shape = tuple(sizes[label] for label in output)
+        if coefficient.is_zero or any(isinstance(o, Einsum) and o.coefficient.is_zero for o in operands):
+            return zeros(shape)
+        alive = {label for axes in labels for label in axes} | set(output)
+        work = _Work(coefficient, [], output, dict(sizes), alive)
+        for operand, axes in zip(operands, labels, strict=True):
+            self._inline(work, operand, axes)
+        work.settle()
+        while work.changed:
+            while work.changed:
+                work.changed = False
+                self._constant_tensors(work)
+                if work.coefficient.is_zero:
+                    return zeros(shape)
+                self._cancel_inverses(work)
+                self._merge(work)
+                work.settle()
+            written = self._written_out(work)
+            if written is not None:
+                return written
+            self._lone_labels(work)
+            self._close(work)
+        return self._assemble(work)
+
+    # ------------------------------------------------------------ in
+
+    def _inline(self, work: _Work, operand: Expr, axes: Labels) -> None:
+        """Adds an operand, flattening it when it is a product itself."""
+        if not isinstance(operand, Einsum) or (not axes and any(operand.labels)):
+            work.factors.append((operand, axes))
+            return
+        work.coefficient = work.coefficient * operand.coefficient
+        if len(operand.operands) > 1 and len(work.factors) + len(operand.operands) > FLAT:
+            body = Einsum(ONE, operand.operands, operand.labels, operand.output, dict(enumerate(operand.sizes)))
+            work.factors.append((body, axes))
+            return
+        first = max(work.sizes, default=-1) + 1
+        for k, dim in enumerate(operand.sizes):
+            work.sizes[first + k] = dim
+            work.alive.add(first + k)
+        for inner, outer in zip(operand.output, axes, strict=True):
+            work.join(first + inner, outer)
+        work.factors += [
+            (o, tuple(first + a for a in labels)) for o, labels in zip(operand.operands, operand.labels, strict=True)
+        ]
+
+    # ------------------------------------------------------------ constant tensors
+
+    def _constant_tensors(self, work: _Work) -> None:
+        """Basis vectors, selections and regroupings meet, and vanish where they only rename labels.
+
+        Their entries are 0 and 1, so that equal ones with equal labels are one.
+        """
+        constants = [k for k, (f, _) in enumerate(work.factors) if isinstance(f, Apply) and f.function in SELECTORS]
+        if not constants:
+            return
+        if len({work.factors[k] for k in constants}) < len(constants):
+            others = [f for k, f in enumerate(work.factors) if k not in constants]
+            work.factors = others + list(dict.fromkeys(work.factors[k] for k in constants))
+            constants = list(range(len(others), len(work.factors)))
+        for p, k in enumerate(constants):
+            for q in constants[:p]:
+                if self._meet(work, work.factors[q], work.factors[k]):
+                    work.settle()
+                    work.changed = True
+                    return
+        for k in constants:
+            factor, axes = work.factors[k]
+            assert isinstance(factor, Apply)
+            if factor.function is SELECT:
+                start, step, count, size = factor.parameters
+                if count == size and step == 1 and not start.terms:
+                    work.join(*axes)
+                    work.drop(k)
+                    work.settle()
+                    return
+                lone = axes[1:]
+            else:
+                lone = axes[:1] if factor.function is BASIS or work.uses(axes[0]) == 1 else axes[1:]
+            # Each row of a selection, each basis vector and each side of a regrouping adds up to 1.
+            if all(work.uses(label) == 1 for label in lone) and not set(lone) & set(work.output):
+                work.spent |= set(lone)
+                work.drop(k)
+                return
+        for k in constants:
+            if self._pick_entry(work, k):
+                return
+
+    def _meet(self, work: _Work, a: Factor, b: Factor) -> bool:
+        """Applies what follows from two constant tensors that share labels; False if nothing does."""
+        (f, left), (g, right) = a, b
+        assert isinstance(f, Apply) and isinstance(g, Apply)
+        if f is g and f.function is MERGE:
+            if left[0] == right[0] and left != right:
+                for x, y in zip(left[1:], right[1:], strict=True):
+                    work.join(x, y)
+                return True
+            if left[1:] == right[1:] and left != right:
+                work.join(left[0], right[0])
+                return True
+        if f.function is BASIS and g.function is BASIS and left == right:
+            difference = (f.parameters[0] - g.parameters[0]).constant
+            if difference:
+                work.coefficient = work.coefficient * Coefficient.of(0)
+                return True
+        if {f.function, g.function} == {BASIS, SELECT}:
+            (e, (place,)), (s, (row, column)) = ((f, left), (g, right)) if f.function is BASIS else ((g, right), (f, left))
+            assert isinstance(e, Apply) and isinstance(s, Apply)
+            start, step, count, _ = s.parameters
+            if place == row:
+                other, where = Apply(BASIS, (), (start + Dim.of(step) * e.parameters[0], s.shape[1])), column
+            elif place == column:
+                offset = (e.parameters[0] - start).constant
+                if offset is None:
+                    return False
+                index, rest = divmod(offset, step)
+                last = count.constant
+                if rest or index < 0 or (last is not None and index >= last):
+                    work.coefficient = work.coefficient * Coefficient.of(0)
+                    return True
+                if last is None:
+                    return False
+                other, where = Apply(BASIS, (), (Dim.of(index), count)), row
+            else:
+                return False
+            position = work.factors.index((s, (row, column)))
+            work.factors[position] = (other, (where,))
+            return True
+        if f.function is SELECT and g.function is SELECT:
+            return self._meet_selections(work, a, b)
+        return False
+
+    def _meet_selections(self, work: _Work, a: Factor, b: Factor) -> bool:
+        (f, left), (g, right) = a, b
+        assert isinstance(f, Apply) and isinstance(g, Apply)
+        if left[1] == right[1]:
+            if f is g and left[0] != right[0]:
+                work.join(left[0], right[0])
+                return True
+            rows = [_selected(f), _selected(g)]
+            if rows[0] is not None and rows[1] is not None:
+                if not rows[0] & rows[1]:
+                    work.coefficient = work.coefficient * Coefficient.of(0)
+                    return True
+            elif _apart(f, g):
+                work.coefficient = work.coefficient * Coefficient.of(0)
+                return True
+        for (outer, o), (inner, i) in (((f, left), (g, right)), ((g, right), (f, left))):
+            # Row r of `outer` is entry start + step·r of what `inner` selects.
+            if o[1] == i[0] and work.uses(o[1]) == 2 and o[1] not in work.output:
+                assert isinstance(outer, Apply) and isinstance(inner, Apply)
+                start, step, count, _ = outer.parameters
+                first, stride, _, size = inner.parameters
+                joined = Apply(SELECT, (), (first + Dim.of(stride) * start, stride * step, count, size))
+                work.factors.remove((outer, o))
+                work.factors[work.factors.index((inner, i))] = (joined, (o[0], i[1]))
+                work.spent.add(o[1])
+                return True
+        return False
+
+    def _pick_entry(self, work: _Work, k: int) -> bool:
+        """e₂ contracted with a written-out vector is its entry."""
+        factor, axes = work.factors[k]
+        assert isinstance(factor, Apply)
+        index = factor.parameters[0].constant if factor.function is BASIS else None
+        if index is None:
+            return False
+        for p, (other, labels) in enumerate(work.factors):
+            if isinstance(other, Stack) and labels[0] == axes[0] and labels.count(axes[0]) == 1:
+                work.drop(p)
+                self._inline(work, other.entries[index], labels[1:])
+                work.settle()
+                return True
+        return False
+
+    # ------------------------------------------------------------ inverses
+
+    def _cancel_inverses(self, work: _Work) -> None:
+        """M⁻¹ M = I, also where M is a product spread over several factors."""
+        for k, (factor, axes) in enumerate(work.factors):
+            if not (isinstance(factor, Apply) and factor.function is inv and len(axes) == 2 and axes[0] != axes[1]):
+                continue
+            inside = factor.arguments[0]
+            parts = inside if isinstance(inside, Einsum) and inside.operands else None
+            wanted: Sequence[tuple[Expr, Labels]] = (
+                list(zip(parts.operands, parts.labels, strict=True)) if parts is not None else [(inside, (0, 1))]
+            )
+            ends = parts.output if parts is not None else (0, 1)
+            if ends[0] == ends[1]:
+                continue
+            for shared, far, (near_end, far_end) in (
+                (axes[1], axes[0], ends),
+                (axes[0], axes[1], (ends[1], ends[0])),
+            ):
+                match = self._match(work, wanted, {near_end: shared}, {k})
+                if match is None:
+                    continue
+                found, binding = match
+                inner = {binding[a] for a in binding if a not in ends} | {shared}
+                used = [label for p in (*found, k) for label in work.factors[p][1]]
+                # The labels inside must belong to this group alone, or the sum over them is not the product.
+                if any(work.uses(label) != used.count(label) for label in inner):
+                    continue
+                if len(inner) != len({a for a in binding if a not in ends}) + 1 or binding[far_end] in inner:
+                    continue
+                if parts is not None:
+                    work.coefficient = work.coefficient * parts.coefficient**-1
+                work.spent |= inner
+                work.join(binding[far_end], far)
+                work.drop(k, *found)
+                work.settle()
+                return
+
+    def _match(
+        self, work: _Work, wanted: Sequence[Factor], binding: dict[int, int], taken: set[int]
+    ) -> tuple[tuple[int, ...], dict[int, int]] | None:
+        """Factors of the product that are the wanted ones under one renaming of labels."""
+        if not wanted:
+            return (), binding
+        # A factor with a bound label first: the search then follows the chain.
+        position = next((p for p, (_, axes) in enumerate(wanted) if any(a in binding for a in axes)), 0)
+        expr, axes = wanted[position]
+        rest = [w for p, w in enumerate(wanted) if p != position]
+        for p, (factor, labels) in enumerate(work.factors):
+            if factor is not expr or p in taken:
+                continue
+            orders = [labels, labels[::-1]] if self.normal.is_symmetric(expr) else [labels]
+            for order in orders:
+                extended = dict(binding)
+                if all(extended.setdefault(a, b) == b for a, b in zip(axes, order, strict=True)):
+                    found = self._match(work, rest, extended, taken | {p})
+                    if found is not None:
+                        return (p, *found[0]), found[1]
+        return None
+
+    # ------------------------------------------------------------ powers
+
+    def _merge(self, work: _Work) -> None:
+        """Equal factors with equal labels become powers; exponentials add their exponents."""
+        normal = self.normal
+        groups: dict[tuple[Expr | str, Labels], list[tuple[Expr, Expr | Coefficient]]] = {}
+        for factor, axes in work.factors:
+            if isinstance(factor, Sum) and len(work.factors) > 1:
+                content, factor = primitive(factor, normal)
+                work.coefficient = work.coefficient * content
+            if len(axes) == 2 and axes[0] > axes[1] and normal.is_symmetric(factor):
+                axes = (axes[1], axes[0])
+            base, exponent = _as_power(factor)
+            if isinstance(base, Apply) and base.function is exp:
+                groups.setdefault(("exp", axes), []).append((factor, exponent))
+            else:
+                groups.setdefault((base, axes), []).append((factor, exponent))
+        factors: list[Factor] = []
+        for (base, axes), members in groups.items():
+            if len(members) == 1:
+                factors.append((members[0][0], axes))
+                continue
+            work.changed = True
+            if base == "exp":
+                arguments = [m.arguments[0] for m, _ in members if isinstance(m, Apply)]
+                merged = normal.apply(exp, (normal.sum(arguments),))
+            else:
+                assert isinstance(base, Expr)
+                total = normal.sum([e if isinstance(e, Expr) else number(e, base.shape) for _, e in members])
+                merged = normal.apply(power, (base, total))
+            count = len(work.factors)
+            self._inline(work, merged, axes)
+            factors += work.factors[count:]
+            del work.factors[count:]
+        work.factors = factors
+        self._pairs(work)
+
+    def _pairs(self, work: _Work) -> None:
+        """Two factors that make one: relu(z) 1[z > 0] = relu(z), |x| sign(x) = x, exp(x)/Σ exp(x) = softmax(x)."""
+        if len(work.factors) < 2:
+            return
+        for k, (factor, axes) in enumerate(work.factors):
+            base, exponent = _as_power(factor)
+            if not isinstance(base, Apply) or not isinstance(exponent, Coefficient):
+                continue
+            row = base.function
+            if row is relu and exponent.rational > 0:
+                step = Apply(greater_row, (base.arguments[0], number(0, base.shape)))
+                if (step, axes) in work.factors:
+                    work.drop(work.factors.index((step, axes)))
+                    return
+            elif row is abs_ and exponent.is_one:
+                partner = (Apply(sign, base.arguments), axes)
+                if partner in work.factors:
+                    inside = base.arguments[0]
+                    work.drop(k, work.factors.index(partner))
+                    self._inline(work, inside, axes)
+                    return
+            elif row is exp and exponent.is_one and self._softmax(work, k, base, axes):
+                return
+            elif row is sigmoid and exponent.is_one:
+                minus = self.normal.apply(exp, (_negative(self.normal, base.arguments[0]),))
+                if (minus, axes) in work.factors:
+                    flipped = self.normal.apply(sigmoid, (_negative(self.normal, base.arguments[0]),))
+                    work.drop(k, work.factors.index((minus, axes)))
+                    work.factors.append((flipped, axes))
+                    return
+            elif row is unit and exponent.is_one:
+                self._unit(work, k, base, axes)
+                if work.changed:
+                    return
+            elif row is norm and exponent.rational.denominator == 1 and not exponent.powers:
+                self._norm(work, k, base, axes, int(exponent.rational))
+                if work.changed:
+                    return
+
+    def _softmax(self, work: _Work, k: int, base: Apply, axes: Labels) -> bool:
+        x = base.arguments[0]
+        for p, (other, labels) in enumerate(work.factors):
+            total, exponent = _as_power(other)
+            if not (isinstance(exponent, Coefficient) and not exponent.powers and exponent.rational <= -1):
+                continue
+            if not (isinstance(total, Einsum) and total.coefficient.is_one and total.operands == (base,)):
+                continue
+            inner = total.labels[0]
+            summed = [a for a in range(x.rank) if inner[a] not in total.output]
+            if len(summed) != 1 or len(set(inner)) != x.rank or len(total.output) != x.rank - 1:
+                continue
+            binding = dict(zip(total.output, labels, strict=True))
+            if any(binding[inner[a]] != axes[a] for a in range(x.rank) if a != summed[0]):
+                continue
+            order = (*(a for a in range(x.rank) if a != summed[0]), summed[0])
+            moved = self.normal.product(ONE, (x,), (tuple(range(x.rank)),), order, dict(enumerate(x.shape)))
+            probabilities = self.normal.apply(softmax, (moved,))
+            rest = self.normal.apply(power, (total, number(exponent + ONE, total.shape)))
+            work.drop(k, p)
+            work.factors.append((probabilities, tuple(axes[a] for a in order)))
+            self._inline(work, rest, labels)
+            work.settle()
+            return True
+        return False
+
+    def _unit(self, work: _Work, k: int, base: Apply, axes: Labels) -> None:
+        """x/‖x‖ · ‖x‖ = x."""
+        length = Apply(norm, base.arguments, base.parameters)
+        batch = axes[: len(axes) - base.parameters[0]]
+        for p, (other, labels) in enumerate(work.factors):
+            inside, exponent = _as_power(other)
+            if inside is length and labels == batch and isinstance(exponent, Coefficient) and exponent.rational >= 1:
+                rest = self.normal.apply(power, (length, number(exponent + -ONE, length.shape)))
+                work.drop(k, p)
+                self._inline(work, base.arguments[0], axes)
+                self._inline(work, rest, labels)
+                work.settle()
+                return
+
+    def _norm(self, work: _Work, k: int, base: Apply, axes: Labels, exponent: int) -> None:
+        """‖x‖ᵏ (Σ x²)ˡ = ‖x‖ᵏ⁺²ˡ."""
+        squares = self.normal.apply(power, (base, number(2, base.shape)))
+        for p, (other, labels) in enumerate(work.factors):
+            inside, times = _as_power(other)
+            if p != k and inside is squares and labels == axes and isinstance(times, Coefficient):
+                total = Coefficient.of(exponent) + times * Coefficient.of(2)
+                merged = self.normal.apply(power, (base, number(total, base.shape)))
+                work.drop(k, p)
+                self._inline(work, merged, axes)
+                work.settle()
+                return
+
+    # ------------------------------------------------------------ written-out vectors
+
+    def _written_out(self, work: _Work) -> Expr | None:
+        """Multiplies written-out vectors and matrices entry by entry, where nothing else stands on their axis."""
+        first = {axes[0] for f, axes in work.factors if isinstance(f, Stack) and axes.count(axes[0]) == 1}
+        for label in sorted(first, key=lambda a: work.output.index(a) if a in work.output else -1):
+            carriers = [(f, axes) for f, axes in work.factors if label in axes]
+            if not all(isinstance(f, Stack) and axes.index(label) == 0 and axes.count(label) == 1 for f, axes in carriers):
+                continue
+            size = work.sizes[label].constant
+            place = work.output.index(label) if label in work.output else None
+            if size is None or work.output.count(label) > 1 or (place is None and size > EXPLICIT):
+                continue
+            if place and len(work.factors) == 1 and work.coefficient.is_one and len(set(work.output)) == len(carriers[0][1]):
+                continue
+            output = tuple(a for a in work.output if a != label)
+            entries = []
+            for k in range(size):
+                factors = [(f.entries[k], axes[1:]) if label in axes and isinstance(f, Stack) else (f, axes)
+                           for f, axes in work.factors]
+                entries.append(
+                    self(work.coefficient, [f for f, _ in factors], [a for _, a in factors], output, work.sizes)
+                )
+            if place is None:
+                return self.normal.sum(entries)
+            stacked = self.normal.stack(entries)
+            if place == 0:
+                return stacked
+            order = (label, *output)
+            return self(ONE, (stacked,), (order,), work.output, work.sizes)
+        return None
+
+    # ------------------------------------------------------------ out
+
+    def _lone_labels(self, work: _Work) -> None:
+        """A summed label that no factor carries is worth its size; Σ softmax = 1."""
+        for k, (factor, axes) in enumerate(work.factors):
+            if isinstance(factor, Apply) and factor.function is softmax and work.uses(axes[-1]) == 1:
+                if axes[-1] not in work.output:
+                    work.spent.add(axes[-1])
+                    work.drop(k)
+                    break
+        used = {label for _, axes in work.factors for label in axes} | set(work.output) | work.spent
+        for label in sorted(work.alive - used):
+            work.coefficient = work.coefficient * Coefficient.of(work.sizes[label])
+            work.spent.add(label)
+
+    def _close(self, work: _Work) -> None:
+        """Parts that share no label with the output become scalar factors of their own."""
+        groups: list[tuple[set[int], list[int]]] = []
+        for k, (_, axes) in enumerate(work.factors):
+            if not axes:
+                continue
+            labels, members = set(axes), [k]
+            for group in [g for g in groups if g[0] & labels]:
+                labels |= group[0]
+                members = group[1] + members
+                groups.remove(group)
+            groups.append((labels, members))
+        closed = [(labels, members) for labels, members in groups if not labels & set(work.output)]
+        if not closed:
+            return
+        gone = {k for _, members in closed for k in members}
+        scalars: list[Factor] = []
+        for labels, members in closed:
+            work.spent |= labels
+            part = [work.factors[k] for k in sorted(members)]
+            scalars.append((_ordered(ONE, part, (), work.sizes, self.normal), ()))
+        work.factors = [f for k, f in enumerate(work.factors) if k not in gone] + scalars
+        work.changed = len(scalars) > 1 or len(work.factors) > len(scalars)
+
+    def _assemble(self, work: _Work) -> Expr:
+        coefficient, factors, output = work.coefficient, work.factors, work.output
+        if coefficient.is_zero:
+            return zeros([work.sizes[a] for a in output])
+        if len(factors) == 1:
+            factor, axes = factors[0]
+            distinct = len(set(axes)) == len(axes)
+            if coefficient.is_one and axes == output and distinct:
+                return factor
+            if isinstance(factor, Sum) and distinct and set(axes) <= set(output):
+                if len(set(output)) == len(axes) == len(output):
+                    order = tuple(axes.index(a) for a in output)
+                    if not coefficient.is_one or order != tuple(range(len(order))):
+                        return self.normal.sum([self(coefficient, (t,), (axes,), output, work.sizes) for t in factor.terms])
+                elif not coefficient.is_one:
+                    inside = self.normal.sum([self(coefficient, (t,), (axes,), axes, work.sizes) for t in factor.terms])
+                    return self(ONE, (inside,), (axes,), output, work.sizes)
+        return _ordered(coefficient, factors, output, work.sizes, self.normal)
+
+
+SELECTORS = (BASIS, SELECT, MERGE)
+
+
+def _ordered(
+    coefficient: Coefficient, factors: list[Factor], output: Labels, sizes: dict[int, Dim], normal: Normaliser
+) -> Einsum:
+    """The einsum with factors and labels in canonical order, by colour refinement on the label graph."""
+    symmetric = [len(axes) == 2 and axes[0] != axes[1] and normal.is_symmetric(f) for f, axes in factors]
+    if len({f for f, _ in factors}) == len(factors) and not any(symmetric):
+        factors = sorted(factors, key=lambda part: part[0].digest)
+        return Einsum(coefficient, [f for f, _ in factors], [a for _, a in factors], output, sizes)
+    colours: dict[int, int] = {}
+    labels = sorted({a for _, axes in factors for a in axes} | set(output))
+    marks: dict[int, object] = {a: tuple(p for p, b in enumerate(output) if a == b) for a in labels}
+    colours = _ranked(marks)
+    for _ in range(min(4, len(labels))):
+        marks = {}
+        for a in labels:
+            seen = []
+            for (f, axes), free in zip(factors, symmetric, strict=True):
+                around = tuple(colours[b] for b in axes)
+                if free:
+                    around = tuple(sorted(around))
+                seen += [(f.digest, -1 if free else p, around) for p, b in enumerate(axes) if a == b]
+            marks[a] = (colours[a], tuple(sorted(seen)))
+        colours = _ranked(marks)
+    arranged: list[Factor] = []
+    for (f, axes), free in zip(factors, symmetric, strict=True):
+        arranged.append((f, tuple(sorted(axes, key=lambda a: (colours[a], a))) if free else axes))
+    arranged.sort(key=lambda part: (part[0].digest, tuple(colours[a] for a in part[1])))
+    return Einsum(coefficient, [f for f, _ in arranged], [a for _, a in arranged], output, sizes)
+
+
+def _ranked(marks: dict[int, object]) -> dict[int, int]:
+    rank = {mark: k for k, mark in enumerate(sorted(set(marks.values())))}  # type: ignore[type-var]
+    return {a: rank[mark] for a, mark in marks.items()}
+
+
+def _as_power(factor: Expr) -> tuple[Expr, Expr | Coefficient]:
+    """A factor as base and exponent."""
+    if isinstance(factor, Apply) and factor.function is power:
+        constant = constant_of(factor.arguments[1])
+        return factor.arguments[0], factor.arguments[1] if constant is None else constant
+    return factor, ONE
+
+
+def _negative(normal: Normaliser, expr: Expr) -> Expr:
+    axes = tuple(range(expr.rank))
+    return normal.product(-ONE, (expr,), (axes,), axes, dict(enumerate(expr.shape)))
+
+
+def _selected(expr: Apply) -> set[int] | None:
+    start, step, count, _ = expr.parameters
+    if start.constant is None or count.constant is None:
+        return None
+    return {start.constant + step * k for k in range(count.constant)}
+
+
+def _apart(f: Apply, g: Apply) -> bool:
+    """Whether two selections of step 1 with symbolic sizes cannot overlap: one ends before the other begins."""
+    (a, p, n, _), (b, q, m, _) = f.parameters, g.parameters
+    if p != 1 or q != 1:
+        return False
+    gaps = ((b - a - n), (a - b - m))
+    return any(all(count >= 0 for _, count in gap.terms) for gap in gaps)
+
+
+def primitive(expr: Sum, normal: Normaliser) -> tuple[Coefficient, Expr]:
+    """A sum as its content (the common number and sizes, signed by the first term) times the rest."""
+    from_terms = [t.coefficient if isinstance(t, Einsum) else ONE for t in expr.terms]
+    rational = from_terms[0].rational
+    numerator, denominator = abs(rational.numerator), rational.denominator
+    for c in from_terms[1:]:
+        numerator = gcd(numerator, c.rational.numerator)
+        denominator = lcm(denominator, c.rational.denominator)
+    powers = dict(from_terms[0].powers)
+    for c in from_terms[1:]:
+        mine = dict(c.powers)
+        powers = {d: min(powers.get(d, 0), mine.get(d, 0)) for d in {*powers, *mine}}
+    content = Coefficient(
+        Fraction(numerator, denominator) * (1 if rational > 0 else -1), tuple(sorted((d, e) for d, e in powers.items() if e))
+    )
+    if content.is_one:
+        return ONE, expr
+    axes = tuple(range(expr.rank))
+    sizes = dict(enumerate(expr.shape))
+    return content, normal.sum([normal.product(content**-1, (t,), (axes,), axes, sizes) for t in expr.terms])
