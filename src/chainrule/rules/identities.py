@@ -358,7 +358,7 @@ def _exp_of_sum(facts: Facts, node: Apply) -> Expr | None:
     argument = node.arguments[0]
     if not isinstance(argument, Sum):
         return None
-    logs = [t for t in argument.terms if _function(_scaled(t)[1], log)]
+    logs = [t for t in argument.terms if _function(_scaled(t)[1], log) is not None]
     if not logs:
         return None
     rest = [t for t in argument.terms if t not in logs]
@@ -612,7 +612,7 @@ def _determinant(facts: Facts, node: Apply) -> Expr | None:
     if again is not None:
         return Apply(det, again.arguments) ** -1
     if isinstance(inside, Einsum) and not inside.operands:
-        return number(inside.coefficient) ** number(inside.shape[0]) if _diagonal_of(inside) else None
+        return None if _diagonal_of(inside) is None else number(inside.coefficient) ** number(inside.shape[0])
     coefficient, body = _scaled(inside)
     if not coefficient.is_one:
         return number(coefficient) ** number(inside.shape[0]) * Apply(det, (body,))
@@ -678,7 +678,7 @@ class Pair:
 
 def _complement(facts: Facts, total: Terms) -> Found | None:
     """c − c σ(u) = c σ(−u), and σ(u) + σ(−u) = 1."""
-    sigmoids = [b for b in total if _function(b, sigmoid)]
+    sigmoids = [b for b in total if _function(b, sigmoid) is not None]
     for body in sigmoids:
         assert isinstance(body, Apply)
         one = number(1, body.shape)

@@ -28,6 +28,7 @@ class Row(Function):
     takes    the value that is taken there
     kink     (xp, *arrays) -> distances from those points, for the sampler to stay away from 0
     domain   one of DOMAINS for each argument
+    analytic whether `evaluate` accepts complex arrays and is then analytic off its kinks
     """
 
     name: str
@@ -41,6 +42,7 @@ class Row(Function):
     at_kink: str = ""
     takes: str = ""
     kink: Callable[..., Any] | None = None
+    analytic: bool = True
 
     def __post_init__(self) -> None:
         missing = [f for f in ("name", "says", "code", "text", "latex", "source") if not getattr(self, f)]

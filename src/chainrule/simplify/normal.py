@@ -143,7 +143,11 @@ class Normaliser:
         scaled = [self._scaled(c, body) for body, c in parts]
         if len(scaled) == 1:
             return scaled[0]
-        return self._common_labels(scaled) or self._written_out(scaled) or self._stacked(scaled) or Sum(scaled)
+        for rewrite in (self._common_labels, self._written_out, self._stacked):
+            rewritten = rewrite(scaled)
+            if rewritten is not None:
+                return rewritten
+        return Sum(scaled)
 
     def _spread(self, term: Expr) -> tuple[Expr, ...] | None:
         """The terms of a sum that is only scaled, repeated or placed on a diagonal."""
@@ -244,9 +248,10 @@ class Normaliser:
     def apply(self, function: Function, arguments: Sequence[Expr], parameters: tuple[Parameter, ...] = ()) -> Expr:
         """The canonical form of a function of canonical arguments."""
         if isinstance(function, Elementwise) and arguments[0].rank:
-            outside = self._repeated(function, arguments) or self._permuted(function, arguments)
-            if outside is not None:
-                return outside
+            for outside in (self._repeated, self._permuted):
+                moved = outside(function, arguments)
+                if moved is not None:
+                    return moved
             if all(isinstance(a, Stack) or _is_constant(a) for a in arguments) and any(
                 isinstance(a, Stack) for a in arguments
             ):

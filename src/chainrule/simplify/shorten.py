@@ -1,12 +1,320 @@
-"""The form that reads best: common factors outside sums, products multiplied out only where terms then cancel."""
+"""The form that reads best: common factors outside sums, products multiplied out only where terms then cancel.
+
+In: any expression. Out: an equal one whose written-out tree is no larger: a fixed point, so doing it twice changes
+nothing. Every candidate is made by the normaliser's own doors, so the result stays canonical up to the last pass,
+which takes a common number out of a sum: 2(Ax + λx).
+"""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
-from chainrule.expr.nodes import Expr
-from chainrule.simplify.normal import Normaliser
+from chainrule.expr.dims import ONE, Coefficient
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of, number
+from chainrule.expr.walk import topological, transform
+from chainrule.rules.elementwise import power
+from chainrule.simplify.normal import Normaliser, split
+
+# Products are multiplied out on trial up to this many terms, in trees of at most this size.
+TRIAL_TERMS = 24
+TRIAL_SIZE = 400
+# A fixed point is reached in two or three rounds; the bound only guards against an endless exchange.
+ROUNDS = 6
 
 
 def simplify(expr: Expr, keep: Iterable[str] = ()) -> Expr:
-    """The canonical form of `expr`, factored or multiplied out, whichever is shorter."""
-    return Normaliser(keep)(expr)
+    """The canonical form of `expr`, factored or multiplied out, whichever is shorter.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> n = Dim.of("n")
+    >>> A, x = Variable("A", (n, n)), Variable("x", (n,))
+    >>> simplify(A @ x + A.T @ x)
+    <i,ij->j x, (A + <ij->ji A>)>
+    """
+    return simplify_many([expr], keep)[0]
+
+
+def simplify_many(exprs: Sequence[Expr], keep: Iterable[str] = ()) -> list[Expr]:
+    """Several expressions at their simplest, parts that they share handled once."""
+    shortener = _Shortener(Normaliser(keep))
+    return [shortener(expr) for expr in exprs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a factor stands in a term: for each of its axes the output position, or −1 where it is summed."""
+
+    base: Expr
+    axes: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Member:
+    """A term with one factor singled out."""
+
+    term: int
+    operand: int
+    exponent: Fraction
+
+
+class _Shortener:
+    def __init__(self, normal: Normaliser) -> None:
+        self.normal = normal
+        self.costs: dict[Expr, int] = {}
+        self.best: dict[Expr, Expr] = {}
+        self.short_sums: dict[Expr, Expr] = {}
+        self.last: dict[Expr, Expr] = {}
+
+    def __call__(self, expr: Expr) -> Expr:
+        current = self.normal(expr)
+        for _ in range(ROUNDS):
+            following = self.normal(transform(current, self._shorter, self.best))
+            if following is current:
+                break
+            current = following
+        return transform(current, self._common_number, self.last)
+
+    def cost(self, expr: Expr) -> int:
+        """What the written-out tree costs a reader: operands, functions and operators; saturates."""
+        known = self.costs.get(expr)
+        if known is not None:
+            return known
+        for node in topological([expr]):
+            if node in self.costs:
+                continue
+            inner = sum(self.costs[c] for c in node.children)
+            match node:
+                case Variable():
+                    total = 1
+                case Einsum():
+                    # A sign, a number and a transpose are read in passing.
+                    moved = len(node.operands) == 1 and sorted(node.labels[0]) == sorted(node.output)
+                    total = inner + (0 if moved else 1)
+                case Apply() if node.function is power and constant_of(node.arguments[1]) is not None:
+                    total = self.costs[node.arguments[0]] + 1
+                case Sum() | Apply() | Stack():
+                    total = inner + 1
+                case _:
+                    raise AssertionError(type(node))
+            self.costs[node] = min(total, 10**9)
+        return self.costs[expr]
+
+    def _shorter(self, node: Expr) -> Expr:
+        """The best of a node over shortened children: as it is, factored, multiplied out."""
+        node = self.normal(node)
+        if isinstance(node, Sum):
+            candidates = [self._factored(node)]
+            expanded = self._multiplied_out(node)
+            if expanded is not None:
+                candidates.append(self._factored(expanded) if isinstance(expanded, Sum) else expanded)
+        elif isinstance(node, Einsum) and len(node.operands) > 1 and any(isinstance(o, Sum) for o in node.operands):
+            expanded = self._multiplied_out(node)
+            if expanded is None:
+                return node
+            candidates = [node, self._factored(expanded) if isinstance(expanded, Sum) else expanded]
+        else:
+            return node
+        return min(candidates, key=self.cost)
+
+    # ------------------------------------------------------------ multiply out
+
+    def _multiplied_out(self, node: Expr) -> Expr | None:
+        """Every product over a sum written as a sum of products; None where there is nothing to do or too much."""
+        if self.cost(node) > TRIAL_SIZE:
+            return None
+        pending = list(node.terms) if isinstance(node, Sum) else [node]
+        done: list[Expr] = []
+        changed = False
+        while pending:
+            if len(pending) + len(done) > TRIAL_TERMS:
+                return None
+            term = pending.pop()
+            parts = self._distributed(term)
+            if parts is None:
+                done.append(term)
+            else:
+                changed = True
+                pending.extend(parts)
+        return self.normal.sum(done) if changed else None
+
+    def _distributed(self, term: Expr) -> list[Expr] | None:
+        """One factor of a term that is a sum, or a small power of one, distributed."""
+        if isinstance(term, Apply):
+            term_labels = tuple(range(term.rank))
+            operands, labels, output = (term,), (term_labels,), term_labels
+            coefficient, sizes = ONE, dict(enumerate(term.shape))
+        elif isinstance(term, Einsum):
+            operands, labels, output = term.operands, term.labels, term.output
+            coefficient, sizes = term.coefficient, dict(enumerate(term.sizes))
+        else:
+            return None
+        for k, operand in enumerate(operands):
+            inside, copies = operand, 1
+            if isinstance(operand, Apply) and operand.function is power:
+                exponent = constant_of(operand.arguments[1])
+                if exponent is not None and not exponent.powers and exponent.rational in (2, 3):
+                    inside, copies = operand.arguments[0], int(exponent.rational)
+            if not isinstance(inside, Sum) or (isinstance(term, Einsum) and len(operands) == 1 and copies == 1):
+                continue
+            rest = operands[:k] + operands[k + 1 :] + (inside,) * (copies - 1)
+            axes = labels[:k] + labels[k + 1 :] + (labels[k],) * (copies - 1)
+            return [self.normal.product(coefficient, (*rest, t), (*axes, labels[k]), output, sizes) for t in inside.terms]
+        return None
+
+    # ------------------------------------------------------------ factor
+
+    def _factored(self, node: Sum) -> Expr:
+        """The sum with common factors taken out of groups of terms, the largest saving first."""
+        known = self.short_sums.get(node)
+        if known is not None:
+            return known
+        current: Expr = node
+        while isinstance(current, Sum):
+            improved = self._one_factor_out(current)
+            if improved is None:
+                break
+            current = improved
+        self.short_sums[node] = current
+        return current
+
+    def _one_factor_out(self, node: Sum) -> Expr | None:
+        terms = [self._parts(t) for t in node.terms]
+        groups: dict[_Place, list[_Member]] = {}
+        for t, parts in enumerate(terms):
+            if parts is None:
+                continue
+            seen: set[_Place] = set()
+            for k, operand in enumerate(parts.operands):
+                place, exponent = _place(parts, k, operand)
+                if place is not None and place not in seen:
+                    seen.add(place)
+                    groups.setdefault(place, []).append(_Member(t, k, exponent))
+        ranked: list[tuple[int, bytes, _Place, list[_Member]]] = []
+        for place, members in groups.items():
+            positive = [m for m in members if m.exponent > 0]
+            negative = [m for m in members if m.exponent < 0]
+            for side in (positive, negative):
+                if len(side) > 1:
+                    saving = (len(side) - 1) * self.cost(place.base)
+                    ranked.append((-saving, place.base.digest + repr(place.axes).encode(), place, side))
+        for _, _, place, side in sorted(ranked, key=lambda r: (r[0], r[1])):
+            result = self._take_out(node, terms, place, side)
+            if result is not None and self.cost(result) < self.cost(node):
+                return result
+        return None
+
+    def _parts(self, term: Expr) -> Einsum | None:
+        """A term as a product with distinct output labels; None if it is none."""
+        if not isinstance(term, Einsum):
+            axes = tuple(range(term.rank))
+            return Einsum(ONE, (term,), (axes,), axes)
+        return term if term.operands and len(set(term.output)) == len(term.output) else None
+
+    def _take_out(
+        self, node: Sum, terms: list[Einsum | None], place: _Place, members: list[_Member]
+    ) -> Expr | None:
+        """base^e · (sum of what remains) + the other terms."""
+        least = min((m.exponent for m in members), key=abs)
+        if place.base.rank == 0 and isinstance(place.base, Variable) and any(m.exponent != least for m in members):
+            return None  # a polynomial in one scalar reads better as it is
+        rank = node.rank
+        needed: set[int] = set(range(rank)) - set(place.axes)
+        for m in members:
+            parts = terms[m.term]
+            assert parts is not None
+            others = {a for k, axes in enumerate(parts.labels) if k != m.operand for a in axes}
+            if m.exponent != least:
+                others |= set(parts.labels[m.operand])
+            needed |= {p for p in range(rank) if parts.output[p] in others}
+        kept = sorted(needed)
+        summed = [k for k, p in enumerate(place.axes) if p < 0]
+        if len(kept) + len(summed) > 2:
+            return None
+        remainders = []
+        for m in members:
+            parts = terms[m.term]
+            assert parts is not None
+            axes = parts.labels[m.operand]
+            operands = [o for k, o in enumerate(parts.operands) if k != m.operand]
+            labels = [a for k, a in enumerate(parts.labels) if k != m.operand]
+            if m.exponent != least:
+                left = self.normal.apply(power, (place.base, number(m.exponent - least, place.base.shape)))
+                operands.append(left)
+                labels.append(axes)
+            output = tuple(parts.output[p] for p in kept) + tuple(axes[k] for k in summed)
+            if len(set(output)) != len(output):
+                return None
+            remainders.append(
+                self.normal.product(parts.coefficient, operands, labels, output, dict(enumerate(parts.sizes)))
+            )
+        inside = self.normal.sum(remainders)
+        if isinstance(inside, Sum):
+            inside = self._factored(inside)
+        # Labels of the new product: output positions first, then one for each summed axis of the factor.
+        outer = tuple(range(rank))
+        factor_labels = tuple(p if p >= 0 else rank + k for k, p in enumerate(place.axes))
+        inside_labels = (*kept, *(rank + k for k in summed))
+        factor = self.normal.apply(power, (place.base, number(least, place.base.shape)))
+        sizes = dict(enumerate(node.shape)) | {rank + k: place.base.shape[k] for k in summed}
+        product = self.normal.product(ONE, (factor, inside), (factor_labels, inside_labels), outer, sizes)
+        chosen = {m.term for m in members}
+        rest = [t for k, t in enumerate(node.terms) if k not in chosen]
+        return self.normal.sum([product, *rest]) if rest else product
+
+    # ------------------------------------------------------------ numbers in front
+
+    def _common_number(self, node: Expr) -> Expr:
+        """2Ax + 2λx as 2(Ax + λx): a number or size that all terms share goes in front."""
+        if not isinstance(node, Sum):
+            return node
+        parts = [split(t) for t in node.terms]
+        first = parts[0][0]
+        if any(constant_of(body) is not None for _, body in parts):
+            return node
+        if any(c.powers != first.powers or abs(c.rational) != abs(first.rational) for c, _ in parts):
+            return node
+        common = first if any(c.rational > 0 for c, _ in parts) is False else _absolute(first)
+        if common.is_one or (-common).is_one:
+            return node
+        axes = tuple(range(node.rank))
+        return Einsum(common, (Sum([self._over(t, common) for t in node.terms]),), (axes,), axes)
+
+    def _over(self, term: Expr, common: Coefficient) -> Expr:
+        axes = tuple(range(term.rank))
+        if isinstance(term, Einsum):
+            coefficient, body = split(term)
+            ratio = coefficient * common**-1
+            if ratio.is_one:
+                return body
+            if isinstance(body, Einsum):
+                return Einsum(ratio, body.operands, body.labels, body.output, dict(enumerate(body.sizes)))
+            return Einsum(ratio, (body,), (axes,), axes)
+        return Einsum(common**-1, (term,), (axes,), axes)
+
+
+def _absolute(coefficient: Coefficient) -> Coefficient:
+    return coefficient if coefficient.rational > 0 else -coefficient
+
+
+def _place(parts: Einsum, k: int, operand: Expr) -> tuple[_Place | None, Fraction]:
+    """The base of an operand with its place in the term, and its exponent."""
+    base, exponent = operand, Fraction(1)
+    if isinstance(operand, Apply) and operand.function is power:
+        constant = constant_of(operand.arguments[1])
+        if constant is not None and not constant.powers:
+            base, exponent = operand.arguments[0], constant.rational
+    axes = parts.labels[k]
+    if len(set(axes)) != len(axes):
+        return None, exponent
+    elsewhere = {a for j, labels in enumerate(parts.labels) if j != k for a in labels}
+    where = []
+    for a in axes:
+        if a in parts.output:
+            where.append(parts.output.index(a))
+        elif a in elsewhere:
+            where.append(-1)
+        else:
+            return None, exponent
+    # A power can only leave elementwise: Σ over a label that stands in it alone was refused above.
+    return _Place(base, tuple(where)), exponent
