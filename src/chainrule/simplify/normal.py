@@ -140,14 +140,14 @@ class Normaliser:
         if not parts:
             return zeros(shape)
         parts.sort(key=lambda part: part[0].digest)
-        scaled = [self._scaled(c, body) for body, c in parts]
-        if len(scaled) == 1:
-            return scaled[0]
+        merged = [scaled(c, body) for body, c in parts]
+        if len(merged) == 1:
+            return merged[0]
         for rewrite in (self._common_labels, self._written_out, self._stacked):
-            rewritten = rewrite(scaled)
+            rewritten = rewrite(merged)
             if rewritten is not None:
                 return rewritten
-        return Sum(scaled)
+        return Sum(merged)
 
     def _spread(self, term: Expr) -> tuple[Expr, ...] | None:
         """The terms of a sum that is only scaled, repeated or placed on a diagonal."""
@@ -160,14 +160,6 @@ class Normaliser:
             return None
         sizes = dict(enumerate(term.sizes))
         return tuple(self.product(term.coefficient, (t,), (labels,), term.output, sizes) for t in term.operands[0].terms)
-
-    def _scaled(self, coefficient: Coefficient, body: Expr) -> Expr:
-        if coefficient.is_one:
-            return body
-        axes = tuple(range(body.rank))
-        if isinstance(body, Einsum):
-            return Einsum(coefficient, body.operands, body.labels, body.output, dict(enumerate(body.sizes)))
-        return self.product(coefficient, (body,), (axes,), axes, dict(enumerate(body.shape)))
 
     def _pair(self, total: dict[Expr, Coefficient], identity: Pair) -> None:
         """Lets an identity replace two terms by others, as often as it can."""
@@ -320,9 +312,19 @@ def split(term: Expr) -> tuple[Coefficient, Expr]:
     """A canonical term as a coefficient and the rest."""
     if not isinstance(term, Einsum) or term.coefficient.is_one:
         return ONE, term
-    if len(term.operands) == 1 and term.labels[0] == term.output:
+    if len(term.operands) == 1 and term.labels[0] == term.output and len(set(term.output)) == len(term.output):
         return term.coefficient, term.operands[0]
     return term.coefficient, Einsum(ONE, term.operands, term.labels, term.output, dict(enumerate(term.sizes)))
+
+
+def scaled(coefficient: Coefficient, body: Expr) -> Expr:
+    """A canonical term from its coefficient and the rest; a closed product stays one factor."""
+    if coefficient.is_one:
+        return body
+    if isinstance(body, Einsum) and (body.rank or not any(body.labels)):
+        return Einsum(coefficient, body.operands, body.labels, body.output, dict(enumerate(body.sizes)))
+    axes = tuple(range(body.rank))
+    return Einsum(coefficient, (body,), (axes,), axes)
 
 
 def _carried(term: Einsum, label: int) -> bool:

@@ -540,7 +540,10 @@ class Product:
                 elif not coefficient.is_one:
                     inside = self.normal.sum([self(coefficient, (t,), (axes,), axes, work.sizes) for t in factor.terms])
                     return self(ONE, (inside,), (axes,), output, work.sizes)
-        return _ordered(coefficient, factors, output, work.sizes, self.normal)
+        result = _ordered(coefficient, factors, output, work.sizes, self.normal)
+        # Ordering the labels of a symmetric factor may leave nothing but the factor.
+        alone = len(factors) == 1 and coefficient.is_one and result.labels[0] == result.output
+        return result.operands[0] if alone and len(set(result.output)) == result.rank else result
 
 
 SELECTORS = (BASIS, SELECT, MERGE)

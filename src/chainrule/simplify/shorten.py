@@ -14,7 +14,7 @@ from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of, number
 from chainrule.expr.walk import topological, transform
 from chainrule.rules.elementwise import power
-from chainrule.simplify.normal import Normaliser, split
+from chainrule.simplify.normal import Normaliser, scaled, split
 
 # Products are multiplied out on trial up to this many terms, in trees of at most this size.
 TRIAL_TERMS = 24
@@ -278,19 +278,7 @@ class _Shortener:
         if common.is_one or (-common).is_one:
             return node
         axes = tuple(range(node.rank))
-        return Einsum(common, (Sum([self._over(t, common) for t in node.terms]),), (axes,), axes)
-
-    def _over(self, term: Expr, common: Coefficient) -> Expr:
-        axes = tuple(range(term.rank))
-        if isinstance(term, Einsum):
-            coefficient, body = split(term)
-            ratio = coefficient * common**-1
-            if ratio.is_one:
-                return body
-            if isinstance(body, Einsum):
-                return Einsum(ratio, body.operands, body.labels, body.output, dict(enumerate(body.sizes)))
-            return Einsum(ratio, (body,), (axes,), axes)
-        return Einsum(common**-1, (term,), (axes,), axes)
+        return Einsum(common, (Sum([scaled(c * common**-1, body) for c, body in parts]),), (axes,), axes)
 
 
 def _absolute(coefficient: Coefficient) -> Coefficient:
