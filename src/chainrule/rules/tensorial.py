@@ -165,6 +165,14 @@ amax, first_max = _extreme("amax", "first_max", 1, "largest")
 amin, first_min = _extreme("amin", "first_min", -1, "smallest")
 
 
+argmax = Tensorial(
+    name="argmax", core=(1,), shape=lambda core, p: (), domain=("real",), d=("unknown",),
+    says="constant between jumps", evaluate=lambda xp, x: xp.real(x).argmax(axis=-1) * 1.0,
+    code="np.argmax(#1, axis=-1) * 1.0", text="argmax(#1)", latex=r"\operatorname{argmax}(#1)", source=CALCULUS,
+    at_kink="two entries of #1 are largest", takes="the index jumps", kink=lambda xp, x: _gap(xp, x, 1, 1),
+)
+
+
 def _matrix_power_d(X: Expr, Y: Expr, p: tuple[Any, ...]) -> Expr:
     """Σ over r of (X^r) ⊗ (X^(k−1−r)): ∂Y_ad/∂X_bc = Σ (X^r)_ab (X^(k−1−r))_cd."""
     k = p[0]

@@ -1,0 +1,206 @@
+"""Declarations: X[N,n] w[n] b y[N]:sign. A bare name is a scalar, a dim in brackets an axis, a structure follows a colon."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from chainrule.errors import ShapeMismatch, Span, SyntaxProblem, UnknownName
+from chainrule.expr.dims import Dim
+from chainrule.expr.names import ascii_name
+from chainrule.expr.nodes import Variable
+from chainrule.language.limits import MAX_RANK
+from chainrule.language.parser import parse_program
+from chainrule.language.syntax import Add, Binary, Name, Number, Prefix, post_order
+from chainrule.language.tokens import Token, tokenize
+
+SQUARE = ("symmetric", "diagonal", "lower", "upper", "skew", "orthogonal", "spd")
+ENTRYWISE = ("positive", "nonnegative", "probability", "sign", "integer")
+STRUCTURES = (*SQUARE, "simplex", *ENTRYWISE)
+RESERVED = ("None", "True", "False", "where")
+
+
+@dataclass(slots=True)
+class Declarations:
+    """The declared variables, in order, and the named sizes in their shapes."""
+
+    source: str = ""
+    variables: dict[str, Variable] = field(default_factory=dict)
+    dims: tuple[str, ...] = ()
+
+
+def parse_declarations(shapes: str | Mapping[str, object] | None) -> Declarations:
+    """The declarations in `shapes`.
+
+    >>> parse_declarations("A[m,n] x[n] b").variables["A"].shape
+    (Dim(m), Dim(n))
+    """
+    if not shapes:
+        return Declarations()
+    text = shapes if isinstance(shapes, str) else " ".join(_written(name, value) for name, value in shapes.items())
+    reader = _Reader(text)
+    while not reader.done():
+        reader.declaration()
+    dims = tuple(dict.fromkeys(n for v in reader.variables.values() for d in v.shape for n in d.names))
+    for dim in dims:
+        if dim in reader.variables:
+            place = reader.places[dim]
+            raise ShapeMismatch(
+                f"{dim} is a variable and a size at once", source=text, spans=(place,), hint="rename one of the two"
+            )
+    return Declarations(text, reader.variables, dims)
+
+
+def _written(name: str, value: object) -> str:
+    """One entry of a mapping in the text form: {"X": ("N", 3)} is X[N,3]."""
+    if isinstance(value, str):
+        dims, colon, structure = value.partition(":")
+        return f"{name}[{dims.strip().strip('[]()')}]{colon}{structure}"
+    if isinstance(value, int | Dim):
+        return f"{name}[{value}]"
+    if isinstance(value, Sequence):
+        return f"{name}[{','.join(map(str, value))}]"
+    raise ShapeMismatch(f"the shape of {name} must be a text or a sequence of sizes, not {type(value).__name__}")
+
+
+class _Reader:
+    """Reads one declaration after the other."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = [t for t in tokenize(text, "numpy") if t.kind != "newline"]
+        self.position = 0
+        self.variables: dict[str, Variable] = {}
+        self.places: dict[str, Span] = {}
+
+    def next(self) -> Token:
+        token = self.tokens[self.position]
+        self.position += token.kind != "end"
+        return token
+
+    def peek(self) -> Token:
+        return self.tokens[self.position]
+
+    def problem(self, message: str, span: Span, hint: str = "") -> SyntaxProblem:
+        return SyntaxProblem(message, source=self.text, spans=(span,), hint=hint or "declare as in X[N,n] w[n] b y[N]:sign")
+
+    def done(self) -> bool:
+        while self.peek().text in (",", ";"):
+            self.position += 1
+        return self.peek().kind == "end"
+
+    def declaration(self) -> None:
+        token = self.next()
+        if token.kind != "name" or token.text in RESERVED:
+            raise self.problem(f"a declaration begins with a name, not `{token.text}`", token.span)
+        name = ascii_name(token.text)
+        shape: tuple[Dim, ...] = ()
+        if self.peek().text == "[":
+            shape = self.shape()
+        structures = self.structures(name, shape) if self.peek().text == ":" else ()
+        variable = Variable(name, shape, structures)
+        known = self.variables.get(name)
+        if known is not None and known.shape != shape:
+            raise ShapeMismatch(
+                f"{token.text} is declared with two shapes, {shape_text(known.shape)} and {shape_text(shape)}",
+                source=self.text, spans=(self.places[name], token.span), hint="declare each name once",
+                sizes={name: shape_text(shape)},
+            )
+        if known is not None:
+            variable = Variable(name, shape, (*known.structure, *structures))
+        self.variables[name] = variable
+        self.places.setdefault(name, token.span)
+
+    def shape(self) -> tuple[Dim, ...]:
+        opened = self.next()
+        dims: list[Dim] = []
+        part: list[Token] = []
+        depth = 0
+        while True:
+            token = self.next()
+            if token.kind == "end":
+                raise self.problem("`[` is never closed", opened.span)
+            if token.text in (",", "]") and not depth:
+                if part:
+                    dims.append(self.dim(part))
+                elif dims or token.text == ",":
+                    raise self.problem("a size is missing", token.span)
+                part = []
+                if token.text == "]":
+                    break
+                continue
+            depth += (token.text == "(") - (token.text == ")")
+            part.append(token)
+        if len(dims) > MAX_RANK:
+            raise self.problem(f"at most {MAX_RANK} axes can be declared", opened.span)
+        return tuple(dims)
+
+    def dim(self, tokens: list[Token]) -> Dim:
+        """A size: a name, a positive integer, or a polynomial such as n + 1."""
+        whole = tokens[0].span.join(tokens[-1].span)
+        (statement,) = parse_program([*tokens, Token("end", "", whole)], self.text, "numpy") or [None]
+        values: dict[int, Dim] = {}
+        assert statement is not None
+        for node in post_order(statement.value):
+            parts = [values[id(child)] for child in node.children]
+            match node:
+                case Number() if node.value.denominator == 1 and abs(node.value) < 10**12:
+                    values[id(node)] = Dim.of(int(node.value))
+                case Name():
+                    values[id(node)] = Dim.of(ascii_name(node.name))
+                case Add():
+                    total = Dim.of(0)
+                    for part, sign in zip(parts, node.signs, strict=True):
+                        total = total + (part if sign > 0 else -part)
+                    values[id(node)] = total
+                case Binary() if node.symbol in ("*", "", "·"):
+                    values[id(node)] = parts[0] * parts[1]
+                case Prefix() if node.symbol == "-":
+                    values[id(node)] = -parts[0]
+                case _:
+                    raise self.problem("a size is a name, a positive integer, or a sum of these", node.span)
+        result = values[id(statement.value)]
+        if statement.name or (result.constant is not None and result.constant < 1):
+            raise self.problem("a size must be a name or a positive integer", whole)
+        return result
+
+    def structures(self, name: str, shape: tuple[Dim, ...]) -> tuple[str, ...]:
+        """What follows the colon: one word, or several in braces."""
+        self.next()
+        token = self.next()
+        words = [token]
+        if token.text == "{":
+            words = []
+            while (token := self.next()).text != "}":
+                if token.kind == "end":
+                    raise self.problem("`{` is never closed", token.span)
+                if token.text != ",":
+                    words.append(token)
+        for word in words:
+            self.check(word, name, shape)
+        return tuple(word.text for word in words)
+
+    def check(self, word: Token, name: str, shape: tuple[Dim, ...]) -> None:
+        if word.text not in STRUCTURES:
+            near = get_close_matches(word.text, STRUCTURES, 1, 0.5)
+            raise UnknownName(
+                f"unknown structure `{word.text}`" + (f"; did you mean {near[0]}?" if near else ""),
+                source=self.text, spans=(word.span,), hint="known are " + ", ".join(STRUCTURES),
+            )
+        if word.text in SQUARE and (len(shape) != 2 or shape[0] != shape[1]):
+            raise ShapeMismatch(
+                f"{word.text} needs a square matrix; {name} is {shape_text(shape)}",
+                source=self.text, spans=(word.span,), hint=f"declare {name}[n,n]:{word.text}",
+            )
+        if word.text == "simplex" and not shape:
+            raise ShapeMismatch(
+                f"simplex needs a vector; {name} is a scalar", source=self.text, spans=(word.span,),
+                hint=f"declare {name}[n]:simplex, or {name}:probability for a number between 0 and 1",
+            )
+
+
+def shape_text(shape: Sequence[Dim]) -> str:
+    """A shape in words: a scalar, a vector of n, m×n."""
+    if not shape:
+        return "a scalar"
+    return f"a vector of {shape[0]}" if len(shape) == 1 else "×".join(map(str, shape))

@@ -1,0 +1,157 @@
+"""The door of the room: a text, with or without declarations, becomes a Formula."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chainrule.errors import OptionError, ShapeMismatch, SyntaxProblem
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.language.declarations import Declarations, parse_declarations
+from chainrule.language.elaborate import Elaborator, Setting
+from chainrule.language.functions import TABLE
+from chainrule.language.inference import Problem, infer
+from chainrule.language.parser import parse_program
+from chainrule.language.resolve import Scope, assigned_names, resolve
+from chainrule.language.sizes import Sizes
+from chainrule.language.syntax import Name, Special, Call, Statement, post_order
+from chainrule.language.tokens import tokenize
+
+DIALECTS = ("numpy", "matlab")
+PROFILES = (None, "notes")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula as it was written.
+
+    expr         its value; nothing is simplified
+    variables    every variable, declared ones first, then in order of appearance
+    names        the parts that the person named, in order
+    assumptions  sentences: which shapes were inferred or taken by convention, how ambiguous signs were read
+    row          whether the value is a row, in notation with ᵀ
+    """
+
+    source: str
+    dialect: str
+    expr: Expr
+    variables: dict[str, Variable]
+    names: dict[str, Expr] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+    row: bool = False
+
+
+def parse_formula(
+    text: str,
+    shapes: str | Mapping[str, object] | None = None,
+    dialect: str = "numpy",
+    profile: str | None = None,
+    shape: Sequence[Dim] | None = None,
+) -> Formula:
+    """The formula that `text` writes down.
+
+    `shapes` declares variables; the shapes of others are inferred, and `assumptions` says how. `shape` is the shape of
+    the whole where it is known: it decides the size of a lone 𝟏 or I.
+    Raises: a ChainruleError with the place in the text.
+
+    >>> f = parse_formula("mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]")
+    >>> f.expr.shape, list(f.variables)
+    ((), ['X', 'w', 'b', 'y'])
+    >>> parse_formula("2(A + Aᵀ)x", "A[n,n] x[n]").expr.shape
+    (Dim(n),)
+    """
+    if dialect not in DIALECTS:
+        raise OptionError(f"unknown dialect `{dialect}`", hint="dialects are numpy and matlab")
+    if profile not in PROFILES:
+        raise OptionError(f"unknown profile `{profile}`", hint="the only profile is notes")
+    declared = parse_declarations(shapes)
+    tokens = tokenize(text, dialect)
+    ranks = {name: variable.rank for name, variable in declared.variables.items()}
+    scope = Scope(text, ranks, frozenset(declared.dims), TABLE.keys(), assigned_names(tokens))
+    program = _checked(parse_program(resolve(tokens, scope), text, dialect), text, declared)
+    statements = _ordered(program, text)
+    assigned = frozenset(s.name for s in statements if s.name)
+    setting = Setting(text, dialect, profile, frozenset(declared.dims), assigned)
+    free = _free_names(statements, declared, assigned)
+    sizes = Sizes()
+    variables = dict(declared.variables)
+    said: list[str] = list(scope.assumptions)
+    if free or shape is not None or _has_unknown_sizes(statements):
+        found = infer(Problem(setting, statements, declared.variables, free, tuple(shape) if shape is not None else None))
+        sizes, said = found.sizes, [*said, *found.assumptions]
+        variables |= found.variables
+    final = Elaborator(setting, variables, sizes)
+    value = final.run(statements)
+    names = {s.name: final.environment[s.name].expr for s in statements if s.name}
+    said += final.notes
+    return Formula(text, dialect, value.expr, variables, names, tuple(dict.fromkeys(said)), value.row and value.rank == 1)
+
+
+def _checked(program: list[Statement], text: str, declared: Declarations) -> list[Statement]:
+    """The statements, if they make a formula: a value at the end, names that are free."""
+    if not program:
+        raise SyntaxProblem("the formula is empty", source=text, hint='write one, for example "x @ A @ x"')
+    values = [s for s in program if not s.name and s.output is None]
+    if len(values) == 1 and values[0] is not program[-1] and values[0].local:
+        place = program.index(values[0])
+        values[0].local.extend(program[place + 1 :])
+        del program[place + 1 :]
+    for statement in program[:-1]:
+        if not statement.name:
+            raise SyntaxProblem(
+                "only the last statement may stand without a name", source=text, spans=(statement.span,),
+                hint="give the others names: z = ...",
+            )
+    for statement in [*program, *(s for p in program for s in p.local)]:
+        if statement.name in declared.variables or statement.name in declared.dims:
+            kind = "variable" if statement.name in declared.variables else "size"
+            raise ShapeMismatch(
+                f"{statement.name} is declared as a {kind} and given a value here", source=text,
+                spans=(statement.span,), hint="use another name for the part",
+            )
+    return program
+
+
+def _ordered(program: list[Statement], text: str) -> list[Statement]:
+    """All statements, those of a where clause before what uses them."""
+    result: list[Statement] = []
+    for statement in program:
+        pending = {s.name: s for s in statement.local}
+        if len(pending) < len(statement.local):
+            raise SyntaxProblem("`where` gives a name twice", source=text, spans=(statement.local[-1].span,))
+        uses = {
+            name: [n.name for n in post_order(s.value) if isinstance(n, Name) and n.name in pending]
+            for name, s in pending.items()
+        }
+        while pending:
+            ready = [name for name in pending if not any(used in pending for used in uses[name])]
+            if not ready:
+                first = next(iter(pending.values()))
+                raise SyntaxProblem(f"{first.name} is defined by itself", source=text, spans=(first.span,))
+            result.extend(pending.pop(name) for name in ready)
+        result.append(statement)
+    return result
+
+
+def _free_names(statements: list[Statement], declared: Declarations, assigned: frozenset[str]) -> list[str]:
+    """The names that nothing declares, in order of appearance."""
+    known = {*declared.variables, *declared.dims, *assigned, "e", "pi", "I"}
+    names: dict[str, None] = {}
+    for statement in statements:
+        for node in sorted(post_order(statement.value), key=lambda n: n.span.start):
+            if isinstance(node, Name) and node.name not in known:
+                names[node.name] = None
+    return list(names)
+
+
+def _has_unknown_sizes(statements: list[Statement]) -> bool:
+    """Whether a part of the formula takes whatever size fits: 𝟏, I, vector(1)."""
+    nodes = [node for statement in statements for node in post_order(statement.value)]
+    symbols = any(isinstance(n, Special) or (isinstance(n, Name) and n.name == "I") for n in nodes)
+    return symbols or any(isinstance(n, Call) and n.name in ("vector", "matrix") for n in nodes) or _turned_numbers(nodes)
+
+
+def _turned_numbers(nodes: Sequence[object]) -> bool:
+    from chainrule.language.syntax import Number, Postfix
+
+    return any(isinstance(n, Postfix) and isinstance(n.operand, Number) for n in nodes)

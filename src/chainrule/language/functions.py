@@ -1,0 +1,503 @@
+"""The functions of the language. Those with a row of their own apply it; the rest are defined by others.
+
+In: expressions (or numbers). Out: expressions. They are also what Python users call: chainrule.relu(x), chainrule.sum(x).
+`TABLE` says how the parser passes arguments to each.
+"""
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from chainrule.errors import ShapeMismatch
+from chainrule.expr import nodes
+from chainrule.expr.dims import ONE, Coefficient, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Shape, Stack, as_expr, elementwise, number, require_same
+from chainrule.rules import constants, tensorial
+from chainrule.rules import elementwise as rows
+from chainrule.rules.table import Elementwise, Tensorial
+
+Axis = int | tuple[int, ...] | None
+Size = Dim | int | str
+
+
+def _entrywise(row: Elementwise) -> Callable[..., Expr]:
+    def build(*arguments: Any) -> Expr:
+        if len(arguments) != row.arity:
+            raise TypeError(f"{row.name} takes {row.arity} argument{'s' * (row.arity != 1)}, not {len(arguments)}")
+        return elementwise(row, *map(as_expr, arguments))
+
+    build.__name__ = row.name
+    build.__doc__ = f"{row.text.replace('#1', 'x').replace('#2', 'y').replace('#3', 'z')}, entry by entry."
+    return build
+
+
+exp, log, sqrt, abs, sign = map(_entrywise, (rows.exp, rows.log, rows.sqrt, rows.abs_, rows.sign))
+sin, cos, tan = map(_entrywise, (rows.sin, rows.cos, rows.tan))
+sinh, cosh, tanh = map(_entrywise, (rows.sinh, rows.cosh, rows.tanh))
+arcsin, arccos, arctan = map(_entrywise, (rows.arcsin, rows.arccos, rows.arctan))
+log1p, expm1, erf = map(_entrywise, (rows.log1p, rows.expm1, rows.erf))
+relu, sigmoid, softplus = map(_entrywise, (rows.relu, rows.sigmoid, rows.softplus))
+where, floor, round, stop, power = map(_entrywise, (rows.where, rows.floor, rows.round_, rows.stop, rows.power))
+
+
+def maximum(a: Any, b: Any, *more: Any) -> Expr:
+    """The larger of two or more, entry by entry."""
+    return reduce(lambda x, y: elementwise(rows.maximum, x, y), map(as_expr, (a, b, *more)))
+
+
+def minimum(a: Any, b: Any, *more: Any) -> Expr:
+    """The smaller of two or more, entry by entry."""
+    return reduce(lambda x, y: elementwise(rows.minimum, x, y), map(as_expr, (a, b, *more)))
+
+
+def square(x: Any) -> Expr:
+    """x², entry by entry."""
+    return as_expr(x) ** 2
+
+
+def clip(x: Any, low: Any, high: Any) -> Expr:
+    """x kept between two bounds."""
+    return minimum(maximum(x, low), high)
+
+
+# ---------------------------------------------------------------- reductions
+
+
+def _axes(x: Expr, axis: Axis) -> tuple[int, ...]:
+    """The axes named by `axis`, counted from 0; all of them for None."""
+    if axis is None:
+        return tuple(range(x.rank))
+    wanted = (axis,) if isinstance(axis, int) else axis
+    for a in wanted:
+        if not -x.rank <= a < x.rank:
+            count = "no axes" if not x.rank else f"axes 0 to {x.rank - 1}" if x.rank > 1 else "axis 0 only"
+            raise ShapeMismatch(f"axis {a} does not exist: there are {count}")
+    found = tuple(a % x.rank for a in wanted)
+    if len(set(found)) != len(found):
+        raise ShapeMismatch("an axis is named twice")
+    return found
+
+
+def _last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
+    """`x` with one axis moved to the end, and the order that moves it back."""
+    (a,) = _axes(x, axis)
+    order = (*(k for k in range(x.rank) if k != a), a)
+    return nodes.permute(x, order), tuple(order.index(k) for k in range(x.rank))
+
+
+def _keep(x: Expr, axes: Sequence[int]) -> Expr:
+    """Axes of size 1 put back where a reduction took them away."""
+    rank = x.rank + len(axes)
+    kept = [a for a in range(rank) if a not in axes]
+    return Einsum(ONE, (x,), (kept,), range(rank), {a: Dim.of(1) for a in axes})
+
+
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """The sum of all entries, or along an axis.
+
+    >>> from chainrule.expr.nodes import Variable
+    >>> sum(Variable("X", (Dim.of("m"), Dim.of("n"))), axis=0).shape
+    (Dim(n),)
+    """
+    x = as_expr(x)
+    axes = _axes(x, axis)
+    kept = tuple(a for a in range(x.rank) if a not in axes)
+    total = Einsum(ONE, (x,), (range(x.rank),), kept) if axes else x
+    return _keep(total, axes) if keepdims and axes else total
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """The sum divided by the number of entries."""
+    x = as_expr(x)
+    count = ONE
+    for a in _axes(x, axis):
+        count = count * Coefficient.of(x.shape[a])
+    return nodes.scale(count**-1, sum(x, axis, keepdims)) if x.rank else x
+
+
+def _extreme(row: Tensorial, x: Any, axis: Axis, keepdims: bool) -> Expr:
+    x = as_expr(x)
+    axes = _axes(x, axis)
+    if not axes:
+        return x
+    order = (*(a for a in range(x.rank) if a not in axes), *axes)
+    result = Apply(row, (nodes.permute(x, order),), (len(axes),))
+    return _keep(result, axes) if keepdims else result
+
+
+def max(x: Any, *others: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """The largest entry, of all or along an axis; of several arguments the larger, entry by entry."""
+    return maximum(x, *others) if others else _extreme(tensorial.amax, x, axis, keepdims)
+
+
+def min(x: Any, *others: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """The smallest entry, of all or along an axis; of several arguments the smaller, entry by entry."""
+    return minimum(x, *others) if others else _extreme(tensorial.amin, x, axis, keepdims)
+
+
+def argmax(x: Any, axis: int | None = None) -> Expr:
+    """The index of the first largest entry. It has no derivative; stop(argmax(x)) is a constant."""
+    x = as_expr(x)
+    if axis is None and x.rank != 1:
+        raise ShapeMismatch("argmax needs a vector, or axis=")
+    return Apply(tensorial.argmax, (_last(x, axis or 0)[0],))
+
+
+def first_max(x: Any, axis: Axis = None) -> Expr:
+    """1 at the first largest entry, 0 elsewhere."""
+    return _indicator(tensorial.first_max, x, axis)
+
+
+def first_min(x: Any, axis: Axis = None) -> Expr:
+    """1 at the first smallest entry, 0 elsewhere."""
+    return _indicator(tensorial.first_min, x, axis)
+
+
+def _indicator(row: Tensorial, x: Any, axis: Axis) -> Expr:
+    x = as_expr(x)
+    axes = _axes(x, axis)
+    order = (*(a for a in range(x.rank) if a not in axes), *axes)
+    back = tuple(order.index(a) for a in range(x.rank))
+    return nodes.permute(Apply(row, (nodes.permute(x, order),), (len(axes),)), back)
+
+
+def softmax(x: Any, axis: int = -1) -> Expr:
+    """exp(x)/Σ exp(x) along an axis, the last one if none is named."""
+    moved, back = _last(_at_least_vector(x, "softmax"), axis)
+    return nodes.permute(Apply(tensorial.softmax, (moved,)), back)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """log Σ exp(x) over all entries, or along an axis."""
+    x = _at_least_vector(x, "logsumexp")
+    axes = _axes(x, axis)
+    result = nodes.permute(x, (*(a for a in range(x.rank) if a not in axes), *axes))
+    for _ in axes:
+        result = Apply(tensorial.logsumexp, (result,))
+    return _keep(result, axes) if keepdims else result
+
+
+def _at_least_vector(x: Any, name: str) -> Expr:
+    x = as_expr(x)
+    if not x.rank:
+        raise ShapeMismatch(f"{name} needs a vector or a matrix, not a scalar")
+    return x
+
+
+def norm(x: Any, ord: int | str | None = None, axis: Axis = None) -> Expr:
+    """The square root of the sum of squares: Euclidean for a vector, Frobenius for a matrix. `ord=1`: norm1 of a vector."""
+    x = as_expr(x)
+    axes = _axes(x, axis)
+    if ord == 1 and len(axes) == 1:
+        return norm1(x, axis)
+    if ord not in (None, "fro") and not (ord == 2 and len(axes) <= 1):
+        raise ShapeMismatch(f"norm(..., {ord}) of {_kind(len(axes))} is not in the language: norm and norm1 are")
+    if not axes:
+        return abs(x)
+    order = (*(a for a in range(x.rank) if a not in axes), *axes)
+    return Apply(tensorial.norm, (nodes.permute(x, order),), (len(axes),))
+
+
+def norm1(x: Any, axis: Axis = None) -> Expr:
+    """The sum of the absolute values of the entries."""
+    return sum(abs(x), axis)
+
+
+def unit(x: Any, axis: Axis = None) -> Expr:
+    """x/‖x‖."""
+    return _indicator(tensorial.unit, x, axis)
+
+
+# ---------------------------------------------------------------- matrices
+
+
+def _kind(rank: int) -> str:
+    return {0: "a scalar", 1: "a vector", 2: "a matrix"}.get(rank, f"a tensor with {rank} axes")
+
+
+def _need(x: Any, rank: int, name: str) -> Expr:
+    x = as_expr(x)
+    if x.rank != rank:
+        raise ShapeMismatch(f"{name} needs {_kind(rank)}, not {_kind(x.rank)}")
+    return x
+
+
+def tr(X: Any) -> Expr:
+    """The sum of the diagonal of a square matrix."""
+    X = _need(X, 2, "the trace")
+    require_square(X.shape, "the trace")
+    return nodes.einsum("ii->", X)
+
+
+def require_square(shape: Shape, name: str) -> None:
+    """Raises ShapeMismatch with the two sizes unless they agree."""
+    if shape[0] != shape[1]:
+        raise ShapeMismatch(
+            f"{name} needs a square matrix, not one of {shape[0]} × {shape[1]}", dims=(shape[0], shape[1])
+        )
+
+
+def det(X: Any) -> Expr:
+    """The determinant."""
+    return Apply(tensorial.det, (as_expr(X),))
+
+
+def logdet(X: Any) -> Expr:
+    """log |det X|."""
+    return Apply(tensorial.logdet, (as_expr(X),))
+
+
+def inv(X: Any) -> Expr:
+    """The inverse matrix."""
+    return Apply(tensorial.inv, (as_expr(X),))
+
+
+def adj(X: Any) -> Expr:
+    """The adjugate of an invertible matrix, det(X) X⁻¹."""
+    return det(X) * inv(X)
+
+
+def solve(A: Any, b: Any) -> Expr:
+    """A⁻¹ b."""
+    return nodes.matmul(inv(A), as_expr(b))
+
+
+def matrix_power(X: Any, k: int) -> Expr:
+    """The k-fold matrix product of X; of its inverse for negative k."""
+    return Apply(tensorial.matrix_power, (as_expr(X),), (k,))
+
+
+def transpose(X: Any) -> Expr:
+    """The axes in reverse order."""
+    return as_expr(X).T
+
+
+def diag(x: Any) -> Expr:
+    """A vector as diagonal matrix, or the diagonal of a square matrix."""
+    x = as_expr(x)
+    if x.rank == 1:
+        return nodes.einsum("i->ii", x)
+    X = _need(x, 2, "diag")
+    require_square(X.shape, "diag")
+    return nodes.einsum("ii->i", X)
+
+
+def outer(a: Any, b: Any) -> Expr:
+    """a bᵀ."""
+    return nodes.einsum("i,j->ij", _need(a, 1, "outer"), _need(b, 1, "outer"))
+
+
+def dot(a: Any, b: Any) -> Expr:
+    """The product of NumPy's dot: scalars multiply, vectors and matrices contract."""
+    a, b = as_expr(a), as_expr(b)
+    return nodes.matmul(a, b) if a.rank and b.rank else nodes.multiply(a, b)
+
+
+def vec(X: Any) -> Expr:
+    """The columns of a matrix, one below the other."""
+    X = as_expr(X)
+    if X.rank < 2:
+        return X if X.rank else Stack((X,))
+    m, n = _need(X, 2, "vec").shape
+    return nodes.einsum("ij,aji->a", X, Apply(constants.MERGE, (), (n, m)))
+
+
+def merge(*dims: Size) -> Expr:
+    """The constant tensor with axes (product, *dims) that regroups axes in row-major order."""
+    return Apply(constants.MERGE, (), tuple(map(Dim.of, dims)))
+
+
+def kron(a: Any, b: Any, columns: bool = False) -> Expr:
+    """The Kronecker product. A vector beside a matrix is a row, as in NumPy, or a column for `columns`."""
+    a, b = as_expr(a), as_expr(b)
+    if not a.rank or not b.rank:
+        return nodes.multiply(a, b)
+    rank = builtins.max(a.rank, b.rank)
+    if rank > 2:
+        raise ShapeMismatch(f"kron needs vectors or matrices, not {_kind(rank)}")
+    operands, labels, output = [a, b], [list(range(a.rank)), list(range(4, 4 + b.rank))], []
+    for axis in range(rank):
+        mine = axis if columns else axis - (rank - a.rank)
+        theirs = axis if columns else axis - (rank - b.rank)
+        if not 0 <= mine < a.rank:
+            output.append(4 + theirs)
+        elif not 0 <= theirs < b.rank:
+            output.append(mine)
+        else:
+            operands.append(merge(a.shape[mine], b.shape[theirs]))
+            labels.append([8 + axis, mine, 4 + theirs])
+            output.append(8 + axis)
+    return Einsum(ONE, operands, labels, output)
+
+
+def concat(*parts: Any, axis: int = 0) -> Expr:
+    """The parts one after the other along an axis; a scalar counts as a vector of one."""
+    items = [as_expr(p) for p in (parts[0] if len(parts) == 1 and isinstance(parts[0], list | tuple) else parts)]
+    if not items:
+        raise ShapeMismatch("concat needs at least one part")
+    rank = builtins.max(1, *(p.rank for p in items))
+    if any(p.rank not in (rank, 0 if rank == 1 else rank) for p in items):
+        raise ShapeMismatch("the parts of concat have different numbers of axes")
+    if not -rank <= axis < rank:
+        raise ShapeMismatch(f"axis {axis} does not exist: there are {rank} axes")
+    axis %= rank
+    first = next((p for p in items if p.rank == rank), items[0])
+    for part in items:
+        for k in range(part.rank):
+            if k != axis:
+                require_same(first.shape[k], part.shape[k], "are the sizes of parts that concat cannot join")
+    counts = [p.shape[axis] if p.rank else Dim.of(1) for p in items]
+    total = reduce(lambda m, n: m + n, counts)
+    start, terms = Dim.of(0), []
+    for part, count in zip(items, counts, strict=True):
+        terms.append(_placed(part, start, count, total, axis))
+        start = start + count
+    return nodes.add(*terms)
+
+
+def _placed(part: Expr, start: Dim, count: Dim, total: Dim, axis: int) -> Expr:
+    """`part` at its place in a longer axis of zeros."""
+    if not part.rank:
+        return nodes.einsum("t,->t", Apply(constants.BASIS, (), (start, total)), part)
+    if count == total:
+        return part
+    rows_ = Apply(constants.SELECT, (), (start, 1, count, total))
+    labels = list(range(part.rank))
+    output = [part.rank if k == axis else k for k in labels]
+    return Einsum(ONE, (rows_, part), ((axis, part.rank), labels), output)
+
+
+def stack(*entries: Any) -> Expr:
+    """Entries of one shape along a new first axis; stack(a, b) of scalars is a vector."""
+    items = entries[0] if len(entries) == 1 and isinstance(entries[0], list | tuple) else entries
+    if not items:
+        raise ShapeMismatch("a vector needs at least one entry")
+    parts = [as_expr(e) for e in items]
+    for part in parts[1:]:
+        if part.rank != parts[0].rank:
+            raise ShapeMismatch(f"the entries differ: {_kind(parts[0].rank)} and {_kind(part.rank)}")
+        for a, b in zip(parts[0].shape, part.shape, strict=True):
+            require_same(a, b, "are the sizes of entries that stand together")
+    return Stack(parts)
+
+
+def eye(n: Size, m: Size | None = None) -> Expr:
+    """The identity matrix."""
+    if m is not None and Dim.of(m) != Dim.of(n):
+        raise ShapeMismatch("eye is square here: eye(n)")
+    return nodes.identity((Dim.of(n),))
+
+
+def ones(*shape: Any) -> Expr:
+    """1 in every entry: ones(n), ones(m, n), ones((m, n))."""
+    return number(1, _sizes(shape))
+
+
+def zeros(*shape: Any) -> Expr:
+    """0 in every entry."""
+    return number(0, _sizes(shape))
+
+
+def _sizes(shape: tuple[Any, ...]) -> Shape:
+    items = shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape
+    return tuple(Dim.of(d) for d in items)
+
+
+def ones_like(x: Any) -> Expr:
+    """1 in every entry of the shape of x."""
+    return number(1, as_expr(x).shape)
+
+
+def zeros_like(x: Any) -> Expr:
+    """0 in every entry of the shape of x."""
+    return number(0, as_expr(x).shape)
+
+
+def einsum(spec: str, *operands: Any) -> Expr:
+    """A product written with letters, einsum('ij,j->i', A, x); without an arrow the letters that stand once stay.
+
+    >>> from chainrule.expr.nodes import Variable
+    >>> n = Dim.of("n")
+    >>> einsum("ij,j", Variable("A", (n, n)), Variable("x", (n,))).shape
+    (Dim(n),)
+    """
+    parts = [as_expr(o) for o in operands]
+    text = spec.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    inputs = left.split(",")
+    if "." in text:
+        raise ShapeMismatch("einsum takes letters only here, no ellipsis")
+    bad = next((c for c in left.replace(",", "") + right if not (c.isascii() and c.isalpha())), "")
+    if bad:
+        raise ShapeMismatch(f"`{bad}` in the specification of einsum is not a letter")
+    if not arrow:
+        joined = "".join(inputs)
+        right = "".join(sorted(c for c in set(joined) if joined.count(c) == 1))
+    if len(inputs) != len(parts):
+        raise ShapeMismatch(f"einsum names {len(inputs)} operands and has {len(parts)}")
+    sizes: dict[str, Dim] = {}
+    for letters, part in zip(inputs, parts, strict=True):
+        if len(letters) != part.rank:
+            raise ShapeMismatch(f"`{letters}` names {len(letters)} axes of {_kind(part.rank)}")
+        for letter, dim in zip(letters, part.shape, strict=True):
+            require_same(sizes.setdefault(letter, dim), dim, f"are two sizes for the letter {letter} of einsum")
+    missing = next((c for c in right if c not in sizes), "")
+    if missing:
+        raise ShapeMismatch(f"the letter {missing} after -> stands on no operand")
+    return nodes.einsum(",".join(inputs) + "->" + right, *parts)
+
+
+# ---------------------------------------------------------------- how the parser calls them
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`takes` has a letter for each argument: x expression, d size, i integer, s text, l list; ? marks optional ones,
+    * any number of the last. `forces` says that a scalar argument makes no sense, which shape inference uses.
+    """
+
+    build: Callable[..., Expr]
+    takes: str = "x"
+    keywords: tuple[str, ...] = ()
+    forces: bool = False
+
+
+def _table() -> dict[str, Entry]:
+    entries = {
+        row.__name__: Entry(row)
+        for row in (
+            exp, log, sqrt, abs, sign, sin, cos, tan, sinh, cosh, tanh, arcsin, arccos, arctan, log1p, expm1, erf, relu,
+            sigmoid, softplus, floor, round, stop, square,
+        )
+    }  # fmt: skip
+    reduction = ("axis", "keepdims")
+    entries |= {
+        "where": Entry(where, "xxx"), "power": Entry(power, "xx"), "clip": Entry(clip, "xxx"),
+        "maximum": Entry(maximum, "xx*"), "minimum": Entry(minimum, "xx*"),
+        "sum": Entry(sum, "x", reduction, forces=True), "mean": Entry(mean, "x", reduction, forces=True),
+        "max": Entry(max, "xx?*", reduction, forces=True), "min": Entry(min, "xx?*", reduction, forces=True),
+        "argmax": Entry(argmax, "x", ("axis",), forces=True), "softmax": Entry(softmax, "x", ("axis",), forces=True),
+        "logsumexp": Entry(logsumexp, "x", reduction, forces=True), "first_max": Entry(first_max, "x", ("axis",)),
+        "first_min": Entry(first_min, "x", ("axis",)), "unit": Entry(unit, "x", ("axis",), forces=True),
+        "norm": Entry(norm, "xo?", ("ord", "axis"), forces=True), "norm1": Entry(norm1, "x", ("axis",), forces=True),
+        "norm2": Entry(norm, "x", ("axis",), forces=True), "tr": Entry(tr), "trace": Entry(tr), "det": Entry(det),
+        "logdet": Entry(logdet), "inv": Entry(inv), "adj": Entry(adj), "solve": Entry(solve, "xx"),
+        "matrix_power": Entry(matrix_power, "xi"), "transpose": Entry(transpose, forces=True), "diag": Entry(diag),
+        "outer": Entry(outer, "xx"), "dot": Entry(dot, "xx", forces=True), "matmul": Entry(nodes.matmul, "xx"),
+        "multiply": Entry(nodes.multiply, "xx"), "vec": Entry(vec, forces=True), "kron": Entry(kron, "xx", forces=True),
+        "concat": Entry(concat, "l", ("axis",)), "concatenate": Entry(concat, "l", ("axis",)), "stack": Entry(stack, "l"),
+        "eye": Entry(eye, "dd?"), "ones": Entry(ones, "d*"), "zeros": Entry(zeros, "d*"), "merge": Entry(merge, "d*"),
+        "ones_like": Entry(ones_like), "zeros_like": Entry(zeros_like), "einsum": Entry(einsum, "sx*"),
+        "vector": Entry(number, "x"), "matrix": Entry(number, "x"),
+    }  # fmt: skip
+    aliases = {
+        "ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "sgn": "sign", "absolute": "abs",
+        "amax": "max", "amin": "min", "σ": "sigmoid", "sigma": "sigmoid", "identity": "eye",
+    }  # fmt: skip
+    return entries | {alias: entries[name] for alias, name in aliases.items()}
+
+
+TABLE = _table()

@@ -1,0 +1,575 @@
+"""Tokens to syntax trees: operator precedence with an explicit stack, so that depth costs memory and not recursion.
+
+Binding, loosest first:  comparisons;  + -;  * / @ · ⊙ ⊘ ⊗ .* ./;  unary -;  juxtaposition;  ** ^ .^;  postfix (ᵀ, ², [..], .T)
+"""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from chainrule.errors import LimitExceeded, Span, SyntaxProblem
+from chainrule.expr.names import ascii_name
+from chainrule.language.limits import MAX_NESTING
+from chainrule.language.syntax import (
+    Add, Bars, Binary, Bracket, Call, Listing, Name, Node, Number, Postfix, Prefix, Slice, Special, Statement, Subscript,
+    Text,
+)  # fmt: skip
+from chainrule.language.tokens import Token
+
+COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!="})
+_BINARY = {
+    **dict.fromkeys(COMPARISONS, 10), "+": 20, "-": 20,
+    **dict.fromkeys(["*", "/", "@", "·", "⊙", "⊘", "⊗", "⊕", "⊖", ".*", "./"], 30),
+    "": 50, "**": 60, "^": 60, ".^": 60,
+}  # fmt: skip
+_SUM, _MINUS, _TIGHT_MINUS, _ROOT, _POSTFIX = 25, 40, 58, 75, 70
+_PAIRS = {"(": ")", "[": "]", "{": "}", "‖": "‖", "|": "|"}
+_STARTS = frozenset({"num", "name", "call", "special", "sum", "str", "imag"})
+_MATLAB_ONLY = frozenset({".*", "./", ".^"})
+
+
+@dataclass(slots=True)
+class _Operator:
+    """A prefix or binary operator that waits for its right operand, or an open bracket."""
+
+    kind: str  # prefix, binary, or the bracket: ( [ ‖ | call subscript indicator
+    symbol: str
+    binds: int
+    span: Span
+    floor: int = 0  # operands on the stack when the bracket opened
+    called: Token | None = None
+    keyword: Token | None = None
+    arguments: list[Node] = field(default_factory=list)
+    keywords: dict[str, Node] = field(default_factory=dict)
+    breaks: list[int] = field(default_factory=list)
+    bounds: list[Node | None] = field(default_factory=list)
+
+
+def parse_program(tokens: list[Token], source: str, dialect: str) -> list[Statement]:
+    """The statements of a formula; the last one is its value."""
+    statements: list[Statement] = []
+    for part in _statements(tokens):
+        statements.append(_statement(part, source, dialect))
+    return statements
+
+
+def _statements(tokens: list[Token]) -> list[list[Token]]:
+    """Split at ; and line ends outside brackets; a line that begins or ends with an operator goes on."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token, following in zip(tokens, [*tokens[1:], tokens[-1]], strict=True):
+        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+        if token.kind == "newline":
+            goes_on = following.kind in ("where", "newline") or following.text in _BINARY and following.text not in "+-"
+            last = parts[-1][-1] if parts[-1] else None
+            if not goes_on and not (last and (last.text in _BINARY or last.text in (",", "=") or last.kind == "where")):
+                parts.append([])
+        elif token.text == ";" and token.kind == "op" and depth <= 0:
+            parts.append([])
+        elif token.kind != "end":
+            parts[-1].append(token)
+    return [part for part in parts if part]
+
+
+def _statement(tokens: list[Token], source: str, dialect: str) -> Statement:
+    clause = next((i for i, t in enumerate(tokens) if t.kind == "where"), len(tokens))
+    body, rest = tokens[:clause], tokens[clause + 1 :]
+    name, output, body = _left_side(body, source)
+    value = _Parser(body, source, dialect, clause_end(tokens[-1])).parse()
+    statement = Statement(name, value, value.span, output)
+    while rest:
+        end = _comma(rest)
+        part, rest = rest[:end], rest[end + 1 :]
+        name, inner, part_body = _left_side(part, source)
+        if not name:
+            raise SyntaxProblem(
+                "`where` is followed by name = value", source=source, spans=(part[0].span if part else tokens[clause].span,)
+            )
+        value = _Parser(part_body, source, dialect, clause_end(tokens[-1])).parse()
+        statement.local.append(Statement(name, value, part[0].span, inner))
+    if clause < len(tokens) and not statement.local:
+        raise SyntaxProblem("nothing stands after `where`", source=source, spans=(tokens[clause].span,))
+    return statement
+
+
+def clause_end(token: Token) -> Span:
+    """The place just after a token."""
+    return Span(token.span.end, token.span.end + 1)
+
+
+def _comma(tokens: list[Token]) -> int:
+    """Where the next binding of a where clause begins: a comma or `and` outside brackets, before `name =`."""
+    depth = 0
+    for i, token in enumerate(tokens):
+        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+        if token.text == "," and not depth and i + 2 < len(tokens) and tokens[i + 2].text == "=":
+            return i
+    return len(tokens)
+
+
+def _left_side(tokens: list[Token], source: str) -> tuple[str, str | None, list[Token]]:
+    """The name that a statement gives to its value, the axes that index notation declares, and the right side."""
+    depth, equals = 0, None
+    for i, token in enumerate(tokens):
+        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+        if token.text == "=" and token.kind == "op" and depth <= 0:
+            equals = i
+            break
+    if equals is None:
+        return "", None, tokens
+    left, right = tokens[:equals], tokens[equals + 1 :]
+    if not left:
+        raise SyntaxProblem("a name is missing before =", source=source, spans=(tokens[0].span,))
+    if left[0].text == "∂" or (left[0].text == "d" and len(left) == 3 and left[1].text == "/"):
+        letters = "".join(_indices_of(t) for t in left)
+        return "", letters or None, right
+    if left[0].kind == "name" and len(left) == 1:
+        indexed = re.fullmatch(r"(.+)_([i-t]+)", left[0].text)
+        if indexed and any(t.kind in ("sub", "sum") and t.text.isalpha() for t in right):
+            return indexed[1], indexed[2], right
+        return left[0].text, None, right
+    if left[0].kind == "name" and len(left) == 2 and left[1].kind == "sub":
+        return left[0].text, left[1].text, right
+    whole = left[0].span.join(left[-1].span)
+    if left[0].kind in ("name", "call") and left[1].text == "(" and left[-1].text == ")":
+        raise SyntaxProblem(
+            "functions are not defined here", source=source, spans=(whole,), hint="give the value a name: f = ..."
+        )
+    raise SyntaxProblem(
+        "only a name can stand before =", source=source, spans=(whole,), hint="== compares; z = ... names a part"
+    )
+
+
+def _indices_of(token: Token) -> str:
+    if token.kind == "sub":
+        return token.text
+    indexed = re.fullmatch(r".+_([i-t]+)", ascii_name(token.text)) if token.kind == "name" else None
+    return indexed[1] if indexed else ""
+
+
+class _Parser:
+    """One expression. `operands` and `operators` are the two stacks of the classic algorithm."""
+
+    def __init__(self, tokens: list[Token], source: str, dialect: str, end: Span) -> None:
+        self.tokens, self.source, self.dialect = tokens, source, dialect
+        self.operands: list[Node] = []
+        self.operators: list[_Operator] = []
+        self.nesting = 0
+        self.end = Token("end", "", end)
+
+    def parse(self) -> Node:
+        position = 0
+        while True:
+            position = self.operand(position)
+            position, finished = self.after_operand(position)
+            if finished:
+                return self.operands[0]
+
+    def peek(self, position: int) -> Token:
+        return self.tokens[position] if position < len(self.tokens) else self.end
+
+    def problem(self, message: str, *spans: Span, hint: str = "") -> SyntaxProblem:
+        return SyntaxProblem(message, source=self.source, spans=spans, hint=hint)
+
+    # ------------------------------------------------------------ where an operand must stand
+
+    def operand(self, position: int) -> int:
+        """Reads prefixes and opening brackets up to and including one operand; returns the next position."""
+        while True:
+            token = self.peek(position)
+            inner = self.bracket()
+            if token.kind in ("num", "special", "str") or token.kind == "name":
+                self.operands.append(self.leaf(token))
+                return position + 1
+            if token.kind == "call":
+                self.open("call", self.peek(position + 1).span, token)
+                position += 2
+                if self.peek(position).text == ")":
+                    return position
+            elif token.kind == "keyword" and inner and inner.kind == "call":
+                inner.keyword = token
+                position += 2
+            elif token.kind == "sum":
+                self.push(_Operator("prefix", "Σ" + token.text, _SUM, token.span))
+                position += 1
+            elif token.kind != "op":
+                raise self.missing(token)
+            elif token.text in ("(", "[", "‖", "|"):
+                self.open(token.text, token.span)
+                position += 1
+                if self.peek(position).text == _PAIRS[token.text] and token.text in "([":
+                    raise self.problem("nothing stands between the brackets", token.span.join(self.peek(position).span))
+            elif token.text in ("-", "+"):
+                tight = bool(self.operators) and self.operators[-1].binds == 60
+                self.push(_Operator("prefix", token.text, _TIGHT_MINUS if tight else _MINUS, token.span))
+                position += 1
+            elif token.text == "√":
+                if self.peek(position + 1).text == "(":
+                    self.open("call", self.peek(position + 1).span, Token("call", "sqrt", token.span))
+                    position += 2
+                else:
+                    self.push(_Operator("prefix", "√", _ROOT, token.span))
+                    position += 1
+            elif inner and inner.kind == "subscript" and token.text in (":", ",", "]"):
+                return position
+            elif inner and token.text in (")", "]") and inner.arguments and token.text == self.closing(inner):
+                return position
+            else:
+                raise self.missing(token)
+
+    def leaf(self, token: Token) -> Node:
+        if token.kind == "num":
+            return Number(token.span, Fraction(token.text))
+        if token.kind == "name":
+            return Name(token.span, token.text)
+        return Text(token.span, token.text) if token.kind == "str" else Special(token.span, token.text)
+
+    def missing(self, token: Token) -> SyntaxProblem:
+        """The error where an operand should stand."""
+        before = self.operators[-1] if self.operators else None
+        if token.kind == "end":
+            if not self.tokens:
+                return self.problem("a value is missing", token.span)
+            opened = self.bracket()
+            if opened:
+                return self.unclosed(opened)
+            return self.problem("the formula ends where a value should stand", token.span)
+        if token.text == ":" or token.kind == "newline":
+            return self.problem(
+                "a colon stands only in declarations and subscripts", token.span, hint="a lambda is not a formula"
+            )
+        if token.text in (")", "]", "}") and self.bracket() is None:
+            return self.problem(f"`{token.text}` closes a bracket that was never opened", token.span)
+        if token.text == "{":
+            return self.problem("braces stand only in declarations", token.span, hint="group with ( )")
+        after = f" after `{before.symbol or 'a factor'}`" if before and before.kind in ("prefix", "binary") else ""
+        return self.problem(f"a value should stand here{after}, not `{token.text}`", token.span)
+
+    # ------------------------------------------------------------ after an operand
+
+    def after_operand(self, position: int) -> tuple[int, bool]:
+        """Reads postfixes and closing brackets up to a binary operator; says whether the expression is complete."""
+        while True:
+            token, text = self.peek(position), self.peek(position).text
+            if token.kind == "end":
+                self.reduce(0)
+                opened = self.bracket()
+                if opened:
+                    raise self.unclosed(opened)
+                return position, True
+            if token.kind in ("method", "transpose") or (token.kind == "op" and text == "." and self.attribute(position)):
+                position = self.dotted(position)
+                if self.peek(position - 1).text == "(" and self.peek(position).text != ")":
+                    return position, False
+            elif token.kind == "sub":
+                self.below(token)
+                position += 1
+            elif token.kind in _STARTS:
+                position, done = self.juxtapose(token, position)
+                return position, done
+            elif token.kind != "op":
+                raise self.problem(f"`{text}` does not belong here", token.span)
+            elif text in ("ᵀ", "⁻ᵀ"):
+                self.postfix(token)
+                position += 1
+            elif text == "sup(":
+                self.reduce_postfix(token)
+                self.open("sup", token.span)
+                return position + 1, False
+            elif text == "[" and not self.spaced_entry(token):
+                position, waits = self.square(token, position)
+                if waits:
+                    return position, False
+            elif text in (")", "]", "sup)") or (text in ("‖", "|") and self.closes(text)):
+                self.close(token)
+                position += 1
+            elif text in (",", ";", ":"):
+                position, waits = self.separate(token, position)
+                if waits:
+                    return position, False
+            elif text in ("(", "[", "‖", "|", "√"):
+                return self.juxtapose(token, position)
+            elif text == "=" and self.bracket() is not None:
+                self.binary(Token("op", "==", token.span))
+                return position + 1, False
+            elif text in ("⊙",) and self.peek(position + 1).text == "sup(":
+                self.reduce_postfix(token)
+                self.open("sup", token.span)
+                self.operators[-1].symbol = ".^"
+                return position + 2, False
+            elif text in _BINARY:
+                self.binary(token)
+                return position + 1, False
+            else:
+                raise self.unexpected(token)
+
+    def attribute(self, position: int) -> bool:
+        return self.peek(position + 1).kind in ("method", "transpose")
+
+    def unexpected(self, token: Token) -> SyntaxProblem:
+        if token.text == "=":
+            return self.problem("= names a part; it stands once, at the start", token.span, hint="== compares")
+        if token.text == ".":
+            return self.problem("a dot stands only in numbers, prefixes and methods", token.span, hint="write * or @")
+        return self.problem(f"`{token.text}` does not belong here", token.span)
+
+    def dotted(self, position: int) -> int:
+        """x.T, or x.sum( with its bracket opened."""
+        token = self.peek(position + 1)
+        self.reduce_postfix(token)
+        if token.kind == "transpose":
+            operand = self.operands.pop()
+            self.operands.append(Postfix(operand.span.join(token.span), ".T", operand))
+            return position + 2
+        if self.peek(position + 2).text != "(":
+            raise self.problem(f".{token.text} is a method", token.span, hint=f"write .{token.text}()")
+        self.open("call", self.peek(position + 2).span, token)
+        self.operators[-1].arguments.append(self.operands.pop())
+        self.operators[-1].floor -= 1
+        return position + 3
+
+    def below(self, token: Token) -> None:
+        """An index below the line."""
+        self.reduce_postfix(token)
+        operand = self.operands.pop()
+        span = operand.span.join(token.span)
+        if isinstance(operand, Bars) and operand.symbol == "‖" and not operand.kind:
+            operand.kind, operand.span = token.text, span
+            self.operands.append(operand)
+        else:
+            self.operands.append(Postfix(span, "_", operand, token.text))
+
+    def postfix(self, token: Token) -> None:
+        self.reduce_postfix(token)
+        operand = self.operands.pop()
+        self.operands.append(Postfix(operand.span.join(token.span), token.text, operand))
+
+    def juxtapose(self, token: Token, position: int) -> tuple[int, bool]:
+        """Two factors side by side."""
+        previous = self.peek(position - 1)
+        if token.kind == "num" and not (token.text == "1" and self.peek(position + 1).text == "["):
+            hint = "write * or · between two factors"
+            raise self.problem("a number cannot follow a factor", token.span, hint=hint)
+        if token.kind in ("str", "imag"):
+            raise self.problem("a text in quotes stands only in einsum('ij,j->i', A, x)", token.span)
+        inner = self.bracket()
+        if inner and inner.kind == "[" and self.dialect == "matlab" and token.spaced and previous.text != ",":
+            raise self.problem("separate the entries by commas", token.span)
+        if self.operators and self.operators[-1].kind == "binary" and self.operators[-1].symbol in ("/", "./", "⊘"):
+            if self.operators[-1].symbol == "/":
+                raise self.problem(
+                    "a quotient followed by a factor can be read in two ways", self.operators[-1].span, token.span,
+                    hint="write (a/b) c or a/(b c)",
+                )
+        self.binary(Token("op", "", Span(token.span.start, token.span.start)))
+        return position, False
+
+    def binary(self, token: Token) -> None:
+        """Finish what binds tighter, then wait for the right operand."""
+        self.check_dialect(token)
+        binds = _BINARY[token.text]
+        right_first = binds == 60 and not (self.dialect == "matlab" and token.text != "**")
+        self.reduce(binds + 1 if right_first else binds)
+        if binds == 10 and isinstance(self.operands[-1], Binary) and self.operands[-1].symbol in COMPARISONS:
+            left = self.operands[-1]
+            if isinstance(left, Binary) and left.span == left.left.span.join(left.right.span):
+                raise self.problem(
+                    "comparisons do not chain", left.place, token.span, hint="write (a < b) * (b < c)"
+                )
+        self.push(_Operator("binary", token.text, binds, token.span))
+
+    def check_dialect(self, token: Token) -> None:
+        if token.text in _MATLAB_ONLY and self.dialect != "matlab":
+            raise self.problem(
+                f"`{token.text}` belongs to the MATLAB dialect", token.span,
+                hint="in the NumPy dialect * / ** are entrywise; or choose --dialect matlab",
+            )
+        if token.text in ("@", "**") and self.dialect == "matlab":
+            raise self.problem(
+                f"`{token.text}` belongs to the NumPy dialect", token.span,
+                hint="in the MATLAB dialect * is the matrix product and ^ the power; or choose --dialect numpy",
+            )
+
+    def spaced_entry(self, token: Token) -> bool:
+        """Whether `[` after an operand begins a factor or an entry: only after a number other than 1."""
+        return False
+
+    def square(self, token: Token, position: int) -> tuple[int, bool]:
+        """x[...] a subscript, 1[...] an indicator, 2[...] a product with a written-out vector."""
+        operand = self.operands[-1]
+        one = isinstance(operand, Number) and operand.value == 1 and operand.span.end - operand.span.start == 1
+        if one or (isinstance(operand, Special) and operand.symbol == "𝟏"):
+            self.operands.pop()
+            self.open("indicator", operand.span.join(token.span))
+            return position + 1, True
+        if isinstance(operand, Number):
+            position, _ = self.juxtapose(token, position)
+            return position, True
+        self.reduce_postfix(token)
+        self.open("subscript", token.span)
+        self.operators[-1].arguments.append(self.operands.pop())
+        self.operators[-1].floor -= 1
+        return position + 1, True
+
+    # ------------------------------------------------------------ brackets
+
+    def bracket(self) -> _Operator | None:
+        """The innermost open bracket."""
+        for operator in reversed(self.operators):
+            if operator.kind not in ("prefix", "binary"):
+                return operator
+        return None
+
+    def open(self, kind: str, span: Span, called: Token | None = None) -> None:
+        self.nesting += 1
+        if self.nesting > MAX_NESTING:
+            raise LimitExceeded(
+                f"brackets are nested more than {MAX_NESTING} deep", source=self.source, spans=(span,),
+                hint="name inner parts: z = ...; f(z)",
+            )
+        self.operators.append(_Operator(kind, "", 0, span, len(self.operands), called))
+
+    def push(self, operator: _Operator) -> None:
+        if len(self.operators) > 4 * MAX_NESTING:
+            raise LimitExceeded(
+                "too many operators wait for their operands", source=self.source, spans=(operator.span,),
+                hint="name inner parts: z = ...; f(z)",
+            )
+        self.operators.append(operator)
+
+    def closing(self, opened: _Operator) -> str:
+        return {"call": ")", "subscript": "]", "indicator": "]", "sup": "sup)"}.get(opened.kind) or _PAIRS[opened.kind]
+
+    def closes(self, text: str) -> bool:
+        inner = self.bracket()
+        return inner is not None and inner.kind == text
+
+    def unclosed(self, opened: _Operator) -> SyntaxProblem:
+        kind = {"call": "(", "subscript": "[", "indicator": "["}.get(opened.kind, opened.kind)
+        return self.problem(f"`{kind}` is never closed", opened.span, hint=f"add the missing `{self.closing(opened)}`")
+
+    def finish_item(self, opened: _Operator) -> None:
+        """What stands since the last comma becomes an item of the bracket."""
+        if len(self.operands) > opened.floor:
+            item = self.operands.pop()
+            if opened.bounds or opened.kind == "subscript" and opened.symbol == ":":
+                self.finish_bound(opened, item)
+            elif opened.keyword is not None:
+                if opened.keyword.text in opened.keywords:
+                    raise self.problem(f"{opened.keyword.text}= stands twice", opened.keyword.span)
+                opened.keywords[opened.keyword.text] = item
+                opened.keyword = None
+            elif opened.keywords:
+                raise self.problem("arguments with a keyword come last", item.span)
+            else:
+                opened.arguments.append(item)
+        elif opened.bounds:
+            self.finish_bound(opened, None)
+
+    def finish_bound(self, opened: _Operator, last: Node | None) -> None:
+        bounds = [*opened.bounds, last]
+        if len(bounds) > 3:
+            raise self.problem("a slice has at most start:stop:step", opened.span)
+        padded = (bounds + [None, None, None])[:3]
+        opened.arguments.append(Slice(opened.span, (padded[0], padded[1], padded[2])))
+        opened.bounds = []
+
+    def separate(self, token: Token, position: int) -> tuple[int, bool]:
+        """A comma, a colon in a slice, a semicolon between the rows of a MATLAB matrix."""
+        self.reduce(0)
+        opened = self.bracket()
+        if opened is None:
+            if token.text == ",":
+                raise self.problem("a formula has one value", token.span, hint="write [a, b] for a vector of two")
+            raise self.problem("a colon stands only in declarations and subscripts", token.span)
+        if token.text == ":":
+            if opened.kind != "subscript":
+                raise self.problem("a colon stands only in declarations and subscripts", token.span)
+            opened.bounds.append(self.operands.pop() if len(self.operands) > opened.floor else None)
+            return position + 1, self.peek(position + 1).text not in (",", "]", ":")
+        if opened.kind not in ("call", "subscript", "[", "("):
+            raise self.problem("one value stands here", token.span)
+        if token.text == ";":
+            if opened.kind != "[" or self.dialect != "matlab":
+                raise self.problem("`;` separates statements, not entries", token.span, hint="[[a, b], [c, d]] is a matrix")
+            opened.breaks.append(len(opened.arguments) + 1)
+        if len(self.operands) == opened.floor and not opened.bounds:
+            raise self.problem("a value is missing before the comma", token.span)
+        self.finish_item(opened)
+        trailing = self.peek(position + 1).text == self.closing(opened) and token.text == ","
+        return position + 1, not trailing
+
+    def close(self, token: Token) -> None:
+        self.reduce(0)
+        opened = self.bracket()
+        if opened is None:
+            raise self.problem(f"`{token.text}` closes a bracket that was never opened", token.span)
+        if self.closing(opened) != token.text:
+            kind = {"call": "(", "subscript": "[", "indicator": "["}.get(opened.kind, opened.kind)
+            raise self.problem(f"`{token.text}` does not close `{kind}`", opened.span, token.span)
+        self.nesting -= 1
+        self.finish_item(opened)
+        self.operators.pop()
+        whole = opened.span.join(token.span)
+        items = opened.arguments
+        if opened.kind == "call":
+            assert opened.called is not None
+            start = items[0].span.join(whole) if opened.called.kind == "method" else opened.called.span.join(whole)
+            self.operands.append(Call(start, opened.called.text, items, opened.keywords, opened.called.span))
+        elif opened.kind == "subscript":
+            if len(items) < 2:
+                raise self.problem("an index is missing", whole)
+            self.operands.append(Subscript(items[0].span.join(whole), items[0], items[1:]))
+        elif opened.kind == "sup":
+            base = self.operands.pop()
+            self.operands.append(Binary(base.span.join(whole), opened.symbol or "sup", base, items[0], whole))
+        elif opened.kind in ("‖", "|"):
+            self.operands.append(Bars(whole, opened.kind, items[0]))
+        elif opened.kind == "indicator":
+            self.operands.append(Bracket(whole, items[0]))
+        elif opened.kind == "[" or len(items) > 1 or (items and self.tokens and self.trailing_comma(token)):
+            self.operands.append(Listing(whole, items, opened.kind, opened.breaks))
+        else:
+            items[0].span = whole
+            self.operands.append(items[0])
+
+    def trailing_comma(self, token: Token) -> bool:
+        """(n,) is a shape of one size."""
+        return self.source[: token.span.start].rstrip().endswith(",")
+
+    # ------------------------------------------------------------ reduction
+
+    def reduce_postfix(self, token: Token) -> None:
+        """Before a postfix: √x² would be ambiguous."""
+        if self.operators and self.operators[-1].symbol == "√":
+            raise self.problem(
+                "√ followed by an exponent or an index can be read in two ways", self.operators[-1].span, token.span,
+                hint="write √(x²) or (√x)²",
+            )
+
+    def reduce(self, binds: int) -> None:
+        """Build the operators on top of the stack that bind at least as tightly, down to the innermost bracket."""
+        while self.operators and self.operators[-1].kind in ("prefix", "binary") and self.operators[-1].binds >= binds:
+            operator = self.operators.pop()
+            right = self.operands.pop()
+            if operator.kind == "prefix":
+                span = operator.span.join(right.span)
+                symbol, indices = (operator.symbol[0], operator.symbol[1:])
+                self.operands.append(Prefix(span, symbol, right, indices))
+                continue
+            left = self.operands.pop()
+            self.operands.append(self.combine(operator, left, right))
+
+    def combine(self, operator: _Operator, left: Node, right: Node) -> Node:
+        span = left.span.join(right.span)
+        if operator.symbol not in ("+", "-"):
+            return Binary(span, operator.symbol, left, right, operator.span)
+        sign = 1 if operator.symbol == "+" else -1
+        open_chain = isinstance(left, Add) and left.span.end == left.terms[-1].span.end
+        if isinstance(left, Add) and open_chain:
+            left.terms.append(right)
+            left.signs.append(sign)
+            left.span = span
+            return left
+        return Add(span, [left, right], [1, sign])

@@ -1,0 +1,96 @@
+"""Unification of symbolic sizes: what the parts of a formula say about sizes that nobody declared.
+
+An unknown size is a dimension whose name begins with ?. Two sizes that must agree bind an unknown in one of them.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from chainrule.errors import ShapeMismatch
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Expr, Shape, Variable
+from chainrule.expr.walk import substitute_dims
+
+LETTERS = ("n", "m", "k", "p", "q", "r", "s", "l", "h", "d")
+
+
+class Sizes:
+    """What is known about the unknown sizes."""
+
+    def __init__(self) -> None:
+        self.bound: dict[str, Dim] = {}
+        self.letters: dict[str, str] = {}
+
+    def resolve(self, dim: Dim) -> Dim:
+        """`dim` with everything known put in."""
+        if not self.bound:
+            return dim
+        while any(name in self.bound for name in dim.names):
+            dim = dim.substitute(self.bound)
+        return dim
+
+    def settle(self, expr: Expr) -> Expr:
+        """`expr` with everything known put in."""
+        stale = {name for dim in expr.shape for name in dim.names if name in self.bound}
+        if not stale:
+            return expr
+        if isinstance(expr, Variable):
+            return Variable(expr.name, [self.resolve(d) for d in expr.shape], expr.structure)
+        return substitute_dims(expr, {name: self.resolve(Dim.of(name)) for name in sorted(self.bound)})
+
+    def unify(self, a: object, b: object) -> bool:
+        """Makes the two sizes equal by binding an unknown, if one can be bound."""
+        assert isinstance(a, Dim) and isinstance(b, Dim)
+        a, b = self.resolve(a), self.resolve(b)
+        if a == b:
+            return True
+        for mine, other in ((a, b), (b, a)):
+            name = mine.name
+            if name and name.startswith("?") and name not in other.names:
+                self.bound[name] = other
+                return True
+        difference = a - b
+        for name in difference.names:
+            held = [(monomial, count) for monomial, count in difference.terms if name in dict(monomial)]
+            if name.startswith("?") and len(held) == 1 and len(held[0][0]) == 1 and abs(held[0][1]) == 1:
+                rest = difference - Dim.of(name) * Dim.of(held[0][1])
+                value = rest if held[0][1] < 0 else -rest
+                if held[0][0][0][1] == 1 and (value.constant is None or value.constant > 0):
+                    self.bound[name] = value
+                    return True
+        return False
+
+    def build(self, make: Callable[..., Expr], exprs: Sequence[Expr]) -> Expr:
+        """make(*exprs), binding unknown sizes as it complains; raises ShapeMismatch when none is left to bind."""
+        operands = [self.settle(e) for e in exprs]
+        while True:
+            try:
+                return make(*operands)
+            except ShapeMismatch as problem:
+                if not problem.dims or not self.unify(*problem.dims):
+                    raise
+                operands = [self.settle(e) for e in operands]
+
+    def name_the_rest(self, shapes: Iterable[Shape], taken: Collection[str]) -> None:
+        """Gives letters to the sizes that stay unknown: a matrix is m×n, a vector has size n."""
+        used = set(taken)
+        for shape in shapes:
+            unknown = [name for dim in shape for name in self.resolve(dim).names if name.startswith("?")]
+            fresh = list(dict.fromkeys(name for name in unknown if name not in self.bound))
+            free = [letter for letter in LETTERS if letter not in used]
+            count = 1
+            while len(free) < len(fresh):
+                if f"n{count}" not in used:
+                    free.append(f"n{count}")
+                count += 1
+            for name, letter in zip(reversed(fresh), free, strict=False):
+                used.add(letter)
+                self.bound[name] = Dim.of(letter)
+
+    def shown(self, dim: Dim) -> str:
+        """A size as an error names it; an unknown one gets a letter for the purpose."""
+        dim = self.resolve(dim)
+        for name in dim.names:
+            if name.startswith("?") and name not in self.letters:
+                self.letters[name] = f"s{len(self.letters) + 1}"
+        return str(dim.substitute({name: Dim.of(letter) for name, letter in self.letters.items()}))

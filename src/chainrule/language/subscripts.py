@@ -1,0 +1,93 @@
+"""x[0], X[:, 1:3], x[None]: contractions with rows of the identity."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chainrule.errors import ShapeMismatch
+from chainrule.expr.dims import ONE, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr
+from chainrule.rules import constants
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """start:stop:step, each absent or a size."""
+
+    start: Dim | None = None
+    stop: Dim | None = None
+    step: int = 1
+
+
+Item = Dim | Range | None
+
+
+def subscript(x: Expr, items: Sequence[Item]) -> Expr:
+    """The entries of `x` that NumPy's x[items] selects; raises ShapeMismatch."""
+    used = sum(item is not None for item in items)
+    if used > x.rank:
+        have = "no axes" if not x.rank else f"{x.rank} ax{'i' if x.rank == 1 else 'e'}s"
+        raise ShapeMismatch(f"{used} indices are given and there are {have}")
+    full = [*items, *[Range()] * (x.rank - used)]
+    operands: list[Expr] = [x]
+    labels: list[Sequence[int]] = [range(x.rank)]
+    output: list[int] = []
+    sizes: dict[int, Dim] = {}
+    axis, fresh = 0, x.rank
+    for item in full:
+        if item is None:
+            output.append(fresh)
+            sizes[fresh] = Dim.of(1)
+            fresh += 1
+            continue
+        size = x.shape[axis]
+        if isinstance(item, Dim):
+            operands.append(position(item, size))
+            labels.append([axis])
+        else:
+            start, step, count = resolve(item, size)
+            if (start, step, count) == (Dim.of(0), 1, size):
+                output.append(axis)
+            else:
+                operands.append(Apply(constants.SELECT, (), (start, step, count, size)))
+                labels.append([fresh, axis])
+                output.append(fresh)
+                fresh += 1
+        axis += 1
+    return Einsum(ONE, operands, labels, output, sizes)
+
+
+def position(index: Dim, size: Dim) -> Expr:
+    """The basis vector of an index, which may be negative or named."""
+    if index.constant is not None:
+        return constants.component(index.constant, size)
+    return Apply(constants.BASIS, (), (index, size))
+
+
+def resolve(item: Range, size: Dim) -> tuple[Dim, int, Dim]:
+    """Start, step and count of a slice."""
+    known = size.constant
+    bounds = [item.start, item.stop]
+    if known is not None and all(b is None or b.constant is not None for b in bounds):
+        ends = [None if b is None else b.constant for b in bounds]
+        chosen = range(*slice(ends[0], ends[1], item.step).indices(known))
+        if not chosen:
+            raise ShapeMismatch(f"the slice is empty: there are {known} entries")
+        return Dim.of(chosen[0]), item.step, Dim.of(len(chosen))
+    forward = item.step > 0
+    start = _from_end(item.start, size) or (Dim.of(0) if forward else size - Dim.of(1))
+    stop = _from_end(item.stop, size) or (size if forward else Dim.of(-1))
+    span = stop - start if forward else start - stop
+    if abs(item.step) != 1:
+        if span.constant is None:
+            raise ShapeMismatch(f"a step of {item.step} needs a known size, not {size}")
+        span = Dim.of(-(-span.constant // abs(item.step)))
+    if span.constant is not None and span.constant < 1:
+        raise ShapeMismatch("the slice is empty")
+    return start, item.step, span
+
+
+def _from_end(bound: Dim | None, size: Dim) -> Dim | None:
+    if bound is None:
+        return None
+    return size + bound if bound.constant is not None and bound.constant < 0 else bound

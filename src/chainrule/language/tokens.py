@@ -1,0 +1,226 @@
+"""Text to tokens, each with its place in the text. One lexer for the three forms; the dialect decides about ' and .* only.
+
+Nothing is normalised as a whole: that would turn ² into 2 and ᵀ into T. Characters with the same meaning (−, ·, ≤, ...)
+become one spelling, superscripts become tokens between `sup(` and `sup)`, everything unknown is refused by name.
+"""
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from chainrule.errors import LimitExceeded, Span, SyntaxProblem, UnknownName
+from chainrule.expr.names import SUBSCRIPT
+from chainrule.language.limits import MAX_EXPONENT, check_length
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`kind` is num, imag, name, sub (an index below the line), op, str, special (𝟏 𝟎), newline or end."""
+
+    kind: str
+    text: str
+    span: Span
+    spaced: bool = False  # white space stands before it
+
+
+SUPERSCRIPT = {
+    **dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᐟ", "0123456789+-()/", strict=True)),
+    **dict(zip("ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", "abcdefghijklmnoprstuvwxyz", strict=True)),
+    **dict(zip("ᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂ⊤", "ABDEGHIJKLMNOPRTUVWT", strict=True)),
+    **dict(zip("ᵝᵞᵟᶿᵠᵡ", "βγδθφχ", strict=True)),
+}
+SPELLINGS = {
+    **dict.fromkeys("−–", "-"), "∗": "*", **dict.fromkeys("⋅∙•×", "·"), "∘": "⊙", **dict.fromkeys("÷∕⁄", "/"),
+    **dict.fromkeys("≤⩽", "<="), **dict.fromkeys("≥⩾", ">="), "≠": "!=", "∥": "‖", "∣": "|", "≔": "=",
+    **dict.fromkeys("′’‘ʹ", "′"),
+}  # fmt: skip
+SPECIAL = {**dict.fromkeys("𝟏𝟙", "𝟏"), **dict.fromkeys("𝟎𝟘", "𝟎")}
+VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
+SYMBOLS = frozenset("+-*/@^=<>(),[]{}|:;.·⊙⊘⊗⊕⊖‖√∂′") | set(SPELLINGS) | set(VULGAR)
+STATEMENTS = frozenset(
+    "import from def class return yield while for with try except raise assert del global nonlocal pass break continue "
+    "async await exec eval print if elif else".split()
+)
+_UP, _BOLD = "".join(SUPERSCRIPT), "".join(SPECIAL)
+_LOW = "".join(SUBSCRIPT)
+_TOKEN = re.compile(
+    rf"""
+    (?P<space>[ \t\r\f\v\u00a0\u2000-\u200a\u202f]+|\#[^\n]*|\.\.\.[^\n]*\n)
+  | (?P<newline>\n)
+  | (?P<num>(?:[0-9][0-9_]*(?:\.(?![*/^'@])[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+  | (?P<name>[^\W\d{_UP}{_BOLD}{_LOW}](?:[^\W{_UP}{_BOLD}]|[\u0300-\u036f])*)
+  | (?P<sub>[{_LOW}]+)
+  | (?P<sup>[{_UP}]+)
+  | (?P<special>[{_BOLD}])
+  | (?P<op>\*\*|\.\*|\./|\.\^|\.'|==|!=|<=|>=|\|\||//|&&|[^\s])
+    """,
+    re.VERBOSE,
+)
+_LATIN = ("LATIN ", "GREEK ", "MATHEMATICAL ", "COMBINING ")
+COMPLEX = "chainrule works on real numbers: a complex function has no real Jacobian of the kind derived here"
+
+
+def tokenize(text: str, dialect: str) -> list[Token]:
+    """The tokens of `text`, the last one of kind `end`.
+
+    >>> [t.text for t in tokenize("Xᵀ(y − 2.5)", "numpy")]
+    ['X', 'ᵀ', '(', 'y', '-', '2.5', ')', '']
+    """
+    check_length(text)
+    tokens: list[Token] = []
+    position, spaced, depth = 0, False, 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        kind = match.lastgroup if match else None
+        if match is None or kind is None:
+            raise _stray(text, position)
+        span = Span(position, match.end())
+        value = match[0]
+        position = match.end()
+        if kind == "space":
+            if any(c != " " for c in value) and value.lstrip()[:1] not in ("#", ".", ""):
+                raise _stray(text, span.start)
+            spaced = True
+            continue
+        if kind == "newline":
+            if not depth:
+                tokens.append(Token("newline", "\n", span))
+            spaced = True
+            continue
+        if kind == "op" and value in "'\"" or value == ".'":
+            position = _quote(text, span, tokens, dialect, spaced)
+        elif kind == "op":
+            depth += (value in ("(", "[", "{")) - (value in (")", "]", "}"))
+            _operator(text, value, span, tokens, spaced)
+        elif kind == "sup":
+            _superscript(text, value, span, tokens)
+        elif kind == "num":
+            position = _number(text, value, span, tokens, spaced)
+        elif kind == "special":
+            tokens.append(Token("special", SPECIAL[value], span, spaced))
+        elif kind == "sub":
+            tokens.append(Token("sub", "".join(SUBSCRIPT[c] for c in value), span))
+        elif _follows_bracket(value, tokens, spaced):
+            tokens.append(Token("sub", value[1:], span))
+        else:
+            _check_name(text, value, span)
+            tokens.append(Token("name", value, span, spaced))
+        spaced = False
+    tokens.append(Token("end", "", Span(len(text), len(text)), spaced))
+    return tokens
+
+
+def ends_operand(token: Token) -> bool:
+    """Whether an operand can end with this token."""
+    return token.kind in ("num", "name", "sub", "special", "imag") or token.text in (")", "]", "ᵀ", "⁻ᵀ", "sup)", "‖", "|")
+
+
+def _follows_bracket(value: str, tokens: list[Token], spaced: bool) -> bool:
+    """(X⁻¹)_ik: an index below a bracket."""
+    return value.startswith("_") and len(value) > 1 and not spaced and bool(tokens) and tokens[-1].text in (")", "sup)")
+
+
+def _number(text: str, value: str, span: Span, tokens: list[Token], spaced: bool) -> int:
+    mantissa, _, exponent = value.lower().partition("e")
+    if exponent and abs(int(exponent[:6])) > MAX_EXPONENT or len(mantissa) > MAX_EXPONENT:
+        raise LimitExceeded(
+            f"the number {value[:20]}{'…' if len(value) > 20 else ''} is out of range",
+            hint=f"numbers have at most {MAX_EXPONENT} digits and exponents up to {MAX_EXPONENT}",
+            source=text, spans=(span,),
+        )
+    following = re.compile(r"[jJ](?!\w)").match(text, span.end)
+    tokens.append(Token("imag" if following else "num", value.replace("_", ""), span, spaced))
+    return following.end() if following else span.end
+
+
+def _operator(text: str, value: str, span: Span, tokens: list[Token], spaced: bool) -> None:
+    if value in ("//", "&&", "||") and value != "||":
+        raise SyntaxProblem(f"`{value}` is not an operator of formulas", source=text, spans=(span,))
+    if value in VULGAR:
+        top, bottom = VULGAR[value].split("/")
+        for kind, part in (("op", "("), ("num", top), ("op", "/"), ("num", bottom), ("op", ")")):
+            tokens.append(Token(kind, part, span, spaced))
+    elif value == "||":
+        tokens.append(Token("op", "‖", span, spaced))
+    elif value == "∑":
+        tokens.append(Token("name", "Σ", span, spaced))
+    elif len(value) == 1 and value not in SYMBOLS:
+        raise _stray(text, span.start)
+    else:
+        value = SPELLINGS.get(value, value)
+        tokens.append(Token("op", "ᵀ" if value == "′" else value, span, spaced))
+
+
+def _quote(text: str, span: Span, tokens: list[Token], dialect: str, spaced: bool) -> int:
+    """After an operand ' is MATLAB's transpose; elsewhere it opens a text, which only einsum takes."""
+    mark = text[span.start : span.end]
+    if mark != '"' and tokens and ends_operand(tokens[-1]) and not spaced:
+        if dialect != "matlab":
+            raise SyntaxProblem(
+                "' is the transpose of the MATLAB dialect", source=text, spans=(span,),
+                hint="write x.T or xᵀ here, or choose the dialect: --dialect matlab",
+            )
+        tokens.append(Token("op", "ᵀ", span))
+        return span.end
+    end = text.find(mark, span.end)
+    if end < 0 or "\n" in text[span.start : end]:
+        raise SyntaxProblem("a quotation mark without its partner", source=text, spans=(span,))
+    tokens.append(Token("str", text[span.end : end], Span(span.start, end + 1), spaced))
+    return end + 1
+
+
+def _superscript(text: str, value: str, span: Span, tokens: list[Token]) -> None:
+    """ᵀ and ⁻ᵀ are operators; any other run is an exponent, a small formula of its own."""
+    plain = "".join(SUPERSCRIPT[c] for c in value)
+    if "H" in plain:
+        raise UnknownName(f"ᴴ is the conjugate transpose: {COMPLEX}", source=text, spans=(span,), hint="use ᵀ")
+    for piece in re.finditer(r"-T$|T|[^T]+", plain):
+        place = Span(span.start + piece.start(), span.start + piece.end())
+        if piece[0] in ("T", "-T"):
+            tokens.append(Token("op", "ᵀ" if piece[0] == "T" else "⁻ᵀ", place))
+            continue
+        if piece[0] in ("+", "-"):
+            meaning = "the pseudo-inverse" if piece[0] == "+" else "a sign"
+            raise SyntaxProblem(f"an exponent cannot be {meaning} alone", source=text, spans=(place,))
+        tokens.append(Token("op", "sup(", Span(place.start, place.start)))
+        for inner in re.finditer(r"[0-9]+|[^0-9]", piece[0]):
+            kind = "num" if inner[0].isdigit() else "name" if inner[0].isalpha() else "op"
+            inside = Span(place.start + inner.start(), place.start + inner.end())
+            tokens.append(Token(kind, inner[0], inside))
+        tokens.append(Token("op", "sup)", Span(place.end, place.end)))
+
+
+def _check_name(text: str, value: str, span: Span) -> None:
+    if value in STATEMENTS:
+        raise SyntaxProblem(
+            f"`{value}` is a Python word; a formula is never run as Python", source=text, spans=(span,),
+            hint="write a formula, or statements such as z = X @ w + b; sum(z**2)",
+        )
+    if value in ("and", "or", "not", "in", "is"):
+        raise SyntaxProblem(
+            f"`{value}` is not an operator of formulas", source=text, spans=(span,),
+            hint="conditions are numbers 0 and 1: multiply them for `and`",
+        )
+    if not value.isascii():
+        for offset, char in enumerate(value):
+            if not (char.isascii() or char in SUBSCRIPT or unicodedata.name(char, "").startswith(_LATIN) or char in "ℓµ"):
+                raise _stray(text, span.start + offset)
+
+
+def _stray(text: str, position: int) -> SyntaxProblem:
+    char = text[position]
+    name = unicodedata.name(char, "a control character").lower()
+    shown = f"`{char}` " if char.isprintable() and not char.isspace() else ""
+    hints = {
+        "∞": "a formula works on finite numbers", "∇": "name the variable to derive by with --wrt instead",
+        "∫": "integrals are not part of the language", "~": "write 1 - c for the opposite of a condition c",
+        "&": "multiply conditions, which are numbers 0 and 1", "!": "a factorial has no derivative here",
+        "%": "there is no remainder in formulas", "$": "write the formula without dollar signs",
+        "\\": "TeX is not read; write Unicode or the NumPy spelling", "`": "write the formula without quotes",
+        "?": "declare a size with a name, A[m,n]",
+    }  # fmt: skip
+    return SyntaxProblem(
+        f"the character {shown}(U+{ord(char):04X}, {name}) does not belong in a formula",
+        source=text, spans=(Span(position, position + 1),), hint=hints.get(char, ""),
+    )
