@@ -93,12 +93,12 @@ class Product:
             return zeros(shape)
         alive = {label for axes in labels for label in axes} | set(output)
         work = _Work(coefficient, [], output, dict(sizes), alive)
-        for operand, axes in zip(operands, labels, strict=True):
-            self._inline(work, operand, axes)
+        self._inline_all(work, list(zip(operands, labels, strict=True)))
         work.settle()
         while work.changed:
             while work.changed:
                 work.changed = False
+                self._flatten(work)
                 self._constant_tensors(work)
                 if work.coefficient.is_zero:
                     return zeros(shape)
@@ -114,16 +114,33 @@ class Product:
 
     # ------------------------------------------------------------ in
 
+    def _inline_all(self, work: _Work, parts: list[Factor]) -> None:
+        """Adds operands, products flattened up to FLAT factors, in an order that does not depend on the writing."""
+        total = len(parts)
+        for operand, axes in sorted(parts, key=lambda part: (_count(part), part[0].digest)):
+            grown = total - 1 + _count((operand, axes))
+            if len(parts) == 1 or grown <= FLAT or _count((operand, axes)) <= 1:
+                total = grown
+                self._inline(work, operand, axes)
+            else:
+                coefficient, body = _without_coefficient(operand)
+                work.coefficient = work.coefficient * coefficient
+                work.factors.append((body, axes))
+
+    def _flatten(self, work: _Work) -> None:
+        """Inlines products that were too long when they came in, once others have merged."""
+        nested = [f for f in work.factors if _count(f) > 1]
+        if nested and len(work.factors) - 1 + min(map(_count, nested)) <= FLAT or nested and len(work.factors) == 1:
+            parts, work.factors, work.changed = work.factors, [], True
+            self._inline_all(work, parts)
+            work.settle()
+
     def _inline(self, work: _Work, operand: Expr, axes: Labels) -> None:
-        """Adds an operand, flattening it when it is a product itself."""
+        """Adds an operand, flattening it when it is a product itself; a closed product stays one factor."""
         if not isinstance(operand, Einsum) or (not axes and any(operand.labels)):
             work.factors.append((operand, axes))
             return
         work.coefficient = work.coefficient * operand.coefficient
-        if len(operand.operands) > 1 and len(work.factors) + len(operand.operands) > FLAT:
-            body = Einsum(ONE, operand.operands, operand.labels, operand.output, dict(enumerate(operand.sizes)))
-            work.factors.append((body, axes))
-            return
         first = max(work.sizes, default=-1) + 1
         for k, dim in enumerate(operand.sizes):
             work.sizes[first + k] = dim
@@ -544,6 +561,18 @@ class Product:
         # Ordering the labels of a symmetric factor may leave nothing but the factor.
         alone = len(factors) == 1 and coefficient.is_one and result.labels[0] == result.output
         return result.operands[0] if alone and len(set(result.output)) == result.rank else result
+
+
+def _count(part: Factor) -> int:
+    """How many factors an operand brings when it is flattened."""
+    operand, axes = part
+    return len(operand.operands) if isinstance(operand, Einsum) and (axes or not any(operand.labels)) else 1
+
+
+def _without_coefficient(operand: Expr) -> tuple[Coefficient, Expr]:
+    assert isinstance(operand, Einsum)
+    sizes = dict(enumerate(operand.sizes))
+    return operand.coefficient, Einsum(ONE, operand.operands, operand.labels, operand.output, sizes)
 
 
 SELECTORS = (BASIS, SELECT, MERGE)
