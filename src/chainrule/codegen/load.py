@@ -1,0 +1,276 @@
+"""Source to a function that people call: arrays by keyword, checked, sizes inferred.
+
+In: expressions and their variables. Out: a CompiledFunction. It only ever runs source that this room wrote.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import count
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chainrule.codegen.numpy import identifier, numpy_source
+from chainrule.codegen.stable import stable
+from chainrule.errors import ArrayMismatch
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import variables as variables_of
+
+Array = npt.NDArray[Any]
+_serial = count(1)
+
+
+class CompiledFunction:
+    """f(X=..., w=...): the value of an expression as an array, or of several as a dict of arrays.
+
+    Every declared variable may be given by keyword, those that are used must be. Sizes are read off the arrays and may
+    be given too (n=5). `__source__` is the NumPy source. Result axes: output axes, then input axes.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        source: str,
+        arrays: Sequence[str],
+        sizes: Sequence[str],
+        variables: Sequence[Variable],
+        *,
+        check_finite: bool = False,
+    ) -> None:
+        self.__source__ = source
+        self.__name__ = function.__name__
+        self.__doc__ = function.__doc__
+        self._function, self._arrays, self._sizes = function, tuple(arrays), tuple(sizes)
+        self._variables = {v.name: v for v in variables}
+        self._dims = tuple(dict.fromkeys(d for v in variables for dim in v.shape for d in dim.names))
+        self._dims = tuple(dict.fromkeys([*self._dims, *self._sizes]))
+        self._spelled = {identifier(v): v for v in self._variables if identifier(v) != v}
+        self._check_finite = check_finite
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        names = dict.fromkeys(identifier(v) for v in [*self._variables, *self._dims])
+        needed = {identifier(name) for name in [*self._arrays, *self._sizes]}
+        self.__signature__ = inspect.Signature(
+            [
+                inspect.Parameter(n, keyword, default=inspect.Parameter.empty if n in needed else None)
+                for n in sorted(names, key=lambda n: n not in needed)
+            ]
+        )
+
+    def __repr__(self) -> str:
+        return f"<compiled function {self.__name__}{self.__signature__}>"
+
+    def __call__(self, *positional: object, **given: Any) -> Any:
+        if positional:
+            raise ArrayMismatch(
+                "arrays are given by name", hint=f"write f({', '.join(f'{n}=...' for n in self._arrays)})"
+            )
+        arrays, sizes = self._bind(given)
+        result = self._function(*(arrays[n] for n in self._arrays), *(sizes[n] for n in self._sizes))
+        kinds = {arrays[n].dtype for n in self._arrays}
+        dtype = kinds.pop() if len(kinds) == 1 else None
+        if isinstance(result, dict):
+            return {name: _finished(value, dtype) for name, value in result.items()}
+        return _finished(result, dtype)
+
+    # ---------------------------------------------------------- what is given
+
+    def _bind(self, given: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, int]]:
+        arrays: dict[str, Array] = {}
+        sizes: dict[str, tuple[int, str]] = {}
+        weak: list[str] = []
+        for key, value in given.items():
+            name = self._spelled.get(key, key)
+            if name in self._variables:
+                arrays[name] = self._array(name, value)
+                if isinstance(value, int | float) and not isinstance(value, np.generic):
+                    weak.append(name)
+            elif name in self._dims:
+                sizes[name] = (_integer(name, value), f"{name}={value} was given")
+            else:
+                raise self._unknown(key)
+        missing = [n for n in self._arrays if n not in arrays]
+        if missing:
+            raise ArrayMismatch(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+                hint=f"give {', '.join(f'{n}=...' for n in missing)}: {', '.join(_declared(self._variables[n]) for n in missing)}",
+            )
+        if weak:
+            # A Python number takes the precision of the arrays beside it.
+            kinds = {a.dtype for n, a in arrays.items() if n not in weak}
+            if len(kinds) == 1:
+                dtype = kinds.pop()
+                arrays.update({n: arrays[n].astype(dtype) for n in weak})
+        return arrays, self._infer(arrays, sizes)
+
+    def _unknown(self, key: str) -> ArrayMismatch:
+        known = [*self._variables, *self._dims]
+        near = get_close_matches(key, known, 1, 0.4) or [k for k in known if k.lower() == key.lower()]
+        hint = f"did you mean {near[0]}? " if near else ""
+        listed = ", ".join(map(_declared, self._variables.values())) or "none"
+        return ArrayMismatch(f"there is no variable {key}", hint=f"{hint}the variables are {listed}")
+
+    def _array(self, name: str, value: Any) -> Array:
+        declared = _declared(self._variables[name])
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError) as problem:
+            raise ArrayMismatch(f"{declared} cannot be made from what was given: {problem}") from None
+        kind = array.dtype.kind
+        if kind in "biu":
+            array = array.astype(np.float64)
+        elif kind == "c":
+            raise ArrayMismatch(
+                f"{declared} was given complex numbers",
+                hint="chainrule differentiates real functions; give a real array",
+            )
+        elif kind != "f":
+            raise ArrayMismatch(
+                f"{declared} was given an array of {array.dtype}, not of numbers",
+                hint="give a dense array of real numbers (float64, float32 or integers)",
+            )
+        elif array.dtype.itemsize not in (4, 8):
+            # Linear algebra exists in single and double precision only.
+            array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
+        variable = self._variables[name]
+        if array.ndim != variable.rank:
+            raise ArrayMismatch(
+                f"{declared} has {_axes(variable.rank)}, but the array given has shape {array.shape}",
+                sizes={name: str(array.shape)},
+            )
+        if self._check_finite and not np.isfinite(array).all():
+            raise ArrayMismatch(f"{declared} holds NaN or infinity")
+        return array
+
+    # ---------------------------------------------------------- sizes
+
+    def _infer(self, arrays: Mapping[str, Array], sizes: dict[str, tuple[int, str]]) -> dict[str, int]:
+        open_: list[tuple[str, Dim, int]] = []
+        for name, array in arrays.items():
+            for dim, length in zip(self._variables[name].shape, array.shape, strict=True):
+                if dim.name is None:
+                    open_.append((name, dim, length))
+                    continue
+                known = sizes.get(dim.name)
+                if known is None:
+                    sizes[dim.name] = (
+                        length,
+                        f"{_declared(self._variables[name])} has {dim.name} = {length}",
+                    )
+                elif known[0] != length:
+                    raise self._conflict(arrays, name, f"{dim.name} = {length}", known[1])
+        progress = True
+        while progress:
+            progress = False
+            for name, dim, length in open_:
+                unknown = [d for d in dim.names if d not in sizes]
+                if len(unknown) == 1:
+                    found = _solve(dim, unknown[0], length, {d: s for d, (s, _) in sizes.items()})
+                    if found is None:
+                        raise ArrayMismatch(
+                            f"{_declared(self._variables[name])} was given {length} entries along {dim}, "
+                            f"which no {unknown[0]} makes",
+                            sizes={name: str(arrays[name].shape)},
+                        )
+                    text = (
+                        f"{_declared(self._variables[name])} has {dim} = {length}, so {unknown[0]} = {found}"
+                    )
+                    sizes[unknown[0]] = (found, text)
+                    progress = True
+        plain = {d: s for d, (s, _) in sizes.items()}
+        for name, dim, length in open_:
+            if all(d in plain for d in dim.names) and dim.evaluate(plain) != length:
+                reasons = "; ".join(sizes[d][1] for d in dim.names)
+                wanted = f"{dim} = {dim.evaluate(plain)}" if dim.names else str(dim)
+                raise self._conflict(
+                    arrays, name, str(length), f"{wanted} is needed" + (f": {reasons}" if reasons else "")
+                )
+        for d in self._sizes:
+            if d not in plain:
+                raise ArrayMismatch(f"no array shows the size {d}", hint=f"give it, as in f(..., {d}=5)")
+        return plain
+
+    def _conflict(self, arrays: Mapping[str, Array], name: str, found: str, known: str) -> ArrayMismatch:
+        return ArrayMismatch(
+            f"{_declared(self._variables[name])} was given shape {arrays[name].shape}, {found}, but {known}",
+            sizes={n: str(a.shape) for n, a in arrays.items()},
+        )
+
+
+def compile_expressions(
+    outputs: Expr | Mapping[str, Expr],
+    variables: Sequence[Variable] = (),
+    *,
+    names: Mapping[str, Expr] | None = None,
+    check_finite: bool = False,
+    function: str = "derivative",
+) -> CompiledFunction:
+    """A NumPy function for one expression (it returns an array) or several (a dict), shared parts computed once.
+
+    `variables` are all declared ones, in order; `names` the parts that a person named.
+
+    >>> x = Variable("x", (Dim.of("n"),))
+    >>> compile_expressions(2 * x)(x=[1, 2])
+    array([2., 4.])
+    """
+    single = isinstance(outputs, Expr)
+    wanted = {"": outputs} if isinstance(outputs, Expr) else dict(outputs)
+    declared = list({v.name: v for v in (*variables, *variables_of(*wanted.values()))}.values())
+    rewritten, kept = stable(wanted, names or {})
+    source = numpy_source(rewritten, declared, kept, single=single, function=function)
+    file = f"<chainrule {next(_serial)}>"
+    linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
+    namespace: dict[str, Any] = {}
+    exec(compile(source.text, file, "exec"), namespace)
+    return CompiledFunction(
+        namespace[function], source.text, source.arrays, source.sizes, declared, check_finite=check_finite
+    )
+
+
+def _finished(value: Any, dtype: Any) -> Any:
+    """A float array, or a NumPy float for a number, in the precision of the arrays given."""
+    array = np.asarray(value, dtype if dtype is not None else None)
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    return array if array.ndim else array[()]
+
+
+def _integer(name: str, value: Any) -> int:
+    try:
+        whole = int(value)
+    except (TypeError, ValueError):
+        whole = -1
+    if whole != value or whole < 0:
+        raise ArrayMismatch(f"the size {name} must be a whole number, not {value!r}")
+    return whole
+
+
+def _declared(variable: Variable) -> str:
+    return variable.name + ("[" + ", ".join(map(str, variable.shape)) + "]" if variable.rank else "")
+
+
+def _axes(rank: int) -> str:
+    return {0: "no axes", 1: "1 axis"}.get(rank, f"{rank} axes")
+
+
+def _solve(dim: Dim, name: str, length: int, sizes: Mapping[str, int]) -> int | None:
+    """The size `name` that makes `dim` equal `length`, sizes being polynomials that grow with it."""
+
+    def value(k: int) -> int:
+        return dim.evaluate({**sizes, name: k})
+
+    low, high = 0, 1
+    while value(high) < length and high < 1 << 62:
+        low, high = high, high * 2
+    while low <= high:
+        middle = (low + high) // 2
+        here = value(middle)
+        if here == length:
+            return middle
+        low, high = (middle + 1, high) if here < length else (low, middle - 1)
+    return None

@@ -1,0 +1,306 @@
+"""From expressions to a straight-line program.
+
+In: output expressions by name. Out: the operations in order and the operation of each output. Every shared part is
+computed once. A product is contracted in the cheapest order; identities and broadcasts are never multiplied: a value
+keeps only the axes along which it varies, and a diagonal is written into zeros. Slices, concatenations and reshapes,
+which are products with constant tensors, become slices, writes and reshapes.
+`formula=True` plans for text in chainrule's own NumPy dialect, which has no assignment to parts of an array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from chainrule.codegen.flatten import Product, flatten, is_view
+from chainrule.codegen.product import ProductPlan, lower_product, plan_product
+from chainrule.codegen.program import Builder, Op, Place
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
+from chainrule.expr.walk import topological
+from chainrule.rules.elementwise import power, stop, where
+from chainrule.rules.table import Constant, Elementwise, Tensorial
+from chainrule.rules.tensorial import inv
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A value: `op` has the axes `axes` of the node and repeats along the others.
+
+    With `places`, op is only the part of the array that is not 0: `labels` are its axes.
+    """
+
+    op: Op
+    axes: tuple[int, ...]
+    labels: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
+    sign: int = 1
+
+
+@dataclass(slots=True)
+class Program:
+    """Operations in an order in which they run, the outputs, and the names that people gave to some of them."""
+
+    ops: list[Op]
+    outputs: dict[str, Op]
+    names: dict[Op, str] = field(default_factory=dict)
+
+
+def make_plan(
+    outputs: Mapping[str, Expr],
+    names: Mapping[str, Expr] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    formula: bool = False,
+) -> Program:
+    """The program for all outputs together."""
+    return _Planner(outputs, names or {}, sizes or {}, formula).run()
+
+
+class _Planner:
+    def __init__(
+        self, outputs: Mapping[str, Expr], names: Mapping[str, Expr], sizes: Mapping[str, int], formula: bool
+    ) -> None:
+        self.outputs, self.sizes, self.formula = dict(outputs), sizes, formula
+        self.order = topological(outputs.values())
+        reached = set(self.order)
+        self.named = {
+            node: name for name, node in names.items() if node in reached and not isinstance(node, Variable)
+        }
+        self.uses: dict[Expr, int] = {}
+        for node in self.order:
+            for child in node.children:
+                self.uses[child] = self.uses.get(child, 0) + 1
+        for node in outputs.values():
+            self.uses[node] = self.uses.get(node, 0) + 1
+        self.build = Builder()
+        self.held: dict[Expr, Held] = {}
+        self.products: dict[Expr, Product] = {}
+        self.plans: dict[Expr, ProductPlan] = {}
+        self.solvable: set[Expr] = set()
+
+    def run(self) -> Program:
+        needed = self._needed()
+        self._choose_solves(needed)
+        for node in self.order:
+            if node in needed:
+                self.held[node] = self._lower(node)
+        outputs = {name: self._whole(self.held[node], node) for name, node in self.outputs.items()}
+        names = {
+            self.held[n].op: name
+            for n, name in self.named.items()
+            if n in self.held and not self.held[n].places
+        }
+        return Program(self.build.ops, outputs, names)
+
+    # ---------------------------------------------------------- what must be computed
+
+    def _absorb(self, child: Expr) -> bool:
+        """Whether a product takes this operand in."""
+        if child in self.named and constant_of(child) is None:
+            return False
+        return is_view(child) or self.uses[child] == 1
+
+    def _needed(self) -> set[Expr]:
+        """The nodes that get a value of their own: products taken in by others and bases of powers are not among them."""
+        needed: set[Expr] = set(self.outputs.values()) | set(self.named)
+        for node in reversed(self.order):
+            if node not in needed:
+                continue
+            if isinstance(node, Einsum):
+                product = flatten(node, self._absorb, self.uses, robust=not self.formula)
+                self.products[node] = product
+                self.plans[node] = plan_product(product, self.sizes, self.formula)
+                needed.update(f.source for f in product.factors)
+            else:
+                needed.update(c for c in node.children)
+        return needed
+
+    def _choose_solves(self, needed: set[Expr]) -> None:
+        """Inverses that only ever meet vectors, at most two times, are solved with instead."""
+        if self.formula:
+            return
+        good: dict[Expr, int] = {}
+        bad: set[Expr] = set(self.named) | set(self.outputs.values())
+        for node in self.order:
+            if node not in needed:
+                continue
+            if isinstance(node, Einsum):
+                vectors = self.plans[node].meets_vector
+                for k, factor in enumerate(self.products[node].factors):
+                    if k in vectors and not factor.adjugate and not factor.inverted:
+                        good[factor.source] = good.get(factor.source, 0) + 1
+                    else:
+                        bad.add(factor.source)
+            else:
+                bad.update(node.children)
+        for node, count in good.items():
+            if (
+                isinstance(node, Apply)
+                and node.function is inv
+                and node.rank == 2
+                and node not in bad
+                and count <= 2
+            ):
+                self.solvable.add(node)
+
+    # ---------------------------------------------------------- one node
+
+    def _lower(self, node: Expr) -> Held:
+        build = self.build
+        match node:
+            case Variable():
+                return Held(build.input(node.name, node.shape), tuple(range(node.rank)))
+            case Einsum():
+                return self._product(node)
+            case Sum():
+                return self._sum(node)
+            case Apply():
+                return self._apply(node)
+            case Stack():
+                return Held(
+                    build.stack([self._whole(self.held[e], e) for e in node.entries], node.shape[0]),
+                    tuple(range(node.rank)),
+                )
+            case _:
+                raise AssertionError(f"no code for a {type(node).__name__}")
+
+    def _product(self, node: Einsum) -> Held:
+        product, plan = self.products[node], self.plans[node]
+
+        def value(expr: Expr) -> tuple[Op, tuple[int, ...]]:
+            held = self.held[expr]
+            if held.places:
+                held = Held(self._dense(held, expr), tuple(range(expr.rank)))
+            return held.op, held.axes
+
+        lowered = lower_product(self.build, product, plan, value, self.solvable, node.shape, self.formula)
+        return Held(lowered.op, lowered.axes, lowered.labels, lowered.places, lowered.sign)
+
+    def _dense(self, held: Held, node: Expr) -> Op:
+        """The array with its zeros; axes along which it repeats may still be missing if it has no places."""
+        if not held.places:
+            return held.op
+        op = self.build.scatter(held.op, held.labels, held.places, node.shape)
+        return self.build.negate(op) if held.sign < 0 else op
+
+    def _whole(self, held: Held, node: Expr) -> Op:
+        """The array in its full shape."""
+        if held.places:
+            return self._dense(held, node)
+        return self.build.fill(held.op, held.axes, node.shape)
+
+    # ---------------------------------------------------------- sums
+
+    def _sum(self, node: Sum) -> Held:
+        build = self.build
+        plain: list[tuple[int, Held]] = []
+        placed: list[tuple[int, Held]] = []
+        for term in node.terms:
+            held = self.held[term]
+            if held.places:
+                placed.append((held.sign, held))
+                continue
+            sign = 1
+            if held.op.kind == "neg":
+                held, sign = Held(held.op.args[0], held.axes), -1
+            plain.append((sign, held))
+        axes = tuple(sorted({a for _, held in plain for a in held.axes}))
+        total: Op | None = None
+        if plain:
+            # A term with a plus sign goes first: y - x and not -x + y.
+            first = next((k for k, (sign, _) in enumerate(plain) if sign > 0), 0)
+            for sign, held in [plain[first], *plain[:first], *plain[first + 1 :]]:
+                part = build.expand(held.op, held.axes, axes)
+                if total is None:
+                    total = part if sign > 0 else build.negate(part)
+                else:
+                    total = build.binary("add" if sign > 0 else "sub", total, part)
+            assert total is not None
+        if not placed:
+            assert total is not None
+            return Held(total, axes)
+        if total is not None:
+            result = build.fill(total, axes, node.shape)
+        else:
+            sign, held = placed.pop(0)
+            result = build.scatter(held.op, held.labels, held.places, node.shape)
+            result = result if sign > 0 else build.negate(result)
+        for sign, held in placed:
+            result = build.add_at(result, held.op, held.labels, held.places, sign)
+        return Held(result, tuple(range(node.rank)))
+
+    # ---------------------------------------------------------- functions
+
+    def _apply(self, node: Apply) -> Held:
+        row = node.function
+        match row:
+            case Constant():
+                if not node.shape:
+                    return Held(self.build.make("named", (), (row,)), ())
+                return Held(
+                    self.build.dense_constant(row, node.parameters, node.shape), tuple(range(node.rank))
+                )
+            case Elementwise():
+                return self._elementwise(node, row)
+            case Tensorial():
+                return self._tensorial(node, row)
+            case _:
+                raise AssertionError(f"no code for {row!r}")
+
+    def _elementwise(self, node: Apply, row: Elementwise) -> Held:
+        build = self.build
+        parts: list[tuple[Op, tuple[int, ...]]] = []
+        for argument in node.arguments:
+            held = self.held[argument]
+            if held.places:
+                held = Held(self._dense(held, argument), tuple(range(argument.rank)))
+            parts.append((held.op, held.axes))
+        axes = tuple(sorted({a for _, present in parts for a in present}))
+        if row is stop and not self.formula:
+            return Held(*parts[0])
+        if row is power:
+            exponent = constant_of(node.arguments[1])
+            if exponent is not None and not exponent.powers:
+                return Held(self._constant_power(parts[0][0], exponent.rational), axes)
+        args = [build.expand(op, present, axes) for op, present in parts]
+        args = [a if row is where and k == 0 else build.cast(a) for k, a in enumerate(args)]
+        shape = tuple(node.shape[a] for a in axes)
+        return Held(build.call(row, args, node.parameters, shape), axes)
+
+    def _constant_power(self, base: Op, exponent: Fraction) -> Op:
+        if exponent < 0:
+            return self.build.binary("div", self.build.number(1), self.build.power(base, -exponent))
+        return self.build.power(base, exponent)
+
+    def _tensorial(self, node: Apply, row: Tensorial) -> Held:
+        build = self.build
+        if node in self.solvable:
+            # Only ever solved with: products take the matrix itself.
+            argument = node.arguments[0]
+            return Held(self._whole(self.held[argument], argument), (0, 1))
+        cores = row.cores(node.parameters)
+        batches = {
+            axis
+            for argument, core in zip(node.arguments, cores, strict=True)
+            for axis in self._axes(argument)
+            if axis < argument.rank - core
+        }
+        batch = tuple(sorted(batches))
+        args: list[Op] = []
+        for argument, core in zip(node.arguments, cores, strict=True):
+            held = self.held[argument]
+            lead = argument.rank - core
+            if held.places:
+                held = Held(self._dense(held, argument), tuple(range(argument.rank)))
+            wanted = (*batch, *range(lead, argument.rank))
+            position = {axis: k for k, axis in enumerate(wanted)}
+            shape = tuple(argument.shape[a] for a in wanted)
+            args.append(build.fill(held.op, tuple(position[a] for a in held.axes), shape))
+        lead = node.arguments[0].rank - cores[0] if cores else 0
+        axes = (*batch, *range(lead, node.rank))
+        return Held(build.call(row, args, node.parameters, tuple(node.shape[a] for a in axes)), axes)
+
+    def _axes(self, node: Expr) -> tuple[int, ...]:
+        held = self.held[node]
+        return tuple(range(node.rank)) if held.places else held.axes

@@ -1,0 +1,1 @@
+"""Numeric checks: a reference interpreter, random points inside domains, derivatives against differences."""

@@ -1,0 +1,419 @@
+"""The check: a derivative against an independent numeric one, at random points; and whether two formulas are equal.
+
+In: the formula, its derivatives of order 1 to k, the variables they are by. Out: a Report. Order k is compared with a
+numeric derivative of the verified order k − 1, every entry of it (random directions where there are too many), and,
+from order 2 on, in one random direction with differences of the formula itself. Whoever prints the derivative or runs
+it as code hands those forms in too, so that they are compared at the same points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DomainProblem
+from chainrule.expr.nodes import Einsum, Expr, Sum, Variable, constant_of
+from chainrule.verify.differences import RICHARDSON, Direction, Moving, mixed, slope
+from chainrule.verify.reference import Array, run
+from chainrule.verify.sample import Point, Sampler
+
+Wrt = Variable | tuple[Variable, ...]  # a tuple of scalars is one axis over them
+TOLERANCE = 1e-8
+LOOSE = 1e-5  # for real differences, which carry rounding
+NOISE = 1e-13  # of the largest number met on the way: what rounding may leave of a zero
+LARGE = 50_000  # entries of a derivative beyond which it is compared in directions only
+EFFORT = 30_000  # node evaluations that a check of three points may spend on entries of one order
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found.
+
+    worst       the largest relative error, of all comparisons
+    method      how the numeric derivative was made
+    compared    how many numbers were compared
+    direction   the error in a random direction against differences of the formula itself, None if not made
+    sizes       the named sizes at each point
+    where       the place of the worst error
+    """
+
+    passed: bool
+    order: int
+    points: int
+    method: str
+    worst: float
+    tolerance: float
+    compared: int
+    direction: float | None
+    sizes: tuple[dict[str, int], ...]
+    seed: int
+    where: str
+
+    def __str__(self) -> str:
+        verdict = "checked" if self.passed else "FAILED the check"
+        plural = "point" if self.points == 1 else "points"
+        text = f"{verdict} at {self.points} random {plural} ({self.method}), largest relative error {self.worst:.1e}"
+        return text if self.passed else f"{text} at {self.where} (seed {self.seed})"
+
+
+@dataclass(slots=True)
+class _Tally:
+    """The worst of many comparisons."""
+
+    worst: float = 0.0
+    excess: float = 0.0  # error over tolerance
+    tolerance: float = TOLERANCE
+    where: str = ""
+    compared: int = 0
+    direction: float | None = None
+    methods: dict[str, None] = field(default_factory=dict)
+
+    def add(self, got: Array, want: Array, noise: float, tolerance: float, place: str) -> None:
+        """Compares two arrays relative to the size of the larger one."""
+        self.compared += want.size
+        if got.shape != want.shape:
+            self.worst = self.excess = float("inf")
+            self.where = f"{place}, of shape {got.shape} in place of {want.shape}"
+            return
+        with np.errstate(all="ignore"):
+            scale = max(_largest(want), _largest(got), noise / tolerance, 1e-290)
+            gaps = np.abs(got - want) / scale
+        gaps = np.where(np.isfinite(gaps), gaps, np.inf)
+        error = float(np.max(gaps, initial=0.0))
+        self.worst = max(self.worst, error)
+        if error / tolerance > self.excess or not self.where:
+            self.excess, self.tolerance = error / tolerance, tolerance
+            index = (
+                tuple(int(i) for i in np.unravel_index(int(np.argmax(gaps)), gaps.shape)) if gaps.size else ()
+            )
+            self.where = f"{place}, entry {list(index)}" if index else place
+
+
+def check_derivative(
+    formula: Expr,
+    chain: Sequence[Expr],
+    wrt: Wrt | Sequence[Wrt],
+    *,
+    points: int = 3,
+    seed: int = 0,
+    variables: Sequence[Variable] = (),
+    same: Sequence[Expr] = (),
+    code: Callable[..., Any] | None = None,
+) -> Report:
+    """Whether chain[k−1] is the derivative of order k of `formula`, for each k.
+
+    Shapes: chain[k−1] has the axes of the formula, then those of the variables of each order. `wrt` is one for all
+    orders or a list, one for each order; a tuple of scalars is one axis over them.
+    `same` are other forms of the last order (what is printed), `code` a function of arrays and sizes by keyword for it.
+    Raises: DomainProblem if no point was found to check at.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> x = Variable("x", (Dim.of("n"),))
+    >>> check_derivative((x * x).sum(), [2 * x], x).passed
+    True
+    >>> check_derivative((x * x).sum(), [2.002 * x], x).passed
+    False
+    """
+    by = list(wrt) if isinstance(wrt, list) else [wrt] * len(chain)
+    assert len(by) == len(chain), "one variable for each order"
+    everything = [formula, *chain, *same]
+    named = [v for w in by for v in (w if isinstance(w, tuple) else (w,))]
+    sampler = Sampler(everything, [*variables, *named])
+    rng = np.random.default_rng(seed)
+    tally = _Tally()
+    alive = constant_of(chain[-1]) is not None
+    drawn: list[Point] = []
+    # Where the derivative is 0 at every point (all units of a network dead), a wrong one would pass: a few more are drawn.
+    while len(drawn) < points or (not alive and len(drawn) < points + 8):
+        point = sampler.point(rng)
+        memo: dict[Expr, Array] = {}
+        run([*everything, *named], point.values, point.sizes, memo)
+        alive = alive or bool(np.any(memo[chain[-1]]))
+        _check_point(formula, chain, by, point, memo, tally, rng, max(points, 3), len(drawn) % 4 == 0)
+        _check_forms(chain[-1], same, code, point, memo, tally)
+        drawn.append(point)
+    return Report(
+        passed=tally.excess <= 1,
+        order=len(chain),
+        points=len(drawn),
+        method=" and ".join(tally.methods),
+        worst=tally.worst,
+        tolerance=tally.tolerance,
+        compared=tally.compared,
+        direction=tally.direction,
+        sizes=tuple(p.sizes for p in drawn),
+        seed=seed,
+        where=tally.where,
+    )
+
+
+def _check_point(
+    formula: Expr,
+    chain: Sequence[Expr],
+    by: Sequence[Wrt],
+    point: Point,
+    memo: dict[Expr, Array],
+    tally: _Tally,
+    rng: np.random.Generator,
+    points: int,
+    directions: bool,
+) -> None:
+    reach = min(0.05, point.margin / 10)
+    below = formula
+    for order, (derivative, wrt) in enumerate(zip(chain, by, strict=True), 1):
+        place = f"order {order}{_sizes_text(point)}"
+        moving = Moving(below, _variables(wrt), memo, point.sizes)
+        axes = memo[derivative].ndim - memo[below].ndim
+        inputs = memo[derivative].shape[memo[below].ndim :]
+        count = int(np.prod(inputs, dtype=int))
+        every = memo[derivative].size <= LARGE and count * (len(moving.steps) + 1) * points <= EFFORT
+        noise = NOISE * _magnitude(derivative, memo)
+        if every:
+            columns = [slope(moving, _unit(wrt, inputs, k), reach) for k in range(count)]
+            want = np.stack([c.value for c in columns], axis=-1).reshape(memo[below].shape + inputs)
+            error, methods = max((c.error for c in columns), default=0.0), {c.method: None for c in columns}
+            _judge(tally, memo[derivative], want, noise, error, place, methods)
+        else:
+            for _ in range(3):
+                u = rng.standard_normal(inputs)
+                one = slope(moving, _direction(wrt, u), reach)
+                got = np.tensordot(memo[derivative], u, axes) if axes else memo[derivative] * u
+                _judge(
+                    tally,
+                    got,
+                    one.value,
+                    noise,
+                    one.error,
+                    place,
+                    {f"{one.method} in random directions": None},
+                )
+        below = derivative
+    if directions and len(chain) > 1:
+        _check_direction(formula, chain[-1], by, point, memo, tally, rng)
+
+
+def _judge(
+    tally: _Tally,
+    got: Array,
+    want: Array,
+    noise: float,
+    error: float,
+    place: str,
+    methods: Mapping[str, None],
+) -> None:
+    tally.methods.update(methods)
+    if not error:
+        tally.add(got, want, noise, TOLERANCE, place)
+        return
+    # Real differences: what their own error estimate leaves open is no evidence, up to a tenth of what must be caught.
+    scale = max(_largest(want), _largest(got))
+    tally.add(got, want, noise, min(max(LOOSE, 10 * error / scale if scale else LOOSE), 1e-4), place)
+
+
+def _check_direction(
+    formula: Expr,
+    last: Expr,
+    by: Sequence[Wrt],
+    point: Point,
+    memo: dict[Expr, Array],
+    tally: _Tally,
+    rng: np.random.Generator,
+) -> None:
+    """The last order, contracted with one direction for each variable, against differences of the formula."""
+    groups: dict[Wrt, int] = {}
+    for wrt in by:
+        groups[wrt] = groups.get(wrt, 0) + 1
+    arrays: dict[Wrt, Array] = {}
+    for wrt in groups:
+        shape = (len(wrt),) if isinstance(wrt, tuple) else memo[wrt].shape
+        u = rng.standard_normal(shape)
+        arrays[wrt] = u / max(_largest(u), 1e-300)
+    moving = Moving(formula, [v for w in groups for v in _variables(w)], memo, point.sizes)
+    found = mixed(moving, [(_direction(w, arrays[w]), count) for w, count in groups.items()])
+    if found is None:
+        return
+    got = memo[last]
+    bound = np.abs(got)
+    for wrt in reversed(by):
+        axes = arrays[wrt].ndim
+        got = np.tensordot(got, arrays[wrt], axes) if axes else got * arrays[wrt]
+        bound = np.tensordot(bound, np.abs(arrays[wrt]), axes) if axes else bound * np.abs(arrays[wrt])
+    scale = _largest(bound)
+    if found.error > 1e-4 * scale + NOISE:
+        return  # a kink or a singularity is too near for circles: no evidence either way
+    noise = NOISE * _magnitude(last, memo) + LOOSE * scale + 10 * found.error
+    tally.add(
+        np.asarray(got),
+        found.value,
+        noise,
+        LOOSE,
+        f"order {len(by)} in a random direction{_sizes_text(point)}",
+    )
+    gap = _largest(got - found.value) / max(scale, 1e-290)
+    tally.direction = max(tally.direction or 0.0, gap)
+    tally.methods["differences of the formula in one direction"] = None
+
+
+def _check_forms(
+    last: Expr,
+    same: Sequence[Expr],
+    code: Callable[..., Any] | None,
+    point: Point,
+    memo: dict[Expr, Array],
+    tally: _Tally,
+) -> None:
+    noise = NOISE * _magnitude(last, memo)
+    for form in same:
+        tally.add(memo[form], memo[last], noise, TOLERANCE, f"the printed form{_sizes_text(point)}")
+    if code is not None:
+        value = np.asarray(code(**point.values, **point.sizes))
+        tally.add(value, memo[last], noise, TOLERANCE, f"the compiled code{_sizes_text(point)}")
+
+
+# ---------------------------------------------------------------- many variables at once
+
+
+def check_gradients(
+    formula: Expr,
+    gradients: Mapping[Variable, Expr],
+    *,
+    points: int = 3,
+    seed: int = 0,
+    variables: Sequence[Variable] = (),
+) -> Report:
+    """Whether gradients[v] is the first derivative of `formula` by v, for many variables at the price of a few.
+
+    All variables move at once in random directions, each scaled so that no variable's part drowns in another's.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> x, y = Variable("x", (Dim.of("n"),)), Variable("y", (Dim.of("n"),))
+    >>> check_gradients((x * y).sum(), {x: y, y: x}).passed
+    True
+    """
+    sampler = Sampler([formula, *gradients.values()], [*variables, *gradients])
+    rng = np.random.default_rng(seed)
+    tally = _Tally()
+    drawn: list[Point] = []
+    for _ in range(points):
+        point = sampler.point(rng)
+        memo: dict[Expr, Array] = {}
+        run([formula, *gradients.values(), *gradients], point.values, point.sizes, memo)
+        moving = Moving(formula, list(gradients), memo, point.sizes)
+        noise = NOISE * _magnitude(formula, memo)
+        for _ in range(3):
+            direction: dict[Variable, Array] = {}
+            parts: list[Array] = []
+            for variable, gradient in gradients.items():
+                u = rng.standard_normal(memo[variable].shape)
+                axes = memo[variable].ndim
+                part = np.tensordot(memo[gradient], u, axes) if axes else memo[gradient] * u
+                size = _largest(part)
+                size = size if size > 0 else 1.0
+                direction[variable], part = u / size, part / size
+                parts.append(np.asarray(part))
+            got = np.asarray(sum(parts))
+            want = slope(moving, direction, min(0.05, point.margin / 10))
+            spread = noise + TOLERANCE * max((_largest(p) for p in parts), default=0.0)
+            tally.methods[f"{want.method} in random directions"] = None
+            tolerance = LOOSE if want.method == RICHARDSON else TOLERANCE
+            tally.add(got, want.value, spread, tolerance, f"all variables together{_sizes_text(point)}")
+        drawn.append(point)
+    return Report(
+        passed=tally.excess <= 1,
+        order=1,
+        points=points,
+        method=" and ".join(tally.methods),
+        worst=tally.worst,
+        tolerance=tally.tolerance,
+        compared=tally.compared,
+        direction=None,
+        sizes=tuple(p.sizes for p in drawn),
+        seed=seed,
+        where=tally.where,
+    )
+
+
+# ---------------------------------------------------------------- equality
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether two formulas have the same value: at how many points they do, or a point where they differ."""
+
+    equal: bool
+    points: int
+    worst: float
+    reason: str = ""
+    counterexample: Point | None = None
+    values: tuple[Array, Array] | None = None
+
+
+def equal(
+    a: Expr, b: Expr, variables: Sequence[Variable] = (), *, points: int = 8, seed: int = 0
+) -> Comparison:
+    """Whether two expressions have equal values at random points where both can be evaluated.
+
+    Raises: DomainProblem if there is no such point.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> x = Variable("x", (Dim.of("n"),))
+    >>> equal((x + x).sum(), 2 * x.sum()).equal
+    True
+    """
+    if a.shape != b.shape:
+        return Comparison(False, 0, float("inf"), "the shapes differ")
+    sampler = Sampler([a, b], variables)
+    rng = np.random.default_rng(seed)
+    worst = 0.0
+    for k in range(points):
+        try:
+            point = sampler.point(rng)
+        except DomainProblem:
+            if not k:
+                raise
+            break
+        memo: dict[Expr, Array] = {}
+        run([a, b], point.values, point.sizes, memo)
+        noise = NOISE * max(_magnitude(a, memo), _magnitude(b, memo))
+        tally = _Tally()
+        tally.add(memo[a], memo[b], noise, TOLERANCE, "the value")
+        worst = max(worst, tally.worst)
+        if tally.excess > 1:
+            return Comparison(False, k + 1, tally.worst, "the values differ", point, (memo[a], memo[b]))
+    return Comparison(True, points, worst)
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def _variables(wrt: Wrt) -> tuple[Variable, ...]:
+    return wrt if isinstance(wrt, tuple) else (wrt,)
+
+
+def _direction(wrt: Wrt, u: Array) -> Direction:
+    return {v: u[k] for k, v in enumerate(wrt)} if isinstance(wrt, tuple) else {wrt: u}
+
+
+def _unit(wrt: Wrt, shape: tuple[int, ...], k: int) -> Direction:
+    u = np.zeros(shape)
+    u.flat[k] = 1.0
+    return _direction(wrt, u)
+
+
+def _largest(value: Any) -> float:
+    return float(np.max(np.abs(value), initial=0.0))
+
+
+def _magnitude(expr: Expr, memo: Mapping[Expr, Array]) -> float:
+    """The largest number among a sum's terms and the parts of a product: what rounding is relative to."""
+    parts: list[Expr] = [expr]
+    for _ in range(3):
+        parts += [c for p in parts[-20:] if isinstance(p, Sum | Einsum) for c in p.children]
+    return max(min(_largest(memo[p]), 1e100) for p in parts)
+
+
+def _sizes_text(point: Point) -> str:
+    return " with " + ", ".join(f"{k} = {v}" for k, v in point.sizes.items()) if point.sizes else ""

@@ -1,0 +1,163 @@
+"""Numeric derivatives of an expression at a point, through the reference interpreter.
+
+In: an expression, a point's arrays, a direction for some variables. Out: the directional derivative, by the complex
+step where every row is analytic (exact to rounding), by Richardson-extrapolated central differences else; and mixed
+derivatives of any order in given directions by Cauchy's integral, that is by differences in the complex plane.
+What `stop` holds is held here too. Structures are not: a symmetric matrix is moved entry by entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import factorial
+from typing import Any
+
+import numpy as np
+
+from chainrule.expr.nodes import Apply, Expr, Variable
+from chainrule.expr.walk import topological
+from chainrule.rules.elementwise import stop
+from chainrule.rules.table import Row
+from chainrule.verify.reference import Array, value_of
+
+TINY = 1e-30  # the complex step: its square vanishes beside any float
+Direction = Mapping[Variable, Array]
+
+
+class Moving:
+    """`expr` as a function of some variables, the rest of the graph evaluated once."""
+
+    def __init__(
+        self, expr: Expr, variables: Sequence[Variable], base: Mapping[Expr, Array], sizes: Mapping[str, int]
+    ):
+        moved: set[Expr] = set(variables)
+        self.steps: list[Expr] = []
+        for node in topological([expr]):
+            if isinstance(node, Apply) and node.function is stop:
+                continue
+            if any(child in moved for child in node.children):
+                moved.add(node)
+                self.steps.append(node)
+        self.expr, self.base, self.sizes = expr, base, sizes
+
+    @property
+    def analytic(self) -> bool:
+        """Whether complex arrays may be put in."""
+        return all(
+            not isinstance(n, Apply) or (isinstance(n.function, Row) and n.function.analytic)
+            for n in self.steps
+        )
+
+    def at(self, values: Mapping[Variable, Array]) -> Array:
+        """Its value with these values of the variables that move."""
+        memo = _Overlay(self.base)
+        memo.update(values)
+        with np.errstate(all="ignore"):
+            for node in self.steps:
+                memo[node] = value_of(node, {}, self.sizes, memo)
+        return memo[self.expr]
+
+    def along(self, direction: Direction, t: complex) -> Array:
+        """Its value at a distance t along a direction."""
+        return self.at({v: self.base[v] + t * u for v, u in direction.items()})
+
+
+class _Overlay(dict[Expr, Array]):
+    """New values over old ones."""
+
+    def __init__(self, base: Mapping[Expr, Array]) -> None:
+        super().__init__()
+        self.base = base
+
+    def __missing__(self, key: Expr) -> Array:
+        return self.base[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """A directional derivative and how far it may be off."""
+
+    value: Array
+    error: float
+    method: str
+
+
+COMPLEX = "complex step"
+RICHARDSON = "Richardson-extrapolated central differences"
+
+
+def slope(moving: Moving, direction: Direction, reach: float = 0.05) -> Slope:
+    """The derivative along a direction; `reach` is how far real steps may go."""
+    if moving.analytic:
+        value = moving.along(direction, TINY * 1j).imag / TINY
+        if np.isfinite(value).all():
+            return Slope(np.asarray(value), 0.0, COMPLEX)
+    return richardson(lambda t: moving.along(direction, t), reach)
+
+
+def richardson(function: Callable[[float], Array], reach: float) -> Slope:
+    """Central differences at shrinking steps, extrapolated to step 0 (Ridders 1982); the best entry of the table."""
+    ratio, step = 1.6, reach
+    table: list[list[Array]] = []
+    best, error = np.asarray(np.nan), float("inf")
+    for level in range(10):
+        row = [np.asarray((function(step) - function(-step)) / (2 * step))]
+        factor = ratio**2
+        for older in table[-1] if table else []:
+            row.append(np.asarray((factor * row[-1] - older) / (factor - 1)))
+            factor *= ratio**2
+            gap = max(_largest(row[-1] - row[-2]), _largest(row[-1] - older))
+            if gap <= error:
+                best, error = row[-1], gap
+        if level > 2 and _largest(row[-1] - table[-1][-1]) > 4 * error:
+            break
+        table.append(row)
+        step /= ratio
+    return Slope(best, error, RICHARDSON)
+
+
+def mixed(moving: Moving, groups: Sequence[tuple[Direction, int]]) -> Slope | None:
+    """The derivative of order Σ counts, `count` times along each direction; None where it does not settle.
+
+    Cauchy's integral over circles around the point, at halving radii until two agree.
+    """
+    total = 1
+    nodes = 24 if len(groups) == 1 else 12
+    for _, count in groups:
+        total *= factorial(count)
+        nodes = max(nodes, 2 * count + 4)
+    if not moving.analytic or nodes ** len(groups) > 600:
+        return None
+    previous: Array | None = None
+    best: Slope | None = None
+    radius = 0.4
+    for _ in range(7):
+        value = _circle(moving, groups, radius, nodes) * total
+        if previous is not None and np.isfinite(value).all() and np.isfinite(previous).all():
+            error = _largest(value - previous)
+            if best is None or error < best.error:
+                best = Slope(value, error, "Cauchy integral")
+        previous = value
+        radius /= 2
+    return best
+
+
+def _circle(moving: Moving, groups: Sequence[tuple[Direction, int]], radius: float, nodes: int) -> Array:
+    roots = np.exp(2j * np.pi * (np.arange(nodes) + 0.5) / nodes)
+    sum_: Any = 0.0
+    # The formula is real, so conjugate points give conjugate values: half of the first circle is enough.
+    for angles in product(range((nodes + 1) // 2), *(range(nodes) for _ in groups[1:])):
+        values: dict[Variable, Array] = {}
+        weight: complex = 1.0
+        for (direction, count), k in zip(groups, angles, strict=True):
+            for variable, u in direction.items():
+                values[variable] = values.get(variable, moving.base[variable]) + radius * roots[k] * u
+            weight *= (radius * roots[k]) ** -count
+        sum_ = sum_ + (moving.at(values) * weight).real
+    return np.asarray(2 * sum_ / nodes ** len(groups))
+
+
+def _largest(value: Array) -> float:
+    return float(np.max(np.abs(value), initial=0.0)) if np.isfinite(value).all() else float("inf")
