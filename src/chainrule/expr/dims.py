@@ -63,6 +63,13 @@ class Dim:
     def __mul__(self, other: Dim) -> Dim:
         return _polynomial([(_times(p, q), a * b) for p, a in self.terms for q, b in other.terms])
 
+    @property
+    def is_nonnegative(self) -> bool:
+        """Whether it is ≥ 0 for all sizes ≥ 1, as far as its terms show: n − 1 is, n − 2 is not known to be."""
+        one = Dim.of(1)
+        shifted = self.substitute({name: Dim.of(name) + one for name in self.names})
+        return all(count >= 0 for _, count in shifted.terms)
+
     def evaluate(self, sizes: Mapping[str, int]) -> int:
         """The integer it stands for; a KeyError names a size that is missing."""
         total = 0

@@ -16,14 +16,14 @@ from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import (
     Apply, Einsum, Expr, Sum, add, constant_of, elementwise, identity, negate, number, permute, reduce_sum, scale,
 )
-from chainrule.rules.constants import E
+from chainrule.rules.constants import BASIS, MERGE, SELECT, E
 from chainrule.rules.elementwise import (
     abs_, cos, cosh, equal, exp, expm1, floor, greater, greater_equal, log, log1p, maximum, minimum, not_equal, power,
     relu, round_, sigmoid, sign, sin, sinh, softplus, sqrt, where,
 )
 from chainrule.rules.table import ROWS, Elementwise, Row
 from chainrule.rules.tensorial import (
-    amax, amin, det, inv, logdet, logsumexp, matrix_power, norm, softmax, unit,
+    CHOSEN, amax, amin, det, inv, logdet, logsumexp, matrix_power, norm, softmax, unit,
 )
 
 
@@ -134,7 +134,11 @@ def _compared_numbers(facts: Facts, node: Apply) -> Expr | None:
 
 
 def _indicator(expr: Expr) -> bool:
-    return isinstance(expr, Apply) and isinstance(expr.function, Elementwise) and expr.function.indicator
+    """Whether its entries are 0 and 1."""
+    if not isinstance(expr, Apply):
+        return False
+    row = expr.function
+    return row in (SELECT, BASIS, MERGE, *CHOSEN) or (isinstance(row, Elementwise) and row.indicator)
 
 
 @_rewrite("larger or smaller of numbers", maximum, minimum, ends="a function becomes one of its arguments")
@@ -500,6 +504,22 @@ def _condition_positive(facts: Facts, node: Apply) -> Expr | None:
     return None
 
 
+@_rewrite("condition on two negatives", greater, greater_equal, ends="two signs fewer")
+def _condition_flipped(facts: Facts, node: Apply) -> Expr | None:
+    """1[−a > −b] = 1[b > a]."""
+    (c, a), (d, b) = map(_signed, node.arguments)
+    if c < 0 and d <= 0 or c <= 0 and d < 0:
+        return Apply(node.function, (b, a))
+    return None
+
+
+def _signed(expr: Expr) -> tuple[int, Expr]:
+    """The sign of a single term, 0 of a zero, 1 of anything else; and the expression with a negative sign removed."""
+    if not isinstance(expr, Einsum) or expr.coefficient.rational > 0:
+        return 1, expr
+    return (-1, scale(-ONE, expr)) if expr.coefficient.rational else (0, expr)
+
+
 @_rewrite("choice by a known condition", where, ends="a function becomes one of its arguments")
 def _where(facts: Facts, node: Apply) -> Expr | None:
     condition, a, b = node.arguments
@@ -640,7 +660,7 @@ def _log_determinant(facts: Facts, node: Apply) -> Expr | None:
 
 
 # Powers up to this one are written as products, where equal factors and inverses can meet.
-CHAIN = 6
+CHAIN = 10
 
 
 @_rewrite("matrix power as a product", matrix_power, ends="no row makes a matrix power of a lower exponent")

@@ -163,6 +163,7 @@ def _zero_jacobian(x: Expr, y: Expr, p: tuple[Any, ...]) -> Expr:
 
 amax, first_max = _extreme("amax", "first_max", 1, "largest")
 amin, first_min = _extreme("amin", "first_min", -1, "smallest")
+CHOSEN = (first_max, first_min)
 
 
 argmax = Tensorial(

@@ -12,6 +12,7 @@ from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Parameter, Stack, Sum, Variable, number, zeros
 from chainrule.expr.walk import transform
 
+from chainrule.rules.constants import BASIS, component
 from chainrule.rules.elementwise import power
 from chainrule.rules.identities import Pair, by_head, pairs_in_sum
 from chainrule.rules.table import Constant, Elementwise
@@ -143,7 +144,7 @@ class Normaliser:
         merged = [scaled(c, body) for body, c in parts]
         if len(merged) == 1:
             return merged[0]
-        for rewrite in (self._common_labels, self._written_out, self._stacked):
+        for rewrite in (self._common_labels, self._stacked, self._written_out):
             rewritten = rewrite(merged)
             if rewritten is not None:
                 return rewritten
@@ -206,33 +207,20 @@ class Normaliser:
         return self.stack([self.sum(row) for row in rows])
 
     def _written_out(self, terms: list[Expr]) -> Expr | None:
-        """a e₁ + b e₂ = [a, b] along an axis of few entries."""
-        for axis, dim in enumerate(terms[0].shape):
+        """a e₁ + b e₂ = [a, b] along an axis of few entries that every term spells out."""
+        shape = terms[0].shape
+        for axis, dim in enumerate(shape):
             size = dim.constant
-            if size is None or not 1 < size <= WRITTEN_OUT:
+            if size is None or not 1 < size <= WRITTEN_OUT or not all(_spelled_out(t, axis) for t in terms):
                 continue
-            found = [_basis_on(t, axis) for t in terms]
-            if any(f is None for f in found):
-                continue
-            rest = tuple(a for a in range(terms[0].rank) if a != axis)
-            rows: list[list[Expr]] = [[] for _ in range(size)]
-            for t, f in zip(terms, found, strict=True):
-                assert isinstance(t, Einsum) and f is not None
-                k, index = f
-                rows[index].append(
-                    self.product(
-                        t.coefficient,
-                        t.operands[:k] + t.operands[k + 1 :],
-                        t.labels[:k] + t.labels[k + 1 :],
-                        tuple(t.output[a] for a in rest),
-                        dict(enumerate(t.sizes)),
-                    )
-                )
-            shape = tuple(terms[0].shape[a] for a in rest)
-            stacked = self.stack([self.sum(row) if row else zeros(shape) for row in rows])
-            order = (axis, *rest)
-            output = tuple(sorted(order))
-            return self.product(ONE, (stacked,), (order,), output, dict(enumerate(terms[0].shape)))
+            axes = tuple(range(len(shape)))
+            rest = axes[:axis] + axes[axis + 1 :]
+            sizes = dict(enumerate(shape))
+            rows = []
+            for k in range(size):
+                entry = component(k, dim)
+                rows.append(self.sum([self.product(ONE, (t, entry), (axes, (axis,)), rest, sizes) for t in terms]))
+            return self.product(ONE, (self.stack(rows),), ((axis, *rest),), axes, sizes)
         return None
 
     # ------------------------------------------------------------ functions
@@ -344,19 +332,14 @@ def _pure_permutation(expr: Expr) -> tuple[int, ...] | None:
     return None
 
 
-def _basis_on(term: Expr, axis: int) -> tuple[int, int] | None:
-    """(operand, index) of the basis vector that alone carries an output axis."""
-    if not isinstance(term, Einsum):
-        return None
+def _spelled_out(term: Expr, axis: int) -> bool:
+    """Whether the entries along an axis are known one by one: basis vectors and written-out vectors carry it."""
+    if isinstance(term, Stack):
+        return axis == 0 or all(_spelled_out(entry, axis - 1) for entry in term.entries)
+    if isinstance(term, Apply):
+        return term.function is BASIS and term.parameters[0].constant is not None
+    if not isinstance(term, Einsum) or term.output.count(term.output[axis]) != 1:
+        return False
     label = term.output[axis]
-    if term.output.count(label) != 1:
-        return None
-    carriers = [k for k, axes in enumerate(term.labels) if label in axes]
-    if len(carriers) != 1:
-        return None
-    operand = term.operands[carriers[0]]
-    if isinstance(operand, Apply) and operand.function.name == "basis":
-        index = operand.parameters[0].constant
-        if index is not None:
-            return carriers[0], index
-    return None
+    carriers = [(o, axes) for o, axes in zip(term.operands, term.labels, strict=True) if label in axes]
+    return bool(carriers) and all(axes.count(label) == 1 and _spelled_out(o, axes.index(label)) for o, axes in carriers)

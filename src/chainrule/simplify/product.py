@@ -217,17 +217,15 @@ class Product:
             if place == row:
                 other, where = Apply(BASIS, (), (start + Dim.of(step) * e.parameters[0], s.shape[1])), column
             elif place == column:
-                offset = (e.parameters[0] - start).constant
-                if offset is None:
+                index = _row_of(e.parameters[0] - start, step)
+                if index is None:
                     return False
-                index, rest = divmod(offset, step)
-                last = count.constant
-                if rest or index < 0 or (last is not None and index >= last):
+                if (-index - ONE_DIM).is_nonnegative or (index - count).is_nonnegative:
                     work.coefficient = work.coefficient * Coefficient.of(0)
                     return True
-                if last is None:
+                if not (index.is_nonnegative and (count - index - ONE_DIM).is_nonnegative):
                     return False
-                other, where = Apply(BASIS, (), (Dim.of(index), count)), row
+                other, where = Apply(BASIS, (), (index, count)), row
             else:
                 return False
             position = work.factors.index((s, (row, column)))
@@ -443,17 +441,24 @@ class Product:
         return False
 
     def _unit(self, work: _Work, k: int, base: Apply, axes: Labels) -> None:
-        """x/‖x‖ · ‖x‖ = x."""
+        """x/‖x‖ · ‖x‖ = x; beside x/‖x‖ a plain x is written ‖x‖ · x/‖x‖, so that x uᵀ and u xᵀ are one."""
         length = Apply(norm, base.arguments, base.parameters)
         batch = axes[: len(axes) - base.parameters[0]]
+        alone = sum(_as_power(f)[0] is base for f, _ in work.factors) == 1
         for p, (other, labels) in enumerate(work.factors):
             inside, exponent = _as_power(other)
-            if inside is length and labels == batch and isinstance(exponent, Coefficient) and exponent.rational >= 1:
+            if not isinstance(exponent, Coefficient) or exponent.powers or exponent.rational < 1:
+                continue
+            if inside is length and labels == batch and alone:
                 rest = self.normal.apply(power, (length, number(exponent + -ONE, length.shape)))
                 work.drop(k, p)
                 self._inline(work, base.arguments[0], axes)
                 self._inline(work, rest, labels)
                 work.settle()
+                return
+            if inside is base.arguments[0] and exponent.is_one and labels[: len(batch)] == batch:
+                work.drop(p)
+                work.factors += [(base, labels), (length, batch)]
                 return
 
     def _norm(self, work: _Work, k: int, base: Apply, axes: Labels, exponent: int) -> None:
@@ -504,13 +509,13 @@ class Product:
     # ------------------------------------------------------------ out
 
     def _lone_labels(self, work: _Work) -> None:
-        """A summed label that no factor carries is worth its size; Σ softmax = 1."""
+        """A summed label that no factor carries is worth its size; Σ softmax = 1, and a unit vector's squares too."""
         for k, (factor, axes) in enumerate(work.factors):
-            if isinstance(factor, Apply) and factor.function is softmax and work.uses(axes[-1]) == 1:
-                if axes[-1] not in work.output:
-                    work.spent.add(axes[-1])
-                    work.drop(k)
-                    break
+            lone = _sums_to_one(factor, axes)
+            if lone and all(work.uses(a) == 1 and a not in work.output for a in lone):
+                work.spent |= set(lone)
+                work.drop(k)
+                break
         used = {label for _, axes in work.factors for label in axes} | set(work.output) | work.spent
         for label in sorted(work.alive - used):
             work.coefficient = work.coefficient * Coefficient.of(work.sizes[label])
@@ -633,13 +638,36 @@ def _selected(expr: Apply) -> set[int] | None:
     return {start.constant + step * k for k in range(count.constant)}
 
 
+def _sums_to_one(factor: Expr, axes: Labels) -> Labels:
+    """The labels over which the entries of a factor add up to 1."""
+    base, exponent = _as_power(factor)
+    if isinstance(base, Apply) and isinstance(exponent, Coefficient):
+        if base.function is softmax and exponent.is_one:
+            return axes[-1:]
+        if base.function is unit and exponent == Coefficient.of(2):
+            return axes[len(axes) - base.parameters[0] :]
+    return ()
+
+
+def _row_of(offset: Dim, step: int) -> Dim | None:
+    """offset/step, where that is known to be whole or known not to be: then it is −1, which no row has."""
+    if step == 1:
+        return offset
+    if offset.constant is None:
+        return None
+    quotient, rest = divmod(offset.constant, step)
+    return Dim.of(-1 if rest else quotient)
+
+
+ONE_DIM = Dim.of(1)
+
+
 def _apart(f: Apply, g: Apply) -> bool:
     """Whether two selections of step 1 with symbolic sizes cannot overlap: one ends before the other begins."""
     (a, p, n, _), (b, q, m, _) = f.parameters, g.parameters
     if p != 1 or q != 1:
         return False
-    gaps = ((b - a - n), (a - b - m))
-    return any(all(count >= 0 for _, count in gap.terms) for gap in gaps)
+    return (b - a - n).is_nonnegative or (a - b - m).is_nonnegative
 
 
 def primitive(expr: Sum, normal: Normaliser) -> tuple[Coefficient, Expr]:

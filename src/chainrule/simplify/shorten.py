@@ -108,7 +108,7 @@ class _Shortener:
             expanded = self._multiplied_out(node)
             if expanded is not None:
                 candidates.append(self._factored(expanded) if isinstance(expanded, Sum) else expanded)
-        elif isinstance(node, Einsum) and len(node.operands) > 1 and any(isinstance(o, Sum) for o in node.operands):
+        elif isinstance(node, Einsum) and any(isinstance(o, Sum) for o in node.operands):
             expanded = self._multiplied_out(node)
             if expanded is None:
                 return node
@@ -155,7 +155,7 @@ class _Shortener:
                 exponent = constant_of(operand.arguments[1])
                 if exponent is not None and not exponent.powers and exponent.rational in (2, 3):
                     inside, copies = operand.arguments[0], int(exponent.rational)
-            if not isinstance(inside, Sum) or (isinstance(term, Einsum) and len(operands) == 1 and copies == 1):
+            if not isinstance(inside, Sum) or _only_moved(term):
                 continue
             rest = operands[:k] + operands[k + 1 :] + (inside,) * (copies - 1)
             axes = labels[:k] + labels[k + 1 :] + (labels[k],) * (copies - 1)
@@ -269,20 +269,36 @@ class _Shortener:
         if not isinstance(node, Sum):
             return node
         parts = [split(t) for t in node.terms]
-        first = parts[0][0]
         if any(constant_of(body) is not None for _, body in parts):
             return node
-        if any(c.powers != first.powers or abs(c.rational) != abs(first.rational) for c, _ in parts):
-            return node
-        common = first if any(c.rational > 0 for c, _ in parts) is False else _absolute(first)
+        common = _shared([c for c, _ in parts])
         if common.is_one or (-common).is_one:
             return node
         axes = tuple(range(node.rank))
         return Einsum(common, (Sum([scaled(c * common**-1, body) for c, body in parts]),), (axes,), axes)
 
 
-def _absolute(coefficient: Coefficient) -> Coefficient:
-    return coefficient if coefficient.rational > 0 else -coefficient
+def _only_moved(term: Expr) -> bool:
+    """Whether a product is one factor that is repeated or permuted, not summed: its sum stays inside."""
+    if not isinstance(term, Einsum) or len(term.operands) != 1:
+        return False
+    axes = term.labels[0]
+    return len(set(axes)) == len(axes) and set(axes) <= set(term.output)
+
+
+def _shared(coefficients: list[Coefficient]) -> Coefficient:
+    """The number, negative if all are, and the sizes that all the coefficients share; 1 if the numbers differ."""
+    rational = abs(coefficients[0].rational)
+    if any(abs(c.rational) != rational for c in coefficients):
+        return ONE
+    if all(c.rational < 0 for c in coefficients):
+        rational = -rational
+    powers = []
+    for dim, _ in coefficients[0].powers:
+        exponents = [dict(c.powers).get(dim, 0) for c in coefficients]
+        if min(exponents) * max(exponents) > 0:
+            powers.append((dim, min(exponents, key=abs)))
+    return Coefficient(rational, tuple(powers))
 
 
 def _place(parts: Einsum, k: int, operand: Expr) -> tuple[_Place | None, Fraction]:
