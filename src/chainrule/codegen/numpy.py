@@ -9,7 +9,7 @@ has only what the parser reads back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from keyword import iskeyword
 from typing import Any
@@ -209,35 +209,39 @@ class _Vocabulary:
         return Text(f"{a.at(ATOM)}[{', '.join(':' if keep else 'None' for keep in op.data[0])}]")
 
     def _slice(self, op: Op, a: Text) -> Text:
-        return Text(a.at(ATOM) + self.index(op.data))
+        return Text(a.at(ATOM) + self.index(op.data, op.args[0].shape))
 
-    def index(self, parts: Sequence[tuple[Any, ...]]) -> str:
+    def index(self, parts: Sequence[tuple[Any, ...]], shape: Sequence[Dim]) -> str:
         """[1:3, 0, ::2]; axes at the end that are taken whole are left out."""
         texts = []
-        for part in parts:
+        for part, size in zip(parts, shape, strict=True):
             if part[0] == "all":
                 texts.append(":")
             elif part[0] == "at":
-                texts.append(self.dim(part[1]).text)
+                texts.append(self.position(part[1], size))
             else:
-                _, start, step, count = part
-                texts.append(self.range(start, step, count))
+                texts.append(self.range(part[1], part[2], part[3], size))
         while texts and texts[-1] == ":":
             texts.pop()
         return f"[{', '.join(texts)}]" if texts else ""
 
-    def range(self, start: Dim, step: int, count: Dim) -> str:
-        """start:stop:step for `count` entries."""
-        first = self.dim(start).text if start.terms else ""
-        if step == 1:
-            return f"{first}:{self.dim(start + count).text}"
+    def position(self, index: Dim, size: Dim) -> str:
+        """An index, from the end (-1) where that needs no size."""
+        behind = (index - size).constant
+        return str(behind) if behind is not None and index.constant is None else self.dim(index).text
+
+    def range(self, start: Dim, step: int, count: Dim, size: Dim) -> str:
+        """start:stop:step for `count` entries of an axis."""
         last = start + Dim.of(step) * (count - Dim.of(1))
-        if step > 0:
-            return f"{first}:{self.dim(last + Dim.of(1)).text}:{step}"
-        stop = last - Dim.of(1)
-        # Counting down to the first entry has no stop: −1 would mean the last.
-        text = "" if stop.constant == -1 else self.dim(stop).text
-        return f"{self.dim(start).text}:{text}:{step}"
+        first = self.position(start, size)
+        if step < 0:
+            stop = last - Dim.of(1)
+            # Counting down to the first entry has no stop: -1 would mean the last.
+            text = "" if stop.constant == -1 else self.position(stop, size)
+            return f"{'' if start + Dim.of(1) == size else first}:{text}:{step}"
+        end = last + Dim.of(1)
+        text = f"{first if start.terms else ''}:{'' if end == size else self.position(end, size)}"
+        return text if step == 1 else f"{text}:{step}"
 
     def spec(self, op: Op) -> str:
         """ij,jk->ik"""
@@ -338,11 +342,17 @@ class _Python(_Vocabulary):
     def _outer(self, op: Op, a: Text, b: Text) -> Text:
         return Text(f"np.outer({a.text}, {b.text})")
 
+    def _kron(self, op: Op, a: Text, b: Text) -> Text:
+        return Text(f"np.kron({a.text}, {b.text})")
+
+    def _trace(self, op: Op, a: Text) -> Text:
+        return Text(f"np.trace({a.text})")
+
     def _tensordot(self, op: Op, a: Text, b: Text) -> Text:
         return Text(f"np.tensordot({a.text}, {b.text}, {op.data[0]})")
 
     def _reshape(self, op: Op, a: Text) -> Text:
-        dims = ", ".join(self.dim(d).text for d in op.data[0])
+        dims = ", ".join(self.dim(d).text for d in op.shape)
         return Text(f"{a.at(ATOM)}.reshape({dims})")
 
     def _eye(self, op: Op) -> Text:
@@ -461,8 +471,29 @@ class _Formula(_Vocabulary):
     def _outer(self, op: Op, a: Text, b: Text) -> Text:
         return Text(f"outer({a.text}, {b.text})")
 
+    def _kron(self, op: Op, a: Text, b: Text) -> Text:
+        return Text(f"kron({a.text}, {b.text})")
+
+    def _trace(self, op: Op, a: Text) -> Text:
+        return Text(f"tr({a.text})")
+
     def _reshape(self, op: Op, a: Text) -> Text:
-        return Text(f"reshape({a.text}, {self.shape(op.data[0])})")
+        """Products with merge(m, n), which has axes (m*n, m, n); columns below each other are vec."""
+        source = op.args[0]
+        if source.rank == 2 and op.rank == 1:
+            transposed = source.kind == "permute" and a.text.endswith(".T")
+            return Text(f"vec({a.text.removesuffix('.T') if transposed else a.at(ATOM) + '.T'})")
+        letters = iter(LETTERS)
+        specs, texts, output = [""], [a.text], ""
+        for before, after in op.data:
+            mine, theirs = "".join(next(letters) for _ in before), "".join(next(letters) for _ in after)
+            specs[0] += mine
+            output += mine if len(before) == len(after) else theirs
+            if len(before) != len(after):
+                flat, parts, dims = (mine, theirs, after) if len(before) == 1 else (theirs, mine, before)
+                specs.append(flat + parts)
+                texts.append(f"merge({', '.join(self.dim(d).text for d in dims)})")
+        return Text(f"einsum('{','.join(specs)}->{output}', {', '.join(texts)})")
 
     def _eye(self, op: Op) -> Text:
         return Text(f"eye({self.dim(op.data[0]).text})")
@@ -526,10 +557,12 @@ class _Formula(_Vocabulary):
         row, *parameters = op.data
         if row.name == "select":
             start, step, count, size = parameters
-            return Text(f"eye({self.dim(size).text})[{self.range(start, step, count)}]")
+            return Text(f"eye({self.dim(size).text})[{self.range(start, step, count, size)}]")
         if row.name == "merge":
-            sizes = self.shape([_product(parameters), *parameters])
-            return Text(f"reshape(eye({self.dim(_product(parameters)).text}), {sizes})")
+            return Text(f"merge({', '.join(self.dim(d).text for d in parameters)})")
+        if row.name == "basis":
+            index, size = parameters
+            return Text(f"eye({self.dim(size).text})[{self.position(index, size)}]")
         return self.fill_template(row.text, (), parameters)
 
     def _stack(self, op: Op, *args: Text) -> Text:
@@ -556,13 +589,6 @@ class _Formula(_Vocabulary):
         return self.fill_template(row.text, args, parameters)
 
 
-def _product(dims: Sequence[Dim]) -> Dim:
-    total = Dim.of(1)
-    for dim in dims:
-        total = total * dim
-    return total
-
-
 # ---------------------------------------------------------------- statements
 
 
@@ -574,8 +600,9 @@ class _Writer:
     vocabulary: _Vocabulary
     taken: set[str]
     spell: Callable[[str], str]
-    lines: list[str]
-    dims: dict[str, None]
+    lines: list[str] = field(default_factory=list)
+    dims: dict[str, None] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
 
     def run(self) -> dict[str, Text]:
         """The text of each output; `lines` are the statements before."""
@@ -597,8 +624,10 @@ class _Writer:
             given = program.names.get(op)
             statements = isinstance(self.vocabulary, _Python) and op.kind in ("scatter", "add_at")
             if statements and not (op.kind == "scatter" and _simple_scatter(op)):
-                target = self._fresh(given or ("H" if op in results else ""), counter)
-                counter += 1
+                target = texts[op.args[0]].text if self._continues(op, texts, uses, given) else ""
+                if not target:
+                    target = self._fresh(given or ("H" if op in results else ""), counter)
+                    counter += 1
                 self._write_statements(op, args, target, uses, texts)
                 texts[op] = Text(target)
                 continue
@@ -618,6 +647,11 @@ class _Writer:
             self.lines.append(f"{target} = {text.text}")
             texts[op] = Text(target)
         return {name: texts[op] for name, op in program.outputs.items()}
+
+    def _continues(self, op: Op, texts: Mapping[Op, Text], uses: Mapping[Op, int], given: str | None) -> bool:
+        """Whether an array that only this operation uses, and that has a name, is written into further."""
+        base = op.args[0]
+        return op.kind == "add_at" and given is None and uses[base] == 1 and texts[base].text in self.made
 
     def _live(self) -> set[Op]:
         live: set[Op] = set()
@@ -643,6 +677,7 @@ class _Writer:
             k += 1
             name = f"{base}{k}"
         self.taken.add(name)
+        self.made.add(name)
         return name
 
     def _diagonal(self, op: Op, a: Text) -> Text:
@@ -672,8 +707,9 @@ class _Writer:
             value = args[1]
             base = op.args[0]
             copied = uses[base] > 1 or base.kind in ("input", "permute", "slice", "reshape", "einsum")
-            self.lines.append(f"{target} = {args[0].at(ATOM) + '.copy()' if copied else args[0].text}")
-        view = target + vocabulary.index([place.index for place in places])
+            if args[0].text != target:
+                self.lines.append(f"{target} = {args[0].at(ATOM) + '.copy()' if copied else args[0].text}")
+        view = target + vocabulary.index([place.index for place in places], shape)
         order = [place.label for place in places if place.label is not None]
         every = list(dict.fromkeys(order))
         pattern = ["None" if label not in labels else ":" for label in every]
@@ -722,7 +758,7 @@ def numpy_formula(expr: Expr, names: Mapping[str, Expr] | None = None) -> str:
     dims = {d: d for op in program.ops for dim in (*op.shape, *_dims_in(op.data)) for d in dim.names}
     taken = {v.name for v in present} | set(dims) | {"e", "pi"} | {_head(row) for row in ROWS.values()}
     vocabulary = _Formula({v.name: v.name for v in present}, dims)
-    writer = _Writer(program, vocabulary, taken, lambda name: name, [], {})
+    writer = _Writer(program, vocabulary, taken, lambda name: name)
     result = writer.run()[""]
     return "\n".join([*writer.lines, result.text])
 
@@ -757,7 +793,7 @@ def numpy_source(
         dims[name] = identifier(name, [*spelled.values(), *dims.values()])
     taken = {*spelled.values(), *dims.values(), function, *OWN}
     vocabulary = _Python(spelled, dims)
-    writer = _Writer(program, vocabulary, taken, lambda name: identifier(name), [], {})
+    writer = _Writer(program, vocabulary, taken, identifier)
     texts = writer.run()
     used = _inputs(program)
     arrays = [v for v in declared.values() if v.name in used]

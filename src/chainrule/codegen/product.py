@@ -354,6 +354,10 @@ class _Lowering:
         carried = {label for part in self.parts.values() for label in part.labels}
         for label in sorted(plan.live - carried - set(flat)):
             coefficient = coefficient * Coefficient.of(plan.sizes[label])
+        kron = self._kron()
+        if kron is not None:
+            op = _times(build, kron, *self._numbers(coefficient))
+            return Lowered(build.negate(op) if sign < 0 else op, tuple(range(len(shape))))
         every = list(dict.fromkeys(flat))
         wanted = tuple(label for label in every if label in carried)
         op = self._scaled(coefficient, wanted)
@@ -381,7 +385,13 @@ class _Lowering:
             op = build.slice(op, [axis.index for axis in axes])
         if any(len(axis.labels) > 1 for axis in axes):
             sizes = self.plan.sizes
-            op = build.reshape(op, tuple(sizes[label] for axis in axes for label in axis.labels))
+            groups = [
+                ((dim,), tuple(sizes[label] for label in axis.labels))
+                if len(axis.labels) > 1
+                else ((dim,), (dim,))
+                for dim, axis in zip(op.shape, (axis for axis in axes if axis.labels), strict=True)
+            ]
+            op = build.reshape(op, groups)
         labels = tuple(label for axis in axes for label in axis.labels)
         if len(set(labels)) < len(labels):
             unique = tuple(dict.fromkeys(labels))
@@ -393,16 +403,8 @@ class _Lowering:
 
     def _scaled(self, coefficient: Coefficient, wanted: tuple[int, ...]) -> Op:
         """The contraction times all factors without axes, applied where the array is smallest."""
-        build, plan = self.build, self.plan
-        above, below = build.coefficient(coefficient)
-        tree = plan.tree
-        numbers = [k for k, part in self.parts.items() if k in plan.numbers]
-        for k in numbers:
-            part = self.parts[k]
-            if part.inverted:
-                below = build.binary("mul", below, part.op) if below else part.op
-            else:
-                above = build.binary("mul", above, part.op) if above else part.op
+        build, tree = self.build, self.plan.tree
+        above, below = self._numbers(coefficient)
         if tree is None:
             above = above or build.number(1)
             return build.binary("div", above, below) if below else above
@@ -414,6 +416,37 @@ class _Lowering:
         part = self.parts[smallest]
         self.parts[smallest] = replace(part, op=_times(build, part.op, above, below))
         return self._finish(self._emit(tree, wanted))
+
+    def _numbers(self, coefficient: Coefficient) -> tuple[Op | None, Op | None]:
+        """Numerator and denominator of all that is the same in every entry."""
+        build = self.build
+        above, below = build.coefficient(coefficient)
+        for k in self.plan.numbers:
+            part = self.parts[k]
+            if part.inverted:
+                below = build.binary("mul", below, part.op) if below else part.op
+            else:
+                above = build.binary("mul", above, part.op) if above else part.op
+        return above, below
+
+    def _kron(self) -> Op | None:
+        """The Kronecker product of two leaves, if that is what the product is."""
+        tree, axes = self.plan.tree, self.plan.output
+        if not isinstance(tree, tuple) or not isinstance(tree[0], int) or not isinstance(tree[1], int):
+            return None
+        if len(axes) > 2 or any(len(axis.labels) != 2 for axis in axes):
+            return None
+        pairs = [tuple(axis.labels[side] for axis in axes) for side in (0, 1)]
+        if len({*pairs[0], *pairs[1]}) != 2 * len(axes):
+            return None
+        leaves = (self.parts[tree[0]], self.parts[tree[1]])
+        found: list[Op] = []
+        for labels in pairs:
+            part = next((p for p in leaves if set(p.labels) == set(labels)), None)
+            if part is None or part.inverted or part.solves:
+                return None
+            found.append(self.build.permute(part.op, [part.labels.index(label) for label in labels]))
+        return self.build.kron(*found)
 
     def _smallest_leaf(self, tree: Tree, wanted: tuple[int, ...]) -> int | None:
         """The leaf to scale, if one is certainly smaller than the result: it has fewer, and only kept, axes."""
@@ -594,20 +627,17 @@ class _Lowering:
             return Lowered(build.negate(op) if sign < 0 else op, axes)
         if not split:
             return Lowered(op, tuple(range(len(shape))), labels, tuple(expanded), sign)
-        full = _full_shape(output, shape, sizes)
+        groups = [
+            (tuple(sizes[label] for label in axis.labels) if len(axis.labels) > 1 else (dim,), (dim,))
+            for axis, dim in zip(output, shape, strict=True)
+        ]
+        full = tuple(dim for before, _ in groups for dim in before)
         if simple:
             op = build.fill(op, tuple(flat.index(label) for label in labels), full)
         else:
             op = build.scatter(op, labels, expanded, full)
-        op = build.reshape(op, shape)
+        op = build.reshape(op, groups)
         return Lowered(build.negate(op) if sign < 0 else op, tuple(range(len(shape))))
-
-
-def _full_shape(output: Sequence[Axis], shape: Shape, sizes: Mapping[int, Dim]) -> Shape:
-    dims: list[Dim] = []
-    for axis, dim in zip(output, shape, strict=True):
-        dims += [sizes[label] for label in axis.labels] if len(axis.labels) > 1 else [dim]
-    return tuple(dims)
 
 
 def _times(build: Builder, op: Op, above: Op | None, below: Op | None) -> Op:

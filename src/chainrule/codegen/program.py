@@ -167,6 +167,8 @@ class Builder:
     def sum(self, a: Op, axes: Sequence[int]) -> Op:
         a = self.cast(a)
         kept = tuple(d for k, d in enumerate(a.shape) if k not in axes)
+        if axes and a.kind == "einsum" and a.data == (((0, 0), (0,)), 2):
+            return self.make("trace", a.args)
         return self.make("sum", (a,), (tuple(axes),), kept) if axes else a
 
     def einsum(self, args: Sequence[Op], labels: Sequence[Sequence[int]], kept: Sequence[int]) -> Op:
@@ -209,10 +211,17 @@ class Builder:
                 shape.append(part[3])
         return self.make("slice", (a,), tuple(index), tuple(shape), a.boolean)
 
-    def reshape(self, a: Op, shape: Shape) -> Op:
-        if a.shape == tuple(shape):
+    def reshape(self, a: Op, groups: Sequence[tuple[Shape, Shape]]) -> Op:
+        """Runs of axes become other axes with as many entries, in row-major order."""
+        shape = tuple(dim for _, after in groups for dim in after)
+        if a.shape == shape:
             return a
-        return self.make("reshape", (a,), (tuple(shape),), shape, a.boolean)
+        return self.make("reshape", (a,), tuple(groups), shape, a.boolean)
+
+    def kron(self, a: Op, b: Op) -> Op:
+        """The Kronecker product of two vectors or two matrices."""
+        a, b = self.cast(a), self.cast(b)
+        return self.make("kron", (a, b), (), tuple(p * q for p, q in zip(a.shape, b.shape, strict=True)))
 
     # ---------------------------------------------------------- making larger arrays
 

@@ -53,7 +53,7 @@ class Moving:
     def at(self, values: Mapping[Variable, Array]) -> Array:
         """Its value with these values of the variables that move."""
         memo = _Overlay(self.base)
-        memo.update(values)
+        memo.update(values.items())
         with np.errstate(all="ignore"):
             for node in self.steps:
                 memo[node] = value_of(node, {}, self.sizes, memo)
@@ -132,11 +132,14 @@ def mixed(moving: Moving, groups: Sequence[tuple[Direction, int]]) -> Slope | No
         return None
     previous: Array | None = None
     best: Slope | None = None
-    radius = 0.4
-    for _ in range(7):
-        value = _circle(moving, groups, radius, nodes) * total
+    order = sum(count for _, count in groups)
+    # High orders divide by high powers of the radius, so they start further out.
+    radius = 0.4 if order < 4 else 1.6
+    for _ in range(7 if order < 4 else 9):
+        value, rounding = _circle(moving, groups, radius, nodes)
+        value, rounding = value * total, rounding * total / radius**order
         if previous is not None and np.isfinite(value).all() and np.isfinite(previous).all():
-            error = _largest(value - previous)
+            error = max(_largest(value - previous), rounding)
             if best is None or error < best.error:
                 best = Slope(value, error, "Cauchy integral")
         previous = value
@@ -144,9 +147,13 @@ def mixed(moving: Moving, groups: Sequence[tuple[Direction, int]]) -> Slope | No
     return best
 
 
-def _circle(moving: Moving, groups: Sequence[tuple[Direction, int]], radius: float, nodes: int) -> Array:
+def _circle(
+    moving: Moving, groups: Sequence[tuple[Direction, int]], radius: float, nodes: int
+) -> tuple[Array, float]:
+    """The mean over the circles, and what rounding leaves of the largest value on them."""
     roots = np.exp(2j * np.pi * (np.arange(nodes) + 0.5) / nodes)
     sum_: Any = 0.0
+    largest = 0.0
     # The formula is real, so conjugate points give conjugate values: half of the first circle is enough.
     for angles in product(range((nodes + 1) // 2), *(range(nodes) for _ in groups[1:])):
         values: dict[Variable, Array] = {}
@@ -155,8 +162,10 @@ def _circle(moving: Moving, groups: Sequence[tuple[Direction, int]], radius: flo
             for variable, u in direction.items():
                 values[variable] = values.get(variable, moving.base[variable]) + radius * roots[k] * u
             weight *= (radius * roots[k]) ** -count
-        sum_ = sum_ + (moving.at(values) * weight).real
-    return np.asarray(2 * sum_ / nodes ** len(groups))
+        value = moving.at(values)
+        largest = max(largest, _largest(value))
+        sum_ = sum_ + (value * weight).real
+    return np.asarray(2 * sum_ / nodes ** len(groups)), 4e-16 * largest
 
 
 def _largest(value: Array) -> float:
