@@ -14,7 +14,7 @@ from typing import Protocol
 
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import (
-    Apply, Einsum, Expr, Sum, add, constant_of, elementwise, identity, negate, number, permute, reduce_sum, scale,
+    Apply, Einsum, Expr, Sum, add, constant_of, elementwise, negate, number, permute, reduce_sum, scale,
 )
 from chainrule.rules.constants import BASIS, MERGE, SELECT, E
 from chainrule.rules.elementwise import (
@@ -23,7 +23,7 @@ from chainrule.rules.elementwise import (
 )
 from chainrule.rules.table import ROWS, Elementwise, Row
 from chainrule.rules.tensorial import (
-    CHOSEN, amax, amin, det, inv, logdet, logsumexp, matrix_power, norm, softmax, unit,
+    CHOSEN, det, inv, logdet, logsumexp, matrix_power, norm, softmax, unit,
 )
 
 
@@ -74,6 +74,8 @@ def _rational(expr: Expr) -> Fraction | None:
 def _scaled(expr: Expr) -> tuple[Coefficient, Expr]:
     """A single product as its coefficient and the rest; a constant is left whole."""
     if isinstance(expr, Einsum) and expr.operands and not expr.coefficient.is_one:
+        if len(expr.operands) == 1 and expr.labels[0] == expr.output and len(set(expr.output)) == expr.rank:
+            return expr.coefficient, expr.operands[0]
         return expr.coefficient, Einsum(ONE, expr.operands, expr.labels, expr.output, dict(enumerate(expr.sizes)))
     return ONE, expr
 
@@ -666,19 +668,13 @@ CHAIN = 10
 @_rewrite("matrix power as a product", matrix_power, ends="no row makes a matrix power of a lower exponent")
 def _matrix_power(facts: Facts, node: Apply) -> Expr | None:
     X, k = node.arguments[0], node.parameters[0]
-    n = X.shape[-1]
-    if X.rank != 2 or abs(k) > CHAIN:
+    if abs(k) > CHAIN:
         return None
-    if k == 0:
-        return identity((n,))
+    lead = tuple(range(-X.rank, -2))
+    sizes = dict(zip((*lead, 0), X.shape, strict=False))
     factor = X if k > 0 else Apply(inv, (X,))
-    labels = [(j, j + 1) for j in range(abs(k))]
-    return Einsum(ONE, [factor] * abs(k), labels, (0, abs(k)))
-
-
-@_rewrite("largest or smallest of one entry", amax, amin, ends="a function disappears")
-def _extreme_of_one(facts: Facts, node: Apply) -> Expr | None:
-    return node.arguments[0] if node.parameters[0] == 0 else None
+    labels = [(*lead, j, j + 1) for j in range(abs(k))]
+    return Einsum(ONE, [factor] * abs(k), labels, (*lead, 0, abs(k)), sizes)
 
 
 # ---------------------------------------------------------------- pairs of terms in a sum

@@ -4,8 +4,8 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.errors import ShapeMismatch
-from chainrule.expr.dims import ONE, ZERO
-from chainrule.expr.nodes import Apply, Dim, Einsum, Expr, Shape, add, negate
+from chainrule.expr.dims import ONE
+from chainrule.expr.nodes import Apply, Dim, Einsum, Expr, Shape, add, negate, zeros
 from chainrule.rules.elementwise import CALCULUS
 from chainrule.rules.table import Tensorial, square_dims
 
@@ -157,8 +157,7 @@ def _extreme(name: str, chosen: str, sign: int, word: str) -> tuple[Tensorial, T
 
 
 def _zero_jacobian(x: Expr, y: Expr, p: tuple[Any, ...]) -> Expr:
-    core = x.shape[x.rank - p[0] :]
-    return Einsum(ZERO, (), (), tuple(range(x.rank + p[0])), dict(enumerate((*x.shape, *core))))
+    return zeros((*x.shape, *x.shape[x.rank - p[0] :]))
 
 
 amax, first_max = _extreme("amax", "first_max", 1, "largest")
@@ -177,6 +176,8 @@ argmax = Tensorial(
 def _matrix_power_d(X: Expr, Y: Expr, p: tuple[Any, ...]) -> Expr:
     """Σ over r of (X^r) ⊗ (X^(k−1−r)): ∂Y_ad/∂X_bc = Σ (X^r)_ab (X^(k−1−r))_cd."""
     k = p[0]
+    if k == 0:
+        return zeros((*X.shape, *X.shape[-2:]))
     if k < 0:
         inverse = Apply(inv, (X,))
         powers = [Apply(matrix_power, (inverse,), (r,)) for r in range(1, -k + 1)]
