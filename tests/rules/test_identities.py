@@ -15,7 +15,7 @@ from chainrule.simplify import normalise
 from chainrule.verify.reference import evaluate
 from chainrule.verify.sample import sample_point
 
-SHAPES = "s t x[n] y[n] A[n,n] B[m,n] p[n]:positive q:positive g[n]:sign"
+SHAPES = "s t x[n] y[n] A[n,n] B[m,n] p[n]:positive q:positive g[n]:sign Q[n,n]:orthogonal"
 # identity -> formulas in which it applies
 EXAMPLES: dict[str, list[str]] = {
     "exact value": ["exp(0) + s", "cos(x - x)"],
@@ -57,6 +57,7 @@ EXAMPLES: dict[str, list[str]] = {
     "direction of a multiple": ["x"],
     "inverse of an inverse, a multiple, a transpose or a diagonal": [
         "inv(inv(A))", "inv(2*A)", "inv(A.T)", "inv(diag(p))", "inv(2*A + 2*eye(n))",
+        "inv(Q)",
     ],
     "determinant of an inverse, a multiple or a transpose": ["det(inv(A))", "det(2*A)", "det(A.T)", "det(3*eye(n))*s"],
     "log-determinant of an inverse, a multiple, a diagonal or a transpose": [

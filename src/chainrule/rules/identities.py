@@ -595,6 +595,8 @@ def _inverse(facts: Facts, node: Apply) -> Expr | None:
     diagonal = _diagonal_of(inside)
     if diagonal is not None:
         return Einsum(ONE, (diagonal**-1,), ((0,),), (0, 0))
+    if facts.has(inside, "orthogonal"):
+        return permute(inside, (1, 0))
     coefficient, body = _scaled(inside)
     if not coefficient.is_one:
         return scale(coefficient**-1, Apply(inv, (body,)))

@@ -13,7 +13,7 @@ from math import gcd, lcm
 from typing import TYPE_CHECKING
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, constant_of, number, zeros
+from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, Variable, constant_of, number, zeros
 from chainrule.rules.constants import BASIS, MERGE, SELECT
 from chainrule.rules.elementwise import abs_, exp, power, relu, sigmoid, sign
 from chainrule.rules.elementwise import greater as greater_row
@@ -102,6 +102,7 @@ class Product:
                 self._constant_tensors(work)
                 if work.coefficient.is_zero:
                     return zeros(shape)
+                self._structures(work)
                 self._cancel_inverses(work)
                 self._merge(work)
                 work.settle()
@@ -277,6 +278,34 @@ class Product:
                 work.settle()
                 return True
         return False
+
+    # ------------------------------------------------------------ structures of variables
+
+    def _structures(self, work: _Work) -> None:
+        """QᵀQ = I, a skew matrix has no diagonal, and a diagonal one keeps only one label."""
+        has = self.normal.has
+        for k, (factor, axes) in enumerate(work.factors):
+            if len(axes) != 2 or not isinstance(factor, Variable):
+                continue
+            if has(factor, "skew") and axes[0] == axes[1]:
+                work.coefficient = work.coefficient * Coefficient.of(0)
+                return
+            if has(factor, "diagonal") and axes[0] != axes[1]:
+                work.join(*axes)
+                work.settle()
+                work.changed = True
+                return
+            if has(factor, "orthogonal"):
+                for p, (other, labels) in enumerate(work.factors[:k]):
+                    for side in (0, 1):
+                        shared = axes[side]
+                        if other is factor and labels[side] == shared and work.uses(shared) == 2:
+                            if shared not in work.output:
+                                work.spent.add(shared)
+                                work.join(axes[1 - side], labels[1 - side])
+                                work.drop(k, p)
+                                work.settle()
+                                return
 
     # ------------------------------------------------------------ inverses
 
@@ -511,7 +540,7 @@ class Product:
     def _lone_labels(self, work: _Work) -> None:
         """A summed label that no factor carries is worth its size; Σ softmax = 1, and a unit vector's squares too."""
         for k, (factor, axes) in enumerate(work.factors):
-            lone = _sums_to_one(factor, axes)
+            lone = axes if self.normal.has(factor, "simplex") else _sums_to_one(factor, axes)
             if lone and all(work.uses(a) == 1 and a not in work.output for a in lone):
                 work.spent |= set(lone)
                 work.drop(k)
@@ -541,7 +570,9 @@ class Product:
         for labels, members in closed:
             work.spent |= labels
             part = [work.factors[k] for k in sorted(members)]
-            scalars.append((_ordered(ONE, part, (), work.sizes, self.normal), ()))
+            coefficient, atom = _without_coefficient(_ordered(ONE, part, (), work.sizes, self.normal))
+            work.coefficient = work.coefficient * coefficient
+            scalars.append((atom, ()))
         work.factors = [f for k, f in enumerate(work.factors) if k not in gone] + scalars
         work.changed = len(scalars) > 1 or len(work.factors) > len(scalars)
 
@@ -564,7 +595,7 @@ class Product:
                     return self(ONE, (inside,), (axes,), output, work.sizes)
         result = _ordered(coefficient, factors, output, work.sizes, self.normal)
         # Ordering the labels of a symmetric factor may leave nothing but the factor.
-        alone = len(factors) == 1 and coefficient.is_one and result.labels[0] == result.output
+        alone = len(factors) == 1 and result.coefficient.is_one and result.labels[0] == result.output
         return result.operands[0] if alone and len(set(result.output)) == result.rank else result
 
 
@@ -587,7 +618,11 @@ def _ordered(
     coefficient: Coefficient, factors: list[Factor], output: Labels, sizes: dict[int, Dim], normal: Normaliser
 ) -> Einsum:
     """The einsum with factors and labels in canonical order, by colour refinement on the label graph."""
-    symmetric = [len(axes) == 2 and axes[0] != axes[1] and normal.is_symmetric(f) for f, axes in factors]
+    skew = [normal.has(f, "skew") for f, _ in factors]
+    symmetric = [
+        len(axes) == 2 and axes[0] != axes[1] and (turns or normal.is_symmetric(f))
+        for (f, axes), turns in zip(factors, skew, strict=True)
+    ]
     if len({f for f, _ in factors}) == len(factors) and not any(symmetric):
         factors = sorted(factors, key=lambda part: part[0].digest)
         return Einsum(coefficient, [f for f, _ in factors], [a for _, a in factors], output, sizes)
@@ -607,8 +642,14 @@ def _ordered(
             marks[a] = (colours[a], tuple(sorted(seen)))
         colours = _ranked(marks)
     arranged: list[Factor] = []
-    for (f, axes), free in zip(factors, symmetric, strict=True):
-        arranged.append((f, tuple(sorted(axes, key=lambda a: (colours[a], a))) if free else axes))
+    for (f, axes), free, turns in zip(factors, symmetric, skew, strict=True):
+        if free and colours[axes[0]] > colours[axes[1]]:
+            axes = (axes[1], axes[0])
+            if turns:
+                coefficient = -coefficient
+        elif free and colours[axes[0]] == colours[axes[1]] and not turns:
+            axes = (min(axes), max(axes))
+        arranged.append((f, axes))
     arranged.sort(key=lambda part: (part[0].digest, tuple(colours[a] for a in part[1])))
     return Einsum(coefficient, [f for f, _ in arranged], [a for _, a in arranged], output, sizes)
 

@@ -103,6 +103,10 @@ class _Shortener:
     def _shorter(self, node: Expr) -> Expr:
         """The best of a node over shortened children: as it is, factored, multiplied out."""
         node = self.normal(node)
+        if isinstance(node, Einsum) and any(isinstance(o, Sum) and o.rank > 2 for o in node.operands):
+            # No matrix can be factored out of what is no matrix: a sum of products of entries reads best.
+            expanded = self._multiplied_out(node)
+            return node if expanded is None else expanded
         if isinstance(node, Sum):
             candidates = [self._factored(node)]
             expanded = self._multiplied_out(node)
