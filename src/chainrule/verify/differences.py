@@ -50,6 +50,12 @@ class Moving:
             for n in self.steps
         )
 
+    @property
+    def effort(self) -> float:
+        """What one evaluation costs, in evaluations of small nodes."""
+        sizes = (max((self.base[n].size for n in (node, *node.children)), default=0) for node in self.steps)
+        return sum(1 + size / 2000 for size in sizes)
+
     def at(self, values: Mapping[Variable, Array]) -> Array:
         """Its value with these values of the variables that move."""
         memo = _Overlay(self.base)
@@ -62,6 +68,19 @@ class Moving:
     def along(self, direction: Direction, t: complex) -> Array:
         """Its value at a distance t along a direction."""
         return self.at({v: self.base[v] + t * u for v, u in direction.items()})
+
+    def loudest(self, direction: Direction) -> float:
+        """The largest slope of any part along a direction: rounding is relative to it."""
+        if not self.analytic:
+            return 0.0
+        memo = _Overlay(self.base)
+        memo.update((v, self.base[v] + TINY * 1j * u) for v, u in direction.items())
+        largest = 0.0
+        with np.errstate(all="ignore"):
+            for node in self.steps:
+                value = memo[node] = value_of(node, {}, self.sizes, memo)
+                largest = max(largest, min(float(np.max(np.abs(value.imag), initial=0.0)) / TINY, 1e100))
+        return largest
 
 
 class _Overlay(dict[Expr, Array]):

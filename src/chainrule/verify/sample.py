@@ -283,7 +283,13 @@ def _entries(shape: tuple[int, ...], structure: Sequence[str], manner: str, rng:
         return np.where(whole == 0, 1.0, whole) if manner == "normal" else whole
     if "probability" in named or (manner == "probability" and not named & {"positive", "nonnegative"}):
         return np.asarray(rng.uniform(0.1, 0.9, shape))
+    if manner == "condition":
+        return np.asarray(rng.integers(0, 2, shape), float)
+    if manner == "wide":
+        return np.asarray(10.0 ** rng.uniform(-1, 3, shape))
     positive = np.exp(0.5 * normal)
+    if manner == "above one":
+        return 1.1 + positive
     if named & {"positive", "nonnegative"}:
         if manner == "small":
             return 0.3 * positive
@@ -292,10 +298,8 @@ def _entries(shape: tuple[int, ...], structure: Sequence[str], manner: str, rng:
         return positive
     if manner == "negative":
         return -positive
-    if manner == "wide":
-        return np.asarray(10.0 ** rng.uniform(-1, 3, shape))
-    if manner == "above one":
-        return 1.1 + positive
+    if len(shape) > 1:
+        normal = normal / np.sqrt(max(1.0, max(shape) / 4))  # products along long axes stay of order 1
     return 0.3 * normal if manner == "small" else normal
 
 
@@ -318,6 +322,7 @@ MANNER_FOR = {
     "nonnegative": "positive",
     "unit": "probability",
     "above -1": "positive",
+    "condition": "condition",
 }
 
 
