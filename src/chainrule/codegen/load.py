@@ -30,7 +30,7 @@ class CompiledFunction:
     """f(X=..., w=...): the value of an expression as an array, or of several as a dict of arrays.
 
     Every declared variable may be given by keyword, those that are used must be. Sizes are read off the arrays and may
-    be given too (n=5). `__source__` is the NumPy source. Result axes: output axes, then input axes.
+    be given too (n=5); `sizes` are their names. `__source__` is the NumPy source. Result axes: output axes, then input axes.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class CompiledFunction:
         self.__doc__ = function.__doc__
         self._function, self._arrays, self._sizes = function, tuple(arrays), tuple(sizes)
         self._variables = {v.name: v for v in variables}
-        self._dims = tuple(dict.fromkeys(d for v in variables for dim in v.shape for d in dim.names))
-        self._dims = tuple(dict.fromkeys([*self._dims, *self._sizes]))
+        dims = (d for v in variables for dim in v.shape for d in dim.names)
+        self.sizes = tuple(dict.fromkeys([*dims, *self._sizes]))
         self._spelled = {identifier(v): v for v in self._variables if identifier(v) != v}
         self._check_finite = check_finite
         keyword = inspect.Parameter.KEYWORD_ONLY
-        names = dict.fromkeys(identifier(v) for v in [*self._variables, *self._dims])
+        names = dict.fromkeys(identifier(v) for v in [*self._variables, *self.sizes])
         needed = {identifier(name) for name in [*self._arrays, *self._sizes]}
         self.__signature__ = inspect.Signature(
             [
@@ -90,7 +90,7 @@ class CompiledFunction:
                 arrays[name] = self._array(name, value)
                 if isinstance(value, int | float) and not isinstance(value, np.generic):
                     weak.append(name)
-            elif name in self._dims:
+            elif name in self.sizes:
                 sizes[name] = (_integer(name, value), f"{name}={value} was given")
             else:
                 raise self._unknown(key)
@@ -109,7 +109,7 @@ class CompiledFunction:
         return arrays, self._infer(arrays, sizes)
 
     def _unknown(self, key: str) -> ArrayMismatch:
-        known = [*self._variables, *self._dims]
+        known = [*self._variables, *self.sizes]
         near = get_close_matches(key, known, 1, 0.4) or [k for k in known if k.lower() == key.lower()]
         hint = f"did you mean {near[0]}? " if near else ""
         listed = ", ".join(map(_declared, self._variables.values())) or "none"
@@ -203,7 +203,7 @@ class CompiledFunction:
 
 
 def compile_expressions(
-    outputs: Expr | Mapping[str, Expr],
+    outputs: Expr | Mapping[Any, Expr],
     variables: Sequence[Variable] = (),
     *,
     names: Mapping[str, Expr] | None = None,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from keyword import iskeyword
+from textwrap import wrap
 from typing import Any
 from unicodedata import name as unicode_name
 
@@ -23,6 +24,7 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.rules.table import ROWS, Row
 
 ATOM, POWER, SIGN, TIMES, PLUS, COMPARE = 100, 90, 80, 70, 60, 40
+WIDTH = 96
 INLINE = 68  # characters of text that may stand inside a larger expression
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
 FREE = frozenset(
@@ -604,7 +606,7 @@ class _Writer:
     dims: dict[str, None] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
 
-    def run(self) -> dict[str, Text]:
+    def run(self) -> dict[Any, Text]:
         """The text of each output; `lines` are the statements before."""
         program = self.program
         live = self._live()
@@ -753,14 +755,34 @@ def numpy_formula(expr: Expr, names: Mapping[str, Expr] | None = None) -> str:
     >>> print(numpy_formula(2 * (A @ x)))
     2 * (A @ x)
     """
-    program = make_plan({"": expr}, names, formula=True)
-    present = variables_of(expr)
+    lines, results = _formulas({"": expr}, names)
+    return "\n".join([*lines, results[""].text])
+
+
+def numpy_formulas(exprs: Mapping[str, Expr], names: Mapping[str, Expr] | None = None) -> str:
+    """Several expressions as one program of the NumPy dialect: shared parts first, then a statement for each.
+
+    >>> x = Variable("x", (Dim.of("n"),))
+    >>> print(numpy_formulas({"d_x": 2 * x}))
+    d_x = 2 * x
+    """
+    lines, results = _formulas(exprs, names)
+    return "\n".join([*lines, *(f"{name} = {result.text}" for name, result in results.items())])
+
+
+def _formulas(
+    exprs: Mapping[str, Expr], names: Mapping[str, Expr] | None
+) -> tuple[list[str], dict[Any, Text]]:
+    program = make_plan(exprs, names, formula=True)
+    present = variables_of(*exprs.values())
     dims = {d: d for op in program.ops for dim in (*op.shape, *_dims_in(op.data)) for d in dim.names}
-    taken = {v.name for v in present} | set(dims) | {"e", "pi"} | {_head(row) for row in ROWS.values()}
+    taken = (
+        {v.name for v in present} | set(dims) | {"e", "pi"} | {_head(row) for row in ROWS.values()} | {*exprs}
+    )
     vocabulary = _Formula({v.name: v.name for v in present}, dims)
     writer = _Writer(program, vocabulary, taken, lambda name: name)
-    result = writer.run()[""]
-    return "\n".join([*writer.lines, result.text])
+    results = writer.run()
+    return writer.lines, results
 
 
 def _head(row: Row) -> str:
@@ -768,7 +790,7 @@ def _head(row: Row) -> str:
 
 
 def numpy_source(
-    outputs: Mapping[str, Expr],
+    outputs: Mapping[Any, Expr],
     variables: Sequence[Variable],
     names: Mapping[str, Expr] | None = None,
     *,
@@ -800,16 +822,17 @@ def numpy_source(
     shown, missing = _sizes_from(arrays, writer.dims, spelled, dims)
     results = _fresh_results(program, texts)
     if single:
-        (answer,) = results.values()
+        answer = [f"return {results[next(iter(results))]}"]
     else:
-        answer = "{" + ", ".join(f"{name!r}: {text}" for name, text in results.items()) + "}"
+        answer = ["return {", *(f"    {name!r}: {text}," for name, text in results.items()), "}"]
     shapes = ", ".join(_declaration(v, spelled, dims) for v in arrays) or "none"
     made = ", ".join(
         ("" if single else f"{name}: ") + ("[" + ", ".join(map(str, e.shape)) + "]" if e.rank else "a number")
         for name, e in outputs.items()
     )
     parameters = ", ".join([*(spelled[v.name] for v in arrays), *(dims[d] for d in missing)])
-    body = [f'"""Arrays {shapes} -> {made}."""', *shown, *writer.lines, f"return {answer}"]
+    summary = wrap(f'"""Arrays {shapes} -> {made}."""', WIDTH, break_long_words=False, break_on_hyphens=False)
+    body = [*summary, *shown, *writer.lines, *answer]
     imports = ["import numpy as np", *(["from scipy import special"] if vocabulary.special else [])]
     parts = ["\n".join(imports), *(HELPERS[name].rstrip() for name in vocabulary.helpers)]
     parts.append(f"def {function}({parameters}):\n" + "\n".join("    " + line for line in body))
@@ -860,9 +883,9 @@ def _sizes_from(
     return lines, missing
 
 
-def _fresh_results(program: Program, texts: Mapping[str, Text]) -> dict[str, str]:
+def _fresh_results(program: Program, texts: Mapping[Any, Text]) -> dict[Any, str]:
     """The text of each output, copied where it would share memory with an array given or with another output."""
-    results: dict[str, str] = {}
+    results: dict[Any, str] = {}
     seen: set[Op] = set()
     for name, op in program.outputs.items():
         base = op

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from chainrule.codegen.flatten import Product, flatten, is_view
 from chainrule.codegen.product import ProductPlan, lower_product, plan_product
@@ -42,12 +43,12 @@ class Program:
     """Operations in an order in which they run, the outputs, and the names that people gave to some of them."""
 
     ops: list[Op]
-    outputs: dict[str, Op]
+    outputs: dict[Any, Op]
     names: dict[Op, str] = field(default_factory=dict)
 
 
 def make_plan(
-    outputs: Mapping[str, Expr],
+    outputs: Mapping[Any, Expr],
     names: Mapping[str, Expr] | None = None,
     sizes: Mapping[str, int] | None = None,
     *,
@@ -59,7 +60,7 @@ def make_plan(
 
 class _Planner:
     def __init__(
-        self, outputs: Mapping[str, Expr], names: Mapping[str, Expr], sizes: Mapping[str, int], formula: bool
+        self, outputs: Mapping[Any, Expr], names: Mapping[str, Expr], sizes: Mapping[str, int], formula: bool
     ) -> None:
         self.outputs, self.sizes, self.formula = dict(outputs), sizes, formula
         self.order = topological(outputs.values())

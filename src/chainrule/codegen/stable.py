@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, negate
@@ -17,7 +18,7 @@ from chainrule.rules.elementwise import exp, expm1, log, log1p, power, sigmoid, 
 from chainrule.rules.tensorial import logsumexp, softmax
 
 
-def stable(outputs: Mapping[str, Expr], names: Mapping[str, Expr]) -> tuple[dict[str, Expr], dict[str, Expr]]:
+def stable(outputs: Mapping[Any, Expr], names: Mapping[str, Expr]) -> tuple[dict[Any, Expr], dict[str, Expr]]:
     """The outputs and the named parts, rewritten."""
     memo: dict[Expr, Expr] = {}
     rewritten = {name: transform(expr, _stable, memo) for name, expr in outputs.items()}

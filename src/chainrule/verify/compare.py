@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from chainrule.codegen.load import CompiledFunction
 from chainrule.errors import DomainProblem
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Einsum, Expr, Sum, Variable, constant_of
+from chainrule.expr.nodes import Expr, Variable, constant_of
 from chainrule.verify.differences import RICHARDSON, Direction, Moving, mixed, slope
 from chainrule.verify.large import LARGE, contracted, entries
-from chainrule.verify.reference import Array, run
+from chainrule.verify.reference import Array, magnitude, run
 from chainrule.verify.sample import Point, Sampler
 
 Wrt = Variable | tuple[Variable, ...]  # a tuple of scalars is one axis over them
@@ -73,16 +75,28 @@ class _Tally:
     methods: dict[str, None] = field(default_factory=dict)
 
     def add(
-        self, got: Array, want: Array, noise: float, tolerance: float, place: str, report: bool = True
+        self,
+        got: Array,
+        want: Array,
+        noise: Callable[[], float],
+        tolerance: float,
+        place: str,
+        report: bool = True,
     ) -> None:
-        """Compares two arrays relative to the size of the larger one; `report` counts it for the worst error."""
+        """Compares two arrays relative to the size of the larger one.
+
+        `noise` is what rounding may leave of a zero, asked for only where it matters; `report` counts the error for
+        the worst one.
+        """
         self.compared += want.size
         if got.shape != want.shape:
             self.misshapen(got.shape, want.shape, place)
             return
         with np.errstate(all="ignore"):
-            scale = max(_largest(want), _largest(got), noise / tolerance, 1e-290)
+            scale = max(_largest(want), _largest(got), 1e-290)
             gaps = np.abs(got - want) / scale
+            if not np.max(gaps, initial=0.0) <= tolerance:
+                gaps = gaps * (scale / max(scale, noise() / tolerance))
         gaps = np.where(np.isfinite(gaps), gaps, np.inf)
         error = float(np.max(gaps, initial=0.0))
         if report or error > tolerance:
@@ -109,13 +123,13 @@ def check_derivative(
     seed: int = 0,
     variables: Sequence[Variable] = (),
     same: Sequence[Expr] = (),
-    code: Callable[..., Any] | None = None,
+    code: CompiledFunction | None = None,
 ) -> Report:
     """Whether chain[k−1] is the derivative of order k of `formula`, for each k.
 
     Shapes: chain[k−1] has the axes of the formula, then those of the variables of each order. `wrt` is one for all
     orders or a list, one for each order; a tuple of scalars is one axis over them.
-    `same` are other forms of the last order (what is printed), `code` a function of arrays and sizes by keyword for it.
+    `same` are other forms of the last order (what is printed), `code` a compiled function for it.
     Raises: DomainProblem if no point was found to check at.
 
     >>> from chainrule.expr.dims import Dim
@@ -141,7 +155,7 @@ def check_derivative(
         point = sampler.point(rng)
         memo: dict[Expr, Array] = {}
         run([*everything, *named], point.values, point.sizes, memo)
-        alive = alive or _largest(memo[chain[-1]]) > 100 * NOISE * _magnitude(chain[-1], memo)
+        alive = alive or bool(np.any(memo[chain[-1]]))
         _check_point(formula, chain, by, point, memo, tally, rng, max(points, 3), len(drawn) % 4 == 0)
         _check_forms(chain[-1], same, code, point, memo, tally)
         drawn.append(point)
@@ -169,7 +183,7 @@ def _check_point(
             tally.misshapen(memo[derivative].shape, memo[below].shape + inputs, place)
             return
         count = int(np.prod(inputs, dtype=int))
-        noise = NOISE * _magnitude(derivative, memo)
+        noise = partial(_noise, derivative, memo, point)
         if count * (moving.effort + 1) * points <= EFFORT:
             columns = [slope(moving, _unit(wrt, inputs, k), reach) for k in range(count)]
             want = np.stack([c.value for c in columns], axis=-1).reshape(memo[below].shape + inputs)
@@ -193,7 +207,7 @@ def _judge(
     tally: _Tally,
     got: Array,
     want: Array,
-    noise: float,
+    noise: Callable[[], float],
     error: float,
     place: str,
     methods: Mapping[str, None],
@@ -206,10 +220,12 @@ def _judge(
         # Real differences: what their own error estimate leaves open is no evidence, up to a tenth of what must be caught.
         scale = max(_largest(want), _largest(got))
         tolerance = min(max(LOOSE, 10 * error / scale if scale else LOOSE), 1e-4)
-    if _largest(got - want) > max(tolerance * _largest(want), noise):
-        # Large parts may cancel on the way to a small derivative, and leave their rounding.
-        noise = max(noise, NOISE * max(moving.loudest(u) for u in directions))
-    tally.add(got, want, noise, tolerance, place)
+
+    def rounding() -> float:
+        # Large parts may cancel on the way to a small derivative, on either side.
+        return noise() + NOISE * max((moving.rounding(u) for u in directions), default=0.0)
+
+    tally.add(got, want, rounding, tolerance, place)
 
 
 def _check_direction(
@@ -243,9 +259,11 @@ def _check_direction(
     scale = _largest(bound)
     if found.error > 1e-4 * scale + NOISE:
         return  # a kink or a singularity is too near for circles: no evidence either way
-    noise = NOISE * _magnitude(last, memo) + LOOSE * scale + 10 * found.error
+    floor = LOOSE * scale + 10 * found.error
     place = f"order {len(by)} in a random direction{_sizes_text(point)}"
-    tally.add(np.asarray(got), found.value, noise, LOOSE, place, report=False)
+    tally.add(
+        np.asarray(got), found.value, lambda: _noise(last, memo, point) + floor, LOOSE, place, report=False
+    )
     gap = _largest(got - found.value) / max(scale, 1e-290)
     tally.direction = max(tally.direction or 0.0, gap)
     tally.methods["differences of the formula in one direction"] = None
@@ -254,16 +272,16 @@ def _check_direction(
 def _check_forms(
     last: Expr,
     same: Sequence[Expr],
-    code: Callable[..., Any] | None,
+    code: CompiledFunction | None,
     point: Point,
     memo: dict[Expr, Array],
     tally: _Tally,
 ) -> None:
-    noise = NOISE * _magnitude(last, memo)
+    noise = partial(_noise, last, memo, point)
     for form in same:
         tally.add(memo[form], memo[last], noise, TOLERANCE, f"the printed form{_sizes_text(point)}")
     if code is not None:
-        value = np.asarray(code(**point.values, **point.sizes))
+        value = np.asarray(code(**point.values, **{k: n for k, n in point.sizes.items() if k in code.sizes}))
         tally.add(value, memo[last], noise, TOLERANCE, f"the compiled code{_sizes_text(point)}")
 
 
@@ -302,7 +320,7 @@ def _check_large(
             direction = _direction(wrt, memo[tensor])
             found = slope(moving, direction, min(0.05, point.margin / 10))
             place = f"order {order} in a random direction{_sizes_text(point)}"
-            noise = NOISE * _magnitude(number, memo)
+            noise = partial(_noise, number, memo, point)
             methods = {f"{found.method} in random directions": None}
             _judge(tally, memo[number], found.value, noise, found.error, place, methods, moving, [direction])
         _check_forms(pairs[-1][1], forms, None, point, memo, tally)
@@ -355,24 +373,28 @@ def check_gradients(
         memo: dict[Expr, Array] = {}
         run([formula, *gradients.values(), *gradients], point.values, point.sizes, memo)
         moving = Moving(formula, list(gradients), memo, point.sizes)
-        noise = NOISE * _magnitude(formula, memo)
         for _ in range(3):
-            direction: dict[Variable, Array] = {}
-            parts: list[Array] = []
+            parts: dict[Variable, tuple[Array, Array]] = {}  # a direction, and the slope along it
             for variable, gradient in gradients.items():
                 u = rng.standard_normal(memo[variable].shape)
                 axes = memo[variable].ndim
-                part = np.tensordot(memo[gradient], u, axes) if axes else memo[gradient] * u
-                size = _largest(part)
-                size = size if size > 0 else 1.0
-                direction[variable], part = u / size, part / size
-                parts.append(np.asarray(part))
-            got = np.asarray(sum(parts))
+                parts[variable] = (
+                    u,
+                    np.asarray(np.tensordot(memo[gradient], u, axes) if axes else memo[gradient] * u),
+                )
+            # Gradients of different sizes are brought to one, as far as the step stays small.
+            least = max((_largest(part) for _, part in parts.values()), default=0.0) * 1e-50
+            scales = {v: max(_largest(part), least) or 1.0 for v, (_, part) in parts.items()}
+            direction = {v: u / scales[v] for v, (u, _) in parts.items()}
+            got = np.asarray(sum(part / scales[v] for v, (_, part) in parts.items()))
             want = slope(moving, direction, min(0.05, point.margin / 10))
-            spread = noise + TOLERANCE * max((_largest(p) for p in parts), default=0.0)
+            spread = TOLERANCE * max(
+                (_largest(part / scales[v]) for v, (_, part) in parts.items()), default=0.0
+            )
+            noise = partial(_rounding, moving, direction, spread)
             tally.methods[f"{want.method} in random directions"] = None
             tolerance = LOOSE if want.method == RICHARDSON else TOLERANCE
-            tally.add(got, want.value, spread, tolerance, f"all variables together{_sizes_text(point)}")
+            tally.add(got, want.value, noise, tolerance, f"all variables together{_sizes_text(point)}")
         drawn.append(point)
     return _report(tally, 1, drawn, seed)
 
@@ -418,8 +440,8 @@ def equal(
             break
         memo: dict[Expr, Array] = {}
         run([a, b], point.values, point.sizes, memo)
-        noise = NOISE * max(_magnitude(a, memo), _magnitude(b, memo))
         tally = _Tally()
+        noise = partial(_noise_of_both, a, b, memo, point)
         tally.add(memo[a], memo[b], noise, TOLERANCE, "the value")
         worst = max(worst, tally.worst)
         if tally.excess > 1:
@@ -448,12 +470,17 @@ def _largest(value: Any) -> float:
     return float(np.max(np.abs(value), initial=0.0))
 
 
-def _magnitude(expr: Expr, memo: Mapping[Expr, Array]) -> float:
-    """The largest number among a sum's terms and the parts of a product: what rounding is relative to."""
-    parts: list[Expr] = [expr]
-    for _ in range(3):
-        parts += [c for p in parts[-20:] if isinstance(p, Sum | Einsum) for c in p.children]
-    return max(min(_largest(memo[p]), 1e100) for p in parts)
+def _noise(expr: Expr, memo: Mapping[Expr, Array], point: Point) -> float:
+    """What rounding may leave of a zero in the value of `expr`."""
+    return NOISE * magnitude(expr, memo, point.sizes)
+
+
+def _noise_of_both(a: Expr, b: Expr, memo: Mapping[Expr, Array], point: Point) -> float:
+    return max(_noise(a, memo, point), _noise(b, memo, point))
+
+
+def _rounding(moving: Moving, direction: Direction, floor: float) -> float:
+    return floor + NOISE * moving.rounding(direction)
 
 
 def _sizes_text(point: Point) -> str:

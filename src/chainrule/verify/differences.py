@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.expr.nodes import Apply, Expr, Variable
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import topological
 from chainrule.rules.elementwise import stop
 from chainrule.rules.table import Row
-from chainrule.verify.reference import Array, value_of
+from chainrule.verify.reference import Array, product_of, value_of
 
-TINY = 1e-30  # the complex step: its square vanishes beside any float
+TINY = 1e-100  # the complex step: its square vanishes beside any float
 Direction = Mapping[Variable, Array]
 
 
@@ -69,18 +69,30 @@ class Moving:
         """Its value at a distance t along a direction."""
         return self.at({v: self.base[v] + t * u for v, u in direction.items()})
 
-    def loudest(self, direction: Direction) -> float:
-        """The largest slope of any part along a direction: rounding is relative to it."""
+    def rounding(self, direction: Direction) -> float:
+        """The largest entry of the slope along a direction, had all parts of sums and products the same sign.
+
+        Where parts cancel, what is left cannot be more exact than the last digit of this.
+        """
         if not self.analytic:
             return 0.0
-        memo = _Overlay(self.base)
-        memo.update((v, self.base[v] + TINY * 1j * u) for v, u in direction.items())
-        largest = 0.0
+        values, slopes = _Overlay(self.base), _Overlay({})
+        values.update((v, self.base[v] + TINY * 1j * u) for v, u in direction.items())
+        slopes.update((v, np.abs(u)) for v, u in direction.items())
         with np.errstate(all="ignore"):
             for node in self.steps:
-                value = memo[node] = value_of(node, {}, self.sizes, memo)
-                largest = max(largest, min(float(np.max(np.abs(value.imag), initial=0.0)) / TINY, 1e100))
-        return largest
+                values[node] = value_of(node, {}, self.sizes, values)
+                parts = [k for k, c in enumerate(node.children) if c in slopes]
+                if isinstance(node, Sum | Stack):
+                    memo = {c: slopes.get(c, np.zeros(values[c].shape)) for c in node.children}
+                    slopes[node] = np.abs(value_of(node, {}, self.sizes, memo))
+                elif isinstance(node, Einsum):
+                    whole = [np.abs(values[c]) for c in node.operands]
+                    terms = [[*whole[:k], slopes[node.operands[k]], *whole[k + 1 :]] for k in parts]
+                    slopes[node] = np.asarray(sum(np.abs(product_of(node, t, self.sizes)) for t in terms))
+                else:
+                    slopes[node] = np.abs(values[node].imag) / TINY
+        return _largest(slopes[self.expr]) if self.expr in slopes else 0.0
 
 
 class _Overlay(dict[Expr, Array]):

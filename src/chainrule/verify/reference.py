@@ -70,7 +70,7 @@ def value_of(
             value = np.asarray(values[node.name])
             return value if value.dtype.kind in "fc" else value.astype(float)
         case Einsum():
-            return _product(node, [memo[c] for c in node.operands], sizes)
+            return product_of(node, [memo[c] for c in node.operands], sizes)
         case Sum():
             total = memo[node.terms[0]]
             for term in node.terms[1:]:
@@ -94,7 +94,8 @@ def _number_of(parameter: Any, sizes: Mapping[str, int]) -> Any:
     return parameter.evaluate(sizes) if isinstance(parameter, Dim) else parameter
 
 
-def _product(node: Einsum, operands: list[Array], sizes: Mapping[str, int]) -> Array:
+def product_of(node: Einsum, operands: list[Array], sizes: Mapping[str, int]) -> Array:
+    """The value of a product with these arrays for its operands."""
     lengths = [dim.evaluate(sizes) for dim in node.sizes]
     coefficient = as_float(node.coefficient.evaluate(sizes))
     carried = {label for labels in node.labels for label in labels}
@@ -136,3 +137,18 @@ def as_float(value: Fraction) -> float:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
+
+
+def magnitude(expr: Expr, memo: Mapping[Expr, Array], sizes: Mapping[str, int]) -> float:
+    """The largest entry of `expr`, had all parts of sums and products the same sign: rounding is relative to it."""
+    sizes_of: dict[Expr, Array] = {}
+    with np.errstate(all="ignore"):
+        for node in topological([expr]):
+            if isinstance(node, Einsum):
+                sizes_of[node] = np.abs(product_of(node, [sizes_of[c] for c in node.operands], sizes))
+            elif isinstance(node, Sum | Stack):
+                sizes_of[node] = value_of(node, {}, sizes, sizes_of)
+            else:
+                sizes_of[node] = np.abs(memo[node])
+    value = sizes_of[expr]
+    return float(np.max(value, initial=0.0)) if np.isfinite(value).all() else 0.0

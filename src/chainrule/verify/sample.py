@@ -68,6 +68,7 @@ class Sampler:
         self.names = dim_names(*exprs, *self.variables)
         self.limits = _Limits(self.order)
         self.hints = _hints(self.order)
+        self.manner = 0  # the one that found the last point
 
     def sizes(self, rng: Generator, attempt: int = 0) -> dict[str, int]:
         """Named sizes that make every size in the expressions at least 1 and every index valid."""
@@ -93,10 +94,12 @@ class Sampler:
         misses: Counter[tuple[str, str]] = Counter()
         for level, demand in enumerate(DEMANDS):
             sizes = self.sizes(rng, 0 if level < 2 else 30)
-            values = {v.name: self.draw(v, sizes, rng, 0) for v in self.variables}
+            kind = self.manner
+            values = {v.name: self.draw(v, sizes, rng, kind) for v in self.variables}
             for attempt in range(demand.tries):
                 margin, failed = self.probe(values, sizes, demand)
                 if failed is None:
+                    self.manner = kind
                     return Point(values, sizes, margin)
                 misses[failed.reason] += 1
                 if attempt % 8 == 7:
