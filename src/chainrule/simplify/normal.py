@@ -16,6 +16,7 @@ from chainrule.rules.constants import BASIS, component
 from chainrule.rules.elementwise import power
 from chainrule.rules.identities import Pair, by_head, pairs_in_sum
 from chainrule.rules.table import Constant, Elementwise
+from chainrule.rules.tensorial import inv, matrix_power
 from chainrule.simplify.product import Product
 
 # A sum over basis vectors of an axis of at most this many entries is written out as a vector.
@@ -79,7 +80,8 @@ class Normaliser:
                 case Variable():
                     known = any(self.has(expr, s) for s in ("symmetric", "spd", "diagonal"))
                 case Apply():
-                    known = bool(expr.arguments) and all(map(self.is_symmetric, expr.arguments))
+                    kept = isinstance(expr.function, Elementwise) or expr.function in (inv, matrix_power)
+                    known = kept and all(map(self.is_symmetric, expr.arguments))
                 case Stack():
                     known = False
                 case _:

@@ -516,8 +516,8 @@ class Product:
             place = work.output.index(label) if label in work.output else None
             if size is None or work.output.count(label) > 1 or (place is None and size > EXPLICIT):
                 continue
-            if place and len(work.factors) == 1 and work.coefficient.is_one and len(set(work.output)) == len(carriers[0][1]):
-                continue
+            if place and len(work.factors) == 1 and work.coefficient.is_one:
+                continue  # a stack whose axes are only moved
             output = tuple(a for a in work.output if a != label)
             entries = []
             for k in range(size):
