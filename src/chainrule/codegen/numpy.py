@@ -1,9 +1,9 @@
-"""A program as text: NumPy source that a person would paste into a project, or a formula in chainrule's NumPy dialect.
+"""A program as text: NumPy source to paste into a project, or a formula in chainrule's NumPy dialect.
 
-In: a Program. Out: statements. An operation that is used once and is short is written where it is used; the others get
-a name, the one that a person gave where there is one. The two vocabularies differ in what they may write: source has
-np. and special. in front, assigns to parts of arrays and calls a few helper functions that stand above it; a formula
-has only what the parser reads back.
+In: a Program. Out: statements. An operation that is used once and is short is written where it is used; the
+others get a name, the one that a person gave where there is one. The two vocabularies differ in what they
+may write: source has np. and special. in front, assigns to parts of arrays and calls a few helper functions
+that stand above it; a formula has only what the parser reads back.
 """
 
 from __future__ import annotations
@@ -135,6 +135,7 @@ class _Vocabulary:
     def __init__(self, names: Mapping[str, str], dims: Mapping[str, str]) -> None:
         self.names, self.dims = names, dims
         self.helpers: dict[str, None] = {}
+        self.mentioned: dict[str, None] = {}
         self.special = False
 
     def write(self, op: Op, args: Sequence[Text]) -> Text:
@@ -146,6 +147,7 @@ class _Vocabulary:
         """A size, with powers and products as Python writes them."""
         if dim.constant is not None:
             return Text(str(dim.constant))
+        self.mentioned.update(dict.fromkeys(dim.names))
         text = ""
         for monomial, count in sorted(dim.terms, key=lambda t: (-sum(e for _, e in t[0]), t[0])):
             factors = [self.dims[n] if e == 1 else f"{self.dims[n]}**{e}" for n, e in monomial]
@@ -603,7 +605,6 @@ class _Writer:
     taken: set[str]
     spell: Callable[[str], str]
     lines: list[str] = field(default_factory=list)
-    dims: dict[str, None] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
 
     def run(self) -> dict[Any, Text]:
@@ -621,7 +622,6 @@ class _Writer:
         texts: dict[Op, Text] = {}
         counter = 0
         for op in ops:
-            self._count_dims(op)
             args = [texts[a] for a in op.args]
             given = program.names.get(op)
             statements = isinstance(self.vocabulary, _Python) and op.kind in ("scatter", "add_at")
@@ -664,13 +664,6 @@ class _Writer:
                 live.add(op)
                 pending.extend(op.args)
         return live
-
-    def _count_dims(self, op: Op) -> None:
-        """Notes the sizes that the text of an operation mentions."""
-        if op.kind in ("permute", "expand", "einsum", "sum", "tensordot", "input"):
-            return
-        for dim in _dims_in(op.data):
-            self.dims.update(dict.fromkeys(dim.names))
 
     def _fresh(self, wish: str, counter: int) -> str:
         name = self.spell(wish) if wish else f"t{counter + 1}"
@@ -819,7 +812,7 @@ def numpy_source(
     texts = writer.run()
     used = _inputs(program)
     arrays = [v for v in declared.values() if v.name in used]
-    shown, missing = _sizes_from(arrays, writer.dims, spelled, dims)
+    shown, missing = _sizes_from(arrays, vocabulary.mentioned, spelled, dims)
     results = _fresh_results(program, texts)
     if single:
         answer = [f"return {results[next(iter(results))]}"]

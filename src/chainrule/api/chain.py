@@ -1,0 +1,75 @@
+"""From a formula and what it is differentiated by to the graphs of its derivatives of each order.
+
+In: an expression and targets, one for each order. Out: canonical graphs, axes = output axes, then those of each target.
+
+A structure (symmetric, ...) is an assumption on the value, so it may rewrite a derivative only after the last
+differentiation by that variable: used before, it makes the derivative false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chainrule.derive import jacobians
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Expr, Shape, Stack, Variable, permute
+from chainrule.simplify import Normaliser
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a derivative is by: one variable, or several scalars that count as the entries of one vector."""
+
+    variables: tuple[Variable, ...]
+    joint: bool = False
+
+    @property
+    def name(self) -> str:
+        """`w`, or `[x, y]`."""
+        names = ", ".join(v.name for v in self.variables)
+        return f"[{names}]" if self.joint else names
+
+    @property
+    def shape(self) -> Shape:
+        """The axes that a derivative by it has behind those of the formula."""
+        return (Dim.of(len(self.variables)),) if self.joint else self.variables[0].shape
+
+    @property
+    def moving(self) -> Variable | tuple[Variable, ...]:
+        """The form in which the numeric check takes it."""
+        return self.variables if self.joint else self.variables[0]
+
+
+class Chains:
+    """Derivatives of one expression by some targets; what two of them share is computed once."""
+
+    def __init__(self, expr: Expr, targets: Sequence[Target]) -> None:
+        self.moving = list(dict.fromkeys(v for target in targets for v in target.variables))
+        self.normal = Normaliser(v.name for v in self.moving if v.structure)
+        self.formula = self.normal(expr)
+        self._done: dict[tuple[Target, ...], Expr] = {(): self.formula}
+        self._sweeps: dict[Expr, dict[Expr, Expr]] = {}
+
+    def __call__(self, targets: Sequence[Target]) -> tuple[Expr, ...]:
+        """The derivatives by the first target, by the first two, and so on, with no structure of theirs used."""
+        return tuple(self._derivative(tuple(targets[:k])) for k in range(1, len(targets) + 1))
+
+    def _derivative(self, targets: tuple[Target, ...]) -> Expr:
+        if targets not in self._done:
+            below, target = self._derivative(targets[:-1]), targets[-1]
+            raw = self._jointly(below, target) if target.joint else self._sweep(below)[target.variables[0]]
+            self._done[targets] = self.normal(raw)
+        return self._done[targets]
+
+    def _sweep(self, below: Expr) -> dict[Expr, Expr]:
+        if below not in self._sweeps:
+            self._sweeps[below] = jacobians(below, self.moving)
+        return self._sweeps[below]
+
+    def _jointly(self, below: Expr, target: Target) -> Expr:
+        """The derivatives by each scalar side by side, along a last axis; a matrix written out stays written out."""
+        if isinstance(below, Stack):
+            return Stack([self._jointly(entry, target) for entry in below.entries])
+        parts = self._sweep(below)
+        return permute(Stack([parts[v] for v in target.variables]), (*range(1, below.rank + 1), 0))

@@ -1,0 +1,373 @@
+"""derive(): a formula and a variable in, its derivative out, as data that can be printed, checked and compiled.
+
+Deriving is all that `derive` does; the numeric check runs once, at the first print or when it is asked for, and
+NumPy is loaded only then. Arrays have output axes followed by input axes; layouts concern notation only.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from chainrule.api.chain import Chains, Target
+from chainrule.api.document import document
+from chainrule.api.formulas import Shapes, named_parts, read, size
+from chainrule.api.point import Point, evaluate
+from chainrule.api.sheet import Sheet, matrix_shape
+from chainrule.api.targets import Wrt, parse_targets
+from chainrule.codegen.numpy import numpy_formula, numpy_formulas
+from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.language import Formula
+from chainrule.simplify import simplify_many
+
+if TYPE_CHECKING:
+    from chainrule.codegen.load import CompiledFunction
+    from chainrule.verify.compare import Report
+
+LAYOUTS = ("numerator", "denominator", "shape")
+DIALECTS = ("numpy", "matlab")
+HIGHEST_ORDER = 8
+MOST_BLOCKS = 256
+POINTS = 20  # at which a derivative is checked before it is printed
+EACH = 8  # so many derivatives are checked one by one; more of them all together
+
+
+def derive(
+    formula: str | Expr,
+    wrt: Wrt | None = None,
+    shapes: Shapes = None,
+    *,
+    order: int = 1,
+    layout: str = "numerator",
+    dialect: str = "numpy",
+    profile: str | None = None,
+) -> Derivative | Derivatives:
+    """The derivative of a formula in closed form.
+
+    `wrt` is a name or a variable, several of them ("w,b", [w, b]: a mapping with one derivative for each), or
+    scalars in brackets ("[x, y]": one Jacobian, its last axis over them). `order` 2 is the Hessian; with several
+    variables the blocks, keyed by pairs of names. Shapes: output axes, then those of wrt once for each order.
+    Raises: ChainruleError with the place in the text and a way out.
+
+    >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
+    >>> d.shape
+    ('n',)
+    >>> derive("x**2 * y", wrt="x,y", order=2)["x", "y"].numpy_source
+    '2 * x'
+    """
+    _validate(order, layout, dialect)
+    parsed = read(formula, shapes, dialect, profile)
+    targets, several = parse_targets(wrt, parsed)
+    if len(targets) ** order > MOST_BLOCKS:
+        raise LimitExceeded(
+            f"{len(targets)} variables to order {order} make {len(targets) ** order:,} blocks; "
+            f"at most {MOST_BLOCKS} are derived at once",
+            hint="ask for fewer variables, or for each block by itself",
+        )
+    chains = Chains(parsed.expr, targets)
+    keys = list(product(targets, repeat=order))
+    try:
+        found = [chains(key) for key in keys]
+    except NoDerivative as problem:
+        raise _locate(problem, parsed) from None
+    simplest = simplify_many([chain[-1] for chain in found])
+    derivatives = [
+        Derivative(parsed, key, layout, chain, expression)
+        for key, chain, expression in zip(keys, found, simplest, strict=True)
+    ]
+    return Derivatives(parsed, layout, derivatives) if several else derivatives[0]
+
+
+def _validate(order: object, layout: object, dialect: object) -> None:
+    if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= HIGHEST_ORDER:
+        raise OptionError(
+            f"the order is a whole number from 1 to {HIGHEST_ORDER}, not {order!r}",
+            hint="1 is the first derivative, 2 the Hessian",
+            source=f"order={order!r}",
+            spans=(Span(6, 6 + len(repr(order))),),
+        )
+    for name, value, allowed in (("layout", layout, LAYOUTS), ("dialect", dialect, DIALECTS)):
+        if value not in allowed:
+            raise OptionError(f"the {name} is {', '.join(allowed[:-1])} or {allowed[-1]}, not {value!r}")
+
+
+def _locate(problem: NoDerivative, formula: Formula) -> NoDerivative:
+    """The error with the place of the function that it names."""
+    function = re.search(r"`(\w+)`", problem.message)
+    place = re.search(rf"\b{function[1]}\b", formula.source) if function else None
+    if place:
+        problem.located(formula.source, Span(*place.span()))
+    return problem
+
+
+class Printable(ABC):
+    """What one derivative and a mapping of them share: being printed, which runs the check once.
+
+    formula  what was differentiated, as it was read
+    layout   how it is written: "numerator", "denominator" or "shape"
+    """
+
+    formula: Formula
+    layout: str
+
+    @abstractmethod
+    def parts(self) -> Sequence[Derivative]:
+        """The derivatives that are printed."""
+
+    @abstractmethod
+    def check(self, points: int | None = None, *, seed: int = 0) -> Report:
+        """Compare with an independent numeric derivative at random points.
+
+        Raises: CheckFailed if they differ; DomainProblem if no point was found where both exist.
+
+        >>> derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").check(points=5).points
+        5
+        """
+
+    @cached_property
+    def report(self) -> Report | str:
+        """What the check found, made once; where there is no point to check at, the reason.
+
+        Raises: CheckFailed.
+        """
+        try:
+            return self.check()
+        except DomainProblem as problem:
+            return problem.message
+
+    @cached_property
+    def sheet(self) -> Sheet:
+        """How everything is written, with names for repeated parts."""
+        return Sheet(self)
+
+    def at(self, point: Mapping[str, Any] | str) -> Point:
+        """The values of the formula and of its derivatives at a point.
+
+        The point is a mapping, a text "x=1,y=[2, 3]", or the path of an npz file.
+
+        >>> derive("x**2 * y", wrt="x").at("x=3,y=2").derivatives
+        {('x',): np.float64(12.0)}
+        """
+        return evaluate(self.formula, {d.names: d.expression for d in self.parts()}, point)
+
+    @property
+    def text(self) -> str:
+        """The answer alone as text, on one line: the derivatives and the names of their parts."""
+        return self.sheet.answer_text()
+
+    def to_text(self, point: Point | None = None) -> str:
+        """Everything that is printed: the formula, the derivative, what the check found."""
+        return self.sheet.text(self.report, point)
+
+    def to_markdown(self, point: Point | None = None) -> str:
+        """The same for a notebook or a page, with formulas in LaTeX."""
+        return self.sheet.markdown(self.report, point)
+
+    def to_json(self, point: Point | None = None) -> str:
+        """The same for other programs; docs/json.md describes the format."""
+        return document(self.sheet, self.report, point)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def _repr_latex_(self) -> str:
+        return self.sheet.notebook(self.report)
+
+
+class Derivative(Printable):
+    """A derivative in closed form; made by `derive`.
+
+    wrt         by what, one target for each order
+    expression  its closed form, at its simplest
+    """
+
+    def __init__(
+        self,
+        formula: Formula,
+        wrt: tuple[Target, ...],
+        layout: str,
+        chain: tuple[Expr, ...],
+        expression: Expr,
+    ) -> None:
+        self.formula = formula
+        self.wrt = wrt
+        self.layout = layout
+        self.expression = expression
+        self._chain = chain
+
+    def parts(self) -> Sequence[Derivative]:
+        """Itself."""
+        return [self]
+
+    @property
+    def order(self) -> int:
+        """How many times it was differentiated."""
+        return len(self.wrt)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what it is by, one for each order."""
+        return tuple(target.name for target in self.wrt)
+
+    @property
+    def shape(self) -> tuple[str | int, ...]:
+        """The sizes of its array: output axes, then input axes.
+
+        >>> derive("A @ x", wrt="x", shapes="A[m,n] x[n]").shape
+        ('m', 'n')
+        """
+        return tuple(map(size, self.expression.shape))
+
+    @property
+    def layout_shape(self) -> tuple[str | int, ...] | None:
+        """The rows and columns that it is written with; () for a number, None if it has more than two axes.
+
+        >>> derive("norm(A @ x)**2", wrt="x", shapes="A[m,n] x[n]").layout_shape
+        (1, 'n')
+        """
+        shape = matrix_shape(self, self.layout)
+        return None if shape is None else tuple(map(size, shape))
+
+    @property
+    def latex(self) -> str:
+        """The derivative in LaTeX."""
+        return self.sheet.latex()
+
+    @cached_property
+    def numpy_source(self) -> str:
+        """A formula in the NumPy dialect whose value is the array that the compiled function returns.
+
+        >>> derive("sum(exp(A @ x))", wrt="x", shapes="A[m,n] x[n]").numpy_source
+        'exp(A @ x) @ A'
+        """
+        return numpy_formula(self.expression, named_parts(self.formula))
+
+    def compile(self, check_finite: bool = False) -> CompiledFunction:
+        """A NumPy function of the variables by keyword; axes of its result: output axes, then input axes.
+
+        `check_finite` makes NaN and infinity in the input an error.
+
+        >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").compile()
+        >>> f(A=[[1, 2], [3, 4]], x=[1, 1])
+        array([ 7., 13.])
+        """
+        from chainrule.codegen.load import compile_expressions
+
+        return compile_expressions(
+            self.expression,
+            list(self.formula.variables.values()),
+            names=named_parts(self.formula),
+            check_finite=check_finite,
+        )
+
+    def check(self, points: int | None = None, *, seed: int = 0) -> Report:
+        """Compare with an independent numeric derivative at random points."""
+        from chainrule.verify.compare import check_derivative
+
+        report = check_derivative(
+            self.formula.expr,
+            self._chain,
+            [target.moving for target in self.wrt],
+            points=points or POINTS,
+            seed=seed,
+            variables=list(self.formula.variables.values()),
+            same=[self.expression],
+        )
+        if not report.passed:
+            raise CheckFailed(f"∂/∂{' ∂'.join(self.names)} {report}")
+        return report
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(map(str, self.shape))
+        return f"<derivative of order {self.order} by {', '.join(self.names)}, shape ({sizes})>"
+
+
+class Derivatives(Printable, Mapping[Any, Derivative]):
+    """Derivatives by several variables, keyed by name; from order 2 on the blocks, keyed by tuples of names."""
+
+    def __init__(self, formula: Formula, layout: str, derivatives: Sequence[Derivative]) -> None:
+        self.formula = formula
+        self.layout = layout
+        self._derivatives = {d.names if d.order > 1 else d.names[0]: d for d in derivatives}
+
+    def parts(self) -> Sequence[Derivative]:
+        """Every derivative, in the order in which the variables were named."""
+        return list(self._derivatives.values())
+
+    def __getitem__(self, key: Any) -> Derivative:
+        if key not in self._derivatives and isinstance(key, Variable):
+            key = key.name
+        return self._derivatives[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._derivatives)
+
+    def __len__(self) -> int:
+        return len(self._derivatives)
+
+    @property
+    def latex(self) -> str:
+        """All of them in LaTeX, aligned."""
+        return self.sheet.latex()
+
+    @cached_property
+    def numpy_source(self) -> str:
+        """A program in the NumPy dialect: shared parts first, then one statement for each derivative."""
+        labels = {f"d_{'_'.join(d.names)}": d.expression for d in self.parts()}
+        return numpy_formulas(labels, named_parts(self.formula))
+
+    def compile(self, check_finite: bool = False) -> CompiledFunction:
+        """One NumPy function that returns a dict of arrays with the keys of this mapping.
+
+        >>> f = derive("x**2 * y", wrt="x,y").compile()
+        >>> f(x=3, y=2)
+        {'x': np.float64(12.0), 'y': np.float64(9.0)}
+        """
+        from chainrule.codegen.load import compile_expressions
+
+        return compile_expressions(
+            {key: d.expression for key, d in self._derivatives.items()},
+            list(self.formula.variables.values()),
+            names=named_parts(self.formula),
+            check_finite=check_finite,
+        )
+
+    def check(self, points: int | None = None, *, seed: int = 0) -> Report:
+        """Compare each with an independent numeric derivative at random points; of very many, all together."""
+        from chainrule.verify.compare import check_gradients
+
+        parts = self.parts()
+        if len(parts) <= EACH or parts[0].order > 1 or any(d.wrt[0].joint for d in parts):
+            few = points or (POINTS if len(parts) <= EACH else 3)
+            return joined([d.check(few, seed=seed) for d in parts])
+        report = check_gradients(
+            self.formula.expr,
+            {d.wrt[0].variables[0]: d.expression for d in parts},
+            points=points or 3,
+            seed=seed,
+            variables=list(self.formula.variables.values()),
+        )
+        if not report.passed:
+            raise CheckFailed(f"the gradients by {', '.join(self)}: {report}")
+        return report
+
+    def __repr__(self) -> str:
+        return f"<derivatives of order {self.parts()[0].order} by {', '.join(map(str, self))}>"
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """One report for several derivatives of one formula."""
+    worst = max(reports, key=lambda report: report.worst)
+    methods = dict.fromkeys(method for report in reports for method in report.method.split(" and "))
+    return replace(
+        worst,
+        points=min(report.points for report in reports),
+        compared=sum(report.compared for report in reports),
+        method=" and ".join(methods),
+    )

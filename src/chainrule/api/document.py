@@ -1,0 +1,98 @@
+"""The JSON document of a derivative; docs/json.md describes it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from chainrule.api.formulas import size
+
+if TYPE_CHECKING:
+    from chainrule.api.point import Point
+    from chainrule.api.presenting import Presentation
+    from chainrule.api.sheet import Answer, Sheet
+    from chainrule.verify.compare import Report
+
+SCHEMA = "chainrule/derivative"
+VERSION = 1
+
+
+def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
+    """Everything on the sheet as one JSON object."""
+    formula = sheet.formula
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "formula": {
+            "source": formula.source,
+            "dialect": formula.dialect,
+            **_written(sheet.written_formula),
+            "shape": _sizes(formula.expr.shape),
+        },
+        "variables": [
+            {"name": v.name, "shape": _sizes(v.shape), "structure": list(v.structure)}
+            for v in formula.variables.values()
+        ],
+        "assumptions": list(formula.assumptions),
+        "order": sheet.derivatives[0].order,
+        "layout": sheet.layout,
+        "derivatives": [_answer(answer) for answer in sheet.answers],
+        "where": [{"name": name, **_written(part)} for name, part in sheet.where],
+        "not_differentiable": [{"where": kink.where, "takes": kink.takes} for kink in sheet.kinks],
+        "check": _check(report),
+    }
+    if point is not None:
+        content["at"] = {
+            "point": {name: _numbers(value) for name, value in point.given.items()},
+            "value": _numbers(point.value),
+            "derivatives": [
+                {"wrt": list(names), "value": _numbers(value)} for names, value in point.derivatives.items()
+            ],
+        }
+    return json.dumps(content, ensure_ascii=False, indent=2)
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    derivative = answer.derivative
+    return {
+        "wrt": [
+            [v.name for v in target.variables] if target.joint else target.name for target in derivative.wrt
+        ],
+        "label": answer.label,
+        "shape": _sizes(derivative.expression.shape),
+        "layout_shape": None if answer.shape is None else _sizes(answer.shape),
+        **_written(answer.written),
+        "gradient": None if answer.gradient is None else _written(answer.gradient),
+        "numpy": derivative.numpy_source,
+    }
+
+
+def _written(shown: Presentation) -> dict[str, str]:
+    return {"text": shown.text, "latex": shown.latex}
+
+
+def _sizes(shape: Any) -> list[str | int]:
+    return [size(dim) for dim in shape]
+
+
+def _check(report: Report | str) -> dict[str, Any]:
+    if isinstance(report, str):
+        return {"passed": None, "reason": report}
+    return {
+        "passed": report.passed,
+        "points": report.points,
+        "method": report.method,
+        "largest_relative_error": report.worst,
+    }
+
+
+def _numbers(value: Any) -> Any:
+    """Nested lists; NaN and infinities, which JSON lacks, as strings."""
+    import numpy as np
+
+    array = np.asarray(value, dtype=float)
+    if np.isfinite(array).all():
+        return array.tolist()
+    if not array.ndim:
+        return str(array)
+    return [_numbers(entry) for entry in array]

@@ -1,0 +1,115 @@
+"""The value of a formula and its derivatives at a point that a person gives."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from chainrule.errors import OptionError, Span
+from chainrule.expr.names import ascii_name
+from chainrule.expr.nodes import Expr
+from chainrule.language import Formula
+
+_ASSIGNMENT = re.compile(r"\s*([^\s=,\[\]]+)\s*=\s*")
+
+
+@dataclass(frozen=True)
+class Point:
+    """Arrays by name, the formula's value there, and the value of each derivative by its label."""
+
+    given: dict[str, Any]
+    value: Any
+    derivatives: dict[tuple[str, ...], Any]
+
+
+def evaluate(
+    formula: Formula, derivatives: Mapping[tuple[str, ...], Expr], given: Mapping[str, Any] | str
+) -> Point:
+    """The values at the point; `given` is a mapping, a text "x=1,y=[2, 3]", or the path of an npz file.
+
+    Raises: OptionError if the text is no point, ArrayMismatch if an array does not fit or is missing.
+    """
+    from chainrule.codegen.load import compile_expressions
+
+    values = read_point(given) if isinstance(given, str) else dict(given)
+    labels = {f"derivative {k}": key for k, key in enumerate(derivatives)}
+    outputs = {"formula": formula.expr, **{label: derivatives[key] for label, key in labels.items()}}
+    found = compile_expressions(outputs, list(formula.variables.values()))(**values)
+    return Point(values, found["formula"], {key: found[label] for label, key in labels.items()})
+
+
+def read_point(text: str) -> dict[str, Any]:
+    """The values that a text or a file gives by name.
+
+    >>> read_point("x = 1/2, y = [1, 2]")
+    {'x': 0.5, 'y': [1, 2]}
+    """
+    if re.search(r"\.npz\s*$", text) and "=" not in text:
+        return _from_file(text.strip())
+    values: dict[str, Any] = {}
+    position = 0
+    while position < len(text.rstrip().rstrip(",")):
+        match = _ASSIGNMENT.match(text, position)
+        if not match:
+            raise _problem(text, position, len(text), "a point is name=value, name=value, ...")
+        end = _end_of_value(text, match.end())
+        name = ascii_name(match[1])
+        if name in values:
+            raise _problem(text, match.start(1), match.end(1), f"{match[1]} is given twice")
+        values[name] = _value(text, match.end(), end)
+        position = end + 1
+    return values
+
+
+def _end_of_value(text: str, start: int) -> int:
+    """Where the value ends: the next comma outside brackets."""
+    depth = 0
+    for k in range(start, len(text)):
+        depth += (text[k] == "[") - (text[k] == "]")
+        if text[k] == "," and depth <= 0:
+            return k
+    return len(text)
+
+
+def _value(text: str, start: int, end: int) -> Any:
+    written = text[start:end].strip().replace("−", "-")
+    try:
+        if written.startswith("["):
+            return json.loads(written)
+        return float(Fraction(written)) if "/" in written else float(written)
+    except (ValueError, ZeroDivisionError, RecursionError):
+        raise _problem(
+            text, start, max(end, start + 1), f"{written or 'nothing'} is not a number or a list"
+        ) from None
+
+
+def _problem(text: str, start: int, end: int, message: str) -> OptionError:
+    return OptionError(
+        message,
+        source=text,
+        spans=(Span(start, end),),
+        hint='write it as "x=1,y=2", arrays as "w=[1, 2],A=[[1, 0], [0, 1]]", or give the path of an npz file',
+    )
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise OptionError(
+                    f"{path} is not an npz file", hint="write one with np.savez(path, x=x, w=w)"
+                )
+            return {ascii_name(name): file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise OptionError(
+            f"{path} cannot be read: {reason}", hint="write it with np.savez(path, x=x, w=w)"
+        ) from None

@@ -1,0 +1,320 @@
+"""What is printed for a derivative: the formula, the answer in its layout, names, kinks, what the check found.
+
+In: derivatives of one formula. Out: lines of text, LaTeX, markdown. It computes nothing.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chainrule.api.formulas import named_parts, sizes_text
+from chainrule.api.kinks import Kink, kinks
+from chainrule.api.presenting import Presentation, Request, present_all
+from chainrule.expr.dims import Dim
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum
+from chainrule.expr.walk import topological
+from chainrule.expr.walk import variables as variables_of
+from chainrule.language import Formula
+from chainrule.simplify import normalise
+
+if TYPE_CHECKING:
+    from chainrule.api.chain import Target
+    from chainrule.api.derivative import Derivative
+    from chainrule.api.point import Point
+    from chainrule.verify.compare import Report
+
+# Letters for the value of the formula, by its number of axes.
+LETTERS = {0: "fghCL", 1: "yfvur", 2: "YFZMW"}
+MOST_PARTS = 24
+WIDTH = 100
+ONE_LINE = 12  # entries of an array that stand on one line
+RAISED = str.maketrans("23456789", "²³⁴⁵⁶⁷⁸⁹")
+
+
+class Printable(Protocol):
+    """What a sheet is about."""
+
+    formula: Formula
+    layout: str
+
+    def parts(self) -> Sequence[Derivative]:
+        """The derivatives that are printed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One derivative as it is written.
+
+    label     ∂f/∂w
+    shape     its sizes in the layout; None if it has more than two axes
+    gradient  the same in the shape of its variable, where that differs
+    """
+
+    derivative: Derivative
+    label: str
+    label_latex: str
+    written: Presentation
+    shape: tuple[Dim, ...] | None
+    gradient: Presentation | None
+
+
+class Sheet:
+    """Everything that is printed about some derivatives of one formula."""
+
+    def __init__(self, about: Printable) -> None:
+        self.formula = about.formula
+        self.layout = about.layout
+        self.derivatives = about.parts()
+        sizes = {d for v in self.formula.variables.values() for dim in v.shape for d in dim.names}
+        taken = {*self.formula.variables, *self.formula.names, *sizes}
+        letters = LETTERS[min(self.formula.expr.rank, 2)]
+        self.letter = next((c for c in letters if c not in taken), "result")
+        requests: list[Request] = []
+        for d in self.derivatives:
+            turned = is_turned(d, self.layout)
+            requests += [Request(d.expression, turned), Request(d.expression, False)]
+        self.normal = normalise(self.formula.expr)
+        shown, self.where = present_all(requests, named_parts(self.formula))
+        self.answers = [
+            Answer(
+                d,
+                self._label(d.wrt),
+                self._label_latex(d.wrt),
+                shown[2 * k],
+                matrix_shape(d, self.layout),
+                shown[2 * k + 1] if shown[2 * k].text != shown[2 * k + 1].text and is_gradient(d) else None,
+            )
+            for k, d in enumerate(self.derivatives)
+        ]
+
+    def _label(self, wrt: Sequence[Target]) -> str:
+        """∂f/∂w, ∂²f/∂w², ∂²f/∂w∂b."""
+        below = ""
+        for target, group in groupby(wrt):
+            name = ", ".join(pretty(v.name) for v in target.variables)
+            below += f"∂({name})" if target.joint else f"∂{name}"
+            below += _power(len(list(group)))
+        return f"∂{_power(len(wrt))}{self.letter}/{below}"
+
+    def _label_latex(self, wrt: Sequence[Target]) -> str:
+        below = ""
+        for target, group in groupby(wrt):
+            name = ", ".join(name_latex(v.name) for v in target.variables)
+            count = len(list(group))
+            below += rf"\partial {f'({name})' if target.joint else name}" + (
+                f"^{{{count}}}" if count > 1 else ""
+            )
+        power = f"^{{{len(wrt)}}}" if len(wrt) > 1 else ""
+        return rf"\frac{{\partial{power} {self.letter}}}{{{below}}}"
+
+    # ---------------------------------------------------------- the formula
+
+    @cached_property
+    def written_formula(self) -> Presentation:
+        """The formula as it was written."""
+        return present_all([Request(self.formula.expr)], {})[0][0]
+
+    def formula_parts(self) -> Iterator[tuple[str, Expr]]:
+        """Every part of the formula, each once: the variables, then what is made from them, innermost first."""
+        for variable in self.formula.variables.values():
+            yield pretty(variable.name), variable
+        nodes = [n for n in topological([self.formula.expr])[:-1] if _is_part(n)]
+        shown = present_all([Request(n) for n in nodes[:MOST_PARTS]], {})[0]
+        yield from zip((p.text for p in shown), nodes, strict=False)
+
+    def heading(self) -> list[str]:
+        """The formula with the shape of every part, and how it was read."""
+        shape = self.formula.expr.shape
+        kind = f"vector of {shape[0]}" if len(shape) == 1 else sizes_text(shape)
+        lines = [f"{self.letter} = {self.written_formula.text}    {kind}"]
+        parts = dict.fromkeys(f"{text}: {sizes_text(part.shape)}" for text, part in self.formula_parts())
+        lines += _wrapped(parts)
+        return [*lines, *(f"    {sentence}" for sentence in self.formula.assumptions)]
+
+    # ---------------------------------------------------------- the answer
+
+    @cached_property
+    def kinks(self) -> list[Kink]:
+        """Where the formula is not differentiable, and what is taken there."""
+        moving = [v for d in self.derivatives for target in d.wrt for v in target.variables]
+        names = {part.text: name for name, part in self.where}
+
+        def write(expr: Expr) -> str:
+            text = present_all([Request(expr)], {})[0][0].text
+            return names.get(text, text)
+
+        return kinks(self.normal, moving, write)
+
+    def answer_lines(self) -> list[str]:
+        """The derivatives with shape and layout, gradients ready for an update step, the names of parts."""
+        lines: list[str] = []
+        for answer in self.answers:
+            note = f"{sizes_text(answer.derivative.expression.shape)}, index notation"
+            if answer.shape is not None:
+                note = sizes_text(answer.shape) + (f", {self.layout} layout" if len(answer.shape) else "")
+            lines.append(f"{answer.label} = {answer.written.text}    {note}")
+            if answer.gradient is not None:
+                name = answer.derivative.wrt[0].name
+                lines.append(f"gradient in the shape of {name}: {answer.gradient.text}")
+        if self.where:
+            lines.append("where " + ", ".join(f"{name} = {part.text}" for name, part in self.where))
+        return lines
+
+    def answer_text(self) -> str:
+        """The answers alone, as they can be read back."""
+        where = ", ".join(f"{name} = {part.text}" for name, part in self.where)
+        return "; ".join(a.written.text for a in self.answers) + (f" where {where}" if where else "")
+
+    def text(self, report: Report | str, point: Point | None) -> str:
+        """The whole sheet as text."""
+        lines = [*self.heading(), "", *self.answer_lines(), "", *map(str, self.kinks), checked(report)]
+        if point is not None:
+            lines += ["", *self.point_lines(point)]
+        return "\n".join(lines)
+
+    def point_lines(self, point: Point) -> list[str]:
+        """The values at a point."""
+        given = ", ".join(f"{name} = {_array_text(value)}" for name, value in point.given.items())
+        lines = [f"at {given}", f"  {self.letter} = {_array_text(point.value)}"]
+        return lines + [
+            f"  {a.label} = {_array_text(point.derivatives[a.derivative.names])}" for a in self.answers
+        ]
+
+    # ---------------------------------------------------------- LaTeX
+
+    def latex(self) -> str:
+        """The answers in LaTeX: one equation, or several aligned, and the names of parts."""
+        if len(self.answers) == 1 and not self.where:
+            return self.answers[0].written.latex
+        return self.equations()
+
+    def equations(self) -> str:
+        """The answers with their labels."""
+        rows = [f"{a.label_latex} &= {a.written.latex}" for a in self.answers]
+        rows += [rf"\text{{where }} {name_latex(name)} &= {part.latex}" for name, part in self.where]
+        return rows[0].replace("&", "") if len(rows) == 1 else _aligned(rows)
+
+    def notebook(self, report: Report | str) -> str:
+        """What a notebook shows: the answers and what the check found."""
+        found = checked(report).replace("_", r"\_").replace("%", r"\%")
+        return f"$\\displaystyle {self.equations()}$\n\n{found}"
+
+    def markdown(self, report: Report | str, point: Point | None) -> str:
+        """The whole sheet in markdown, with formulas in LaTeX."""
+        rows = [
+            f"| ${name_latex(v.name)}$ | {sizes_text(v.shape)} |" for v in self.formula.variables.values()
+        ]
+        lines = [
+            f"$${self.letter} = {self.written_formula.latex}$$",
+            "",
+            "| | shape |",
+            "|---|---|",
+            *rows,
+            "",
+            *(f"{sentence}\n" for sentence in self.formula.assumptions),
+        ]
+        for answer in self.answers:
+            shape = sizes_text(answer.derivative.expression.shape if answer.shape is None else answer.shape)
+            layout = f", {self.layout} layout" if answer.shape else ""
+            lines += [f"$${answer.label_latex} = {answer.written.latex}$$", "", f"{shape}{layout}", ""]
+            if answer.gradient is not None:
+                name = name_latex(answer.derivative.wrt[0].variables[0].name)
+                lines += [f"Gradient in the shape of ${name}$:", "", f"$${answer.gradient.latex}$$", ""]
+        for name, part in self.where:
+            lines += [f"where ${name_latex(name)} = {part.latex}$", ""]
+        lines += [f"{_sentence(kink)}\n" for kink in map(str, self.kinks)]
+        lines.append(_sentence(checked(report)))
+        if point is not None:
+            lines += ["", "```", *self.point_lines(point), "```"]
+        return "\n".join(lines)
+
+
+def is_turned(derivative: Derivative, layout: str) -> bool:
+    """Whether the array is written as its transpose, a vector as a row."""
+    total, inner = derivative.expression.rank, len(derivative.wrt[-1].shape)
+    scalar = total == inner  # a derivative of a scalar, of the formula or of the derivative before it
+    match total, inner:
+        case (1, 1) | (2, 2):
+            return layout == "numerator" if total == 1 else layout == "numerator" and scalar
+        case (1, 0) | (2, 0) | (2, 1):
+            return layout == "denominator"
+        case _:
+            return False
+
+
+def is_gradient(derivative: Derivative) -> bool:
+    """Whether it is the first derivative of a scalar."""
+    return derivative.order == 1 and not derivative.formula.expr.rank
+
+
+def matrix_shape(derivative: Derivative, layout: str) -> tuple[Dim, ...] | None:
+    """Its sizes as it is written: () for a number, rows and columns, None beyond two axes."""
+    shape = derivative.expression.shape
+    if len(shape) > 2:
+        return None
+    turned = is_turned(derivative, layout)
+    if len(shape) == 1:
+        return (Dim.of(1), *shape) if turned else (*shape, Dim.of(1))
+    return shape[::-1] if turned else shape
+
+
+def _is_part(node: Expr) -> bool:
+    """Whether a reader would call it a part: a sum, a product, a function, not a sign or a number."""
+    if not variables_of(node):
+        return False
+    if isinstance(node, Einsum) and len(node.operands) == 1:
+        return len(set(node.labels[0])) > len(set(node.output)) or len(node.output) > 1
+    return isinstance(node, Apply | Sum | Stack | Einsum)
+
+
+def checked(report: Report | str) -> str:
+    """What the check found, in a sentence."""
+    return f"not checked: {report}" if isinstance(report, str) else str(report)
+
+
+def name_latex(name: str) -> str:
+    """A name in LaTeX."""
+    return pretty(name)
+
+
+def _power(count: int) -> str:
+    return str(count).translate(RAISED) if count > 1 else ""
+
+
+def _wrapped(parts: Iterable[str]) -> list[str]:
+    """Items side by side, in lines that are not too long."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(part) + 4 <= WIDTH:
+            lines[-1] += f"    {part}"
+        else:
+            lines.append(f"    {part}")
+    return lines
+
+
+def _aligned(rows: Sequence[str]) -> str:
+    return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _array_text(value: Any) -> str:
+    """A number, or an array: on one line if it is short, else as NumPy prints it."""
+    import numpy as np
+
+    array = np.asarray(value)
+    if array.size <= ONE_LINE:
+        return _nested(array)
+    return "\n" + textwrap.indent(np.array2string(array, separator=", ", precision=8, threshold=200), "    ")
+
+
+def _nested(array: Any) -> str:
+    return f"{array:.10g}" if not array.ndim else "[" + ", ".join(map(_nested, array)) + "]"

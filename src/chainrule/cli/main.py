@@ -1,0 +1,273 @@
+"""The command `chainrule`: one function per subcommand; formats errors; the only place that ends the process.
+
+In: the arguments of the command line. Out: text on standard output, errors on standard error, an exit status:
+0 done, 1 a failed check or two formulas that differ, 2 a mistake in the input. No input ends in a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+import chainrule
+from chainrule.cli.terminal import prepare_streams, write
+from chainrule.errors import ChainruleError, CheckFailed, OptionError, Span
+
+if TYPE_CHECKING:
+    from chainrule.api import Derivative, Derivatives
+
+FORMATS = ("text", "latex", "numpy", "json", "markdown")
+LAYOUTS = ("numerator", "denominator", "shape")
+DIALECTS = ("numpy", "matlab")
+LONGEST_INPUT = 4_000_000
+
+EPILOG = """examples:
+  chainrule derive "norm(A @ x - b)**2" --shapes "A[m,n] x[n] b[m]" --wrt x
+  chainrule derive "x'*A*x" --dialect matlab --wrt x --layout shape
+  chainrule equal "tr(A @ B)" "tr(B @ A)" --shapes "A[m,n] B[n,m]"
+  chainrule simplify "inv(inv(A)) @ A.T.T"
+"""
+
+DERIVE = """examples:
+  chainrule derive "mean((y - relu(X @ w + b))**2)" --shapes "X[N,n] w[n] b y[N]" --wrt w
+  chainrule derive "mean((y - relu(X @ w + b))**2)" --shapes "X[N,n] w[n] b y[N]" --wrt w,b
+  chainrule derive "x @ A @ x" --shapes "A[n,n]:symmetric x[n]" --wrt x --order 2
+  chainrule derive "[3*x**2*y, 2*x + y**8]" --wrt "[x, y]" --at "x=1,y=2"
+  chainrule derive "logdet(X)" --shapes "X[n,n]" --wrt X --layout shape --format latex
+  chainrule derive @loss.txt --wrt w          (the formula stands in a file)
+  echo "sum(exp(x))" | chainrule derive - --shapes "x[n]" --wrt x
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose mistakes are ChainruleErrors with the nearest valid word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print."""
+        hint = f"{self.prog} --help shows what there is"
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        unknown = re.search(r"unrecognized arguments: (.*)", message)
+        if choice:
+            hint = _nearest(choice[1], re.findall(r"[\w-]+", choice[2])) or hint
+        elif unknown:
+            known = [option for action in self._actions for option in action.option_strings]
+            subparsers = [a for a in self._actions if isinstance(a, argparse._SubParsersAction)]
+            for parser in (p for action in subparsers for p in action.choices.values()):
+                known += [option for action in parser._actions for option in action.option_strings]
+            words = unknown[1].split()
+            hint = _nearest(words[0].split("=")[0], known) or (
+                hint if words[0].startswith("-") else "a formula with spaces needs quotes around it"
+            )
+        raise OptionError(message, hint=hint)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {found[0]}?" if found else ""
+
+
+def build_parser() -> Parser:
+    """The whole grammar of the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog="chainrule",
+        description="Matrix calculus that shows its work: closed-form derivatives, checked numerically.",
+        epilog=EPILOG,
+        formatter_class=raw,
+    )
+    parser.add_argument("--version", action="version", version=f"chainrule {chainrule.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], says: str, epilog: str = "") -> Parser:
+        sub: Parser = commands.add_parser(
+            name, help=says, description=says, epilog=epilog, formatter_class=raw
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    def formula(sub: Parser, name: str, says: str) -> None:
+        sub.add_argument(name, metavar=name.upper(), help=says)
+
+    def reading(sub: Parser) -> None:
+        sub.add_argument("--shapes", metavar="DECL", help='what the names are: "X[N,n] w[n] b y[N]:sign"')
+        sub.add_argument(
+            "--dialect", metavar="|".join(DIALECTS), default="numpy", help="how formulas are written"
+        )
+        sub.add_argument("--profile", metavar="NAME", help="a reading of ⊗ and other signs: notes")
+
+    sub = command("derive", derive, "the derivative of a formula in closed form, checked", DERIVE)
+    formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
+    sub.add_argument(
+        "--wrt", metavar="VARS", help='by which variable: "w", several "w,b", scalars together "[x, y]"'
+    )
+    reading(sub)
+    sub.add_argument("--order", metavar="K", default="1", help="1 to 8; 2 is the Hessian")
+    sub.add_argument(
+        "--layout", metavar="|".join(LAYOUTS), default="numerator", help="how gradients are laid out"
+    )
+    sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
+    sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
+
+    sub = command(
+        "equal", equal, "whether two formulas are the same", "exit status 0: the same, 1: different"
+    )
+    formula(sub, "left", "one formula")
+    formula(sub, "right", "the other")
+    reading(sub)
+
+    sub = command("simplify", simplify, "a formula at its simplest")
+    formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
+    reading(sub)
+    sub.add_argument("--format", metavar="text|latex|numpy", default="text", help="what is printed")
+    return parser
+
+
+def derive(options: argparse.Namespace) -> int:
+    """`chainrule derive`: print a derivative that passed its check, and its value at a point if one is given."""
+    choose(options.format, FORMATS, "--format")
+    result = chainrule.derive(
+        read_formula(options.formula),
+        wrt=options.wrt,
+        shapes=options.shapes,
+        order=_order(options.order),
+        layout=choose(options.layout, LAYOUTS, "--layout"),
+        dialect=choose(options.dialect, DIALECTS, "--dialect"),
+        profile=options.profile,
+    )
+    write(_formatted(result, options.format, options.at), sys.stdout)
+    return 0
+
+
+def _formatted(result: Derivative | Derivatives, form: str, at: str | None) -> str:
+    point = None if at is None else result.at(at)
+    if form == "json":
+        return result.to_json(point)
+    if form == "markdown":
+        return result.to_markdown(point)
+    if form == "text":
+        return result.to_text(point)
+    assert result.report, "the check runs before anything is printed"
+    return result.latex if form == "latex" else result.numpy_source
+
+
+def equal(options: argparse.Namespace) -> int:
+    """`chainrule equal`: say whether two formulas are the same."""
+    verdict = chainrule.equal(
+        read_formula(options.left),
+        read_formula(options.right),
+        shapes=options.shapes,
+        dialect=choose(options.dialect, DIALECTS, "--dialect"),
+        profile=options.profile,
+    )
+    write(str(verdict), sys.stdout)
+    return 0 if verdict else 1
+
+
+def simplify(options: argparse.Namespace) -> int:
+    """`chainrule simplify`: print a formula at its simplest."""
+    form = choose(options.format, ("text", "latex", "numpy"), "--format")
+    result = chainrule.simplify(
+        read_formula(options.formula),
+        shapes=options.shapes,
+        dialect=choose(options.dialect, DIALECTS, "--dialect"),
+        profile=options.profile,
+    )
+    write({"text": str(result), "latex": result.latex, "numpy": result.numpy_source}[form], sys.stdout)
+    return 0
+
+
+def choose(value: str, allowed: Sequence[str], option: str) -> str:
+    """The value, if it is allowed."""
+    if value not in allowed:
+        raise OptionError(
+            f"{option} is {' | '.join(allowed)}, not {value!r}",
+            hint=_nearest(value, allowed),
+            source=f"{option} {value}",
+            spans=(Span(len(option) + 1, len(option) + 1 + len(value)),),
+        )
+    return value
+
+
+def _order(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise OptionError(
+            f"the order is a whole number from 1 to 8, not {text!r}",
+            source=f"--order {text}",
+            spans=(Span(8, 8 + len(text)),),
+        ) from None
+
+
+def read_formula(argument: str) -> str:
+    """The formula that the argument gives: itself, the text of @FILE or FILE.txt, or standard input for "-"."""
+    if argument == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise OptionError("- reads the formula from standard input, and nothing is piped into it")
+        return _decoded(sys.stdin.buffer.read(LONGEST_INPUT), "standard input")
+    if argument.startswith("@") or argument.endswith(".txt"):
+        name = argument.removeprefix("@")
+        try:
+            with open(name, "rb") as file:
+                return _decoded(file.read(LONGEST_INPUT), name)
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or str(problem)
+            raise OptionError(
+                f"the formula cannot be read from {name!r}: {reason}", hint="@ before a name reads that file"
+            ) from None
+    return argument
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise OptionError(
+            f"{name} is not UTF-8 text: byte {content[problem.start]:#04x} at position {problem.start}",
+            hint="save the formula as UTF-8",
+        ) from None
+
+
+def positional(argument: str) -> str:
+    """A formula such as -x**2 with a blank in front, so that it is not taken for an option."""
+    return f" {argument}" if re.match(r"-[^-]", argument) and argument != "-h" else argument
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse the arguments and run the command; the exit status."""
+    parser = build_parser()
+    options = parser.parse_args([positional(a) for a in arguments])
+    if options.command is None:
+        parser.print_help()
+        return 0
+    status: int = options.run(options)
+    return status
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The command line; ends the process with its status."""
+    prepare_streams()
+    try:
+        status = run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except CheckFailed as failure:
+        write(f"no answer: {failure}", sys.stdout)
+        status = 1
+    except ChainruleError as problem:
+        write(f"error: {problem}", sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        # The reader is gone: keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    except (RecursionError, MemoryError):
+        write("error: this formula is too large for the memory at hand", sys.stderr)
+        status = 2
+    sys.exit(status)
