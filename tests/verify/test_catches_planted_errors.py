@@ -20,8 +20,12 @@ from chainrule.verify.compare import check_derivative, equal
 M, N = Dim.of("m"), Dim.of("n")
 OFF = Coefficient.of(1001) * Coefficient.of(1000) ** -1
 PARAMETERS: dict[str, tuple[Any, ...]] = {
-    "norm": (2,), "unit": (1,), "amax": (1,), "amin": (1,), "first_max": (1,), "first_min": (1,), "matrix_power": (3,),
-}  # fmt: skip
+    "norm": (2,),
+    "unit": (1,),
+    "amax": (1,),
+    "amin": (1,),
+    "matrix_power": (3,),
+}
 
 
 def example(row: Row) -> tuple[Expr, tuple[Variable, ...]]:
@@ -174,7 +178,7 @@ def test_a_wrong_shape_is_caught() -> None:
 
 
 def test_structure_used_before_the_last_differentiation_is_caught() -> None:
-    """∂ log det A / ∂A is A⁻ᵀ; with A symmetric it may be printed A⁻¹, but that must not be differentiated again."""
+    """∂ log det A / ∂A is A⁻ᵀ; with A symmetric A⁻¹ may be printed, but not differentiated again."""
     A = Variable("A", (N, N), ("symmetric",))
     formula = Apply(ROWS["logdet"], (A,))
     gradient = first(formula, A)

@@ -1,8 +1,8 @@
-"""Products as one list of factors: what an Einsum multiplies, after views, identities and single-use products under it
-are taken in.
+"""Products as one list of factors: views, identities and single-use products under an Einsum are taken in.
 
-In: an Einsum node. Out: a Product, whose factors are expressions with labels; no factor is an identity, a broadcast or
-a transpose any more, those are labels. Quotients are factors marked `inverted`, det(X)·X⁻¹ is one factor.
+In: an Einsum node. Out: a Product, whose factors are expressions with labels; no factor is an identity, a
+broadcast or a transpose any more, those are labels. Quotients are factors marked `inverted`, det(X)·X⁻¹ is
+one factor.
 """
 
 from __future__ import annotations

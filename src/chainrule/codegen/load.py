@@ -29,8 +29,9 @@ _serial = count(1)
 class CompiledFunction:
     """f(X=..., w=...): the value of an expression as an array, or of several as a dict of arrays.
 
-    Every declared variable may be given by keyword, those that are used must be. Sizes are read off the arrays and may
-    be given too (n=5); `sizes` are their names. `__source__` is the NumPy source. Result axes: output axes, then input axes.
+    Every declared variable may be given by keyword, those that are used must be. Sizes are read off the
+    arrays and may be given too (n=5); `sizes` are their names. `__source__` is the NumPy source. Result
+    axes: output axes, then input axes.
     """
 
     def __init__(
@@ -96,9 +97,11 @@ class CompiledFunction:
                 raise self._unknown(key)
         missing = [n for n in self._arrays if n not in arrays]
         if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            wanted = ", ".join(_declared(self._variables[n]) for n in missing)
             raise ArrayMismatch(
-                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
-                hint=f"give {', '.join(f'{n}=...' for n in missing)}: {', '.join(_declared(self._variables[n]) for n in missing)}",
+                f"{' and '.join(missing)} {verb} missing",
+                hint=f"give {', '.join(f'{n}=...' for n in missing)}: {wanted}",
             )
         if weak:
             # A Python number takes the precision of the arrays beside it.
@@ -210,7 +213,7 @@ def compile_expressions(
     check_finite: bool = False,
     function: str = "derivative",
 ) -> CompiledFunction:
-    """A NumPy function for one expression (it returns an array) or several (a dict), shared parts computed once.
+    """A NumPy function for one expression (an array) or several (a dict), shared parts computed once.
 
     `variables` are all declared ones, in order; `names` the parts that a person named.
 

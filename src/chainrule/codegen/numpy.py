@@ -86,7 +86,7 @@ class Source:
 
 
 def identifier(name: str, taken: Iterable[str] = ()) -> str:
-    """A Python identifier for a name of the language: Greek letters are spelled, a keyword gets an underscore.
+    """A Python identifier for a name of the language: Greek letters spelled, a keyword with an underscore.
 
     >>> identifier("λ"), identifier("lambda"), identifier("x̂")
     ('lam', 'lam', 'x_hat')
@@ -248,7 +248,7 @@ class _Vocabulary:
         return text if step == 1 else f"{text}:{step}"
 
     def spec(self, op: Op) -> str:
-        """ij,jk->ik"""
+        """The letters of a contraction, such as ij,jk->ik."""
         labels, kept = op.data[0]
         counts = op.data[1:]
         text, k = [], 0
@@ -261,7 +261,7 @@ class _Vocabulary:
         raise NotImplementedError
 
     def fill_template(self, template: str, args: Sequence[Text], parameters: Sequence[Any]) -> Text:
-        """A row's template with #1 for arguments and $1 for parameters; an operator takes its arguments in brackets."""
+        """A row's template with #1 for arguments and $1 for parameters, brackets where they are needed."""
         function = _is_call(template)
         text = template
         for k, parameter in enumerate(parameters, 1):
@@ -722,8 +722,8 @@ class _Writer:
 
 
 def _simple_scatter(op: Op) -> bool:
-    """np.diag(v) and c * np.eye(n)"""
-    labels, places, _ = op.data
+    """Whether it is np.diag(v) or c * np.eye(n)."""
+    _, places, _ = op.data
     target = [place.label for place in places]
     whole = all(place.index == ("all",) for place in places)
     return whole and len(target) == 2 and target[0] is not None and target[0] == target[1]
@@ -877,7 +877,7 @@ def _sizes_from(
 
 
 def _fresh_results(program: Program, texts: Mapping[Any, Text]) -> dict[Any, str]:
-    """The text of each output, copied where it would share memory with an array given or with another output."""
+    """The text of each output, copied where it would share memory with an input or another output."""
     results: dict[Any, str] = {}
     seen: set[Op] = set()
     for name, op in program.outputs.items():

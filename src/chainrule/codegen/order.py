@@ -1,8 +1,9 @@
 """In which order to contract a product: an exact search over subsets of its operands.
 
-In: the labels of each operand, the labels that are kept, sizes as numbers. Out: a binary tree of operand numbers. The
-cost of combining two parts is the product of the sizes of all labels that they carry; what is summed is summed as soon
-as no other operand carries it. Beyond LIMIT operands the cheapest pairs are combined first until LIMIT are left.
+In: the labels of each operand, the labels that are kept, sizes as numbers. Out: a binary tree of operand
+numbers. The cost of combining two parts is the product of the sizes of all labels that they carry; what is
+summed is summed as soon as no other operand carries it. Beyond LIMIT operands the cheapest pairs are
+combined first until LIMIT are left.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ BIG, MEDIUM = 10_000.0, 100.0
 
 
 def assumed_size(dim: Dim, sizes: Mapping[str, int]) -> float:
-    """The number that a size is taken for: as given, else 10 000 for names in capitals (N) and 100 for others (n)."""
+    """The number that a size is taken for: as given, else 10 000 for capitals (N) and 100 for others (n)."""
     values = {name: sizes.get(name, int(BIG if name[:1].isupper() else MEDIUM)) for name in dim.names}
     return float(max(1, dim.evaluate(values)))
 
@@ -117,7 +118,7 @@ def _search(
             one = part ^ other
             # The result is written once and read once more: among equal costs, small intermediates win.
             price = cost[one] + cost[other] + volume(kept[one] | kept[other])
-            if price < cheapest:
+            if price <= cheapest:  # among equals the later one, which reads from left to right
                 cheapest, best[part] = price, (best[one], best[other])
             other = (other - 1) & rest
         cost[part] = cheapest + 0.5 * volume(kept[part])

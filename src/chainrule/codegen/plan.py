@@ -1,10 +1,11 @@
 """From expressions to a straight-line program.
 
-In: output expressions by name. Out: the operations in order and the operation of each output. Every shared part is
-computed once. A product is contracted in the cheapest order; identities and broadcasts are never multiplied: a value
-keeps only the axes along which it varies, and a diagonal is written into zeros. Slices, concatenations and reshapes,
-which are products with constant tensors, become slices, writes and reshapes.
-`formula=True` plans for text in chainrule's own NumPy dialect, which has no assignment to parts of an array.
+In: output expressions by name. Out: the operations in order and the operation of each output. Every shared
+part is computed once. A product is contracted in the cheapest order; identities and broadcasts are never
+multiplied: a value keeps only the axes along which it varies, and a diagonal is written into zeros. Slices,
+concatenations and reshapes, which are products with constant tensors, become slices, writes and reshapes.
+`formula=True` plans for text in chainrule's own NumPy dialect, which has no assignment to parts of an
+array.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Held:
 
 @dataclass(slots=True)
 class Program:
-    """Operations in an order in which they run, the outputs, and the names that people gave to some of them."""
+    """Operations in an order in which they run, the outputs, and names that people gave to some of them."""
 
     ops: list[Op]
     outputs: dict[Any, Op]
@@ -103,7 +104,7 @@ class _Planner:
         return is_view(child) or self.uses[child] == 1
 
     def _needed(self) -> set[Expr]:
-        """The nodes that get a value of their own: products taken in by others and bases of powers are not among them."""
+        """The nodes that get a value of their own: products taken in by others do not."""
         needed: set[Expr] = set(self.outputs.values()) | set(self.named)
         for node in reversed(self.order):
             if node not in needed:

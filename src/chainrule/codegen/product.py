@@ -1,8 +1,8 @@
 """Products become array operations: slices and reshapes for constant tensors, then pairwise contractions.
 
-In: a Product (flatten.py). Out, in two steps: a ProductPlan, which needs only labels (what is sliced, split or written
-where, and in which order to contract), and then the operations. Preferred in this order: entrywise operations with
-broadcasting, matmul, outer, tensordot; einsum for what is left.
+In: a Product (flatten.py). Out, in two steps: a ProductPlan, which needs only labels (what is sliced, split
+or written where, and in which order to contract), and then the operations. Preferred in this order:
+entrywise operations with broadcasting, matmul, outer, tensordot; einsum for what is left.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _is_constant_tensor(leaf: Leaf) -> bool:
 
 
 class _Constants:
-    """Takes the constant tensors out of a product: their axes become slices, positions and reshapes of the rest."""
+    """Takes constant tensors out of a product: their axes become slices, positions and reshapes."""
 
     def __init__(self, leaves: list[Leaf], output: list[Axis], dims: dict[int, Dim], formula: bool) -> None:
         self.leaves, self.output, self.dims, self.formula = leaves, output, dims, formula
@@ -308,7 +308,7 @@ Value = Callable[[Expr], tuple[Op, tuple[int, ...]]]
 
 @dataclass(slots=True)
 class _Part:
-    """An operation with the labels of its axes, all different; divided by if `inverted`, solved with if `solves`."""
+    """An operation and the labels of its axes; divided by if `inverted`, solved with if `solves`."""
 
     op: Op
     labels: tuple[int, ...]
@@ -449,7 +449,7 @@ class _Lowering:
         return self.build.kron(*found)
 
     def _smallest_leaf(self, tree: Tree, wanted: tuple[int, ...]) -> int | None:
-        """The leaf to scale, if one is certainly smaller than the result: it has fewer, and only kept, axes."""
+        """The leaf to scale, if one is smaller than the result: it has fewer, and only kept, axes."""
         best: int | None = None
         pending = [tree]
         while pending:

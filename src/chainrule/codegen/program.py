@@ -1,7 +1,7 @@
 """A straight-line program of array operations: each operation once, in an order in which it can run.
 
-In: calls of the builder. Out: Op values, equal ones shared. An Op knows the shape of the array that it makes; its
-`kind` is one of the methods of Builder. Printers (numpy.py) turn the operations into text.
+In: calls of the builder. Out: Op values, equal ones shared. An Op knows the shape of the array that it
+makes; its `kind` is one of the methods of Builder. Printers (numpy.py) turn the operations into text.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one axis of a value lies in a larger array: `label` names the axis of the value that runs along it.
+    """Where one axis of a value lies in a larger array; `label` names the axis of the value.
 
-    index   ("all",), ("slice", start, step, count) or ("at", position); an axis that is "at" a position has no label
+    index   ("all",), ("slice", start, step, count) or ("at", position); an axis that is "at" a position has
+    no label
     """
 
     label: int | None
@@ -47,7 +48,7 @@ class Place:
 
 
 class Builder:
-    """Makes operations, each once; what costs nothing to simplify (1·x, transposes of transposes) is simplified."""
+    """Makes operations, each once; what is trivial to simplify (1·x, a transpose of a transpose) is."""
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
@@ -143,7 +144,7 @@ class Builder:
         return self.make("permute", (a,), (order,), tuple(a.shape[k] for k in order), a.boolean)
 
     def expand(self, a: Op, axes: Sequence[int], among: Sequence[int]) -> Op:
-        """`a`, whose axes are `axes`, with axes of length 1 put in so that it broadcasts against axes `among`.
+        """`a`, whose axes are `axes`, with axes of length 1 put in to broadcast against axes `among`.
 
         Axes in front need no putting in.
         """
@@ -236,7 +237,7 @@ class Builder:
         return self.make("eye", (), (dim,), (dim, dim))
 
     def scatter(self, a: Op, labels: Sequence[int], places: Sequence[Place], shape: Shape) -> Op:
-        """Zeros of `shape` with `a` (axes `labels`; those that it lacks repeat) written where `places` say."""
+        """Zeros of `shape` with `a` (axes `labels`, repeated along others) written where `places` say."""
         a = self.cast(a)
         return self.make("scatter", (a,), (tuple(labels), tuple(places), tuple(shape)), shape)
 

@@ -1,8 +1,8 @@
 """Forms that neither overflow nor cancel, put in place of those that do, before code is made.
 
-In: expressions. Out: expressions of the same value: log(1 + u) becomes log1p(u), exp(u) − 1 expm1(u), log(1 + exp(u))
-softplus(u), 1/(1 + exp(−u)) sigmoid(u), log(sigmoid(u)) −softplus(−u), log(softmax(x)) x − logsumexp(x). What is printed is
-not changed by this.
+In: expressions. Out: expressions of the same value: log(1 + u) becomes log1p(u), exp(u) − 1 expm1(u), log(1
++ exp(u)) softplus(u), 1/(1 + exp(−u)) sigmoid(u), log(sigmoid(u)) −softplus(−u), log(softmax(x)) x −
+logsumexp(x). What is printed is not changed by this.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The check: a derivative against an independent numeric one, at random points; and whether two formulas are equal.
+"""The check: a derivative against an independent numeric one; and whether two formulas are equal.
 
-In: the formula, its derivatives of order 1 to k, the variables they are by. Out: a Report. Order k is compared with a
-numeric derivative of the verified order k − 1, every entry of it (random directions where there are too many), and,
-from order 2 on, in one random direction with differences of the formula itself. Whoever prints the derivative or runs
-it as code hands those forms in too, so that they are compared at the same points.
+In: the formula, its derivatives of order 1 to k, the variables they are by. Out: a Report. Order k is
+compared with a numeric derivative of the verified order k − 1, every entry of it (random directions where
+there are too many), and, from order 2 on, in one random direction with differences of the formula itself.
+Whoever prints the derivative or runs it as code hands those forms in too, so that they are compared at the
+same points.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Report:
     def __str__(self) -> str:
         verdict = "checked" if self.passed else "FAILED the check"
         plural = "point" if self.points == 1 else "points"
-        text = f"{verdict} at {self.points} random {plural} ({self.method}), largest relative error {self.worst:.1e}"
+        text = f"{verdict} at {self.points} random {plural} ({self.method})"
+        text += f", largest relative error {self.worst:.1e}"
         return text if self.passed else f"{text} at {self.where} (seed {self.seed})"
 
 
@@ -85,8 +87,8 @@ class _Tally:
     ) -> None:
         """Compares two arrays relative to the size of the larger one.
 
-        `noise` is what rounding may leave of a zero, asked for only where it matters; `report` counts the error for
-        the worst one.
+        `noise` is what rounding may leave of a zero, asked for only where it matters; `report` counts the
+        error for the worst one.
         """
         self.compared += want.size
         if got.shape != want.shape:
@@ -127,10 +129,10 @@ def check_derivative(
 ) -> Report:
     """Whether chain[k−1] is the derivative of order k of `formula`, for each k.
 
-    Shapes: chain[k−1] has the axes of the formula, then those of the variables of each order. `wrt` is one for all
-    orders or a list, one for each order; a tuple of scalars is one axis over them.
-    `same` are other forms of the last order (what is printed), `code` a compiled function for it.
-    Raises: DomainProblem if no point was found to check at.
+    Shapes: chain[k−1] has the axes of the formula, then those of the variables of each order. `wrt` is one
+    for all orders or a list, one for each order; a tuple of scalars is one axis over them. `same` are other
+    forms of the last order (what is printed), `code` a compiled function for it. Raises: DomainProblem if
+    no point was found to check at.
 
     >>> from chainrule.expr.dims import Dim
     >>> x = Variable("x", (Dim.of("n"),))
@@ -150,8 +152,11 @@ def check_derivative(
     tally = _Tally()
     alive = constant_of(chain[-1]) is not None
     drawn: list[Point] = []
-    # Where the derivative is 0 at every point (all units of a network dead), a wrong one would pass: a few more are drawn.
+    # Where the derivative is 0 at every point (all units of a network dead), a wrong one would pass: a few
+    # more are drawn.
     while len(drawn) < points or (not alive and len(drawn) < points + 8):
+        if len(drawn) >= points:
+            sampler.manner = 1 + len(drawn) - points
         point = sampler.point(rng)
         memo: dict[Expr, Array] = {}
         run([*everything, *named], point.values, point.sizes, memo)
@@ -217,7 +222,8 @@ def _judge(
     tally.methods.update(methods)
     tolerance = TOLERANCE
     if error:
-        # Real differences: what their own error estimate leaves open is no evidence, up to a tenth of what must be caught.
+        # Real differences: what their own error estimate leaves open is no evidence, up to a tenth of what
+        # must be caught.
         scale = max(_largest(want), _largest(got))
         tolerance = min(max(LOOSE, 10 * error / scale if scale else LOOSE), 1e-4)
 
@@ -355,9 +361,10 @@ def check_gradients(
     seed: int = 0,
     variables: Sequence[Variable] = (),
 ) -> Report:
-    """Whether gradients[v] is the first derivative of `formula` by v, for many variables at the price of a few.
+    """Whether gradients[v] is the first derivative of `formula` by v; many variables cost as much as a few.
 
-    All variables move at once in random directions, each scaled so that no variable's part drowns in another's.
+    All variables move at once in random directions, each scaled so that no variable's part drowns in
+    another's.
 
     >>> from chainrule.expr.dims import Dim
     >>> x, y = Variable("x", (Dim.of("n"),)), Variable("y", (Dim.of("n"),))

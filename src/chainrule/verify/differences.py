@@ -1,9 +1,10 @@
 """Numeric derivatives of an expression at a point, through the reference interpreter.
 
-In: an expression, a point's arrays, a direction for some variables. Out: the directional derivative, by the complex
-step where every row is analytic (exact to rounding), by Richardson-extrapolated central differences else; and mixed
-derivatives of any order in given directions by Cauchy's integral, that is by differences in the complex plane.
-What `stop` holds is held here too. Structures are not: a symmetric matrix is moved entry by entry.
+In: an expression, a point's arrays, a direction for some variables. Out: the directional derivative, by the
+complex step where every row is analytic (exact to rounding), by Richardson-extrapolated central differences
+else; and mixed derivatives of any order in given directions by Cauchy's integral, that is by differences in
+the complex plane. What `stop` holds is held here too. Structures are not: a symmetric matrix is moved entry
+by entry.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def slope(moving: Moving, direction: Direction, reach: float = 0.05) -> Slope:
 
 
 def richardson(function: Callable[[float], Array], reach: float) -> Slope:
-    """Central differences at shrinking steps, extrapolated to step 0 (Ridders 1982); the best entry of the table."""
+    """Central differences at shrinking steps, extrapolated to step 0 as in Ridders 1982."""
     ratio, step = 1.6, reach
     table: list[list[Array]] = []
     best, error = np.asarray(np.nan), float("inf")

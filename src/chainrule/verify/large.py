@@ -1,7 +1,7 @@
 """Derivatives too large to hold, checked as numbers: contracted with a random tensor on every axis.
 
-In: a derivative and tensors for its axes, as variables. Out: an expression without axes, in which sums are multiplied
-out as far as that keeps large arrays from being made.
+In: a derivative and tensors for its axes, as variables. Out: an expression without axes, in which sums are
+multiplied out as far as that keeps large arrays from being made.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What an expression is worth: a plain interpreter of the graph, independent of generated code.
 
-In: arrays for the variables, integers for the named sizes. Out: an array. One NumPy call for each node, from the
-`evaluate` of its row and `np.einsum`, in float64, or complex where a value given is complex. Nothing is optimised.
+In: arrays for the variables, integers for the named sizes. Out: an array. One NumPy call for each node,
+from the `evaluate` of its row and `np.einsum`, in float64, or complex where a value given is complex.
+Nothing is optimised.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def as_float(value: Fraction) -> float:
 
 
 def magnitude(expr: Expr, memo: Mapping[Expr, Array], sizes: Mapping[str, int]) -> float:
-    """The largest entry of `expr`, had all parts of sums and products the same sign: rounding is relative to it."""
+    """The largest entry, had all parts of sums and products one sign: rounding is relative to it."""
     sizes_of: dict[Expr, Array] = {}
     with np.errstate(all="ignore"):
         for node in topological([expr]):

@@ -1,10 +1,10 @@
 """Random points inside the domains of functions and structures, away from kinks and ties.
 
-In: expressions and variables. Out: a Point, arrays and sizes at which every node of the expressions is finite, every
-argument of a row lies inside its domain, and every distance from a kink is above a margin. Named sizes are 2 to 4,
-pairwise different as far as that goes (with more than three names some coincide, others at each point); they are
-larger only where a formula needs it, such as a slice x[3:6]. The search is random and bounded, so it can fail: the error names the
-function whose domain was missed most.
+In: expressions and variables. Out: a Point, arrays and sizes at which every node of the expressions is
+finite, every argument of a row lies inside its domain, and every distance from a kink is above a margin.
+Named sizes are 2 to 4, pairwise different as far as that goes (with more than three names some coincide,
+others at each point); they are larger only where a formula needs it, such as a slice x[3:6]. The search is
+random and bounded, so it can fail: the error names the function whose domain was missed most.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """How far from the edge of a domain, from a kink and from singularity a point must stay, and how often to try."""
+    """How far from the edge of a domain, a kink and singularity a point must stay, and how often to try."""
 
     domain: float
     kink: float
@@ -48,7 +48,8 @@ class Demand:
     tries: int
 
 
-# First far from trouble, then wherever there is a point at all: the complex step needs no distance to speak of.
+# First far from trouble, then wherever there is a point at all: the complex step needs no distance to speak
+# of.
 DEMANDS = (
     Demand(0.05, 0.05, 30.0, False, 30),
     Demand(1e-2, 1e-2, 300.0, False, 60),
@@ -115,11 +116,11 @@ class Sampler:
         (where, needs), _ = misses.most_common(1)[0]
         raise DomainProblem(
             f"no point was found where the formula can be evaluated: {where} {needs}",
-            hint="declare what the variables are, as in x[n]:positive or A[n,n]:spd, or check the signs in the formula",
+            hint="declare what the variables are, as in x[n]:positive or A[n,n]:spd, or check the signs",
         )
 
     def draw(self, variable: Variable, sizes: dict[str, int], rng: Generator, kind: int) -> Array:
-        """A value of a variable with its structure; `kind` numbers the manner of drawing, beyond all for any."""
+        """A value of a variable with its structure; `kind` numbers the manner, beyond the last for any."""
         manner = MANNERS[kind] if kind < len(MANNERS) else MANNERS[int(rng.integers(len(MANNERS)))]
         hinted = self.hints.get(variable)
         if hinted and (kind <= 1 or rng.random() < 0.8):
@@ -130,7 +131,7 @@ class Sampler:
     def probe(
         self, values: dict[str, Array], sizes: dict[str, int], demand: Demand
     ) -> tuple[float, _Miss | None]:
-        """The smallest distance from a kink, and the first node that does not meet the demand, if one does not."""
+        """The smallest distance from a kink, and the first node that does not meet the demand, if any."""
         memo: dict[Expr, Array] = {}
         nearest = float("inf")
         with np.errstate(all="ignore"):
@@ -357,7 +358,7 @@ def _needs_positive_base(node: Apply) -> bool:
 
 
 def _outside(node: Apply, arguments: list[Array], sizes: dict[str, int], demand: Demand) -> tuple[str, float]:
-    """Why the arguments are not inside the domain of the row ("" if they are), and the distance from a kink."""
+    """Why the arguments are outside the domain of the row, or ""; and the distance from a kink."""
     row = node.function
     assert isinstance(row, Row)
     if row.name == "power":
