@@ -1,0 +1,224 @@
+"""Presentation tree to LaTeX, in the commands that KaTeX and MathJax know.
+
+In: a Tree. Out: a string for math mode. Quotients stand above each other, so they need no parentheses there; all
+else about parentheses comes from the precedence list of `matform`. Functions are written by the templates of their
+rows.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from chainrule.expr.dims import Coefficient, Dim
+from chainrule.expr.names import ACCENTS, GREEK, SPELLED
+from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
+from chainrule.rules.table import ROWS
+
+# What a function is called in print, where that is not the name of its row.
+ROW_OF = {"ln": "log", "σ": "sigmoid", "max": "maximum", "min": "minimum"}
+COMMANDS = {"tr": r"\operatorname{tr}", "diag": r"\operatorname{diag}", "max": r"\max", "min": r"\min"}
+TALL = (r"\frac", r"\begin", r"\sum", r"\left")
+SIGNS = {">": ">", "≥": r"\ge", "=": "=", "≠": r"\ne", "<": "<", "≤": r"\le"}
+_ENCLOSED = ("(", "{", "[", ",", "&", r"\\", r"\lvert", r"\lVert", r"\lfloor", r"\begin{cases}")
+_NAME = re.compile(r"([^\W\d_]+)(.*)", re.DOTALL)
+_QUOTIENTS = ("over", "number")
+
+
+def to_latex(tree: Tree) -> str:
+    r"""The tree in LaTeX.
+
+    >>> residual = m.signed_sum([(1, m.name("x")), (-1, m.name("b"))])
+    >>> print(to_latex(m.chain(m.transpose(m.name("A")), residual)))
+    A^\top (x - b)
+    """
+    done: dict[Tree, str] = {}
+    stack = [tree]
+    while stack:
+        node = stack[-1]
+        missing = [a for a in node.args if a not in done]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        done[node] = _write(node, [done[a] for a in node.args])
+    return done[tree]
+
+
+def _write(node: Tree, parts: list[str]) -> str:
+    pairs = zip(node.args, parts, strict=True)
+    return WRITERS[node.op](node, [group(p) if _needs_parentheses(a, node, p) else p for a, p in pairs])
+
+
+def _needs_parentheses(part: Tree, parent: Tree, text: str) -> bool:
+    if parent.op == "over" or part.op == "root":
+        return False
+    if parent.op == "entry" and re.search(r"_\{[^{}]*\}$", text):
+        return True
+    if part.op in _QUOTIENTS and parent.op in ("chain", "scale", "times", "kron", "divide"):
+        return False
+    return m.needs_parentheses(part, parent)
+
+
+def group(text: str) -> str:
+    """The text in parentheses as high as it is."""
+    return rf"\left({text}\right)" if any(t in text for t in TALL) else f"({text})"
+
+
+def name_latex(name: str) -> str:
+    r"""A variable: Greek letters, accents, digits below the line, longer names in one piece.
+
+    >>> [name_latex(n) for n in ("lam", "W1", "x_hat", "loss", "theta_0")]
+    ['\\lambda', 'W_{1}', '\\hat{x}', '\\mathit{loss}', '\\theta_{0}']
+    """
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        return rf"\mathit{{{_plain(name)}}}"
+    base, rest = parts[1], parts[2]
+    spelled = SPELLED.get(base, base)
+    if spelled in GREEK or spelled == "ell":
+        shown = "\\" + ("lambda" if spelled == "lam" else spelled)
+    elif len(base) == 1:
+        shown = base
+    else:
+        shown = rf"\mathit{{{base}}}"
+    while accent := re.match(r"_(\w+?)(?=_|\d|$)", rest):
+        if accent[1] not in ACCENTS:
+            break
+        shown, rest = rf"\{accent[1]}{{{shown}}}", rest[accent.end() :]
+    below = rest.removeprefix("_")
+    if not below:
+        return shown
+    word = below if len(below) == 1 or below.isdigit() else rf"\mathit{{{_plain(below)}}}"
+    return f"{shown}_{{{word}}}"
+
+
+def _plain(text: str) -> str:
+    return text.replace("_", r"\_")
+
+
+def dim_latex(dim: Dim) -> str:
+    """A size: n, m n, n + 1."""
+    text = re.sub(r"\*\*(\d+)", r"^{\1}", str(dim)).replace("*", r" \, ")
+    return re.sub(r"[^\W\d]\w*", lambda found: name_latex(found[0]), text)
+
+
+def number_latex(value: Coefficient) -> str:
+    r"""A constant ≥ 0.
+
+    >>> from chainrule.expr.dims import Coefficient
+    >>> number_latex(Coefficient.of(2) * Coefficient.of(Dim.of("N")) ** -1)
+    '\\frac{2}{N}'
+    """
+    above = [str(value.rational.numerator)] if value.rational.numerator != 1 else []
+    below = [str(value.rational.denominator)] if value.rational.denominator != 1 else []
+    for dim, exponent in value.powers:
+        base = dim_latex(dim) if dim.name else f"({dim_latex(dim)})"
+        raised = "" if abs(exponent) == 1 else f"^{{{abs(exponent)}}}"
+        (above if exponent > 0 else below).append(base + raised)
+    top = r" \, ".join(above) or "1"
+    bottom = r" \, ".join(below)
+    return rf"\frac{{{top}}}{{{bottom}}}" if bottom else top
+
+
+def _juxtapose(node: Tree, parts: list[str]) -> str:
+    text = parts[0]
+    for before, after, part in zip(node.args, node.args[1:], parts[1:], strict=False):
+        if part[0].isdigit() or (part.startswith(r"\frac") and before.op in _QUOTIENTS):
+            text += r" \cdot " + part
+        else:
+            text += (r" \, " if _is_word(before) or _is_word(after) else " ") + part
+    return text
+
+
+def _is_word(factor: Tree) -> bool:
+    """A function, an indicator or a name of several letters, which stands apart from its neighbours."""
+    while factor.op in ("transpose", "inverse", "inverse_transpose", "power", "matrix_power"):
+        factor = factor.args[0]
+    if factor.op in ("call", "diagonal", "compare"):
+        return True
+    return factor.op == "name" and r"\mathit" in name_latex(factor.data[0])
+
+
+def _power(node: Tree, parts: list[str]) -> str:
+    simple = re.fullmatch(r"(-?)\\frac\{(\w+)\}\{(\w+)\}", parts[1])
+    return f"{parts[0]}^{{{f'{simple[1]}{simple[2]}/{simple[3]}' if simple else parts[1]}}}"
+
+
+def _sum(node: Tree, parts: list[str]) -> str:
+    text = ("-" if node.data[0] < 0 else "") + parts[0]
+    for sign, part in zip(node.data[1:], parts[1:], strict=True):
+        text += (" - " if sign < 0 else " + ") + part
+    return text
+
+
+def _call(node: Tree, parts: list[str]) -> str:
+    function, options = node.data
+    row = ROWS.get(ROW_OF.get(function, function))
+    template = row.latex if row else ""
+    operator = re.fullmatch(r"(.*)\(#1(, #\d)*\)", template)
+    below = rf"_{{\mathrm{{{_plain(options)}}}}}" if options else ""
+    if operator or function in COMMANDS or not template or len(parts) > template.count("#"):
+        head = COMMANDS.get(function) or (operator[1] if operator else rf"\operatorname{{{_plain(function)}}}")
+        return head + below + group(", ".join(parts))
+
+    def argument(mark: re.Match[str]) -> str:
+        k = int(mark[1]) - 1
+        if node.args[k].op == "compare" and function == "where":
+            return parts[k].removeprefix(r"\mathbf{1}[").removesuffix("]")
+        enclosed = template[: mark.start()].rstrip().endswith(_ENCLOSED)
+        return parts[k] if enclosed or node.args[k].precedence >= m.POSTFIX else group(parts[k])
+
+    return re.sub(r"#(\d)", argument, template) + below
+
+
+def _array(node: Tree, parts: list[str]) -> str:
+    if all(a.op == "array" for a in node.args):
+        rows = [p.removeprefix(r"\begin{pmatrix} ").removesuffix(r" \end{pmatrix}") for p in parts]
+        entries = r" \\ ".join(r.replace(r" \\ ", " & ") for r in rows)
+        return rf"\begin{{pmatrix}} {entries} \end{{pmatrix}}"
+    return r"\begin{pmatrix} " + (" & " if node.data[0] else r" \\ ").join(parts) + r" \end{pmatrix}"
+
+
+def _select(node: Tree) -> str:
+    """Rows of I, counted from 1, the last one included."""
+    start, step, count, _ = node.data
+    one = Dim.of(1)
+    first, last = start + one, start + Dim.of(step) * (count - one) + one
+    return f"I_{{{dim_latex(first)}:{f'{step}:' if step != 1 else ''}{dim_latex(last)},\\,:}}"
+
+
+def _indices(indices: tuple[str, ...]) -> str:
+    separator = "" if all(len(i) == 1 for i in indices) else ","
+    return separator.join(re.sub(r"(\D)(\d+)", r"\1_{\2}", i) for i in indices)
+
+
+WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
+    "name": lambda t, p: name_latex(t.data[0]),
+    "symbol": lambda t, p: str(t.data[1]),
+    "number": lambda t, p: number_latex(t.data[0]),
+    "transpose": lambda t, p: p[0] + r"^\top",
+    "inverse": lambda t, p: p[0] + "^{-1}",
+    "inverse_transpose": lambda t, p: p[0] + r"^{-\top}",
+    "matrix_power": lambda t, p: f"{p[0]}^{{{t.data[0]}}}",
+    "power": _power,
+    "root": lambda t, p: rf"\sqrt{{{p[0]}}}",
+    "chain": _juxtapose,
+    "scale": _juxtapose,
+    "times": lambda t, p: r" \odot ".join(p),
+    "kron": lambda t, p: r" \otimes ".join(p),
+    "divide": lambda t, p: rf"{p[0]} \oslash {p[1]}",
+    "over": lambda t, p: rf"\frac{{{p[0]}}}{{{p[1]}}}",
+    "sum": _sum,
+    "call": _call,
+    "diagonal": lambda t, p: r"\operatorname{diag}" + group(p[0]),
+    "norm": lambda t, p: rf"\lVert {p[0]} \rVert",
+    "abs": lambda t, p: rf"\lvert {p[0]} \rvert",
+    "compare": lambda t, p: rf"\mathbf{{1}}[{p[0]} {SIGNS[t.data[0]]} {p[1]}]",
+    "array": _array,
+    "entry": lambda t, p: f"{p[0]}_{{{_indices(t.data)}}}",
+    "basis": lambda t, p: f"e_{{{dim_latex(t.data[0] + Dim.of(1))}}}",
+    "select": lambda t, p: _select(t),
+    "delta": lambda t, p: rf"\delta_{{{_indices(t.data)}}}",
+    "sigma": lambda t, p: rf"\sum_{{{_indices(t.data)}}} {p[0]}",
+}
