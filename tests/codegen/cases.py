@@ -36,7 +36,7 @@ AS_WRITTEN = [
     ("kron(A, B)", "A[m,n] B[p,q]", "return np.kron(A, B)", "kron(A, B)"),
     ("vec(A)", "A[m,n]", "m, n = A.shape; return A.T.reshape(m*n).copy()", "vec(A)"),
     ("x[1:] - x[:-1]", "x[n]", "return x[1:] - x[:-1]", "x[1:] - x[:-1]"),
-    ("x[::2]", "x[6]", "return x[:5:2].copy()", "x[:5:2]"),
+    ("x[::2]", "x[6]", "return x[::2].copy()", "x[::2]"),
     ("x[0] * x[-1]", "x[n]", "return x[0] * x[-1]", "x[0] * x[-1]"),
     ("[x*y, x + y]", "x y", "return np.array([x * y, x + y])", "[x * y, x + y]"),
     ("[[x, y], [y, x]]", "x y", "return np.array([[x, y], [y, x]])", "[[x, y], [y, x]]"),

@@ -307,6 +307,7 @@ def test_the_gradient_of_det_at_singular_matrices() -> None:
         for i in range(4)
     ]
     assert np.allclose(f(X=rank_three), cofactors)
+    assert np.isnan(f(X=np.full((2, 2), np.nan))).all()
     squared = normalise(jacobians(Apply(ROWS["det"], (X,)) ** 2, [X])[X])
     assert np.allclose(compile_expressions(squared)(X=[[1.0, 2.0], [2.0, 4.0]]), 0)
 

@@ -62,8 +62,14 @@ IMPOSSIBLE = [
 @pytest.mark.parametrize(("text", "reason"), IMPOSSIBLE)
 def test_no_point_is_an_error_with_a_reason(text: str, reason: str) -> None:
     expr = parse_formula(text, "x v[3]").expr
-    with pytest.raises(DomainProblem, match=reason):
+    with pytest.raises(DomainProblem, match=reason) as caught:
         Sampler([expr]).point(np.random.default_rng(0))
+    assert "declare" in caught.value.hint
+
+
+def test_the_reason_names_the_part_as_people_write_it() -> None:
+    with pytest.raises(DomainProblem, match=r"log\(-x\*\*2\) needs an argument that is > 0"):
+        Sampler([parse_formula("log(-x**2)", "x").expr]).point(np.random.default_rng(0))
 
 
 def test_named_sizes_are_two_to_four_and_different() -> None:

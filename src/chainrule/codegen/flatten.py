@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from chainrule.expr.dims import Coefficient, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, constant_of, number
+from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, constant_of
 from chainrule.rules.elementwise import power
 from chainrule.rules.tensorial import det, inv
 
@@ -106,12 +106,14 @@ def _factor(source: Expr, labels: Labels, uses: dict[Expr, int]) -> Factor:
 
 def _with_adjugates(factors: list[Factor]) -> list[Factor]:
     """det(X)ᵏ X⁻¹ as det(X)ᵏ⁻¹ times the adjugate of X, which exists where X is singular."""
-    result = list(factors)
-    for k, factor in enumerate(result):
+    result: list[Factor | None] = list(factors)
+    for k, factor in enumerate(factors):
         matrix = _argument(factor, inv)
         if matrix is None:
             continue
         for j, other in enumerate(result):
+            if other is None:
+                continue
             exponent = Fraction(1)
             source = other.source
             if isinstance(source, Apply) and source.function is power:
@@ -122,11 +124,9 @@ def _with_adjugates(factors: list[Factor]) -> list[Factor]:
             batch = factor.labels[: len(other.labels)] == other.labels
             if plain and batch and _argument(replace(other, source=source), det) is matrix:
                 result[k] = Factor(matrix, factor.labels, adjugate=True)
-                result[j] = Factor(source, other.labels, exponent - 1)
-                if exponent == 1:
-                    result[j] = Factor(number(1), ())
+                result[j] = Factor(source, other.labels, exponent - 1) if exponent > 1 else None
                 break
-    return [f for f in result if constant_of(f.source) is None or f.source.rank]
+    return [factor for factor in result if factor is not None]
 
 
 def _argument(factor: Factor, row: object) -> Expr | None:

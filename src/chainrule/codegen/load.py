@@ -23,6 +23,7 @@ from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of
 
 Array = npt.NDArray[Any]
+DOUBLE = np.dtype(np.float64)
 _serial = count(1)
 
 
@@ -53,6 +54,12 @@ class CompiledFunction:
         self.sizes = tuple(dict.fromkeys([*dims, *self._sizes]))
         self._spelled = {identifier(v): v for v in self._variables if identifier(v) != v}
         self._check_finite = check_finite
+        # What can be called without inference: arrays with nothing but names and integers in their shapes.
+        shapes = [
+            (n, [d.constant if d.name is None else d.name for d in self._variables[n].shape]) for n in arrays
+        ]
+        plain = [(n, [d for d in shape if d is not None]) for n, shape in shapes]
+        self._plain = plain if plain == shapes and not sizes else None
         keyword = inspect.Parameter.KEYWORD_ONLY
         names = dict.fromkeys(identifier(v) for v in [*self._variables, *self.sizes])
         needed = {identifier(name) for name in [*self._arrays, *self._sizes]}
@@ -71,13 +78,37 @@ class CompiledFunction:
             raise ArrayMismatch(
                 "arrays are given by name", hint=f"write f({', '.join(f'{n}=...' for n in self._arrays)})"
             )
-        arrays, sizes = self._bind(given)
-        result = self._function(*(arrays[n] for n in self._arrays), *(sizes[n] for n in self._sizes))
-        kinds = {arrays[n].dtype for n in self._arrays}
-        dtype = kinds.pop() if len(kinds) == 1 else None
+        ready = self._as_given(given)
+        dtype: np.dtype[Any] | None = DOUBLE
+        if ready is not None:
+            result = self._function(*ready)
+        else:
+            arrays, sizes = self._bind(given)
+            result = self._function(*(arrays[n] for n in self._arrays), *(sizes[n] for n in self._sizes))
+            kinds = {arrays[n].dtype for n in self._arrays}
+            dtype = kinds.pop() if len(kinds) == 1 else None
         if isinstance(result, dict):
             return {name: _finished(value, dtype) for name, value in result.items()}
         return _finished(result, dtype)
+
+    def _as_given(self, given: Mapping[str, Any]) -> list[Any] | None:
+        """The arguments, if they are all float64 arrays that fit, which is soon seen; else None."""
+        if self._plain is None or self._check_finite or len(given) != len(self._plain):
+            return None
+        sizes: dict[str, int] = {}
+        ready: list[Any] = []
+        for name, shape in self._plain:
+            value = given.get(name)
+            if type(value) is float and not shape:
+                ready.append(np.float64(value))
+                continue
+            if type(value) is not np.ndarray or value.dtype is not DOUBLE or value.ndim != len(shape):
+                return None
+            for dim, length in zip(shape, value.shape, strict=True):
+                if (dim if isinstance(dim, int) else sizes.setdefault(dim, length)) != length:
+                    return None
+            ready.append(value)
+        return ready
 
     # ---------------------------------------------------------- what is given
 
@@ -142,8 +173,10 @@ class CompiledFunction:
             array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
         variable = self._variables[name]
         if array.ndim != variable.rank:
+            wanted = ", ".join(map(str, variable.shape))
             raise ArrayMismatch(
                 f"{declared} has {_axes(variable.rank)}, but the array given has shape {array.shape}",
+                hint=f"give {f'an array of shape ({wanted})' if wanted else 'a number'}",
                 sizes={name: str(array.shape)},
             )
         if self._check_finite and not np.isfinite(array).all():
@@ -237,7 +270,9 @@ def compile_expressions(
 
 def _finished(value: Any, dtype: Any) -> Any:
     """A float array, or a NumPy float for a number, in the precision of the arrays given."""
-    array = np.asarray(value, dtype if dtype is not None else None)
+    if dtype is DOUBLE and type(value) is np.ndarray and value.dtype is DOUBLE and value.ndim:
+        return value
+    array = np.asarray(value, dtype)
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
     return array if array.ndim else array[()]

@@ -51,6 +51,8 @@ HELPERS = {
 ''',
     "adjugate": '''def adjugate(A):
     """det(A) inv(A), which exists where A is singular too: from A = U diag(s) V'."""
+    if not np.isfinite(A).all():
+        return np.full_like(A, np.nan)
     U, s, Vt = np.linalg.svd(A)
     others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(axis=-1)
     sign = np.linalg.det(U) * np.linalg.det(Vt)
@@ -244,7 +246,9 @@ class _Vocabulary:
             text = "" if stop.constant == -1 else self.position(stop, size)
             return f"{'' if start + Dim.of(1) == size else first}:{text}:{step}"
         end = last + Dim.of(1)
-        text = f"{first if start.terms else ''}:{'' if end == size else self.position(end, size)}"
+        beyond = (last + Dim.of(step) - size).constant
+        whole = end == size or (beyond is not None and beyond >= 0)
+        text = f"{first if start.terms else ''}:{'' if whole else self.position(end, size)}"
         return text if step == 1 else f"{text}:{step}"
 
     def spec(self, op: Op) -> str:
@@ -321,6 +325,13 @@ class _Python(_Vocabulary):
 
     def _cast(self, op: Op, a: Text) -> Text:
         return Text(f"{a.at(TIMES)} * 1.0", TIMES)
+
+    def _neg(self, op: Op, a: Text) -> Text:
+        first = op.args[0]
+        while first.kind in ("mul", "div", "matmul", "cast"):
+            first = first.args[0]
+        # The sign binds to the first factor, and NumPy has no minus for bool.
+        return Text(f"-({a.text})", SIGN) if first.boolean else super()._neg(op, a)
 
     def _sqrt(self, op: Op, a: Text) -> Text:
         return Text(f"np.sqrt({a.text})")
@@ -612,13 +623,8 @@ class _Writer:
         program = self.program
         live = self._live()
         ops = [op for op in program.ops if op in live]
-        uses: dict[Op, int] = {}
-        for op in ops:
-            for a in op.args:
-                uses[a] = uses.get(a, 0) + 1
         results = set(program.outputs.values())
-        for op in program.outputs.values():
-            uses[op] = uses.get(op, 0) + 1
+        uses = self._uses(ops)
         texts: dict[Op, Text] = {}
         counter = 0
         for op in ops:
@@ -634,9 +640,7 @@ class _Writer:
                 texts[op] = Text(target)
                 continue
             text = self._diagonal(op, args[0]) if statements else self.vocabulary.write(op, args)
-            free = op.kind in FREE and not (
-                op.kind in ("permute", "expand") and texts[op.args[0]].level < ATOM
-            )
+            free = op.kind in FREE or (op.kind == "cast" and text == args[0])
             last = op in results and uses[op] == 1
             short = len(text.text) <= INLINE
             if given is not None and op.kind not in ("input", "number") and not last:
@@ -649,6 +653,17 @@ class _Writer:
             self.lines.append(f"{target} = {text.text}")
             texts[op] = Text(target)
         return {name: texts[op] for name, op in program.outputs.items()}
+
+    def _uses(self, ops: Sequence[Op]) -> dict[Op, int]:
+        """How often the text of each operation stands in the program; transposes are written each time."""
+        uses: dict[Op, int] = {}
+        for op in self.program.outputs.values():
+            uses[op] = uses.get(op, 0) + 1
+        for op in reversed(ops):
+            again = op.kind in FREE or (op.kind == "cast" and isinstance(self.vocabulary, _Formula))
+            for a in op.args:
+                uses[a] = uses.get(a, 0) + (uses[op] if again else 1)
+        return uses
 
     def _continues(self, op: Op, texts: Mapping[Op, Text], uses: Mapping[Op, int], given: str | None) -> bool:
         """Whether an array that only this operation uses, and that has a name, is written into further."""

@@ -29,6 +29,7 @@ Wrt = Variable | tuple[Variable, ...]  # a tuple of scalars is one axis over the
 TOLERANCE = 1e-8
 LOOSE = 1e-5  # for real differences, which carry rounding
 NOISE = 1e-13  # of the largest number met on the way: what rounding may leave of a zero
+DIRECTIONS = 4  # every so many points, the formula itself is moved along a direction
 EFFORT = 30_000  # node evaluations that a check of three points may spend on entries of one order
 
 
@@ -161,7 +162,9 @@ def check_derivative(
         memo: dict[Expr, Array] = {}
         run([*everything, *named], point.values, point.sizes, memo)
         alive = alive or bool(np.any(memo[chain[-1]]))
-        _check_point(formula, chain, by, point, memo, tally, rng, max(points, 3), len(drawn) % 4 == 0)
+        _check_point(
+            formula, chain, by, point, memo, tally, rng, max(points, 3), len(drawn) % DIRECTIONS == 0
+        )
         _check_forms(chain[-1], same, code, point, memo, tally)
         drawn.append(point)
     return _report(tally, len(chain), drawn, seed)

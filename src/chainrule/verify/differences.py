@@ -174,6 +174,8 @@ def mixed(moving: Moving, groups: Sequence[tuple[Direction, int]]) -> Slope | No
             error = max(_largest(value - previous), rounding)
             if best is None or error < best.error:
                 best = Slope(value, error, "Cauchy integral")
+            if best.error <= 1e-9 * _largest(best.value):
+                break
         previous = value
         radius /= 2
     return best

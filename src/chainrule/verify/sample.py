@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.codegen.numpy import numpy_formula
 from chainrule.errors import DomainProblem
 from chainrule.expr.dims import Coefficient, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, constant_of, plain
+from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, constant_of
 from chainrule.expr.walk import dim_names, topological, tree_size
 from chainrule.rules.constants import BASIS, SELECT
 from chainrule.rules.table import DOMAINS, Row
@@ -157,9 +158,10 @@ class _Miss:
 
     @property
     def reason(self) -> tuple[str, str]:
-        short = tree_size(self.node) < 30
-        name = self.node.function.name if isinstance(self.node, Apply) else "a product"
-        return (plain(self.node) if short else name), self.why
+        text = numpy_formula(self.node) if tree_size(self.node) < 30 else ""
+        if text and "\n" not in text:
+            return text, self.why
+        return (self.node.function.name if isinstance(self.node, Apply) else "a product"), self.why
 
     @property
     def below(self) -> set[Expr]:
