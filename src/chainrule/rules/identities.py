@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isqrt
+from math import gcd, isqrt, lcm
 from typing import Protocol
 
-from chainrule.expr.dims import ONE, Coefficient
+from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import (
     Apply, Einsum, Expr, Sum, add, constant_of, elementwise, negate, number, permute, reduce_sum, scale,
 )
@@ -78,6 +78,23 @@ def _scaled(expr: Expr) -> tuple[Coefficient, Expr]:
             return expr.coefficient, expr.operands[0]
         return expr.coefficient, Einsum(ONE, expr.operands, expr.labels, expr.output, dict(enumerate(expr.sizes)))
     return ONE, expr
+
+
+def content(expr: Sum) -> Coefficient:
+    """The number that all terms share, signed by the first term, and the sizes that all have above, or all below.
+
+    x − (1/n) sum(x) has the content 1.
+    """
+    coefficients = [t.coefficient if isinstance(t, Einsum) else ONE for t in expr.terms]
+    first = coefficients[0].rational
+    numerator = gcd(*(c.rational.numerator for c in coefficients))
+    denominator = lcm(*(c.rational.denominator for c in coefficients))
+    powers: list[tuple[Dim, int]] = []
+    for dim, _ in coefficients[0].powers:
+        exponents = [dict(c.powers).get(dim, 0) for c in coefficients]
+        if min(exponents) * max(exponents) > 0:
+            powers.append((dim, min(exponents, key=abs)))
+    return Coefficient(Fraction(numerator if first > 0 else -numerator, denominator), tuple(powers))
 
 
 def _constant(value: Fraction | int, like: Expr) -> Expr:
@@ -269,13 +286,8 @@ def _power_of_content(facts: Facts, node: Apply) -> Expr | None:
     e = _rational(exponent)
     if not isinstance(base, Sum) or e is None or e.denominator != 1:
         return None
-    from_terms = [t.coefficient if isinstance(t, Einsum) else ONE for t in base.terms]
-    first = from_terms[0]
-    if any(c.powers != first.powers or abs(c.rational) != abs(first.rational) for c in from_terms):
-        return None
-    if first.is_one:
-        return None
-    return scale(first ** int(e), scale(first**-1, base) ** number(e))
+    common = content(base)
+    return None if common.is_one else scale(common ** int(e), scale(common**-1, base) ** number(e))
 
 
 @_rewrite("power of an exponential", power, ends="two functions become one")
@@ -461,14 +473,16 @@ def _parity(facts: Facts, node: Apply) -> Expr | None:
     return inside if row.parity == "even" else negate(inside)
 
 
-@_rewrite("absolute value of a product", abs_, ends="a factor goes outside")
-def _abs_of_product(facts: Facts, node: Apply) -> Expr | None:
-    coefficient, body = _scaled(node.arguments[0])
+@_rewrite("absolute value of a multiple", abs_, ends="a factor goes outside")
+def _abs_of_multiple(facts: Facts, node: Apply) -> Expr | None:
     if facts.is_positive(node.arguments[0]) or facts.has(node.arguments[0], "nonnegative"):
         return node.arguments[0]
-    if coefficient.rational > 0 and not coefficient.is_one and _plain_sizes(coefficient):
-        return scale(coefficient, elementwise(abs_, body))
-    return None
+    coefficient, _ = _multiple(node.arguments[0])
+    # The sign stays: |y − x| was written so, and its derivative reads the same way round.
+    positive = coefficient if coefficient.rational > 0 else -coefficient
+    if positive.is_one or not _plain_sizes(positive):
+        return None
+    return scale(positive, elementwise(abs_, scale(positive**-1, node.arguments[0])))
 
 
 def _plain_sizes(coefficient: Coefficient) -> bool:
@@ -540,12 +554,20 @@ def _where(facts: Facts, node: Apply) -> Expr | None:
 # ---------------------------------------------------------------- tensors
 
 
+def _multiple(expr: Expr) -> tuple[Coefficient, Expr]:
+    """A product or a sum as a number times the rest."""
+    if isinstance(expr, Sum):
+        common = content(expr)
+        return common, scale(common**-1, expr)
+    return _scaled(expr)
+
+
 @_rewrite("norm of a multiple", norm, ends="a factor goes outside")
 def _norm_of_multiple(facts: Facts, node: Apply) -> Expr | None:
     x, r = node.arguments[0], node.parameters[0]
     if r == 0:
         return elementwise(abs_, x)
-    coefficient, body = _scaled(x)
+    coefficient, body = _multiple(x)
     if not coefficient.is_one and _plain_sizes(coefficient):
         positive = coefficient if coefficient.rational > 0 else -coefficient
         return scale(positive, Apply(norm, (body,), node.parameters))
@@ -568,7 +590,7 @@ def _core_order(x: Expr, r: int) -> tuple[int, ...] | None:
 @_rewrite("direction of a multiple", unit, ends="a factor goes outside")
 def _unit_of_multiple(facts: Facts, node: Apply) -> Expr | None:
     x, r = node.arguments[0], node.parameters[0]
-    coefficient, body = _scaled(x)
+    coefficient, body = _multiple(x)
     if not coefficient.is_one and _plain_sizes(coefficient):
         sign_of = ONE if coefficient.rational > 0 else -ONE
         return scale(sign_of, Apply(unit, (body,), node.parameters))
@@ -597,22 +619,11 @@ def _inverse(facts: Facts, node: Apply) -> Expr | None:
         return Einsum(ONE, (diagonal**-1,), ((0,),), (0, 0))
     if facts.has(inside, "orthogonal"):
         return permute(inside, (1, 0))
-    coefficient, body = _scaled(inside)
+    coefficient, body = _multiple(inside)
     if not coefficient.is_one:
         return scale(coefficient**-1, Apply(inv, (body,)))
-    if isinstance(inside, Sum):
-        content = _common_number(inside)
-        if content is not None:
-            return scale(content**-1, Apply(inv, (scale(content**-1, inside),)))
     flipped = _oriented(facts, inside)
     return None if flipped is None else permute(Apply(inv, (flipped,)), (1, 0))
-
-
-def _common_number(expr: Sum) -> Coefficient | None:
-    """The coefficient that all terms share, if it is not 1."""
-    coefficients = {t.coefficient if isinstance(t, Einsum) else ONE for t in expr.terms}
-    common = coefficients.pop()
-    return None if coefficients or common.is_one else common
 
 
 def _oriented(facts: Facts, matrix: Expr) -> Expr | None:

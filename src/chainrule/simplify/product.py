@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from math import gcd, lcm
 from typing import TYPE_CHECKING
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, Variable, constant_of, number, zeros
 from chainrule.rules.constants import BASIS, MERGE, SELECT
-from chainrule.rules.elementwise import abs_, exp, power, relu, sigmoid, sign
+from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmoid, sign, sin, sinh, tan, tanh
 from chainrule.rules.elementwise import greater as greater_row
+from chainrule.rules.identities import content
 from chainrule.rules.tensorial import inv, norm, softmax, unit
 
 if TYPE_CHECKING:
@@ -427,6 +426,13 @@ class Product:
                     return
             elif row is exp and exponent.is_one and self._softmax(work, k, base, axes):
                 return
+            elif row in TANGENTS and exponent.is_one:
+                below, tangent = TANGENTS[row]
+                partner = (Apply(below, base.arguments) ** -1, axes)
+                if partner in work.factors:
+                    work.drop(k, work.factors.index(partner))
+                    work.factors.append((Apply(tangent, base.arguments), axes))
+                    return
             elif row is sigmoid and exponent.is_one:
                 minus = self.normal.apply(exp, (_negative(self.normal, base.arguments[0]),))
                 if (minus, axes) in work.factors:
@@ -612,6 +618,8 @@ def _without_coefficient(operand: Expr) -> tuple[Coefficient, Expr]:
 
 
 SELECTORS = (BASIS, SELECT, MERGE)
+# sin/cos = tan, sinh/cosh = tanh.
+TANGENTS = {sin: (cos, tan), sinh: (cosh, tanh)}
 
 
 def _ordered(
@@ -713,21 +721,9 @@ def _apart(f: Apply, g: Apply) -> bool:
 
 def primitive(expr: Sum, normal: Normaliser) -> tuple[Coefficient, Expr]:
     """A sum as its content (the common number and sizes, signed by the first term) times the rest."""
-    from_terms = [t.coefficient if isinstance(t, Einsum) else ONE for t in expr.terms]
-    rational = from_terms[0].rational
-    numerator, denominator = abs(rational.numerator), rational.denominator
-    for c in from_terms[1:]:
-        numerator = gcd(numerator, c.rational.numerator)
-        denominator = lcm(denominator, c.rational.denominator)
-    powers = dict(from_terms[0].powers)
-    for c in from_terms[1:]:
-        mine = dict(c.powers)
-        powers = {d: min(powers.get(d, 0), mine.get(d, 0)) for d in {*powers, *mine}}
-    content = Coefficient(
-        Fraction(numerator, denominator) * (1 if rational > 0 else -1), tuple(sorted((d, e) for d, e in powers.items() if e))
-    )
-    if content.is_one:
+    common = content(expr)
+    if common.is_one:
         return ONE, expr
     axes = tuple(range(expr.rank))
     sizes = dict(enumerate(expr.shape))
-    return content, normal.sum([normal.product(content**-1, (t,), (axes,), axes, sizes) for t in expr.terms])
+    return common, normal.sum([normal.product(common**-1, (t,), (axes,), axes, sizes) for t in expr.terms])

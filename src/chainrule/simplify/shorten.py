@@ -84,16 +84,22 @@ class _Shortener:
             if node in self.costs:
                 continue
             inner = sum(self.costs[c] for c in node.children)
+            weight = 2 if node.rank > 1 else 1
             match node:
                 case Variable():
-                    total = 1
+                    total = weight
                 case Einsum():
-                    # A sign, a number and a transpose are read in passing.
-                    moved = len(node.operands) == 1 and sorted(node.labels[0]) == sorted(node.output)
-                    total = inner + (0 if moved else 1)
+                    # A sign, a number, a transpose and I are read in passing; a repetition along an axis is 𝟏.
+                    moved = len(node.operands) <= 1 and sorted(sum(node.labels, ())) == sorted(set(node.output))
+                    carried = {a for axes in node.labels for a in axes}
+                    repeated = node.rank > 1 and bool(node.operands) and not set(node.output) <= carried
+                    total = inner + (0 if moved and node.operands or _is_identity(node) else 1) + repeated
                 case Apply() if node.function is power and constant_of(node.arguments[1]) is not None:
                     total = self.costs[node.arguments[0]] + 1
-                case Sum() | Apply() | Stack():
+                case Apply():
+                    # A function of something long gets a name when it stands more than once.
+                    total = min(inner + 1, weight + 1)
+                case Sum() | Stack():
                     total = inner + 1
                 case _:
                     raise AssertionError(type(node))
@@ -209,11 +215,11 @@ class _Shortener:
         return None
 
     def _parts(self, term: Expr) -> Einsum | None:
-        """A term as a product with distinct output labels; None if it is none."""
+        """A term as a product; None for a constant."""
         if not isinstance(term, Einsum):
             axes = tuple(range(term.rank))
             return Einsum(ONE, (term,), (axes,), axes)
-        return term if term.operands and len(set(term.output)) == len(term.output) else None
+        return term if term.operands else None
 
     def _take_out(
         self, node: Sum, terms: list[Einsum | None], place: _Place, members: list[_Member]
@@ -247,7 +253,7 @@ class _Shortener:
                 operands.append(left)
                 labels.append(axes)
             output = tuple(parts.output[p] for p in kept) + tuple(axes[k] for k in summed)
-            if len(set(output)) != len(output):
+            if place.axes and len(set(output)) != len(output):
                 return None
             remainders.append(
                 self.normal.product(parts.coefficient, operands, labels, output, dict(enumerate(parts.sizes)))
@@ -282,6 +288,10 @@ class _Shortener:
         return Einsum(common, (Sum([scaled(c * common**-1, body) for c, body in parts]),), (axes,), axes)
 
 
+def _is_identity(node: Einsum) -> bool:
+    return not node.operands and len(set(node.output)) < len(node.output)
+
+
 def _only_moved(term: Expr) -> bool:
     """Whether a product is one factor that is repeated or permuted, not summed: its sum stays inside."""
     if not isinstance(term, Einsum) or len(term.operands) != 1:
@@ -313,7 +323,7 @@ def _place(parts: Einsum, k: int, operand: Expr) -> tuple[_Place | None, Fractio
         if constant is not None and not constant.powers:
             base, exponent = operand.arguments[0], constant.rational
     axes = parts.labels[k]
-    if len(set(axes)) != len(axes):
+    if len(set(axes)) != len(axes) or (axes and len(set(parts.output)) != len(parts.output)):
         return None, exponent
     elsewhere = {a for j, labels in enumerate(parts.labels) if j != k for a in labels}
     where = []

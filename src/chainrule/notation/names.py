@@ -1,0 +1,212 @@
+"""Names for parts: which parts of some expressions deserve one, and with which letter.
+
+In: expressions that are printed together, the names that a person gave to parts. Out: the expressions with named parts
+replaced by variables, and the definitions, each before it is used.
+
+A part gets a name when a person gave it one, when it is the argument of an activation that reads data through a matrix
+product (z = Xw + b), or when naming it makes everything together shorter. A part counts wherever it stands times a
+number: −m is an occurrence of m.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from chainrule.expr.dims import ONE, Coefficient
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
+from chainrule.expr.walk import dim_names, rebuild, substitute, topological, variables
+from chainrule.notation.recover import Reader
+from chainrule.simplify import Normaliser, simplify
+from chainrule.simplify.normal import scaled, split
+from chainrule.simplify.product import primitive
+
+# What " where z = " and the comma between definitions cost, in characters.
+OVERHEAD = 11
+ACTIVATIONS = frozenset(
+    ("relu", "sigmoid", "softplus", "tanh", "greater", "greater_equal", "softmax", "logsumexp", "erf", "exp")
+)
+# An activation's argument with fewer names than this reads well where it stands.
+ARGUMENT_LEAVES = 3
+# Letters by use, then by rank.
+LETTERS = {"z": "zZ", "m": "mM", "p": "pP", "e": "erER", "": ""}
+BY_RANK = ("stcqk", "uvqhg", "MKSGH")
+
+
+@dataclass(frozen=True)
+class Named:
+    """Expressions with names in them, and what the names stand for, each defined before it is used."""
+
+    exprs: tuple[Expr, ...]
+    definitions: tuple[tuple[str, Expr], ...]
+
+
+def name_parts(exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable[str] = ()) -> Named:
+    """`exprs` with the parts named that deserve it; `taken` are names that must not be used.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> from chainrule.rules.tensorial import softmax
+    >>> p = Apply(softmax, (Variable("x", (Dim.of("n"),)),))
+    >>> name_parts([p, p, p], {}).definitions
+    (('p', softmax(x)),)
+    """
+    return _Namer(exprs, given, taken).named()
+
+
+class _Namer:
+    def __init__(self, exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable[str]) -> None:
+        self.exprs = list(exprs)
+        self.normal = Normaliser()
+        self.order = topological(exprs)
+        self.parts = {node: self._part(node) for node in self.order}
+        self.given = {self._part(simplify(expr))[1]: name for name, expr in given.items() if not _is_leaf(expr)}
+        self.taken = {*taken, *dim_names(*exprs), *given, *(v.name for v in variables(*exprs))}
+        self.names: dict[Expr, str] = {}
+
+    def _part(self, node: Expr) -> tuple[Coefficient, Expr]:
+        """A node as a number times the part that it is an occurrence of."""
+        if isinstance(node, Sum):
+            content, inside = primitive(node, self.normal)
+            if isinstance(inside, Sum) and _reads_better_negated(inside):
+                axes = tuple(range(inside.rank))
+                flipped = self.normal.product(-ONE, (inside,), (axes,), axes, dict(enumerate(inside.shape)))
+                return -content, flipped
+            return content, inside
+        return split(node)
+
+    def named(self) -> Named:
+        self._choose()
+        if not self.names:
+            return Named(tuple(self.exprs), ())
+        symbols = {
+            part: Variable(name, part.shape, ("symmetric",) if self.normal.is_symmetric(part) else ())
+            for part, name in self.names.items()
+        }
+        values: dict[Expr, Expr] = {}
+        for node in self.order:
+            coefficient, part = self.parts[node]
+            if part in symbols:
+                values[node] = scaled(coefficient, symbols[part])
+        # A definition is written in terms of the others, so a part may only become visible inside another one.
+        definitions: dict[Expr, Expr] = {}
+        for part in sorted(symbols, key=lambda p: (self._depth(p), self.names[p])):
+            inside = {n: v for n, v in values.items() if self.parts[n][1] is not part}
+            definitions[part] = rebuild(part, [substitute(child, inside) for child in part.children])
+        exprs = tuple(substitute(e, values) for e in self.exprs)
+        wanted = {v.name for e in (*exprs, *definitions.values()) for v in variables(e)}
+        ordered = tuple((self.names[p], d) for p, d in definitions.items() if self.names[p] in wanted)
+        return Named(exprs, ordered)
+
+    def _depth(self, part: Expr) -> int:
+        """Definitions with fewer nodes below come first: what a definition uses is below it."""
+        return len(topological([part]))
+
+    # ------------------------------------------------------------ choosing
+
+    def _choose(self) -> None:
+        """From the roots down: how often a part would be printed depends only on what stands above it."""
+        reader = Reader(self.taken)
+        for expr in self.exprs:
+            reader.read(expr)
+        arguments = self._activation_arguments()
+        printed: dict[Expr, int] = dict.fromkeys(self.order, 0)
+        # A gradient printed a second time, in the shape of its variable, asks for no more names.
+        for expr in dict.fromkeys(self.exprs):
+            printed[expr] += 1
+        seen: dict[Expr, int] = {}
+        for node in reversed(self.order):
+            part = self.parts[node][1]
+            times = printed[node]
+            seen[part] = seen.get(part, 0) + times
+            if not times:
+                continue
+            fresh = part not in self.names
+            if fresh and self._deserves(part, node, seen[part], reader, arguments):
+                self.names[part] = self._letter(part, arguments)
+            down = times if part not in self.names else (1 if fresh else 0)
+            for child in node.children:
+                printed[child] += down
+
+    def _deserves(
+        self, part: Expr, node: Expr, count: int, reader: Reader, arguments: Mapping[Expr, str]
+    ) -> bool:
+        if part in self.given:
+            return True
+        if _is_leaf(part) or node in self.exprs or part.rank > 2:
+            return False
+        reading = reader.readings.get(node)
+        if reading is None:
+            return False
+        tree = reader.tree(node)
+        assert tree is not None
+        if part in arguments:
+            return tree.leaves >= ARGUMENT_LEAVES and _has_contraction(part)
+        length = tree.cost // 2
+        return count > 1 and count * (length - 1) > length + OVERHEAD
+
+    def _activation_arguments(self) -> dict[Expr, str]:
+        """The parts that are arguments of activations inside something larger, with the use that their letter tells."""
+        found: dict[Expr, str] = {}
+        for node in self.order:
+            if isinstance(node, Apply) and node.function.name in ACTIVATIONS and node not in self.exprs:
+                part = self.parts[node.arguments[0]][1]
+                found[part] = "m" if isinstance(part, Einsum) and _is_weighted(part) else "z"
+        return found
+
+    def _letter(self, part: Expr, arguments: Mapping[Expr, str]) -> str:
+        if part in self.given:
+            return self.given[part]
+        use = arguments.get(part, "")
+        if not use and isinstance(part, Apply):
+            use = "p" if part.function.name in ("softmax", "sigmoid") else ""
+        if not use and isinstance(part, Sum) and any(_sign(t) < 0 for t in part.terms):
+            use = "e"
+        letters = [c for c in LETTERS[use] if c.isupper() == (part.rank == 2)] + list(BY_RANK[part.rank])
+        spelled = {pretty(t) for t in self.taken} | {*self.taken, *self.names.values()}
+        free = next((c for c in letters if c not in spelled), None)
+        if free is None:
+            free = next(f"{letters[0]}{k}" for k in range(1, 10**6) if f"{letters[0]}{k}" not in spelled)
+        return free
+
+
+def _is_leaf(part: Expr) -> bool:
+    """Whether naming it would only rename something: a variable, a constant, a component, a transpose."""
+    if isinstance(part, Variable):
+        return True
+    if isinstance(part, Einsum):
+        return len(part.operands) <= 1 and len(part.labels[0] if part.labels else ()) <= len(part.output)
+    return isinstance(part, Stack) or not part.children
+
+
+def _sign(term: Expr) -> int:
+    return -1 if isinstance(term, Einsum) and term.coefficient.rational < 0 else 1
+
+
+def _reads_better_negated(expr: Sum) -> bool:
+    """More minus signs than plus; at a tie, what is computed comes before a plain variable: relu(z) − y."""
+    signs = [_sign(t) for t in expr.terms]
+    if sum(signs):
+        return sum(signs) < 0
+    plain = [s for s, t in zip(signs, expr.terms, strict=True) if isinstance(split(t)[1], Variable)]
+    others = [t for t in expr.terms if not isinstance(split(t)[1], Variable)]
+    computed = any(not isinstance(t, Einsum) or _carries_all(t) for t in others)
+    return bool(others) and (sum(plain) > 0 if computed else sum(plain) < 0)
+
+
+def _carries_all(term: Einsum) -> bool:
+    """Whether it is no scalar repeated along an axis: x − mean(x) reads better than its negative."""
+    return set(term.output) <= {a for axes in term.labels for a in axes}
+
+
+def _has_contraction(part: Expr) -> bool:
+    return any(isinstance(n, Einsum) and _contracts(n) for n in topological([part]))
+
+
+def _contracts(node: Einsum) -> bool:
+    return len(node.operands) > 1 and any(a not in node.output for axes in node.labels for a in axes)
+
+
+def _is_weighted(part: Einsum) -> bool:
+    """A product with an entrywise factor: y ⊙ Xw."""
+    kept = [axes for axes in part.labels if axes and set(axes) <= set(part.output)]
+    return len(part.operands) > 1 and bool(kept) and _has_contraction(part)

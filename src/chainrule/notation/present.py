@@ -1,0 +1,89 @@
+"""From derivatives to what is printed: matrix language where it exists, else index notation; parts named once.
+
+In: expressions (simplified), the side on which each is written, a person's names. Out: Presentations, which both
+printers can write, and the definitions of the names.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from chainrule.expr.nodes import Expr
+from chainrule.expr.walk import variables
+from chainrule.notation.latex import to_latex
+from chainrule.notation.matform import Tree
+from chainrule.notation.names import name_parts
+from chainrule.notation.recover import Reader
+from chainrule.notation.text import to_text
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An expression to print. `turned`: as its transpose, a vector as a row. `output_rank`: how many of its axes
+    are those of the formula, for index notation; all others are those of what it is differentiated by."""
+
+    expr: Expr
+    turned: bool = False
+    output_rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How an expression is written. `form` is "matrix" or "index"; in index form `indices` names its axes, and `vec`
+    is the matrix ∂vec(Y)/∂vec(X)ᵀ where Kronecker products can say it."""
+
+    tree: Tree
+    form: str = "matrix"
+    indices: tuple[str, ...] = ()
+    vec: Tree | None = None
+
+    @property
+    def text(self) -> str:
+        """As Unicode text, which the language reads back."""
+        return to_text(self.tree)
+
+    @property
+    def latex(self) -> str:
+        """As LaTeX for mathematics mode."""
+        return to_latex(self.tree)
+
+
+def present(expr: Expr, *, turned: bool = False, names: Mapping[str, Expr] | None = None) -> Presentation:
+    """One expression without names for its parts, but those of `names`."""
+    written, _ = present_many([Request(expr, turned)], names or {}, abbreviate=False)
+    return written[0]
+
+
+def present_many(
+    requests: Sequence[Request],
+    names: Mapping[str, Expr] | None = None,
+    *,
+    taken: Iterable[str] = (),
+    abbreviate: bool = True,
+) -> tuple[list[Presentation], list[tuple[str, Presentation]]]:
+    """Several expressions printed together, and the definitions of the names in them, each before it is used.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> from chainrule.expr.nodes import Variable
+    >>> n = Dim.of("n")
+    >>> A, x = Variable("A", (n, n)), Variable("x", (n,))
+    >>> written, _ = present_many([Request(A @ x, turned=True)])
+    >>> written[0].text
+    'xᵀAᵀ'
+    """
+    exprs = [request.expr for request in requests]
+    definitions: tuple[tuple[str, Expr], ...] = ()
+    if abbreviate or names:
+        named = name_parts(exprs, names or {}, taken) if abbreviate else name_parts(exprs, {}, taken)
+        exprs, definitions = list(named.exprs), named.definitions
+    everything = [*exprs, *(part for _, part in definitions)]
+    reader = Reader([*taken, *(v.name for v in variables(*everything))])
+    written = [_one(reader, e, r.turned, r.output_rank) for e, r in zip(exprs, requests, strict=True)]
+    return written, [(name, _one(reader, part, False, 0)) for name, part in definitions]
+
+
+def _one(reader: Reader, expr: Expr, turned: bool, output_rank: int) -> Presentation:
+    tree = reader.tree(expr, int(turned))
+    if tree is not None:
+        return Presentation(tree)
+    raise AssertionError("index form")
