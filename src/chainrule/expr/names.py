@@ -1,8 +1,9 @@
 """How a variable is spelled: one ASCII name for code and storage, one pretty name for people.
 
-λ, lambda and lam are one variable, stored as `lam` (Python's keyword cannot be a keyword argument); w₁ and w1 are one,
-stored as `w1`; ŵ and w_hat are one, stored as `w_hat`. ascii_name(pretty(name)) is name again.
+λ, lambda and lam are one variable, stored as `lam` (Python's keyword cannot be a keyword argument); w₁ and w1
+are one, stored as `w1`; ŵ and w_hat are one, stored as `w_hat`. ascii_name(pretty(name)) is name again.
 """
+
 from __future__ import annotations
 
 import re
@@ -10,15 +11,17 @@ import unicodedata
 from functools import lru_cache
 
 GREEK = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
-    "iota": "ι", "kappa": "κ", "lam": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ",
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η",
+    "theta": "θ",
+    "iota": "ι", "kappa": "κ", "lam": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ",
+    "sigma": "σ",
     "tau": "τ", "upsilon": "υ", "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "Gamma": "Γ", "Delta": "Δ",
     "Theta": "Θ", "Lambda": "Λ", "Xi": "Ξ", "Pi": "Π", "Sigma": "Σ", "Upsilon": "Υ", "Phi": "Φ", "Psi": "Ψ",
     "Omega": "Ω",
 }  # fmt: skip
 SPELLED = {letter: name for name, letter in GREEK.items()} | {
-    "ϵ": "epsilon", "ϑ": "theta", "ϕ": "phi", "ϱ": "rho", "ς": "sigma", "ϰ": "kappa", "ℓ": "ell", "µ": "mu",
-    "∑": "Sigma",
+    "ϵ": "epsilon", "ϑ": "theta", "ϕ": "phi", "\u03f1": "rho", "ς": "sigma", "ϰ": "kappa", "ℓ": "ell",
+    "µ": "mu", "∑": "Sigma",
 }  # fmt: skip
 ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307"}
 _ACCENT_NAMES = {mark: name for name, mark in ACCENTS.items()}
@@ -36,21 +39,23 @@ def ascii_name(text: str) -> str:
     >>> ascii_name("λ"), ascii_name("lambda"), ascii_name("w₁"), ascii_name("ŵ"), ascii_name("Aᵢₖ")
     ('lam', 'lam', 'w1', 'w_hat', 'A_ik')
     """
-    result, accents, lowered = "", "", ""
+    result = ""
+    below = False
     for char in unicodedata.normalize("NFD", text):
         if 0x1D400 <= ord(char) <= 0x1D7FF:
             char = unicodedata.normalize("NFKC", char)
         if char in _ACCENT_NAMES:
-            accents += "_" + _ACCENT_NAMES[char]
+            result += "_" + _ACCENT_NAMES[char]
         elif char in SUBSCRIPT:
-            letter = SUBSCRIPT[char]
-            lowered += letter if lowered or letter.isdigit() or result.endswith("_") else "_" + letter
+            goes_on = SUBSCRIPT[char].isdigit() or below or result.endswith("_")
+            result += SUBSCRIPT[char] if goes_on else "_" + SUBSCRIPT[char]
         else:
             result += SPELLED.get(char, char)
+        below = char in SUBSCRIPT
     parts = _PARTS.fullmatch(result)
     if parts and parts[1] == "lambda":
         result = "lam" + parts[2]
-    return unicodedata.normalize("NFC", result + accents + lowered)
+    return unicodedata.normalize("NFC", result)
 
 
 @lru_cache(maxsize=4096)

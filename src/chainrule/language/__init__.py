@@ -1,4 +1,5 @@
 """Text to expression: a safe parser for three ways of writing a formula, with shapes declared or inferred."""
+
 from chainrule.language.declarations import Declarations, parse_declarations
 from chainrule.language.formula import Formula, parse_formula
 

@@ -1,4 +1,5 @@
-"""Declarations: X[N,n] w[n] b y[N]:sign. A bare name is a scalar, a dim in brackets an axis, a structure follows a colon."""
+"""Declarations, X[N,n] w[n] b y[N]:sign: a size in brackets for each axis, a structure after a colon."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,8 @@ from chainrule.errors import ShapeMismatch, Span, SyntaxProblem, UnknownName
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Variable
-from chainrule.language.limits import MAX_RANK
-from chainrule.language.parser import parse_program
+from chainrule.language.limits import MAX_DEGREE, MAX_RANK
+from chainrule.language.parser import Parser
 from chainrule.language.syntax import Add, Binary, Name, Number, Prefix, post_order
 from chainrule.language.tokens import Token, tokenize
 
@@ -37,7 +38,11 @@ def parse_declarations(shapes: str | Mapping[str, object] | None) -> Declaration
     """
     if not shapes:
         return Declarations()
-    text = shapes if isinstance(shapes, str) else " ".join(_written(name, value) for name, value in shapes.items())
+    text = (
+        shapes
+        if isinstance(shapes, str)
+        else " ".join(_written(name, value) for name, value in shapes.items())
+    )
     reader = _Reader(text)
     while not reader.done():
         reader.declaration()
@@ -46,7 +51,10 @@ def parse_declarations(shapes: str | Mapping[str, object] | None) -> Declaration
         if dim in reader.variables:
             place = reader.places[dim]
             raise ShapeMismatch(
-                f"{dim} is a variable and a size at once", source=text, spans=(place,), hint="rename one of the two"
+                f"{dim} is a variable and a size at once",
+                source=text,
+                spans=(place,),
+                hint="rename one of the two",
             )
     return Declarations(text, reader.variables, dims)
 
@@ -60,7 +68,9 @@ def _written(name: str, value: object) -> str:
         return f"{name}[{value}]"
     if isinstance(value, Sequence):
         return f"{name}[{','.join(map(str, value))}]"
-    raise ShapeMismatch(f"the shape of {name} must be a text or a sequence of sizes, not {type(value).__name__}")
+    raise ShapeMismatch(
+        f"the shape of {name} must be a text or a sequence of sizes, not {type(value).__name__}"
+    )
 
 
 class _Reader:
@@ -82,7 +92,9 @@ class _Reader:
         return self.tokens[self.position]
 
     def problem(self, message: str, span: Span, hint: str = "") -> SyntaxProblem:
-        return SyntaxProblem(message, source=self.text, spans=(span,), hint=hint or "declare as in X[N,n] w[n] b y[N]:sign")
+        return SyntaxProblem(
+            message, source=self.text, spans=(span,), hint=hint or "declare as in X[N,n] w[n] b y[N]:sign"
+        )
 
     def done(self) -> bool:
         while self.peek().text in (",", ";"):
@@ -102,8 +114,10 @@ class _Reader:
         known = self.variables.get(name)
         if known is not None and known.shape != shape:
             raise ShapeMismatch(
-                f"{token.text} is declared with two shapes, {shape_text(known.shape)} and {shape_text(shape)}",
-                source=self.text, spans=(self.places[name], token.span), hint="declare each name once",
+                f"{token.text} is declared twice, as {shape_text(known.shape)} and as {shape_text(shape)}",
+                source=self.text,
+                spans=(self.places[name], token.span),
+                hint="declare each name once",
                 sizes={name: shape_text(shape)},
             )
         if known is not None:
@@ -138,10 +152,9 @@ class _Reader:
     def dim(self, tokens: list[Token]) -> Dim:
         """A size: a name, a positive integer, or a polynomial such as n + 1."""
         whole = tokens[0].span.join(tokens[-1].span)
-        (statement,) = parse_program([*tokens, Token("end", "", whole)], self.text, "numpy") or [None]
+        root = Parser(tokens, self.text, "numpy", Span(whole.end, whole.end + 1)).parse()
         values: dict[int, Dim] = {}
-        assert statement is not None
-        for node in post_order(statement.value):
+        for node in post_order(root):
             parts = [values[id(child)] for child in node.children]
             match node:
                 case Number() if node.value.denominator == 1 and abs(node.value) < 10**12:
@@ -155,12 +168,14 @@ class _Reader:
                     values[id(node)] = total
                 case Binary() if node.symbol in ("*", "", "·"):
                     values[id(node)] = parts[0] * parts[1]
+                    if len(values[id(node)].terms) > MAX_DEGREE:
+                        raise self.problem("this size has too many terms", whole, "give it a name of its own")
                 case Prefix() if node.symbol == "-":
                     values[id(node)] = -parts[0]
                 case _:
                     raise self.problem("a size is a name, a positive integer, or a sum of these", node.span)
-        result = values[id(statement.value)]
-        if statement.name or (result.constant is not None and result.constant < 1):
+        result = values[id(root)]
+        if result.constant is not None and result.constant < 1:
             raise self.problem("a size must be a name or a positive integer", whole)
         return result
 
@@ -185,16 +200,22 @@ class _Reader:
             near = get_close_matches(word.text, STRUCTURES, 1, 0.5)
             raise UnknownName(
                 f"unknown structure `{word.text}`" + (f"; did you mean {near[0]}?" if near else ""),
-                source=self.text, spans=(word.span,), hint="known are " + ", ".join(STRUCTURES),
+                source=self.text,
+                spans=(word.span,),
+                hint="known are " + ", ".join(STRUCTURES),
             )
         if word.text in SQUARE and (len(shape) != 2 or shape[0] != shape[1]):
             raise ShapeMismatch(
                 f"{word.text} needs a square matrix; {name} is {shape_text(shape)}",
-                source=self.text, spans=(word.span,), hint=f"declare {name}[n,n]:{word.text}",
+                source=self.text,
+                spans=(word.span,),
+                hint=f"declare {name}[n,n]:{word.text}",
             )
         if word.text == "simplex" and not shape:
             raise ShapeMismatch(
-                f"simplex needs a vector; {name} is a scalar", source=self.text, spans=(word.span,),
+                f"simplex needs a vector; {name} is a scalar",
+                source=self.text,
+                spans=(word.span,),
                 hint=f"declare {name}[n]:simplex, or {name}:probability for a number between 0 and 1",
             )
 

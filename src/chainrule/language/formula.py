@@ -1,4 +1,5 @@
 """The door of the room: a text, with or without declarations, becomes a Formula."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -7,14 +8,15 @@ from dataclasses import dataclass, field
 from chainrule.errors import OptionError, ShapeMismatch, SyntaxProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable
+from chainrule.language.context import Setting
 from chainrule.language.declarations import Declarations, parse_declarations
-from chainrule.language.elaborate import Elaborator, Setting
 from chainrule.language.functions import TABLE
+from chainrule.language.index import IndexedElaborator
 from chainrule.language.inference import Problem, infer
-from chainrule.language.parser import parse_program
-from chainrule.language.resolve import Scope, assigned_names, resolve
+from chainrule.language.program import parse_program
+from chainrule.language.resolve import Scope, assigned_names, resolve, without_arguments
 from chainrule.language.sizes import Sizes
-from chainrule.language.syntax import Name, Special, Call, Statement, post_order
+from chainrule.language.syntax import Call, Name, Number, Postfix, Special, Statement, post_order
 from chainrule.language.tokens import tokenize
 
 DIALECTS = ("numpy", "matlab")
@@ -50,8 +52,8 @@ def parse_formula(
 ) -> Formula:
     """The formula that `text` writes down.
 
-    `shapes` declares variables; the shapes of others are inferred, and `assumptions` says how. `shape` is the shape of
-    the whole where it is known: it decides the size of a lone 𝟏 or I.
+    `shapes` declares variables; the shapes of others are inferred, and `assumptions` says how. `shape` is the
+    shape of the whole where it is known: it decides the size of a lone 𝟏 or I.
     Raises: a ChainruleError with the place in the text.
 
     >>> f = parse_formula("mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]")
@@ -65,7 +67,7 @@ def parse_formula(
     if profile not in PROFILES:
         raise OptionError(f"unknown profile `{profile}`", hint="the only profile is notes")
     declared = parse_declarations(shapes)
-    tokens = tokenize(text, dialect)
+    tokens = without_arguments(tokenize(text, dialect))
     ranks = {name: variable.rank for name, variable in declared.variables.items()}
     scope = Scope(text, ranks, frozenset(declared.dims), TABLE.keys(), assigned_names(tokens))
     program = _checked(parse_program(resolve(tokens, scope), text, dialect), text, declared)
@@ -77,14 +79,20 @@ def parse_formula(
     variables = dict(declared.variables)
     said: list[str] = list(scope.assumptions)
     if free or shape is not None or _has_unknown_sizes(statements):
-        found = infer(Problem(setting, statements, declared.variables, free, tuple(shape) if shape is not None else None))
+        found = infer(
+            Problem(
+                setting, statements, declared.variables, free, tuple(shape) if shape is not None else None
+            )
+        )
         sizes, said = found.sizes, [*said, *found.assumptions]
         variables |= found.variables
-    final = Elaborator(setting, variables, sizes)
+    final = IndexedElaborator(setting, variables, sizes)
     value = final.run(statements)
     names = {s.name: final.environment[s.name].expr for s in statements if s.name}
     said += final.notes
-    return Formula(text, dialect, value.expr, variables, names, tuple(dict.fromkeys(said)), value.row and value.rank == 1)
+    return Formula(
+        text, dialect, value.expr, variables, names, tuple(dict.fromkeys(said)), value.row and value.rank == 1
+    )
 
 
 def _checked(program: list[Statement], text: str, declared: Declarations) -> list[Statement]:
@@ -99,15 +107,19 @@ def _checked(program: list[Statement], text: str, declared: Declarations) -> lis
     for statement in program[:-1]:
         if not statement.name:
             raise SyntaxProblem(
-                "only the last statement may stand without a name", source=text, spans=(statement.span,),
+                "only the last statement may stand without a name",
+                source=text,
+                spans=(statement.span,),
                 hint="give the others names: z = ...",
             )
     for statement in [*program, *(s for p in program for s in p.local)]:
         if statement.name in declared.variables or statement.name in declared.dims:
             kind = "variable" if statement.name in declared.variables else "size"
             raise ShapeMismatch(
-                f"{statement.name} is declared as a {kind} and given a value here", source=text,
-                spans=(statement.span,), hint="use another name for the part",
+                f"{statement.name} is declared as a {kind} and given a value here",
+                source=text,
+                spans=(statement.span,),
+                hint="use another name for the part",
             )
     return program
 
@@ -118,7 +130,12 @@ def _ordered(program: list[Statement], text: str) -> list[Statement]:
     for statement in program:
         pending = {s.name: s for s in statement.local}
         if len(pending) < len(statement.local):
-            raise SyntaxProblem("`where` gives a name twice", source=text, spans=(statement.local[-1].span,))
+            raise SyntaxProblem(
+                "`where` gives a name twice",
+                source=text,
+                spans=(statement.local[-1].span,),
+                hint="keep one of them",
+            )
         uses = {
             name: [n.name for n in post_order(s.value) if isinstance(n, Name) and n.name in pending]
             for name, s in pending.items()
@@ -127,7 +144,12 @@ def _ordered(program: list[Statement], text: str) -> list[Statement]:
             ready = [name for name in pending if not any(used in pending for used in uses[name])]
             if not ready:
                 first = next(iter(pending.values()))
-                raise SyntaxProblem(f"{first.name} is defined by itself", source=text, spans=(first.span,))
+                raise SyntaxProblem(
+                    f"{first.name} is defined by itself",
+                    source=text,
+                    spans=(first.span,),
+                    hint="give the parts other names",
+                )
             result.extend(pending.pop(name) for name in ready)
         result.append(statement)
     return result
@@ -148,10 +170,6 @@ def _has_unknown_sizes(statements: list[Statement]) -> bool:
     """Whether a part of the formula takes whatever size fits: 𝟏, I, vector(1)."""
     nodes = [node for statement in statements for node in post_order(statement.value)]
     symbols = any(isinstance(n, Special) or (isinstance(n, Name) and n.name == "I") for n in nodes)
-    return symbols or any(isinstance(n, Call) and n.name in ("vector", "matrix") for n in nodes) or _turned_numbers(nodes)
-
-
-def _turned_numbers(nodes: Sequence[object]) -> bool:
-    from chainrule.language.syntax import Number, Postfix
-
-    return any(isinstance(n, Postfix) and isinstance(n.operand, Number) for n in nodes)
+    filled = any(isinstance(n, Call) and n.name in ("vector", "matrix") for n in nodes)
+    turned = any(isinstance(n, Postfix) and isinstance(n.operand, Number) for n in nodes)
+    return symbols or filled or turned or any(s.output is not None for s in statements)

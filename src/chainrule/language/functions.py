@@ -1,8 +1,9 @@
 """The functions of the language. Those with a row of their own apply it; the rest are defined by others.
 
-In: expressions (or numbers). Out: expressions. They are also what Python users call: chainrule.relu(x), chainrule.sum(x).
-`TABLE` says how the parser passes arguments to each.
+In: expressions (or numbers). Out: expressions. They are also what Python users call: chainrule.relu(x),
+chainrule.sum(x). `TABLE` says how the parser passes arguments to each.
 """
+
 from __future__ import annotations
 
 import builtins
@@ -26,7 +27,9 @@ Size = Dim | int | str
 def _entrywise(row: Elementwise) -> Callable[..., Expr]:
     def build(*arguments: Any) -> Expr:
         if len(arguments) != row.arity:
-            raise TypeError(f"{row.name} takes {row.arity} argument{'s' * (row.arity != 1)}, not {len(arguments)}")
+            raise TypeError(
+                f"{row.name} takes {row.arity} argument{'s' * (row.arity != 1)}, not {len(arguments)}"
+            )
         return elementwise(row, *map(as_expr, arguments))
 
     build.__name__ = row.name
@@ -40,7 +43,9 @@ sinh, cosh, tanh = map(_entrywise, (rows.sinh, rows.cosh, rows.tanh))
 arcsin, arccos, arctan = map(_entrywise, (rows.arcsin, rows.arccos, rows.arctan))
 log1p, expm1, erf = map(_entrywise, (rows.log1p, rows.expm1, rows.erf))
 relu, sigmoid, softplus = map(_entrywise, (rows.relu, rows.sigmoid, rows.softplus))
-where, floor, round, stop, power = map(_entrywise, (rows.where, rows.floor, rows.round_, rows.stop, rows.power))
+where, floor, round, stop, power = map(
+    _entrywise, (rows.where, rows.floor, rows.round_, rows.stop, rows.power)
+)
 
 
 def maximum(a: Any, b: Any, *more: Any) -> Expr:
@@ -59,7 +64,7 @@ def square(x: Any) -> Expr:
 
 
 def clip(x: Any, low: Any, high: Any) -> Expr:
-    """x kept between two bounds."""
+    """X kept between two bounds."""
     return minimum(maximum(x, low), high)
 
 
@@ -119,12 +124,12 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
 
 
 def _extreme(row: Tensorial, x: Any, axis: Axis, keepdims: bool) -> Expr:
-    x = as_expr(x)
-    axes = _axes(x, axis)
+    expr = as_expr(x)
+    axes = _axes(expr, axis)
     if not axes:
-        return x
-    order = (*(a for a in range(x.rank) if a not in axes), *axes)
-    result = Apply(row, (nodes.permute(x, order),), (len(axes),))
+        return expr
+    order = (*(a for a in range(expr.rank) if a not in axes), *axes)
+    result = Apply(row, (nodes.permute(expr, order),), (len(axes),))
     return _keep(result, axes) if keepdims else result
 
 
@@ -171,7 +176,7 @@ def softmax(x: Any, axis: int = -1) -> Expr:
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
-    """log Σ exp(x) over all entries, or along an axis."""
+    """Log Σ exp(x) over all entries, or along an axis."""
     x = _at_least_vector(x, "logsumexp")
     axes = _axes(x, axis)
     result = nodes.permute(x, (*(a for a in range(x.rank) if a not in axes), *axes))
@@ -181,20 +186,22 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
 
 
 def _at_least_vector(x: Any, name: str) -> Expr:
-    x = as_expr(x)
-    if not x.rank:
+    expr = as_expr(x)
+    if not expr.rank:
         raise ShapeMismatch(f"{name} needs a vector or a matrix, not a scalar")
-    return x
+    return expr
 
 
 def norm(x: Any, ord: int | str | None = None, axis: Axis = None) -> Expr:
-    """The square root of the sum of squares: Euclidean for a vector, Frobenius for a matrix. `ord=1`: norm1 of a vector."""
+    """The root of the sum of squares: Euclidean for a vector, Frobenius for a matrix."""
     x = as_expr(x)
     axes = _axes(x, axis)
     if ord == 1 and len(axes) == 1:
         return norm1(x, axis)
     if ord not in (None, "fro") and not (ord == 2 and len(axes) <= 1):
-        raise ShapeMismatch(f"norm(..., {ord}) of {_kind(len(axes))} is not in the language: norm and norm1 are")
+        raise ShapeMismatch(
+            f"norm(..., {ord}) of {_kind(len(axes))} is not in the language: norm and norm1 are"
+        )
     if not axes:
         return abs(x)
     order = (*(a for a in range(x.rank) if a not in axes), *axes)
@@ -219,10 +226,10 @@ def _kind(rank: int) -> str:
 
 
 def _need(x: Any, rank: int, name: str) -> Expr:
-    x = as_expr(x)
-    if x.rank != rank:
-        raise ShapeMismatch(f"{name} needs {_kind(rank)}, not {_kind(x.rank)}")
-    return x
+    expr = as_expr(x)
+    if expr.rank != rank:
+        raise ShapeMismatch(f"{name} needs {_kind(rank)}, not {_kind(expr.rank)}")
+    return expr
 
 
 def tr(X: Any) -> Expr:
@@ -246,7 +253,7 @@ def det(X: Any) -> Expr:
 
 
 def logdet(X: Any) -> Expr:
-    """log |det X|."""
+    """Log |det X|."""
     return Apply(tensorial.logdet, (as_expr(X),))
 
 
@@ -286,7 +293,7 @@ def diag(x: Any) -> Expr:
 
 
 def outer(a: Any, b: Any) -> Expr:
-    """a bᵀ."""
+    """A bᵀ."""
     return nodes.einsum("i,j->ij", _need(a, 1, "outer"), _need(b, 1, "outer"))
 
 
@@ -335,7 +342,9 @@ def kron(a: Any, b: Any, columns: bool = False) -> Expr:
 
 def concat(*parts: Any, axis: int = 0) -> Expr:
     """The parts one after the other along an axis; a scalar counts as a vector of one."""
-    items = [as_expr(p) for p in (parts[0] if len(parts) == 1 and isinstance(parts[0], list | tuple) else parts)]
+    items = [
+        as_expr(p) for p in (parts[0] if len(parts) == 1 and isinstance(parts[0], list | tuple) else parts)
+    ]
     if not items:
         raise ShapeMismatch("concat needs at least one part")
     rank = builtins.max(1, *(p.rank for p in items))
@@ -417,7 +426,7 @@ def zeros_like(x: Any) -> Expr:
 
 
 def einsum(spec: str, *operands: Any) -> Expr:
-    """A product written with letters, einsum('ij,j->i', A, x); without an arrow the letters that stand once stay.
+    """A product written with letters: einsum('ij,j->i', A, x). Without an arrow single letters stay.
 
     >>> from chainrule.expr.nodes import Variable
     >>> n = Dim.of("n")
@@ -443,7 +452,9 @@ def einsum(spec: str, *operands: Any) -> Expr:
         if len(letters) != part.rank:
             raise ShapeMismatch(f"`{letters}` names {len(letters)} axes of {_kind(part.rank)}")
         for letter, dim in zip(letters, part.shape, strict=True):
-            require_same(sizes.setdefault(letter, dim), dim, f"are two sizes for the letter {letter} of einsum")
+            require_same(
+                sizes.setdefault(letter, dim), dim, f"are two sizes for the letter {letter} of einsum"
+            )
     missing = next((c for c in right if c not in sizes), "")
     if missing:
         raise ShapeMismatch(f"the letter {missing} after -> stands on no operand")
@@ -455,47 +466,67 @@ def einsum(spec: str, *operands: Any) -> Expr:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`takes` has a letter for each argument: x expression, d size, i integer, s text, l list; ? marks optional ones,
-    * any number of the last. `forces` says that a scalar argument makes no sense, which shape inference uses.
+    """How a function is called.
+
+    takes     a letter for each argument: x expression, d size, i integer, o integer or text, s text, l list
+    optional  how many of the last ones may be left out
+    many      whether the last one repeats
+    forces    whether a scalar argument makes no sense, which shape inference uses
     """
 
     build: Callable[..., Expr]
     takes: str = "x"
     keywords: tuple[str, ...] = ()
+    optional: int = 0
+    many: bool = False
     forces: bool = False
+
+    @property
+    def summary(self) -> str:
+        """Its meaning in a sentence."""
+        return (self.build.__doc__ or "").split("\n")[0]
 
 
 def _table() -> dict[str, Entry]:
+    axis, reduction = ("axis",), ("axis", "keepdims")
     entries = {
         row.__name__: Entry(row)
         for row in (
-            exp, log, sqrt, abs, sign, sin, cos, tan, sinh, cosh, tanh, arcsin, arccos, arctan, log1p, expm1, erf, relu,
-            sigmoid, softplus, floor, round, stop, square,
+            exp, log, sqrt, abs, sign, sin, cos, tan, sinh, cosh, tanh, arcsin, arccos, arctan,
+            log1p, expm1, erf, relu,
+            sigmoid, softplus, floor, round, stop, square, tr, det, logdet, inv, adj, diag,
+            ones_like, zeros_like,
         )
     }  # fmt: skip
-    reduction = ("axis", "keepdims")
+    entries |= {
+        row.__name__: Entry(row, "x", reduction, forces=True) for row in (sum, mean, logsumexp)
+    }  # fmt: skip
+    entries |= {
+        row.__name__: Entry(row, "x", axis, forces=True)
+        for row in (argmax, softmax, norm1, unit, first_max, first_min)
+    }
     entries |= {
         "where": Entry(where, "xxx"), "power": Entry(power, "xx"), "clip": Entry(clip, "xxx"),
-        "maximum": Entry(maximum, "xx*"), "minimum": Entry(minimum, "xx*"),
-        "sum": Entry(sum, "x", reduction, forces=True), "mean": Entry(mean, "x", reduction, forces=True),
-        "max": Entry(max, "xx?*", reduction, forces=True), "min": Entry(min, "xx?*", reduction, forces=True),
-        "argmax": Entry(argmax, "x", ("axis",), forces=True), "softmax": Entry(softmax, "x", ("axis",), forces=True),
-        "logsumexp": Entry(logsumexp, "x", reduction, forces=True), "first_max": Entry(first_max, "x", ("axis",)),
-        "first_min": Entry(first_min, "x", ("axis",)), "unit": Entry(unit, "x", ("axis",), forces=True),
-        "norm": Entry(norm, "xo?", ("ord", "axis"), forces=True), "norm1": Entry(norm1, "x", ("axis",), forces=True),
-        "norm2": Entry(norm, "x", ("axis",), forces=True), "tr": Entry(tr), "trace": Entry(tr), "det": Entry(det),
-        "logdet": Entry(logdet), "inv": Entry(inv), "adj": Entry(adj), "solve": Entry(solve, "xx"),
-        "matrix_power": Entry(matrix_power, "xi"), "transpose": Entry(transpose, forces=True), "diag": Entry(diag),
-        "outer": Entry(outer, "xx"), "dot": Entry(dot, "xx", forces=True), "matmul": Entry(nodes.matmul, "xx"),
-        "multiply": Entry(nodes.multiply, "xx"), "vec": Entry(vec, forces=True), "kron": Entry(kron, "xx", forces=True),
-        "concat": Entry(concat, "l", ("axis",)), "concatenate": Entry(concat, "l", ("axis",)), "stack": Entry(stack, "l"),
-        "eye": Entry(eye, "dd?"), "ones": Entry(ones, "d*"), "zeros": Entry(zeros, "d*"), "merge": Entry(merge, "d*"),
-        "ones_like": Entry(ones_like), "zeros_like": Entry(zeros_like), "einsum": Entry(einsum, "sx*"),
-        "vector": Entry(number, "x"), "matrix": Entry(number, "x"),
+        "maximum": Entry(maximum, "xx", many=True), "minimum": Entry(minimum, "xx", many=True),
+        "max": Entry(max, "x", reduction, many=True, forces=True),
+        "min": Entry(min, "x", reduction, many=True, forces=True),
+        "norm": Entry(norm, "xo", ("ord", "axis"), optional=1, forces=True), "norm2": Entry(norm,
+        "x", axis, forces=True),
+        "solve": Entry(solve, "xx"), "matrix_power": Entry(matrix_power, "xi"), "outer": Entry(outer, "xx"),
+        "transpose": Entry(transpose, forces=True), "vec": Entry(vec, forces=True),
+        "dot": Entry(dot, "xx", forces=True), "kron": Entry(kron, "xx", forces=True),
+        "matmul": Entry(nodes.matmul, "xx"), "multiply": Entry(nodes.multiply, "xx"),
+        "concat": Entry(concat, "l", axis, many=True), "stack": Entry(stack, "l", many=True),
+        "eye": Entry(eye, "dd", optional=1), "ones": Entry(ones, "d", many=True), "zeros":
+        Entry(zeros, "d", many=True),
+        "merge": Entry(merge, "d", many=True), "einsum": Entry(einsum, "sx", many=True),
+        "vector": Entry(number), "matrix": Entry(number),
     }  # fmt: skip
     aliases = {
-        "ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "sgn": "sign", "absolute": "abs",
+        "ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "sgn": "sign",
+        "absolute": "abs", "trace": "tr",
         "amax": "max", "amin": "min", "σ": "sigmoid", "sigma": "sigmoid", "identity": "eye",
+        "concatenate": "concat",
     }  # fmt: skip
     return entries | {alias: entries[name] for alias, name in aliases.items()}
 

@@ -1,7 +1,9 @@
-"""Tokens to syntax trees: operator precedence with an explicit stack, so that depth costs memory and not recursion.
+"""Tokens to syntax trees: operator precedence with an explicit stack, so that depth costs no recursion.
 
-Binding, loosest first:  comparisons;  + -;  * / @ · ⊙ ⊘ ⊗ .* ./;  unary -;  juxtaposition;  ** ^ .^;  postfix (ᵀ, ², [..], .T)
+Binding, loosest first:  comparisons,  + -,  Σ_k,  * / @ · ⊙ ⊘ ⊗ .* ./,  unary -,  juxtaposition,  ** ^ .^,
+and what follows an operand: ᵀ ² [..] .T
 """
+
 from __future__ import annotations
 
 import re
@@ -9,16 +11,29 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from chainrule.errors import LimitExceeded, Span, SyntaxProblem
-from chainrule.expr.names import ascii_name
 from chainrule.language.limits import MAX_NESTING
 from chainrule.language.syntax import (
-    Add, Bars, Binary, Bracket, Call, Listing, Name, Node, Number, Postfix, Prefix, Slice, Special, Statement, Subscript,
+    Add,
+    Bars,
+    Binary,
+    Bracket,
+    Call,
+    Listing,
+    Name,
+    Node,
+    Number,
+    Postfix,
+    Prefix,
+    Slice,
+    Special,
+    Subscript,
     Text,
 )  # fmt: skip
 from chainrule.language.tokens import Token
 
+QUOTES = "quotes stand only in einsum('ij,j->i', A, x)"
 COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!="})
-_BINARY = {
+BINARY = {
     **dict.fromkeys(COMPARISONS, 10), "+": 20, "-": 20,
     **dict.fromkeys(["*", "/", "@", "·", "⊙", "⊘", "⊗", "⊕", "⊖", ".*", "./"], 30),
     "": 50, "**": 60, "^": 60, ".^": 60,
@@ -46,113 +61,13 @@ class _Operator:
     bounds: list[Node | None] = field(default_factory=list)
 
 
-def parse_program(tokens: list[Token], source: str, dialect: str) -> list[Statement]:
-    """The statements of a formula; the last one is its value."""
-    statements: list[Statement] = []
-    for part in _statements(tokens):
-        statements.append(_statement(part, source, dialect))
-    return statements
-
-
-def _statements(tokens: list[Token]) -> list[list[Token]]:
-    """Split at ; and line ends outside brackets; a line that begins or ends with an operator goes on."""
-    parts: list[list[Token]] = [[]]
-    depth = 0
-    for token, following in zip(tokens, [*tokens[1:], tokens[-1]], strict=True):
-        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
-        if token.kind == "newline":
-            goes_on = following.kind in ("where", "newline") or following.text in _BINARY and following.text not in "+-"
-            last = parts[-1][-1] if parts[-1] else None
-            if not goes_on and not (last and (last.text in _BINARY or last.text in (",", "=") or last.kind == "where")):
-                parts.append([])
-        elif token.text == ";" and token.kind == "op" and depth <= 0:
-            parts.append([])
-        elif token.kind != "end":
-            parts[-1].append(token)
-    return [part for part in parts if part]
-
-
-def _statement(tokens: list[Token], source: str, dialect: str) -> Statement:
-    clause = next((i for i, t in enumerate(tokens) if t.kind == "where"), len(tokens))
-    body, rest = tokens[:clause], tokens[clause + 1 :]
-    name, output, body = _left_side(body, source)
-    value = _Parser(body, source, dialect, clause_end(tokens[-1])).parse()
-    statement = Statement(name, value, value.span, output)
-    while rest:
-        end = _comma(rest)
-        part, rest = rest[:end], rest[end + 1 :]
-        name, inner, part_body = _left_side(part, source)
-        if not name:
-            raise SyntaxProblem(
-                "`where` is followed by name = value", source=source, spans=(part[0].span if part else tokens[clause].span,)
-            )
-        value = _Parser(part_body, source, dialect, clause_end(tokens[-1])).parse()
-        statement.local.append(Statement(name, value, part[0].span, inner))
-    if clause < len(tokens) and not statement.local:
-        raise SyntaxProblem("nothing stands after `where`", source=source, spans=(tokens[clause].span,))
-    return statement
-
-
-def clause_end(token: Token) -> Span:
-    """The place just after a token."""
-    return Span(token.span.end, token.span.end + 1)
-
-
-def _comma(tokens: list[Token]) -> int:
-    """Where the next binding of a where clause begins: a comma or `and` outside brackets, before `name =`."""
-    depth = 0
-    for i, token in enumerate(tokens):
-        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
-        if token.text == "," and not depth and i + 2 < len(tokens) and tokens[i + 2].text == "=":
-            return i
-    return len(tokens)
-
-
-def _left_side(tokens: list[Token], source: str) -> tuple[str, str | None, list[Token]]:
-    """The name that a statement gives to its value, the axes that index notation declares, and the right side."""
-    depth, equals = 0, None
-    for i, token in enumerate(tokens):
-        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
-        if token.text == "=" and token.kind == "op" and depth <= 0:
-            equals = i
-            break
-    if equals is None:
-        return "", None, tokens
-    left, right = tokens[:equals], tokens[equals + 1 :]
-    if not left:
-        raise SyntaxProblem("a name is missing before =", source=source, spans=(tokens[0].span,))
-    if left[0].text == "∂" or (left[0].text == "d" and len(left) == 3 and left[1].text == "/"):
-        letters = "".join(_indices_of(t) for t in left)
-        return "", letters or None, right
-    if left[0].kind == "name" and len(left) == 1:
-        indexed = re.fullmatch(r"(.+)_([i-t]+)", left[0].text)
-        if indexed and any(t.kind in ("sub", "sum") and t.text.isalpha() for t in right):
-            return indexed[1], indexed[2], right
-        return left[0].text, None, right
-    if left[0].kind == "name" and len(left) == 2 and left[1].kind == "sub":
-        return left[0].text, left[1].text, right
-    whole = left[0].span.join(left[-1].span)
-    if left[0].kind in ("name", "call") and left[1].text == "(" and left[-1].text == ")":
-        raise SyntaxProblem(
-            "functions are not defined here", source=source, spans=(whole,), hint="give the value a name: f = ..."
-        )
-    raise SyntaxProblem(
-        "only a name can stand before =", source=source, spans=(whole,), hint="== compares; z = ... names a part"
-    )
-
-
-def _indices_of(token: Token) -> str:
-    if token.kind == "sub":
-        return token.text
-    indexed = re.fullmatch(r".+_([i-t]+)", ascii_name(token.text)) if token.kind == "name" else None
-    return indexed[1] if indexed else ""
-
-
-class _Parser:
+class Parser:
     """One expression. `operands` and `operators` are the two stacks of the classic algorithm."""
 
-    def __init__(self, tokens: list[Token], source: str, dialect: str, end: Span) -> None:
-        self.tokens, self.source, self.dialect = tokens, source, dialect
+    def __init__(
+        self, tokens: list[Token], source: str, dialect: str, end: Span, indexed: bool = False
+    ) -> None:
+        self.tokens, self.source, self.dialect, self.indexed = tokens, source, dialect, indexed
         self.operands: list[Node] = []
         self.operators: list[_Operator] = []
         self.nesting = 0
@@ -199,7 +114,10 @@ class _Parser:
                 self.open(token.text, token.span)
                 position += 1
                 if self.peek(position).text == _PAIRS[token.text] and token.text in "([":
-                    raise self.problem("nothing stands between the brackets", token.span.join(self.peek(position).span))
+                    place = token.span.join(self.peek(position).span)
+                    raise self.problem(
+                        "nothing stands between the brackets", place, hint="write a value between them"
+                    )
             elif token.text in ("-", "+"):
                 tight = bool(self.operators) and self.operators[-1].binds == 60
                 self.push(_Operator("prefix", token.text, _TIGHT_MINUS if tight else _MINUS, token.span))
@@ -211,12 +129,16 @@ class _Parser:
                 else:
                     self.push(_Operator("prefix", "√", _ROOT, token.span))
                     position += 1
-            elif inner and inner.kind == "subscript" and token.text in (":", ",", "]"):
-                return position
-            elif inner and token.text in (")", "]") and inner.arguments and token.text == self.closing(inner):
+            elif inner and inner is self.operators[-1] and self.may_be_empty(inner, token):
                 return position
             else:
                 raise self.missing(token)
+
+    def may_be_empty(self, inner: _Operator, token: Token) -> bool:
+        """Whether nothing need stand here: an absent bound of a slice, the end of a list after a comma."""
+        if inner.kind == "subscript" and token.text in (":", ",", "]"):
+            return True
+        return token.text in (")", "]") and bool(inner.arguments) and token.text == self.closing(inner)
 
     def leaf(self, token: Token) -> Node:
         if token.kind == "num":
@@ -229,27 +151,41 @@ class _Parser:
         """The error where an operand should stand."""
         before = self.operators[-1] if self.operators else None
         if token.kind == "end":
-            if not self.tokens:
-                return self.problem("a value is missing", token.span)
             opened = self.bracket()
             if opened:
                 return self.unclosed(opened)
-            return self.problem("the formula ends where a value should stand", token.span)
+            hint = "write the value, or take the operator away" if self.tokens else "write the value after ="
+            return self.problem("the formula ends where a value should stand", token.span, hint=hint)
         if token.text == ":" or token.kind == "newline":
-            return self.problem(
-                "a colon stands only in declarations and subscripts", token.span, hint="a lambda is not a formula"
-            )
+            return self.colon(token)
         if token.text in (")", "]", "}") and self.bracket() is None:
-            return self.problem(f"`{token.text}` closes a bracket that was never opened", token.span)
+            return self.unopened(token)
         if token.text == "{":
             return self.problem("braces stand only in declarations", token.span, hint="group with ( )")
-        after = f" after `{before.symbol or 'a factor'}`" if before and before.kind in ("prefix", "binary") else ""
-        return self.problem(f"a value should stand here{after}, not `{token.text}`", token.span)
+        waits = before is not None and before.kind in ("prefix", "binary")
+        after = f" after `{before.symbol[:2]}`" if before and waits and before.symbol else ""
+        hint = "a name, a number or an opening bracket can stand here"
+        shown = {"sup(": "an exponent", "sup)": "the end of an exponent"}.get(token.text, f"`{token.text}`")
+        return self.problem(f"a value should stand here{after}, not {shown}", token.span, hint=hint)
+
+    def colon(self, token: Token) -> SyntaxProblem:
+        return self.problem(
+            "a colon stands only in declarations and subscripts",
+            token.span,
+            hint="x[1:3] is a slice; a lambda is no formula",
+        )
+
+    def unopened(self, token: Token) -> SyntaxProblem:
+        return self.problem(
+            f"`{token.text}` closes a bracket that was never opened",
+            token.span,
+            hint="take it away, or open one before it",
+        )
 
     # ------------------------------------------------------------ after an operand
 
     def after_operand(self, position: int) -> tuple[int, bool]:
-        """Reads postfixes and closing brackets up to a binary operator; says whether the expression is complete."""
+        """Reads postfixes and closing brackets up to a binary operator; says whether all is read."""
         while True:
             token, text = self.peek(position), self.peek(position).text
             if token.kind == "end":
@@ -258,7 +194,7 @@ class _Parser:
                 if opened:
                     raise self.unclosed(opened)
                 return position, True
-            if token.kind in ("method", "transpose") or (token.kind == "op" and text == "." and self.attribute(position)):
+            if token.kind == "op" and text == "." and self.peek(position + 1).kind in ("method", "transpose"):
                 position = self.dotted(position)
                 if self.peek(position - 1).text == "(" and self.peek(position).text != ")":
                     return position, False
@@ -269,7 +205,7 @@ class _Parser:
                 position, done = self.juxtapose(token, position)
                 return position, done
             elif token.kind != "op":
-                raise self.problem(f"`{text}` does not belong here", token.span)
+                raise self.unexpected(token)
             elif text in ("ᵀ", "⁻ᵀ"):
                 self.postfix(token)
                 position += 1
@@ -277,7 +213,7 @@ class _Parser:
                 self.reduce_postfix(token)
                 self.open("sup", token.span)
                 return position + 1, False
-            elif text == "[" and not self.spaced_entry(token):
+            elif text == "[":
                 position, waits = self.square(token, position)
                 if waits:
                     return position, False
@@ -293,26 +229,32 @@ class _Parser:
             elif text == "=" and self.bracket() is not None:
                 self.binary(Token("op", "==", token.span))
                 return position + 1, False
-            elif text in ("⊙",) and self.peek(position + 1).text == "sup(":
+            elif text == "⊙" and self.peek(position + 1).text == "sup(":
                 self.reduce_postfix(token)
                 self.open("sup", token.span)
                 self.operators[-1].symbol = ".^"
                 return position + 2, False
-            elif text in _BINARY:
+            elif text in BINARY:
                 self.binary(token)
                 return position + 1, False
             else:
                 raise self.unexpected(token)
 
-    def attribute(self, position: int) -> bool:
-        return self.peek(position + 1).kind in ("method", "transpose")
-
     def unexpected(self, token: Token) -> SyntaxProblem:
         if token.text == "=":
-            return self.problem("= names a part; it stands once, at the start", token.span, hint="== compares")
+            return self.problem(
+                "= names a part; it stands once, at the start", token.span, hint="== compares"
+            )
         if token.text == ".":
-            return self.problem("a dot stands only in numbers, prefixes and methods", token.span, hint="write * or @")
-        return self.problem(f"`{token.text}` does not belong here", token.span)
+            return self.problem(
+                "a dot stands only in numbers, prefixes and methods", token.span, hint="write * or @"
+            )
+        hints = {
+            "∂": "∂Y_ij/∂X_kl = ... stands at the start",
+            "where": "one `where` binds all names: where z = ..., w = ...",
+        }
+        hint = hints.get(token.text, "an operator or a closing bracket can stand here")
+        return self.problem(f"`{token.text}` does not belong here", token.span, hint=hint)
 
     def dotted(self, position: int) -> int:
         """x.T, or x.sum( with its bracket opened."""
@@ -352,14 +294,20 @@ class _Parser:
             hint = "write * or · between two factors"
             raise self.problem("a number cannot follow a factor", token.span, hint=hint)
         if token.kind in ("str", "imag"):
-            raise self.problem("a text in quotes stands only in einsum('ij,j->i', A, x)", token.span)
+            raise self.problem("a text in quotes cannot follow a factor", token.span, hint=QUOTES)
         inner = self.bracket()
         if inner and inner.kind == "[" and self.dialect == "matlab" and token.spaced and previous.text != ",":
-            raise self.problem("separate the entries by commas", token.span)
-        if self.operators and self.operators[-1].kind == "binary" and self.operators[-1].symbol in ("/", "./", "⊘"):
+            raise self.problem("separate the entries by commas", token.span, hint="[a, b; c, d] is a matrix")
+        if (
+            self.operators
+            and self.operators[-1].kind == "binary"
+            and self.operators[-1].symbol in ("/", "./", "⊘")
+        ):
             if self.operators[-1].symbol == "/":
                 raise self.problem(
-                    "a quotient followed by a factor can be read in two ways", self.operators[-1].span, token.span,
+                    "a quotient followed by a factor can be read in two ways",
+                    self.operators[-1].span,
+                    token.span,
                     hint="write (a/b) c or a/(b c)",
                 )
         self.binary(Token("op", "", Span(token.span.start, token.span.start)))
@@ -368,7 +316,7 @@ class _Parser:
     def binary(self, token: Token) -> None:
         """Finish what binds tighter, then wait for the right operand."""
         self.check_dialect(token)
-        binds = _BINARY[token.text]
+        binds = BINARY[token.text]
         right_first = binds == 60 and not (self.dialect == "matlab" and token.text != "**")
         self.reduce(binds + 1 if right_first else binds)
         if binds == 10 and isinstance(self.operands[-1], Binary) and self.operands[-1].symbol in COMPARISONS:
@@ -382,23 +330,23 @@ class _Parser:
     def check_dialect(self, token: Token) -> None:
         if token.text in _MATLAB_ONLY and self.dialect != "matlab":
             raise self.problem(
-                f"`{token.text}` belongs to the MATLAB dialect", token.span,
+                f"`{token.text}` belongs to the MATLAB dialect",
+                token.span,
                 hint="in the NumPy dialect * / ** are entrywise; or choose --dialect matlab",
             )
         if token.text in ("@", "**") and self.dialect == "matlab":
             raise self.problem(
-                f"`{token.text}` belongs to the NumPy dialect", token.span,
-                hint="in the MATLAB dialect * is the matrix product and ^ the power; or choose --dialect numpy",
+                f"`{token.text}` belongs to the NumPy dialect",
+                token.span,
+                hint="in MATLAB * is the matrix product and ^ the power; or choose --dialect numpy",
             )
-
-    def spaced_entry(self, token: Token) -> bool:
-        """Whether `[` after an operand begins a factor or an entry: only after a number other than 1."""
-        return False
 
     def square(self, token: Token, position: int) -> tuple[int, bool]:
         """x[...] a subscript, 1[...] an indicator, 2[...] a product with a written-out vector."""
         operand = self.operands[-1]
-        one = isinstance(operand, Number) and operand.value == 1 and operand.span.end - operand.span.start == 1
+        one = (
+            isinstance(operand, Number) and operand.value == 1 and operand.span.end - operand.span.start == 1
+        )
         if one or (isinstance(operand, Special) and operand.symbol == "𝟏"):
             self.operands.pop()
             self.open("indicator", operand.span.join(token.span))
@@ -425,7 +373,9 @@ class _Parser:
         self.nesting += 1
         if self.nesting > MAX_NESTING:
             raise LimitExceeded(
-                f"brackets are nested more than {MAX_NESTING} deep", source=self.source, spans=(span,),
+                f"brackets are nested more than {MAX_NESTING} deep",
+                source=self.source,
+                spans=(span,),
                 hint="name inner parts: z = ...; f(z)",
             )
         self.operators.append(_Operator(kind, "", 0, span, len(self.operands), called))
@@ -433,13 +383,17 @@ class _Parser:
     def push(self, operator: _Operator) -> None:
         if len(self.operators) > 4 * MAX_NESTING:
             raise LimitExceeded(
-                "too many operators wait for their operands", source=self.source, spans=(operator.span,),
+                "too many operators wait for their operands",
+                source=self.source,
+                spans=(operator.span,),
                 hint="name inner parts: z = ...; f(z)",
             )
         self.operators.append(operator)
 
     def closing(self, opened: _Operator) -> str:
-        return {"call": ")", "subscript": "]", "indicator": "]", "sup": "sup)"}.get(opened.kind) or _PAIRS[opened.kind]
+        return {"call": ")", "subscript": "]", "indicator": "]", "sup": "sup)"}.get(opened.kind) or _PAIRS[
+            opened.kind
+        ]
 
     def closes(self, text: str) -> bool:
         inner = self.bracket()
@@ -447,21 +401,25 @@ class _Parser:
 
     def unclosed(self, opened: _Operator) -> SyntaxProblem:
         kind = {"call": "(", "subscript": "[", "indicator": "["}.get(opened.kind, opened.kind)
-        return self.problem(f"`{kind}` is never closed", opened.span, hint=f"add the missing `{self.closing(opened)}`")
+        return self.problem(
+            f"`{kind}` is never closed", opened.span, hint=f"add the missing `{self.closing(opened)}`"
+        )
 
     def finish_item(self, opened: _Operator) -> None:
         """What stands since the last comma becomes an item of the bracket."""
         if len(self.operands) > opened.floor:
             item = self.operands.pop()
-            if opened.bounds or opened.kind == "subscript" and opened.symbol == ":":
+            if opened.bounds:
                 self.finish_bound(opened, item)
             elif opened.keyword is not None:
                 if opened.keyword.text in opened.keywords:
-                    raise self.problem(f"{opened.keyword.text}= stands twice", opened.keyword.span)
+                    raise self.problem(
+                        f"{opened.keyword.text}= stands twice", opened.keyword.span, hint="keep one of them"
+                    )
                 opened.keywords[opened.keyword.text] = item
                 opened.keyword = None
             elif opened.keywords:
-                raise self.problem("arguments with a keyword come last", item.span)
+                raise self.problem("arguments with a keyword come last", item.span, hint="sum(X, axis=0)")
             else:
                 opened.arguments.append(item)
         elif opened.bounds:
@@ -470,8 +428,8 @@ class _Parser:
     def finish_bound(self, opened: _Operator, last: Node | None) -> None:
         bounds = [*opened.bounds, last]
         if len(bounds) > 3:
-            raise self.problem("a slice has at most start:stop:step", opened.span)
-        padded = (bounds + [None, None, None])[:3]
+            raise self.problem("a slice has at most three parts", opened.span, hint="start:stop:step")
+        padded = [*bounds, None, None, None][:3]
         opened.arguments.append(Slice(opened.span, (padded[0], padded[1], padded[2])))
         opened.bounds = []
 
@@ -481,21 +439,27 @@ class _Parser:
         opened = self.bracket()
         if opened is None:
             if token.text == ",":
-                raise self.problem("a formula has one value", token.span, hint="write [a, b] for a vector of two")
-            raise self.problem("a colon stands only in declarations and subscripts", token.span)
+                raise self.problem(
+                    "a formula has one value", token.span, hint="write [a, b] for a vector of two"
+                )
+            raise self.colon(token)
         if token.text == ":":
             if opened.kind != "subscript":
-                raise self.problem("a colon stands only in declarations and subscripts", token.span)
+                raise self.colon(token)
             opened.bounds.append(self.operands.pop() if len(self.operands) > opened.floor else None)
             return position + 1, self.peek(position + 1).text not in (",", "]", ":")
         if opened.kind not in ("call", "subscript", "[", "("):
-            raise self.problem("one value stands here", token.span)
+            raise self.problem("one value stands here", token.span, hint="write [a, b] for a vector of two")
         if token.text == ";":
             if opened.kind != "[" or self.dialect != "matlab":
-                raise self.problem("`;` separates statements, not entries", token.span, hint="[[a, b], [c, d]] is a matrix")
+                raise self.problem(
+                    "`;` separates statements, not entries", token.span, hint="[[a, b], [c, d]] is a matrix"
+                )
             opened.breaks.append(len(opened.arguments) + 1)
         if len(self.operands) == opened.floor and not opened.bounds:
-            raise self.problem("a value is missing before the comma", token.span)
+            raise self.problem(
+                "a value is missing before the comma", token.span, hint="write it, or take the comma away"
+            )
         self.finish_item(opened)
         trailing = self.peek(position + 1).text == self.closing(opened) and token.text == ","
         return position + 1, not trailing
@@ -504,10 +468,11 @@ class _Parser:
         self.reduce(0)
         opened = self.bracket()
         if opened is None:
-            raise self.problem(f"`{token.text}` closes a bracket that was never opened", token.span)
+            raise self.unopened(token)
         if self.closing(opened) != token.text:
             kind = {"call": "(", "subscript": "[", "indicator": "["}.get(opened.kind, opened.kind)
-            raise self.problem(f"`{token.text}` does not close `{kind}`", opened.span, token.span)
+            hint = f"close the inner bracket first: `{self.closing(opened)}`"
+            raise self.problem(f"`{token.text}` does not close `{kind}`", opened.span, token.span, hint=hint)
         self.nesting -= 1
         self.finish_item(opened)
         self.operators.pop()
@@ -515,17 +480,28 @@ class _Parser:
         items = opened.arguments
         if opened.kind == "call":
             assert opened.called is not None
-            start = items[0].span.join(whole) if opened.called.kind == "method" else opened.called.span.join(whole)
+            start = (
+                items[0].span.join(whole)
+                if opened.called.kind == "method"
+                else opened.called.span.join(whole)
+            )
             self.operands.append(Call(start, opened.called.text, items, opened.keywords, opened.called.span))
         elif opened.kind == "subscript":
             if len(items) < 2:
-                raise self.problem("an index is missing", whole)
+                raise self.problem("an index is missing", whole, hint="x[0] is the first entry")
             self.operands.append(Subscript(items[0].span.join(whole), items[0], items[1:]))
         elif opened.kind == "sup":
             base = self.operands.pop()
             self.operands.append(Binary(base.span.join(whole), opened.symbol or "sup", base, items[0], whole))
         elif opened.kind in ("‖", "|"):
             self.operands.append(Bars(whole, opened.kind, items[0]))
+        elif (
+            opened.kind in ("indicator", "[")
+            and self.indexed
+            and len(items) == 1
+            and (pair := _delta(items[0]))
+        ):
+            self.operands.append(Postfix(whole, "_", Special(whole, "δ"), pair))
         elif opened.kind == "indicator":
             self.operands.append(Bracket(whole, items[0]))
         elif opened.kind == "[" or len(items) > 1 or (items and self.tokens and self.trailing_comma(token)):
@@ -544,13 +520,19 @@ class _Parser:
         """Before a postfix: √x² would be ambiguous."""
         if self.operators and self.operators[-1].symbol == "√":
             raise self.problem(
-                "√ followed by an exponent or an index can be read in two ways", self.operators[-1].span, token.span,
+                "√ followed by an exponent or an index can be read in two ways",
+                self.operators[-1].span,
+                token.span,
                 hint="write √(x²) or (√x)²",
             )
 
     def reduce(self, binds: int) -> None:
-        """Build the operators on top of the stack that bind at least as tightly, down to the innermost bracket."""
-        while self.operators and self.operators[-1].kind in ("prefix", "binary") and self.operators[-1].binds >= binds:
+        """Build the operators on top of the stack that bind at least as tightly."""
+        while (
+            self.operators
+            and self.operators[-1].kind in ("prefix", "binary")
+            and self.operators[-1].binds >= binds
+        ):
             operator = self.operators.pop()
             right = self.operands.pop()
             if operator.kind == "prefix":
@@ -573,3 +555,16 @@ class _Parser:
             left.span = span
             return left
         return Add(span, [left, right], [1, sign])
+
+
+def _delta(node: Node) -> str:
+    """The two letters of [i = j]."""
+    if (
+        isinstance(node, Binary)
+        and node.symbol == "=="
+        and isinstance(node.left, Name)
+        and isinstance(node.right, Name)
+    ):
+        pair = node.left.name + node.right.name
+        return pair if re.fullmatch("[i-t]{2}", pair) else ""
+    return ""

@@ -1,4 +1,5 @@
 """What an error says: the parts by their text, their shapes with the names of the sizes, and a way out."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -32,24 +33,44 @@ def part_text(source: str, span: Span, otherwise: str) -> str:
 
 
 def product_problem(
-    source: str, spans: tuple[Span, Span], shapes: tuple[Shape, Shape], rows: tuple[bool, bool], symbol: str, show: Show
+    source: str,
+    spans: tuple[Span, Span],
+    shapes: tuple[Shape, Shape],
+    rows: tuple[bool, bool],
+    symbol: str,
+    show: Show,
 ) -> ShapeMismatch:
     """A product whose factors do not fit, with the transposition that would."""
     left, right = part_text(source, spans[0], "the left side"), part_text(source, spans[1], "the right side")
-    whole = "their product" if " " in (left[:4] + right[:4]) and left.startswith("the ") else _join(left, symbol, right)
+    whole = (
+        "their product"
+        if " " in (left[:4] + right[:4]) and left.startswith("the ")
+        else _join(left, symbol, right)
+    )
     transpose = ".T" if symbol == "@" else "'" if symbol == "*" else "ᵀ"
     a, b = shapes
     hint = ""
     if len(a) == 2 and b:
-        hint = f"the columns of {left} ({show(a[1])}) must match the {'size' if len(b) == 1 else 'rows'} of {right} ({show(b[0])})"
+        other = "size" if len(b) == 1 else "rows"
+        hint = f"the columns of {left} ({show(a[1])}) must match the {other} of {right} ({show(b[0])})"
     elif len(a) == 1 and len(b) == 2:
         hint = f"the size of {left} ({show(a[0])}) must match the rows of {right} ({show(b[0])})"
     elif len(a) == 1 and len(b) == 1 and a == b and rows[0] == rows[1]:
-        hint = f"write {left}{transpose} {right} for the dot product, {left} {right}{transpose} for the outer, ⊙ entrywise"
-        if symbol == "*":
-            hint = f"write {left}'*{right} for the dot product, {left}*{right}' for the outer, .* entrywise"
+        joint = "*" if symbol == "*" else " "
+        dot, outer = (
+            f"{_transposed(left, transpose)}{joint}{right}",
+            f"{left}{joint}{_transposed(right, transpose)}",
+        )
+        entrywise = ".*" if symbol == "*" else "⊙"
+        hint = f"write {dot} for the dot product, {outer} for the outer, {entrywise} entry by entry"
     elif not a or not b:
         hint = "@ contracts axes; * multiplies by a scalar"
+    else:
+        hint = (
+            "a dot product needs equal sizes"
+            if len(a) == len(b) == 1
+            else "only vectors and matrices stand side by side"
+        )
     fits = []
     if len(a) == 2 and b and a[0] == b[0]:
         fits.append(_join(_transposed(left, transpose), symbol, right))
@@ -61,9 +82,14 @@ def product_problem(
         hint = f"{right} is a row; a column stands to the right of a matrix"
     if fits:
         hint += f"{';  ' if hint else ''}{fits[0]} would fit"
-    message = f"{left} {is_text(a, show, rows[0])} and {right} {is_text(b, show, rows[1])}, so {whole} is not defined"
+    both = f"{left} {is_text(a, show, rows[0])} and {right} {is_text(b, show, rows[1])}"
+    message = f"{both}, so {whole} is not defined"
     return ShapeMismatch(
-        message, hint=hint, source=source, spans=spans, sizes={left: size_text(a, show), right: size_text(b, show)}
+        message,
+        hint=hint,
+        source=source,
+        spans=spans,
+        sizes={left: size_text(a, show), right: size_text(b, show)},
     )
 
 
@@ -77,7 +103,12 @@ def _transposed(text: str, mark: str) -> str:
 
 
 def entrywise_problem(
-    source: str, spans: tuple[Span, Span], shapes: tuple[Shape, Shape], rows: tuple[bool, bool], symbol: str, show: Show
+    source: str,
+    spans: tuple[Span, Span],
+    shapes: tuple[Shape, Shape],
+    rows: tuple[bool, bool],
+    symbol: str,
+    show: Show,
 ) -> ShapeMismatch:
     """A sum or an entrywise operation of shapes that do not broadcast."""
     left, right = part_text(source, spans[0], "the left side"), part_text(source, spans[1], "the right side")
@@ -85,7 +116,7 @@ def entrywise_problem(
     if len(a) == 1 and len(b) == 1 and rows[0] != rows[1]:
         hint = "a row and a column do not combine entry by entry; transpose one of them"
     elif len(a) == 1 and len(b) == 1:
-        hint = f"entrywise operations need equal sizes: declare {left} and {right} with one size, or check the formula"
+        hint = f"declare {left} and {right} with one size, if they are meant to have it"
     elif {len(a), len(b)} == {1, 2}:
         short = left if len(a) == 1 else right
         matrix = b if len(a) == 1 else a
@@ -102,7 +133,11 @@ def entrywise_problem(
         f"so {_join(left, symbol, right)} is not defined"
     )
     return ShapeMismatch(
-        message, hint=hint, source=source, spans=spans, sizes={left: size_text(a, show), right: size_text(b, show)}
+        message,
+        hint=hint,
+        source=source,
+        spans=spans,
+        sizes={left: size_text(a, show), right: size_text(b, show)},
     )
 
 
@@ -119,5 +154,12 @@ def call_problem(
     for dim in getattr(problem, "dims", None) or ():
         message = message.replace(str(dim), show(dim))
     hint = problem.hint or (" and ".join(dict.fromkeys(said)) if said else "")
+    if "square matrix" in message and len(parts) == 1 and len(parts[0][1]) == 2:
+        text = next(iter(sizes))
+        hint += (
+            f";  {_transposed(text, 'ᵀ')} {text} would be square"
+            if len(text) < LONGEST
+            else ";  XᵀX is always square"
+        )
     spans = tuple(span for span, _ in parts) or (place,)
     return ShapeMismatch(message, hint=hint, source=source, spans=spans, sizes=sizes)

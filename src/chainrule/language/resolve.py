@@ -1,8 +1,9 @@
-"""What each name in a token stream is: a declared name, a part named by the person, a function, a run of several names.
+"""What each name in a token stream is: a declared name, a named part, a function, a run of several names.
 
-In: tokens and the names that are known. Out: tokens in which every name has its stored spelling, module prefixes are
-gone, calls and keywords are marked, and a run of letters such as Xw has been split into X and w.
+In: tokens and the names that are known. Out: tokens in which every name has its stored spelling, module
+prefixes are gone, calls and keywords are marked, and a run of letters such as Xw has been split into X and w.
 """
+
 from __future__ import annotations
 
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from chainrule.errors import Span, SyntaxProblem, UnknownName
-from chainrule.expr.names import ascii_name
+from chainrule.expr.names import GREEK, ascii_name
 from chainrule.language.tokens import COMPLEX, Token
 
 MODULES = frozenset({"np", "numpy", "jnp", "torch", "linalg"})
@@ -52,7 +53,9 @@ def assigned_names(tokens: list[Token]) -> set[str]:
     """The names on the left of `=`, outside brackets."""
     found: set[str] = set()
     depth = 0
-    for before, token, after in zip([Token("newline", "", Span(0, 0)), *tokens], tokens, tokens[1:], strict=False):
+    for before, token, after in zip(
+        [Token("newline", "", Span(0, 0)), *tokens], tokens, tokens[1:], strict=False
+    ):
         depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
         starts = before.kind == "newline" or before.text in (";", ",", "where")
         if token.kind == "name" and after.text == "=" and not depth and starts:
@@ -60,15 +63,44 @@ def assigned_names(tokens: list[Token]) -> set[str]:
     return found
 
 
+def without_arguments(tokens: list[Token]) -> list[Token]:
+    """f(x, y) = ... read as f = ...: the formula is named, not called."""
+    result: list[Token] = []
+    position = 0
+    while position < len(tokens):
+        starts = not result or result[-1].kind == "newline" or result[-1].text == ";"
+        end = position + 2
+        if starts and tokens[position].kind == "name" and tokens[position + 1].text == "(":
+            while tokens[end].kind == "name" and tokens[end + 1].text == ",":
+                end += 2
+            if tokens[end].kind == "name" and [t.text for t in tokens[end + 1 : end + 3]] == [")", "="]:
+                result.append(tokens[position])
+                position = end + 2
+        result.append(tokens[position])
+        position += 1
+    return result
+
+
 def resolve(tokens: list[Token], scope: Scope) -> list[Token]:
     """The tokens with every name decided."""
-    runs = any(t.text in _NOTATION for t in tokens) or any(t.text == "−" for t in tokens) or "−" in scope.source
+    runs = (
+        any(t.text in _NOTATION for t in tokens) or any(t.text == "−" for t in tokens) or "−" in scope.source
+    )
     result: list[Token] = []
     brackets: list[str] = []
     position = 0
     while position < len(tokens):
         token = tokens[position]
+        starts = not result or result[-1].kind == "newline" or (result[-1].text == ";" and not brackets)
+        if starts and not brackets and (left := _derivative(tokens, position)):
+            result.extend(left)
+            position += len(left)
+            continue
         position += 1
+        if token.text == "^" and token.kind == "op" and _is_transpose(tokens[position], scope):
+            result.append(Token("op", "ᵀ", token.span.join(tokens[position].span)))
+            position += 1
+            continue
         following = tokens[position] if position < len(tokens) else token
         if token.kind == "op" and token.text in ("(", "[", "{"):
             called = bool(result) and result[-1].kind in ("call", "method") and token.text == "("
@@ -94,6 +126,20 @@ def resolve(tokens: list[Token], scope: Scope) -> list[Token]:
     return result
 
 
+def _is_transpose(token: Token, scope: Scope) -> bool:
+    """x^T is a transpose, unless T is a name."""
+    return token.text == "ᵀ" or (token.kind == "name" and token.text == "T" and not scope.knows("T"))
+
+
+def _derivative(tokens: list[Token], position: int) -> list[Token]:
+    """The left side ∂Y_ij/∂X_kl or d/dx of a result, whose names need no declaration."""
+    first = [t.text for t in tokens[position : position + 4]]
+    if first[0] != "∂" and not (len(first) == 4 and first[0] == "d" and first[1] == "/" and first[3] == "="):
+        return []
+    end = next((k for k, t in enumerate(tokens[position:]) if t.text == "=" or t.kind == "newline"), 0)
+    return tokens[position : position + end] if tokens[position + end].text == "=" else []
+
+
 def _imaginary(token: Token, scope: Scope) -> list[Token]:
     unit = Span(token.span.end, token.span.end + 1)
     if scope.knows("j"):
@@ -101,7 +147,8 @@ def _imaginary(token: Token, scope: Scope) -> list[Token]:
     raise UnknownName(
         f"{token.text}j is an imaginary number: {COMPLEX}",
         hint="split the formula into its real and imaginary parts",
-        source=scope.source, spans=(token.span.join(unit),),
+        source=scope.source,
+        spans=(token.span.join(unit),),
     )
 
 
@@ -110,14 +157,17 @@ def _attribute(token: Token, scope: Scope, following: Token) -> Token:
         return replace(token, kind="method" if token.text != "T" else "transpose")
     if token.text in ("H", "conj", "conjugate", "real", "imag", "mH"):
         raise UnknownName(
-            f".{token.text} belongs to complex arrays: {COMPLEX}", hint="use .T",
-            source=scope.source, spans=(token.span,),
+            f".{token.text} belongs to complex arrays: {COMPLEX}",
+            hint="use .T",
+            source=scope.source,
+            spans=(token.span,),
         )
     near = get_close_matches(token.text, METHODS, 1, 0.6)
     raise UnknownName(
         f"there is no attribute .{token.text}" + (f"; did you mean .{near[0]}?" if near else ""),
         hint="known are ." + ", .".join(METHODS) + ", and the prefixes np. numpy. jnp. torch. linalg.",
-        source=scope.source, spans=(token.span,),
+        source=scope.source,
+        spans=(token.span,),
     )
 
 
@@ -127,7 +177,10 @@ def _skip_modules(tokens: list[Token], position: int, scope: Scope) -> int:
         name = tokens[position + 1]
         if name.kind != "name":
             raise SyntaxProblem(
-                "a function name is missing after the dot", source=scope.source, spans=(tokens[position].span,)
+                "a function name is missing after the dot",
+                source=scope.source,
+                spans=(tokens[position].span,),
+                hint="as in np.exp(x)",
             )
         position += 1
         if name.text not in MODULES:
@@ -137,7 +190,9 @@ def _skip_modules(tokens: list[Token], position: int, scope: Scope) -> int:
             return position
         position += 1
     raise SyntaxProblem(
-        "a module is not a value", source=scope.source, spans=(tokens[position - 1].span,),
+        "a module is not a value",
+        source=scope.source,
+        spans=(tokens[position - 1].span,),
         hint="name one of its functions, as in np.exp(x)",
     )
 
@@ -149,11 +204,12 @@ def _name(token: Token, following: Token, scope: Scope, runs: bool) -> list[Toke
         return found
     if called:
         raise unknown_function(token.text, scope, token.span)
-    if token.text in ("E", "𝔼") and following.text == "[":
+    if token.text in ("E", "\U0001d53c") and following.text == "[":
         raise UnknownName(
             "E[...] is an expectation: chainrule differentiates formulas, not averages over a distribution",
             hint="write a mean over data, mean(...), or declare E[n] as a variable",
-            source=scope.source, spans=(token.span,),
+            source=scope.source,
+            spans=(token.span,),
         )
     letters = _letters(token, scope) if runs else None
     if letters:
@@ -178,11 +234,13 @@ def _known(token: Token, called: bool, scope: Scope) -> list[Token]:
         return [replace(token, kind="call", text=raw if raw in scope.functions else name)]
     if scope.knows(name):
         return [replace(token, text=name)]
+    if raw.startswith("I_") and raw[2:] in scope.dims:
+        return [Token("special", "I", token.span, token.spaced), _sub(token, raw[2:])]
     if raw == "Σ" and called:
         return [replace(token, kind="call", text="sum")]
     if raw in ("None", "True", "False"):
         if raw != "None":
-            raise SyntaxProblem(f"write {int(raw == 'True')} for {raw}", source=scope.source, spans=(token.span,))
+            return [replace(token, kind="num", text=str(int(raw == "True")))]
         return [replace(token, kind="special", text="None")]
     if name in CONSTANTS:
         return [replace(token, text=name)]
@@ -191,8 +249,11 @@ def _known(token: Token, called: bool, scope: Scope) -> list[Token]:
         base, index = indexed[1], indexed[2]
         if base == "Sigma" and raw[0] == "Σ" and not scope.knows(base):
             return [replace(token, kind="sum", text=index)]
-        if base in ("delta", "I") and not scope.knows(base) and index.isalpha():
-            return [Token("special", "δ" if len(index) == 2 else "I", token.span, token.spaced), _sub(token, index)]
+        if base == "I" or ((base == "delta" and index.isalpha()) and not scope.knows(base)):
+            return [
+                Token("special", "δ" if base == "delta" else "I", token.span, token.spaced),
+                _sub(token, index),
+            ]
         if scope.knows(base) and base not in scope.dims:
             return _with_index(token, base, index)
     return []
@@ -203,7 +264,10 @@ def _sub(token: Token, index: str) -> Token:
 
 
 def _with_index(token: Token, base: str, index: str) -> list[Token]:
-    return [Token("name", base, Span(token.span.start, token.span.end - len(index)), token.spaced), _sub(token, index)]
+    return [
+        Token("name", base, Span(token.span.start, token.span.end - len(index)), token.spaced),
+        _sub(token, index),
+    ]
 
 
 def _split(token: Token, called: bool, scope: Scope) -> list[Token]:
@@ -222,7 +286,9 @@ def _split(token: Token, called: bool, scope: Scope) -> list[Token]:
         if len(ways[0]) > 1:
             readings = " or ".join("·".join(t.text for t in way if t.kind != "sub") for way in ways[0][:2])
             raise SyntaxProblem(
-                f"`{text}` can be read as {readings}", source=scope.source, spans=(token.span,),
+                f"`{text}` can be read as {readings}",
+                source=scope.source,
+                spans=(token.span,),
                 hint="put a space or a · between the factors",
             )
         if ways[0]:
@@ -239,11 +305,13 @@ def _piece(
     token: Token, start: int, end: int, called: bool, scope: Scope, constants: Collection[str]
 ) -> list[Token]:
     text = token.text[start:end]
-    part = Token("name", text, Span(token.span.start + start, token.span.start + end), token.spaced and not start)
+    part = Token(
+        "name", text, Span(token.span.start + start, token.span.start + end), token.spaced and not start
+    )
     name = scope.stored(text)
-    if called:
-        return [replace(part, kind="call")] if text in scope.functions and start else []
-    if scope.knows(name) or name in constants:
+    if called and text in scope.functions:
+        return [replace(part, kind="call")] if start else []
+    if scope.knows(name) or (name in constants and not called):
         return [replace(part, text=name)]
     counted = _COUNTED.fullmatch(name)
     if counted and not text.isascii() and scope.variables.get(counted[1], 0):
@@ -254,52 +322,78 @@ def _piece(
 def _letters(token: Token, scope: Scope) -> list[Token]:
     """In notation without declarations `Ax` is A x: every letter a name of its own."""
     text = token.text
-    plain = 1 < len(text) <= 4 and all(c.isalpha() for c in text) and text not in scope.functions
-    if not plain or scope.variables or ascii_name(text) != text and text.isascii() or text.lower() in ("loss", "cost"):
-        return []
-    if ascii_name(text[0]) != text[0] and len(text) == 1:
+    short = 1 < len(text) <= 3 or (len(text) == 4 and text.isupper())
+    if (
+        not short
+        or not text.isalpha()
+        or scope.variables
+        or text in scope.functions
+        or ascii_name(text) in GREEK
+    ):
         return []
     return [
-        Token("name", ascii_name(c), Span(token.span.start + k, token.span.start + k + 1), token.spaced and not k)
+        Token(
+            "name",
+            ascii_name(c),
+            Span(token.span.start + k, token.span.start + k + 1),
+            token.spaced and not k,
+        )
         for k, c in enumerate(text)
     ]
 
 
 def _check_spelling(token: Token, scope: Scope) -> None:
-    """Refuses an undeclared name that looks like a slip: near a declared one, a function without its brackets."""
+    """Refuses an undeclared name that looks like a slip: near a declared one, or a function."""
     name = ascii_name(token.text)
     if token.text in scope.functions and len(token.text) > 1:
         raise SyntaxProblem(
-            f"{token.text} is a function", hint=f"write its argument in brackets: {token.text}(x)",
-            source=scope.source, spans=(token.span,),
+            f"{token.text} is a function",
+            hint=f"write its argument in brackets: {token.text}(x)",
+            source=scope.source,
+            spans=(token.span,),
         )
     if not scope.variables:
         return
-    near = get_close_matches(name, [*scope.variables, *sorted(scope.assigned)], 1, 0.75) if len(name) > 2 else []
+    near = (
+        get_close_matches(name, [*scope.variables, *sorted(scope.assigned)], 1, 0.75) if len(name) > 2 else []
+    )
     parts = [c for c in token.text if scope.knows(ascii_name(c))]
     if near:
         raise UnknownName(
-            f"`{token.text}` is not declared; did you mean {near[0]}?", source=scope.source, spans=(token.span,),
+            f"`{token.text}` is not declared; did you mean {near[0]}?",
+            source=scope.source,
+            spans=(token.span,),
             hint="declared are " + ", ".join(scope.variables),
         )
     if len(token.text) <= 4 and token.text.isalpha() and parts and len(token.text) > 1:
         missing = ", ".join(c for c in token.text if not scope.knows(ascii_name(c)))
         raise UnknownName(
             f"`{token.text}` is not declared, and as a product of letters it lacks {missing}",
-            source=scope.source, spans=(token.span,), hint=f"declare {token.text} itself, or {missing}",
+            source=scope.source,
+            spans=(token.span,),
+            hint=f"declare {token.text} itself, or {missing}",
         )
 
 
 def unknown_function(text: str, scope: Scope, span: Span) -> UnknownName:
     """The error for `text(`, with the nearest known name."""
     if text in ("conj", "conjugate", "real", "imag", "angle"):
-        return UnknownName(f"{text} is for complex numbers: {COMPLEX}", source=scope.source, spans=(span,))
+        return UnknownName(
+            f"{text} is for complex numbers: {COMPLEX}",
+            source=scope.source,
+            spans=(span,),
+            hint="split the formula into its real and imaginary parts",
+        )
     names = [*sorted(n for n in scope.functions if n.isascii()), *scope.variables]
     near = get_close_matches(text, names, 1, 0.5) or get_close_matches(text.lower(), names, 1, 0.5)
     hint = "docs/language.md lists the functions"
     if len(text) == 1:
-        hint = f"a name before a bracket is a function; for the product write {text} * (...), or declare {text}"
+        hint = (
+            f"a name before a bracket is a function; for the product write {text} * (...), or declare {text}"
+        )
     return UnknownName(
         f"unknown function `{text}`" + (f"; did you mean {near[0]}?" if near and len(text) > 1 else ""),
-        source=scope.source, spans=(span,), hint=hint,
+        source=scope.source,
+        spans=(span,),
+        hint=hint,
     )

@@ -1,7 +1,9 @@
 """Unification of symbolic sizes: what the parts of a formula say about sizes that nobody declared.
 
-An unknown size is a dimension whose name begins with ?. Two sizes that must agree bind an unknown in one of them.
+An unknown size is a dimension whose name begins with ?. Two sizes that must agree bind an unknown in one of
+them.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -9,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from chainrule.errors import ShapeMismatch
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Shape, Variable
-from chainrule.expr.walk import substitute_dims
+from chainrule.expr.walk import dim_names, substitute_dims
 
 LETTERS = ("n", "m", "k", "p", "q", "r", "s", "l", "h", "d")
 
@@ -25,18 +27,34 @@ class Sizes:
         """`dim` with everything known put in."""
         if not self.bound:
             return dim
-        while any(name in self.bound for name in dim.names):
-            dim = dim.substitute(self.bound)
+        name = dim.name
+        if name is not None:
+            dim = self._root(name) if name in self.bound else dim
+        while stale := [name for name in dim.names if name in self.bound]:
+            dim = dim.substitute({name: self._root(name) for name in stale})
         return dim
+
+    def _root(self, name: str) -> Dim:
+        """The end of the chain of bindings from `name` on; the chain is cut short for the next time."""
+        chain = []
+        found = Dim.of(name)
+        while found.name in self.bound:
+            assert found.name is not None
+            chain.append(found.name)
+            found = self.bound[found.name]
+        for link in chain:
+            self.bound[link] = found
+        return found
 
     def settle(self, expr: Expr) -> Expr:
         """`expr` with everything known put in."""
-        stale = {name for dim in expr.shape for name in dim.names if name in self.bound}
-        if not stale:
+        if not self.bound or not any(name in self.bound for dim in expr.shape for name in dim.names):
             return expr
         if isinstance(expr, Variable):
             return Variable(expr.name, [self.resolve(d) for d in expr.shape], expr.structure)
-        return substitute_dims(expr, {name: self.resolve(Dim.of(name)) for name in sorted(self.bound)})
+        return substitute_dims(
+            expr, {name: self.resolve(Dim.of(name)) for name in dim_names(expr) if name in self.bound}
+        )
 
     def unify(self, a: object, b: object) -> bool:
         """Makes the two sizes equal by binding an unknown, if one can be bound."""
@@ -55,13 +73,13 @@ class Sizes:
             if name.startswith("?") and len(held) == 1 and len(held[0][0]) == 1 and abs(held[0][1]) == 1:
                 rest = difference - Dim.of(name) * Dim.of(held[0][1])
                 value = rest if held[0][1] < 0 else -rest
-                if held[0][0][0][1] == 1 and (value.constant is None or value.constant > 0):
+                if held[0][0][0][1] == 1 and any(count > 0 for _, count in value.terms):
                     self.bound[name] = value
                     return True
         return False
 
     def build(self, make: Callable[..., Expr], exprs: Sequence[Expr]) -> Expr:
-        """make(*exprs), binding unknown sizes as it complains; raises ShapeMismatch when none is left to bind."""
+        """make(*exprs), binding unknown sizes as it complains; raises ShapeMismatch when it cannot."""
         operands = [self.settle(e) for e in exprs]
         while True:
             try:

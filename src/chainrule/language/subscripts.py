@@ -1,4 +1,5 @@
 """x[0], X[:, 1:3], x[None]: contractions with rows of the identity."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -82,7 +83,7 @@ def resolve(item: Range, size: Dim) -> tuple[Dim, int, Dim]:
         if span.constant is None:
             raise ShapeMismatch(f"a step of {item.step} needs a known size, not {size}")
         span = Dim.of(-(-span.constant // abs(item.step)))
-    if span.constant is not None and span.constant < 1:
+    if all(count < 0 for _, count in span.terms):
         raise ShapeMismatch("the slice is empty")
     return start, item.step, span
 

@@ -1,4 +1,5 @@
 """The syntax tree: what was written, with the place of every part. No meaning, no shapes."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ class Add(Node):
 
 @dataclass(slots=True, eq=False)
 class Binary(Node):
-    """Two operands; `symbol` is the operator, "" for juxtaposition, "sup" for a power written as superscript."""
+    """Two operands; `symbol` is the operator, "" for juxtaposition, "sup" for a superscript."""
 
     symbol: str
     left: Node
@@ -182,6 +183,7 @@ class Statement:
     value: Node
     span: Span
     output: str | None = None
+    sources: list[tuple[str, str]] = field(default_factory=list)  # the indexed names on the left: Y with ij
     local: list[Statement] = field(default_factory=list)
 
 

@@ -1,8 +1,10 @@
-"""Text to tokens, each with its place in the text. One lexer for the three forms; the dialect decides about ' and .* only.
+"""Text to tokens, each with its place. One lexer for the three forms; the dialect decides about ' only.
 
-Nothing is normalised as a whole: that would turn ² into 2 and ᵀ into T. Characters with the same meaning (−, ·, ≤, ...)
-become one spelling, superscripts become tokens between `sup(` and `sup)`, everything unknown is refused by name.
+Nothing is normalised as a whole: that would turn ² into 2 and ᵀ into T. Characters with the same meaning (−,
+·, ≤, ...) become one spelling, superscripts become tokens between `sup(` and `sup)`, everything unknown is
+refused by name.
 """
+
 from __future__ import annotations
 
 import re
@@ -27,32 +29,33 @@ class Token:
 SUPERSCRIPT = {
     **dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᐟ", "0123456789+-()/", strict=True)),
     **dict(zip("ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", "abcdefghijklmnoprstuvwxyz", strict=True)),
-    **dict(zip("ᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂ⊤", "ABDEGHIJKLMNOPRTUVWT", strict=True)),
+    **dict(zip("ᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂ\u22a4", "ABDEGHIJKLMNOPRTUVWT", strict=True)),
     **dict(zip("ᵝᵞᵟᶿᵠᵡ", "βγδθφχ", strict=True)),
 }
 SPELLINGS = {
-    **dict.fromkeys("−–", "-"), "∗": "*", **dict.fromkeys("⋅∙•×", "·"), "∘": "⊙", **dict.fromkeys("÷∕⁄", "/"),
+    **dict.fromkeys("−–", "-"), "∗": "*", **dict.fromkeys("⋅∙•×", "·"), "∘": "⊙",
+    **dict.fromkeys("÷\u2215\u2044", "/"),
     **dict.fromkeys("≤⩽", "<="), **dict.fromkeys("≥⩾", ">="), "≠": "!=", "∥": "‖", "∣": "|", "≔": "=",
-    **dict.fromkeys("′’‘ʹ", "′"),
+    **dict.fromkeys("′’\u2018\u02b9", "′"),
 }  # fmt: skip
-SPECIAL = {**dict.fromkeys("𝟏𝟙", "𝟏"), **dict.fromkeys("𝟎𝟘", "𝟎")}
+SPECIAL = {**dict.fromkeys("𝟏\U0001d7d9", "𝟏"), **dict.fromkeys("𝟎\U0001d7d8", "𝟎")}
 VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
 SYMBOLS = frozenset("+-*/@^=<>(),[]{}|:;.·⊙⊘⊗⊕⊖‖√∂′") | set(SPELLINGS) | set(VULGAR)
 STATEMENTS = frozenset(
-    "import from def class return yield while for with try except raise assert del global nonlocal pass break continue "
-    "async await exec eval print if elif else".split()
+    "import from def class return yield while for with try except raise assert del global nonlocal "
+    "pass break continue async await exec eval print if elif else".split()
 )
-_UP, _BOLD = "".join(SUPERSCRIPT), "".join(SPECIAL)
+_UP, _BOLD = "".join(SUPERSCRIPT), "".join(SPECIAL) + "".join(VULGAR)
 _LOW = "".join(SUBSCRIPT)
 _TOKEN = re.compile(
     rf"""
     (?P<space>[ \t\r\f\v\u00a0\u2000-\u200a\u202f]+|\#[^\n]*|\.\.\.[^\n]*\n)
   | (?P<newline>\n)
   | (?P<num>(?:[0-9][0-9_]*(?:\.(?![*/^'@])[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
-  | (?P<name>[^\W\d{_UP}{_BOLD}{_LOW}](?:[^\W{_UP}{_BOLD}]|[\u0300-\u036f])*)
+  | (?P<name>(?:∑|[^\W\d{_UP}{_BOLD}{_LOW}])(?:[^\W{_UP}{_BOLD}]|[\u0300-\u036f])*)
   | (?P<sub>[{_LOW}]+)
   | (?P<sup>[{_UP}]+)
-  | (?P<special>[{_BOLD}])
+  | (?P<special>[{"".join(SPECIAL)}])
   | (?P<op>\*\*|\.\*|\./|\.\^|\.'|==|!=|<=|>=|\|\||//|&&|[^\s])
     """,
     re.VERBOSE,
@@ -88,7 +91,7 @@ def tokenize(text: str, dialect: str) -> list[Token]:
                 tokens.append(Token("newline", "\n", span))
             spaced = True
             continue
-        if kind == "op" and value in "'\"" or value == ".'":
+        if (kind == "op" and value in "'\"") or value == ".'":
             position = _quote(text, span, tokens, dialect, spaced)
         elif kind == "op":
             depth += (value in ("(", "[", "{")) - (value in (")", "]", "}"))
@@ -104,6 +107,7 @@ def tokenize(text: str, dialect: str) -> list[Token]:
         elif _follows_bracket(value, tokens, spaced):
             tokens.append(Token("sub", value[1:], span))
         else:
+            value = value.replace("∑", "Σ")
             _check_name(text, value, span)
             tokens.append(Token("name", value, span, spaced))
         spaced = False
@@ -113,38 +117,60 @@ def tokenize(text: str, dialect: str) -> list[Token]:
 
 def ends_operand(token: Token) -> bool:
     """Whether an operand can end with this token."""
-    return token.kind in ("num", "name", "sub", "special", "imag") or token.text in (")", "]", "ᵀ", "⁻ᵀ", "sup)", "‖", "|")
+    return token.kind in ("num", "name", "sub", "special", "imag") or token.text in (
+        ")",
+        "]",
+        "ᵀ",
+        "⁻ᵀ",
+        "sup)",
+        "‖",
+        "|",
+    )
 
 
 def _follows_bracket(value: str, tokens: list[Token], spaced: bool) -> bool:
     """(X⁻¹)_ik: an index below a bracket."""
-    return value.startswith("_") and len(value) > 1 and not spaced and bool(tokens) and tokens[-1].text in (")", "sup)")
+    return (
+        value.startswith("_")
+        and len(value) > 1
+        and not spaced
+        and bool(tokens)
+        and tokens[-1].text in (")", "sup)", "‖")
+    )
 
 
 def _number(text: str, value: str, span: Span, tokens: list[Token], spaced: bool) -> int:
-    mantissa, _, exponent = value.lower().partition("e")
-    if exponent and abs(int(exponent[:6])) > MAX_EXPONENT or len(mantissa) > MAX_EXPONENT:
-        raise LimitExceeded(
-            f"the number {value[:20]}{'…' if len(value) > 20 else ''} is out of range",
-            hint=f"numbers have at most {MAX_EXPONENT} digits and exponents up to {MAX_EXPONENT}",
-            source=text, spans=(span,),
-        )
+    _check_range(text, value, span)
     following = re.compile(r"[jJ](?!\w)").match(text, span.end)
     tokens.append(Token("imag" if following else "num", value.replace("_", ""), span, spaced))
     return following.end() if following else span.end
 
 
+def _check_range(text: str, value: str, span: Span) -> None:
+    mantissa, _, exponent = value.lower().partition("e")
+    if (exponent and abs(int(exponent[:6])) > MAX_EXPONENT) or len(mantissa) > MAX_EXPONENT:
+        raise LimitExceeded(
+            f"the number {value[:20]}{'…' if len(value) > 20 else ''} is out of range",
+            hint=f"numbers have at most {MAX_EXPONENT} digits and exponents up to {MAX_EXPONENT}",
+            source=text,
+            spans=(span,),
+        )
+
+
 def _operator(text: str, value: str, span: Span, tokens: list[Token], spaced: bool) -> None:
-    if value in ("//", "&&", "||") and value != "||":
-        raise SyntaxProblem(f"`{value}` is not an operator of formulas", source=text, spans=(span,))
+    if value in ("//", "&&"):
+        hint = (
+            "write floor(a/b), or a/b" if value == "//" else "multiply conditions, which are numbers 0 and 1"
+        )
+        raise SyntaxProblem(
+            f"`{value}` is not an operator of formulas", source=text, spans=(span,), hint=hint
+        )
     if value in VULGAR:
         top, bottom = VULGAR[value].split("/")
         for kind, part in (("op", "("), ("num", top), ("op", "/"), ("num", bottom), ("op", ")")):
             tokens.append(Token(kind, part, span, spaced))
     elif value == "||":
         tokens.append(Token("op", "‖", span, spaced))
-    elif value == "∑":
-        tokens.append(Token("name", "Σ", span, spaced))
     elif len(value) == 1 and value not in SYMBOLS:
         raise _stray(text, span.start)
     else:
@@ -158,14 +184,21 @@ def _quote(text: str, span: Span, tokens: list[Token], dialect: str, spaced: boo
     if mark != '"' and tokens and ends_operand(tokens[-1]) and not spaced:
         if dialect != "matlab":
             raise SyntaxProblem(
-                "' is the transpose of the MATLAB dialect", source=text, spans=(span,),
+                "' is the transpose of the MATLAB dialect",
+                source=text,
+                spans=(span,),
                 hint="write x.T or xᵀ here, or choose the dialect: --dialect matlab",
             )
         tokens.append(Token("op", "ᵀ", span))
         return span.end
     end = text.find(mark, span.end)
     if end < 0 or "\n" in text[span.start : end]:
-        raise SyntaxProblem("a quotation mark without its partner", source=text, spans=(span,))
+        raise SyntaxProblem(
+            "a quotation mark without its partner",
+            source=text,
+            spans=(span,),
+            hint="quotes stand only in einsum('ij,j->i', A, x)",
+        )
     tokens.append(Token("str", text[span.end : end], Span(span.start, end + 1), spaced))
     return end + 1
 
@@ -174,7 +207,9 @@ def _superscript(text: str, value: str, span: Span, tokens: list[Token]) -> None
     """ᵀ and ⁻ᵀ are operators; any other run is an exponent, a small formula of its own."""
     plain = "".join(SUPERSCRIPT[c] for c in value)
     if "H" in plain:
-        raise UnknownName(f"ᴴ is the conjugate transpose: {COMPLEX}", source=text, spans=(span,), hint="use ᵀ")
+        raise UnknownName(
+            f"ᴴ is the conjugate transpose: {COMPLEX}", source=text, spans=(span,), hint="use ᵀ"
+        )
     for piece in re.finditer(r"-T$|T|[^T]+", plain):
         place = Span(span.start + piece.start(), span.start + piece.end())
         if piece[0] in ("T", "-T"):
@@ -182,11 +217,18 @@ def _superscript(text: str, value: str, span: Span, tokens: list[Token]) -> None
             continue
         if piece[0] in ("+", "-"):
             meaning = "the pseudo-inverse" if piece[0] == "+" else "a sign"
-            raise SyntaxProblem(f"an exponent cannot be {meaning} alone", source=text, spans=(place,))
+            raise SyntaxProblem(
+                f"an exponent cannot be {meaning} alone",
+                source=text,
+                spans=(place,),
+                hint="X⁻¹ is the inverse",
+            )
         tokens.append(Token("op", "sup(", Span(place.start, place.start)))
         for inner in re.finditer(r"[0-9]+|[^0-9]", piece[0]):
             kind = "num" if inner[0].isdigit() else "name" if inner[0].isalpha() else "op"
             inside = Span(place.start + inner.start(), place.start + inner.end())
+            if kind == "num":
+                _check_range(text, inner[0], inside)
             tokens.append(Token(kind, inner[0], inside))
         tokens.append(Token("op", "sup)", Span(place.end, place.end)))
 
@@ -194,17 +236,26 @@ def _superscript(text: str, value: str, span: Span, tokens: list[Token]) -> None
 def _check_name(text: str, value: str, span: Span) -> None:
     if value in STATEMENTS:
         raise SyntaxProblem(
-            f"`{value}` is a Python word; a formula is never run as Python", source=text, spans=(span,),
+            f"`{value}` is a Python word; a formula is never run as Python",
+            source=text,
+            spans=(span,),
             hint="write a formula, or statements such as z = X @ w + b; sum(z**2)",
         )
     if value in ("and", "or", "not", "in", "is"):
         raise SyntaxProblem(
-            f"`{value}` is not an operator of formulas", source=text, spans=(span,),
+            f"`{value}` is not an operator of formulas",
+            source=text,
+            spans=(span,),
             hint="conditions are numbers 0 and 1: multiply them for `and`",
         )
     if not value.isascii():
         for offset, char in enumerate(value):
-            if not (char.isascii() or char in SUBSCRIPT or unicodedata.name(char, "").startswith(_LATIN) or char in "ℓµ"):
+            if not (
+                char.isascii()
+                or char in SUBSCRIPT
+                or unicodedata.name(char, "").startswith(_LATIN)
+                or char in "ℓµ"
+            ):
                 raise _stray(text, span.start + offset)
 
 
@@ -222,5 +273,7 @@ def _stray(text: str, position: int) -> SyntaxProblem:
     }  # fmt: skip
     return SyntaxProblem(
         f"the character {shown}(U+{ord(char):04X}, {name}) does not belong in a formula",
-        source=text, spans=(Span(position, position + 1),), hint=hints.get(char, ""),
+        source=text,
+        spans=(Span(position, position + 1),),
+        hint=hints.get(char, "take it away"),
     )

@@ -1,0 +1,153 @@
+"""Prefixes, postfixes, bars, written-out vectors and subscripts."""
+
+from __future__ import annotations
+
+from chainrule.errors import ShapeMismatch, UnknownName
+from chainrule.expr import nodes
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import number
+from chainrule.language import functions, problems
+from chainrule.language.context import Context
+from chainrule.language.subscripts import Range, subscript
+from chainrule.language.syntax import Bars, Listing, Node, Number, Postfix, Prefix, Slice, Special, Subscript
+from chainrule.language.values import NOTHING, Value
+
+
+class Attachments(Context):
+    """What is attached to one operand, and brackets."""
+
+    def prefix(self, node: Prefix, operand: Value) -> Value:
+        match node.symbol:
+            case "-":
+                constant = operand.constant
+                return Value(
+                    nodes.negate(operand.expr), operand.row, -constant if constant is not None else None
+                )
+            case "+":
+                return operand
+            case "√":
+                self.check_positive(node.span, operand, "√")
+                return Value(functions.sqrt(operand.expr), operand.row)
+            case _:
+                raise self.problem(
+                    "a sum over an index is index notation",
+                    node.span,
+                    hint="declare the axes of the result on the left: y_i = Σ_j A_ij x_j",
+                )
+
+    def postfix(self, node: Postfix, operand: Value) -> Value:
+        if node.symbol == "_":
+            return self.component(node, operand)
+        if node.symbol == "⁻ᵀ":
+            inverse = self.built(functions.inv, [operand.expr], node.span, [node.operand])
+            return Value(inverse.T)
+        if isinstance(node.operand, Number) and node.symbol == "ᵀ" and operand.constant is not None:
+            if operand.constant.is_one or operand.constant.is_zero:
+                return Value(number(operand.constant, (self.fresh(node),)), row=True)
+        if not operand.rank:
+            self.forces(node, operand, node.symbol)
+            return operand
+        if operand.rank == 1:
+            return (
+                operand if node.symbol == ".T" and not operand.row else Value(operand.expr, not operand.row)
+            )
+        return Value(operand.expr.T)
+
+    def component(self, node: Postfix, operand: Value) -> Value:
+        index = node.indices
+        if isinstance(node.operand, Special) and node.operand.symbol in ("I", "𝟏", "𝟎"):
+            return self.sized(node, node.operand, index)
+        if not index.isdigit():
+            raise self.problem(
+                f"the index {index} is index notation",
+                node.span,
+                hint="declare the axes of the result on the left: y_i = A_ij x_j;  x[0] is the first entry",
+            )
+        counts = [int(index)] if operand.rank == 1 else [int(d) for d in index]
+        if len(counts) != operand.rank or 0 in counts:
+            raise ShapeMismatch(
+                f"the index {index} does not fit: {self.text(node.operand)} "
+                + problems.is_text(operand.expr.shape, self.sizes.shown),
+                source=self.setting.source, spans=(node.span,), hint="indices below the line count from 1",
+            )  # fmt: skip
+        items = [Dim.of(count - 1) for count in counts]
+        return Value(self.built(lambda x: subscript(x, items), [operand.expr], node.span, [node.operand]))
+
+    def sized(self, node: Postfix, special: Special, index: str) -> Value:
+        if not index.isdigit() and index not in self.setting.dims:
+            raise UnknownName(
+                f"{index} is not a declared size",
+                source=self.setting.source,
+                spans=(node.span,),
+                hint="sizes are declared with a shape: x[n]",
+            )
+        size = Dim.of(int(index) if index.isdigit() else index)
+        if special.symbol == "I":
+            return self.identity(node, size)
+        return Value(number(int(special.symbol == "𝟏"), (size,)))
+
+    def identity(self, node: Node, size: Dim | None) -> Value:
+        self.note("I is read as the identity matrix.")
+        return Value(nodes.identity((size or self.fresh(node),)))
+
+    def bars(self, node: Bars, operand: Value) -> Value:
+        if node.symbol == "|":
+            if operand.rank == 2:
+                raise self.problem(
+                    "|X| of a matrix can be read in two ways", node.span, hint="write det(X) or abs(X)"
+                )
+            return Value(functions.abs(operand.expr), operand.row)
+        self.forces(node, operand, "‖·‖")
+        if node.kind not in ("", "1", "2", "F"):
+            raise self.problem(
+                f"the norm with index {node.kind} is not in the language",
+                node.span,
+                hint="‖x‖, ‖x‖₁, ‖x‖₂ and ‖X‖_F are",
+            )
+        if node.kind == "1":
+            return Value(functions.norm1(operand.expr))
+        return Value(functions.norm(operand.expr))
+
+    def listing(self, node: Listing, parts: list[Value]) -> Value:
+        matlab = self.setting.dialect == "matlab" and node.form == "["
+        if not matlab:
+            return Value(NOTHING, items=tuple(parts))
+        entries = [self.whole(v, n) for v, n in zip(parts, node.entries, strict=True)]
+        ends = [*dict.fromkeys([*(b for b in node.breaks if b < len(parts)), len(parts)])]
+        starts = [0, *ends[:-1]]
+        lines = [entries[a:b] for a, b in zip(starts, ends, strict=True)]
+        if len(lines) == 1:
+            return Value(
+                self.built(functions.stack, [e.expr for e in entries], node.span, node.entries), row=True
+            )
+        if all(len(line) == 1 for line in lines):
+            join = functions.stack if not any(e.rank for e in entries) else functions.concat
+            return Value(self.built(join, [e.expr for e in entries], node.span, node.entries))
+        if len({len(line) for line in lines}) > 1:
+            raise ShapeMismatch(
+                "the rows have different lengths",
+                source=self.setting.source,
+                spans=(node.span,),
+                hint="[a, b; c, d]",
+            )
+        stacked = [self.built(functions.stack, [e.expr for e in line], node.span) for line in lines]
+        return Value(self.built(functions.stack, stacked, node.span))
+
+    def slice(self, node: Slice, parts: list[Value]) -> Value:
+        given = iter(zip(parts, node.children, strict=True))
+        bounds = [None if bound is None else self.size(*next(given)) for bound in node.bounds]
+        step = bounds[2].constant if bounds[2] is not None else 1
+        if step is None or step == 0:
+            raise self.problem(
+                "the step of a slice is an integer other than 0", node.span, hint="x[::-1] reverses"
+            )
+        return Value(NOTHING, item=Range(bounds[0], bounds[1], step))
+
+    def subscript(self, node: Subscript, parts: list[Value]) -> Value:
+        base = self.whole(parts[0], node.operand)
+        items: list[Dim | Range | None] = []
+        for value, part in zip(parts[1:], node.items, strict=True):
+            items.append(
+                None if value.absent else value.item if value.item is not None else self.size(value, part)
+            )
+        return Value(self.built(lambda x: subscript(x, items), [base.expr], node.span, [node.operand]))

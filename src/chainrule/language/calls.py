@@ -1,0 +1,137 @@
+"""Calls: the arguments of a function, as its entry in the table takes them."""
+
+from __future__ import annotations
+
+from chainrule.errors import ShapeMismatch, SyntaxProblem, UnknownName
+from chainrule.expr import nodes
+from chainrule.expr.nodes import Expr
+from chainrule.language import functions
+from chainrule.language.context import Context
+from chainrule.language.syntax import Call, Listing, Node
+from chainrule.language.values import Value, as_dim
+
+_MIXED = frozenset({"outer", "dot", "kron", "einsum", "matmul", "solve", "concat", "concatenate", "stack"})
+
+
+class Calls(Context):
+    """Functions and methods."""
+
+    def call(self, node: Call, parts: list[Value]) -> Value:
+        """The value of a call."""
+        if node.name in ("vector", "matrix"):
+            return self.filled(node, parts)
+        entry = functions.TABLE[node.name]
+        given, rest = parts[: len(node.arguments)], parts[len(node.arguments) :]
+        options = self.options(node, entry, rest)
+        letters = self.letters(node, entry)
+        if letters.startswith("l"):
+            written, values = self.listed(node, given)
+            plain: list[object] = []
+            letters = "x" * len(values)
+        elif letters.startswith("d"):
+            written, values = [], []
+            plain = self.dims(node, given)
+            letters = "d" * len(plain)
+        else:
+            taken = list(zip(letters, given, node.arguments, strict=True))
+            written = [n for letter, _, n in taken if letter == "x"]
+            values = [self.whole(v, n) for letter, v, n in taken if letter == "x"]
+            plain = [self.argument(letter, v, n) for letter, v, n in taken if letter != "x"]
+        if values:
+            self.check_positive(node.span, values[0], node.name)
+        for value in values if entry.forces else []:
+            self.forces(node, value, node.name)
+
+        def make(*operands: Expr) -> Expr:
+            exprs, others = iter(operands), iter(plain)
+            return entry.build(
+                *(next(exprs) if letter == "x" else next(others) for letter in letters), **options
+            )
+
+        row = self.turned(node, values)
+        made = self.built(make, [v.expr for v in values], node.span, written)
+        return Value(made, row and made.rank == 1)
+
+    def letters(self, node: Call, entry: functions.Entry) -> str:
+        """A letter for each argument; raises where there are too many or too few."""
+        count, most = len(node.arguments), len(entry.takes)
+        least = most - entry.optional
+        if least <= count <= most or (entry.many and count >= least):
+            return (entry.takes + entry.takes[-1] * count)[:count]
+        wanted = f"{least} or more" if entry.many else str(most) if least == most else f"{least} or {most}"
+        options = f" (and {'=, '.join(entry.keywords)}=)" if entry.keywords else ""
+        raise SyntaxProblem(
+            f"{node.name} takes {wanted} argument{'' if wanted == '1' else 's'}{options}, not {count}",
+            source=self.setting.source, spans=(node.span,), hint=f"{node.name}: {entry.summary}",
+        )  # fmt: skip
+
+    def dims(self, node: Call, given: list[Value]) -> list[object]:
+        """The sizes of ones(m, n) or ones((m, n))."""
+        if len(given) == 1 and given[0].items is not None and isinstance(node.arguments[0], Listing):
+            return [self.size(v, n) for v, n in zip(given[0].items, node.arguments[0].entries, strict=True)]
+        return [self.size(self.whole(v, n), n) for v, n in zip(given, node.arguments, strict=True)]
+
+    def listed(self, node: Call, given: list[Value]) -> tuple[list[Node], list[Value]]:
+        """The parts of stack and concat, given one by one or as a list."""
+        parts: list[Node] = node.arguments
+        if len(given) == 1 and given[0].items is not None and isinstance(node.arguments[0], Listing):
+            parts, given = node.arguments[0].entries, list(given[0].items)
+        return parts, [self.whole(v, n) for v, n in zip(given, parts, strict=True)]
+
+    def turned(self, node: Call, values: list[Value]) -> bool:
+        """Whether a rank-1 result is a row: an entrywise function of rows gives a row."""
+        vectors = [v for v in values if v.rank == 1]
+        if not vectors or node.name in _MIXED:
+            return False
+        if len({v.row for v in vectors}) > 1:
+            raise ShapeMismatch(
+                f"{node.name} is given a row and a column",
+                source=self.setting.source,
+                spans=tuple(a.span for a in node.arguments),
+                hint="transpose one of them",
+            )
+        return vectors[0].row
+
+    def argument(self, letter: str, value: Value, node: Node) -> object:
+        if letter == "s":
+            if value.text is None:
+                raise self.problem(
+                    "einsum begins with its letters in quotes", node.span, hint="einsum('ij,j->i', A, x)"
+                )
+            return value.text
+        if letter == "o" and value.text is not None:
+            return value.text
+        found = as_dim(value.constant)
+        if found is None or found.constant is None:
+            raise self.problem(
+                f"an integer stands here, not {self.text(node)}", node.span, hint="write a number"
+            )
+        return found.constant
+
+    def options(self, node: Call, entry: functions.Entry, values: list[Value]) -> dict[str, object]:
+        options: dict[str, object] = {}
+        for (key, part), value in zip(node.keywords.items(), values, strict=True):
+            if key not in entry.keywords:
+                known = ", ".join(f"{k}=" for k in entry.keywords)
+                raise UnknownName(
+                    f"{node.name} has no option {key}=",
+                    source=self.setting.source,
+                    spans=(part.span,),
+                    hint=f"it has {known}" if known else "it has no options",
+                )
+            if value.items is not None:
+                options[key] = tuple(self.argument("i", v, part) for v in value.items)
+            elif value.absent:
+                options[key] = None
+            else:
+                options[key] = self.argument("o" if key == "ord" else "i", value, part)
+        if "keepdims" in options:
+            options["keepdims"] = bool(options["keepdims"])
+        return options
+
+    def filled(self, node: Call, parts: list[Value]) -> Value:
+        """vector(c) and matrix(c) of the MATLAB dialect: c in every entry, of whatever size fits."""
+        if len(parts) != 1 or self.whole(parts[0], node.arguments[0]).rank:
+            raise self.problem(f"{node.name} takes one scalar", node.span, hint=f"{node.name}(1)")
+        shape = tuple(self.fresh(node, slot) for slot in range(1 if node.name == "vector" else 2))
+        return Value(nodes.broadcast_to(parts[0].expr, shape))
