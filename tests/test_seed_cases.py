@@ -68,8 +68,8 @@ def test_stated_shape(case: dict[str, Any]) -> None:
 
 E = "(2/N) (e ⊙ 1[Xw + b > 0])ᵀ X where e = Xw + b − y"
 DELTA = "d = (2/N) (relu(h w2 + b2) − y) ⊙ 1[h w2 + b2 > 0], h = relu(X W1 + 𝟏 b1ᵀ)"
-# What the notes state in words, in braces, with dots or with letters of their own, in the notation that is read.
-# Every other case is compared with the last form that its `expected` states.
+# What the notes state in words, in braces, with dots or with letters of their own, in the notation that is
+# read. Every other case is compared with the last form that its `expected` states.
 STATED = {
     "s2.power.rule": "5x⁴",
     "s2.product.rule": "sin(x) exp(x) + cos(x) exp(x)",

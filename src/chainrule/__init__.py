@@ -5,7 +5,8 @@
 >>> d.shape
 ('n',)
 
-The functions of the formula language are here too, for expressions built in Python: `cr.relu`, `cr.norm`, `cr.tr`.
+The functions of the formula language are here too, for expressions built in Python: `cr.relu`, `cr.norm`,
+`cr.tr`.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ __all__ = [
 class _Package(ModuleType):
     """This package, in which `derive` and `simplify` stay functions.
 
-    Loading a submodule sets an attribute of its name on its package, and some rooms are named like the function that
-    people call.
+    Loading a submodule sets an attribute of its name on its package, and some rooms are named like the
+    function that people call.
     """
 
     def __setattr__(self, name: str, value: object) -> None:

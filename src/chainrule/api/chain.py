@@ -1,6 +1,7 @@
 """From a formula and what it is differentiated by to the graphs of its derivatives of each order.
 
-In: an expression and targets, one for each order. Out: canonical graphs, axes = output axes, then those of each target.
+In: an expression and targets, one for each order. Out: canonical graphs; axes = output axes, then those of
+each target.
 
 A structure (symmetric, ...) is an assumption on the value, so it may rewrite a derivative only after the last
 differentiation by that variable: used before, it makes the derivative false.
@@ -52,7 +53,7 @@ class Chains:
         self._sweeps: dict[Expr, dict[Expr, Expr]] = {}
 
     def __call__(self, targets: Sequence[Target]) -> tuple[Expr, ...]:
-        """The derivatives by the first target, by the first two, and so on, with no structure of theirs used."""
+        """The derivatives by the first target, by the first two, and so on, with no structure used."""
         return tuple(self._derivative(tuple(targets[:k])) for k in range(1, len(targets) + 1))
 
     def _derivative(self, targets: tuple[Target, ...]) -> Expr:
@@ -68,7 +69,7 @@ class Chains:
         return self._sweeps[below]
 
     def _jointly(self, below: Expr, target: Target) -> Expr:
-        """The derivatives by each scalar side by side, along a last axis; a matrix written out stays written out."""
+        """The derivatives by each scalar along a last axis; a matrix written out stays written out."""
         if isinstance(below, Stack):
             return Stack([self._jointly(entry, target) for entry in below.entries])
         parts = self._sweep(below)

@@ -1,7 +1,7 @@
-"""derive(): a formula and a variable in, its derivative out, as data that can be printed, checked and compiled.
+"""derive(): a formula and a variable in, its derivative out: data that can be printed, checked and compiled.
 
-Deriving is all that `derive` does; the numeric check runs once, at the first print or when it is asked for, and
-NumPy is loaded only then. Arrays have output axes followed by input axes; layouts concern notation only.
+Deriving is all that `derive` does; the numeric check runs once, at the first print or when it is asked for,
+and NumPy is loaded only then. Arrays have output axes followed by input axes; layouts concern notation only.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def derive(
     """The derivative of a formula in closed form.
 
     `wrt` is a name or a variable, several of them ("w,b", [w, b]: a mapping with one derivative for each), or
-    scalars in brackets ("[x, y]": one Jacobian, its last axis over them). `order` 2 is the Hessian; with several
-    variables the blocks, keyed by pairs of names. Shapes: output axes, then those of wrt once for each order.
+    scalars in brackets ("[x, y]": one Jacobian, its last axis over them). `order` 2 is the Hessian; with
+    several variables the blocks, keyed by pairs of names. Shapes: output axes, then those of wrt once for
+    each order.
     Raises: ChainruleError with the place in the text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
@@ -289,7 +290,7 @@ class Derivative(Printable):
 
 
 class Derivatives(Printable, Mapping[Any, Derivative]):
-    """Derivatives by several variables, keyed by name; from order 2 on the blocks, keyed by tuples of names."""
+    """Derivatives by several variables, keyed by name; from order 2 on blocks, keyed by tuples of names."""
 
     def __init__(self, formula: Formula, layout: str, derivatives: Sequence[Derivative]) -> None:
         self.formula = formula
@@ -339,7 +340,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         )
 
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
-        """Compare each with an independent numeric derivative at random points; of very many, all together."""
+        """Compare each with an independent numeric derivative at random points; very many all together."""
         from chainrule.verify.compare import check_gradients
 
         parts = self.parts()

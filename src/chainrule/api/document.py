@@ -6,11 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.formulas import size
+from chainrule.notation.latex import to_latex
+from chainrule.notation.text import to_text
 
 if TYPE_CHECKING:
     from chainrule.api.point import Point
-    from chainrule.api.presenting import Presentation
     from chainrule.api.sheet import Answer, Sheet
+    from chainrule.notation.present import Presentation
     from chainrule.verify.compare import Report
 
 SCHEMA = "chainrule/derivative"
@@ -62,6 +64,8 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "shape": _sizes(derivative.expression.shape),
         "layout_shape": None if answer.shape is None else _sizes(answer.shape),
         **_written(answer.written),
+        "form": answer.written.form,
+        "vec": _vec(answer.written),
         "gradient": None if answer.gradient is None else _written(answer.gradient),
         "numpy": derivative.numpy_source,
     }
@@ -69,6 +73,10 @@ def _answer(answer: Answer) -> dict[str, Any]:
 
 def _written(shown: Presentation) -> dict[str, str]:
     return {"text": shown.text, "latex": shown.latex}
+
+
+def _vec(shown: Presentation) -> dict[str, str] | None:
+    return None if shown.vec is None else {"text": to_text(shown.vec), "latex": to_latex(shown.vec)}
 
 
 def _sizes(shape: Any) -> list[str | int]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from chainrule.api.presenting import Presentation, present
 from chainrule.codegen.numpy import numpy_formula
 from chainrule.errors import OptionError, ShapeMismatch
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula, parse_declarations, parse_formula
+from chainrule.notation.present import Presentation, present
 from chainrule.simplify import Normaliser
 from chainrule.simplify import simplify as simplest
 
@@ -188,7 +188,7 @@ def equal(
 def _together(
     left: str | Expr, right: str | Expr, shapes: Shapes, dialect: str, profile: str | None
 ) -> tuple[Formula, Formula]:
-    """Both formulas with one shape for each name: what one of them shows about undeclared names holds in the other."""
+    """Both formulas with one shape for each name: what one shows about an undeclared name holds in the other."""
     first = read(left, None if isinstance(left, Expr) else shapes, dialect, profile)
     if isinstance(right, Expr):
         return first, read(right)

@@ -23,7 +23,7 @@ class Kink:
 
 
 def kinks(formula: Expr, wrt: Iterable[Expr], write: Callable[[Expr], str]) -> list[Kink]:
-    """The kinks of a formula in canonical form that the variables can move it across; `write` writes a part."""
+    """The kinks of a canonical formula that the variables can move it across; `write` writes a part."""
     targets = list(wrt)
     active = depends_on([formula], targets)
     found: dict[Kink, None] = {}

@@ -92,7 +92,7 @@ def _problem(text: str, start: int, end: int, message: str) -> OptionError:
         message,
         source=text,
         spans=(Span(start, end),),
-        hint='write it as "x=1,y=2", arrays as "w=[1, 2],A=[[1, 0], [0, 1]]", or give the path of an npz file',
+        hint='write "x=1,y=2", arrays as "w=[1, 2],A=[[1, 0], [0, 1]]", or give the path of an npz file',
     )
 
 

@@ -1,4 +1,4 @@
-"""What is printed for a derivative: the formula, the answer in its layout, names, kinks, what the check found.
+"""What is printed for a derivative: the formula, the answer in its layout, names, kinks, the check.
 
 In: derivatives of one formula. Out: lines of text, LaTeX, markdown. It computes nothing.
 """
@@ -6,7 +6,7 @@ In: derivatives of one formula. Out: lines of text, LaTeX, markdown. It computes
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from chainrule.api.formulas import named_parts, sizes_text
 from chainrule.api.kinks import Kink, kinks
-from chainrule.api.presenting import Presentation, Request, present_all
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum
-from chainrule.expr.walk import topological
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
+from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
+from chainrule.notation.latex import name_latex
+from chainrule.notation.present import Presentation, Request, present, present_many
+from chainrule.notation.text import to_text
 from chainrule.simplify import normalise
 
 if TYPE_CHECKING:
@@ -75,66 +77,84 @@ class Sheet:
         taken = {*self.formula.variables, *self.formula.names, *sizes}
         letters = LETTERS[min(self.formula.expr.rank, 2)]
         self.letter = next((c for c in letters if c not in taken), "result")
+        self.taken = frozenset(taken)
+        self.normal = normalise(self.formula.expr)
         requests: list[Request] = []
         for d in self.derivatives:
-            turned = is_turned(d, self.layout)
-            requests += [Request(d.expression, turned), Request(d.expression, False)]
-        self.normal = normalise(self.formula.expr)
-        shown, self.where = present_all(requests, named_parts(self.formula))
+            requests.append(Request(d.expression, is_turned(d, self.layout), self.formula.expr.rank))
+        second = [d for d in self.derivatives if is_gradient(d) and is_turned(d, self.layout)]
+        requests += [Request(d.expression) for d in second]
+        shown, self.where = present_many(requests, named_parts(self.formula), taken=taken)
+        gradients = dict(zip(second, shown[len(self.derivatives) :], strict=True))
         self.answers = [
             Answer(
                 d,
-                self._label(d.wrt),
-                self._label_latex(d.wrt),
-                shown[2 * k],
+                *self._label(d.wrt, written.indices),
+                written,
                 matrix_shape(d, self.layout),
-                shown[2 * k + 1] if shown[2 * k].text != shown[2 * k + 1].text and is_gradient(d) else None,
+                gradients.get(d),
             )
-            for k, d in enumerate(self.derivatives)
+            for d, written in zip(self.derivatives, shown, strict=False)
         ]
 
-    def _label(self, wrt: Sequence[Target]) -> str:
-        """∂f/∂w, ∂²f/∂w², ∂²f/∂w∂b."""
-        below = ""
+    def _label(self, wrt: Sequence[Target], indices: Sequence[str]) -> tuple[str, str]:
+        """∂f/∂w, ∂²f/∂w², ∂²f/∂w∂b, in index notation ∂Y_ij/∂X_kl; the same in LaTeX."""
+        free = iter(indices)
+        above = [next(free) for _ in range(self.formula.expr.rank)] if indices else []
+        below, below_latex = "", ""
         for target, group in groupby(wrt):
+            times = [[next(free) for _ in target.shape] if indices else [] for _ in group]
             name = ", ".join(pretty(v.name) for v in target.variables)
-            below += f"∂({name})" if target.joint else f"∂{name}"
-            below += _power(len(list(group)))
-        return f"∂{_power(len(wrt))}{self.letter}/{below}"
-
-    def _label_latex(self, wrt: Sequence[Target]) -> str:
-        below = ""
-        for target, group in groupby(wrt):
-            name = ", ".join(name_latex(v.name) for v in target.variables)
-            count = len(list(group))
-            below += rf"\partial {f'({name})' if target.joint else name}" + (
-                f"^{{{count}}}" if count > 1 else ""
-            )
+            name = f"({name})" if target.joint else name
+            latex = ", ".join(name_latex(v.name) for v in target.variables)
+            latex = f"({latex})" if target.joint else latex
+            if indices:
+                below += "".join(f"∂{name}{_subscript(own)}" for own in times)
+                below_latex += "".join(rf"\partial {latex}{_subscript_latex(own)}" for own in times)
+            else:
+                below += f"∂{name}{_power(len(times))}"
+                below_latex += rf"\partial {latex}" + (f"^{{{len(times)}}}" if len(times) > 1 else "")
         power = f"^{{{len(wrt)}}}" if len(wrt) > 1 else ""
-        return rf"\frac{{\partial{power} {self.letter}}}{{{below}}}"
+        return (
+            f"∂{_power(len(wrt))}{self.letter}{_subscript(above)}/{below}",
+            rf"\frac{{\partial{power} {self.letter}{_subscript_latex(above)}}}{{{below_latex}}}",
+        )
 
     # ---------------------------------------------------------- the formula
 
     @cached_property
-    def written_formula(self) -> Presentation:
-        """The formula as it was written."""
-        return present_all([Request(self.formula.expr)], {})[0][0]
+    def statements(self) -> list[tuple[str, Expr]]:
+        """The formula as it was written: the parts that a person named, then the value in terms of them."""
+        symbols: dict[Expr, Expr] = {}
+        statements: list[tuple[str, Expr]] = []
+        for name, part in self.formula.names.items():
+            if part.children and part not in symbols and part is not self.formula.expr:
+                inner = rebuild(part, [substitute(child, symbols) for child in part.children])
+                statements.append((name, inner))
+                symbols[part] = Variable(name, part.shape)
+        return [*statements, (self.letter, substitute(self.formula.expr, symbols))]
 
-    def formula_parts(self) -> Iterator[tuple[str, Expr]]:
-        """Every part of the formula, each once: the variables, then what is made from them, innermost first."""
-        for variable in self.formula.variables.values():
-            yield pretty(variable.name), variable
-        nodes = [n for n in topological([self.formula.expr])[:-1] if _is_part(n)]
-        shown = present_all([Request(n) for n in nodes[:MOST_PARTS]], {})[0]
-        yield from zip((p.text for p in shown), nodes, strict=False)
+    @cached_property
+    def written_formula(self) -> Presentation:
+        """The value of the formula as it was written."""
+        return present(self.statements[-1][1])
 
     def heading(self) -> list[str]:
         """The formula with the shape of every part, and how it was read."""
         shape = self.formula.expr.shape
         kind = f"vector of {shape[0]}" if len(shape) == 1 else sizes_text(shape)
         lines = [f"{self.letter} = {self.written_formula.text}    {kind}"]
-        parts = dict.fromkeys(f"{text}: {sizes_text(part.shape)}" for text, part in self.formula_parts())
-        lines += _wrapped(parts)
+        items = [f"{pretty(v.name)}: {sizes_text(v.shape)}" for v in self.formula.variables.values()]
+        shown: dict[Expr, None] = {}
+        for name, value in self.statements:
+            inside = [n for n in topological([value])[:-1] if _is_part(n) and n not in shown]
+            shown.update(dict.fromkeys(inside[: max(0, MOST_PARTS - len(items))]))
+            texts = [present(n).text for n in inside if n in shown]
+            sizes = [sizes_text(n.shape) for n in inside if n in shown]
+            items += [f"{text}: {size}" for text, size in zip(texts, sizes, strict=True)]
+            if name != self.letter:
+                items.append(f"{pretty(name)} = {present(value).text}: {sizes_text(value.shape)}")
+        lines += _wrapped(dict.fromkeys(items))
         return [*lines, *(f"    {sentence}" for sentence in self.formula.assumptions)]
 
     # ---------------------------------------------------------- the answer
@@ -143,10 +163,10 @@ class Sheet:
     def kinks(self) -> list[Kink]:
         """Where the formula is not differentiable, and what is taken there."""
         moving = [v for d in self.derivatives for target in d.wrt for v in target.variables]
-        names = {part.text: name for name, part in self.where}
+        names = {part.text: pretty(name) for name, part in self.where}
 
         def write(expr: Expr) -> str:
-            text = present_all([Request(expr)], {})[0][0].text
+            text = present(expr).text
             return names.get(text, text)
 
         return kinks(self.normal, moving, write)
@@ -157,18 +177,23 @@ class Sheet:
         for answer in self.answers:
             note = f"{sizes_text(answer.derivative.expression.shape)}, index notation"
             if answer.shape is not None:
-                note = sizes_text(answer.shape) + (f", {self.layout} layout" if len(answer.shape) else "")
+                note = sizes_text(answer.shape) + (f", {self.layout} layout" if answer.shape else "")
+                if self.layout == "shape" and is_gradient(answer.derivative) and answer.shape:
+                    sizes = sizes_text(answer.derivative.expression.shape)
+                    note = f"{sizes}, the shape of {pretty(answer.derivative.wrt[0].name)}"
             lines.append(f"{answer.label} = {answer.written.text}    {note}")
+            if answer.written.vec is not None:
+                lines.append(f"in vec form, columns stacked: {to_text(answer.written.vec)}")
             if answer.gradient is not None:
-                name = answer.derivative.wrt[0].name
+                name = pretty(answer.derivative.wrt[0].name)
                 lines.append(f"gradient in the shape of {name}: {answer.gradient.text}")
         if self.where:
-            lines.append("where " + ", ".join(f"{name} = {part.text}" for name, part in self.where))
+            lines.append("where " + ", ".join(f"{pretty(name)} = {part.text}" for name, part in self.where))
         return lines
 
     def answer_text(self) -> str:
         """The answers alone, as they can be read back."""
-        where = ", ".join(f"{name} = {part.text}" for name, part in self.where)
+        where = ", ".join(f"{pretty(name)} = {part.text}" for name, part in self.where)
         return "; ".join(a.written.text for a in self.answers) + (f" where {where}" if where else "")
 
     def text(self, report: Report | str, point: Point | None) -> str:
@@ -278,9 +303,12 @@ def checked(report: Report | str) -> str:
     return f"not checked: {report}" if isinstance(report, str) else str(report)
 
 
-def name_latex(name: str) -> str:
-    """A name in LaTeX."""
-    return pretty(name)
+def _subscript(indices: Sequence[str]) -> str:
+    return "_" + "".join(indices) if indices else ""
+
+
+def _subscript_latex(indices: Sequence[str]) -> str:
+    return f"_{{{' '.join(indices)}}}" if indices else ""
 
 
 def _power(count: int) -> str:

@@ -44,7 +44,14 @@ def parse_targets(wrt: Wrt | None, formula: Formula) -> tuple[tuple[Target, ...]
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:
-            raise OptionError(f"{name} is named twice in wrt", hint="name each variable once")
+            source = wrt if isinstance(wrt, str) else ""
+            places = [Span(*m.span()) for m in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", source)]
+            raise OptionError(
+                f"{name} is named twice in wrt",
+                hint="name each variable once",
+                source=source,
+                spans=tuple(places),
+            )
     return tuple(targets), several
 
 

@@ -50,20 +50,27 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""
         hint = f"{self.prog} --help shows what there is"
-        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        command = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         unknown = re.search(r"unrecognized arguments: (.*)", message)
-        if choice:
-            hint = _nearest(choice[1], re.findall(r"[\w-]+", choice[2])) or hint
+        if command:
+            known = re.findall(r"[\w-]+", command[2])
+            message = f"there is no command {command[1]!r}"
+            hint = _nearest(command[1], known) or f"the commands are {', '.join(known)}"
+        elif unknown and not unknown[1].startswith("-"):
+            message = f"{unknown[1]!r} stands outside the formula"
+            hint = "a formula with spaces needs quotes around it"
         elif unknown:
-            known = [option for action in self._actions for option in action.option_strings]
-            subparsers = [a for a in self._actions if isinstance(a, argparse._SubParsersAction)]
-            for parser in (p for action in subparsers for p in action.choices.values()):
-                known += [option for action in parser._actions for option in action.option_strings]
-            words = unknown[1].split()
-            hint = _nearest(words[0].split("=")[0], known) or (
-                hint if words[0].startswith("-") else "a formula with spaces needs quotes around it"
-            )
+            option = unknown[1].split()[0].split("=")[0]
+            message = f"there is no option {option}"
+            hint = _nearest(option, self._known_options()) or hint
         raise OptionError(message, hint=hint)
+
+    def _known_options(self) -> list[str]:
+        nested = [a.choices.values() for a in self._actions if isinstance(a, argparse._SubParsersAction)]
+        parsers = [self, *(parser for group in nested for parser in group)]
+        return [
+            option for parser in parsers for action in parser._actions for option in action.option_strings
+        ]
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
@@ -128,7 +135,7 @@ def build_parser() -> Parser:
 
 
 def derive(options: argparse.Namespace) -> int:
-    """`chainrule derive`: print a derivative that passed its check, and its value at a point if one is given."""
+    """`chainrule derive`: print a derivative that passed its check, and its value at a point."""
     choose(options.format, FORMATS, "--format")
     result = chainrule.derive(
         read_formula(options.formula),
@@ -205,7 +212,7 @@ def _order(text: str) -> int:
 
 
 def read_formula(argument: str) -> str:
-    """The formula that the argument gives: itself, the text of @FILE or FILE.txt, or standard input for "-"."""
+    """The formula that the argument gives: itself, or the text of @FILE, FILE.txt, or standard input."""
     if argument == "-":
         if sys.stdin is None or sys.stdin.isatty():
             raise OptionError("- reads the formula from standard input, and nothing is piped into it")

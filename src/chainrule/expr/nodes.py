@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from hashlib import blake2b
+from math import isfinite
+from numbers import Integral, Rational, Real
 from typing import Any, ClassVar, NoReturn
 from weakref import WeakValueDictionary
 
@@ -294,10 +296,12 @@ def as_expr(value: Any) -> Expr:
         return value
     if isinstance(value, Dim | Coefficient):
         return number(value)
-    if isinstance(value, float):
-        return number(Fraction(repr(value)))
-    if isinstance(value, int | Fraction):
-        return number(value)
+    if isinstance(value, Integral):
+        return number(int(value))
+    if isinstance(value, Rational):
+        return number(Fraction(value))
+    if isinstance(value, Real) and isfinite(value):
+        return number(Fraction(str(value)))
     raise TypeError(f"{type(value).__name__} is neither an expression nor a number")
 
 

@@ -1,0 +1,306 @@
+"""derive() and what it returns: shapes, blocks, compiled functions, checks, mistakes with their data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.verify import compare
+
+NEURON, SHAPES = "mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]"
+
+
+def one(*arguments: object, **options: object) -> cr.Derivative:
+    d = cr.derive(*arguments, **options)
+    assert isinstance(d, cr.Derivative)
+    return d
+
+
+def several(*arguments: object, **options: object) -> cr.Derivatives:
+    d = cr.derive(*arguments, **options)
+    assert isinstance(d, cr.Derivatives)
+    return d
+
+
+def data() -> dict[str, np.ndarray | float]:
+    rng = np.random.default_rng(0)
+    return {"X": rng.normal(size=(5, 3)), "w": rng.normal(size=3), "b": 0.1, "y": rng.normal(size=5)}
+
+
+# ---------------------------------------------------------------- shapes and forms
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt", "order", "shape"),
+    [
+        ("x @ A @ x", "A[n,n] x[n]", "x", 1, ("n",)),
+        ("x @ A @ x", "A[n,n] x[n]", "A", 1, ("n", "n")),
+        ("x @ A @ x", "A[n,n] x[n]", "x", 2, ("n", "n")),
+        ("A @ x", "A[m,n] x[n]", "x", 1, ("m", "n")),
+        ("A @ X @ B", "A[p,m] X[m,n] B[n,q]", "X", 1, ("p", "q", "m", "n")),
+        ("concat(x, y)", "x[n] y", "x", 1, ("n + 1", "n")),
+        ("[x**2*y, x]", "x y", "[x, y]", 1, (2, 2)),
+        ("x**2*y", "x y", "[x, y]", 2, (2, 2)),
+        ("sum(x**3)", "x[n]", "x", 3, ("n", "n", "n")),
+        ("c", "c X[m,n]", "X", 1, ("m", "n")),
+        ("x**9", "x", "x", 8, ()),
+    ],
+)
+def test_shape_is_output_axes_then_input_axes(formula, shapes, wrt, order, shape) -> None:
+    d = one(formula, wrt=wrt, shapes=shapes, order=order)
+    assert d.shape == shape and d.order == order
+    assert d.check(points=2).passed
+
+
+def test_a_variable_that_does_not_occur_gives_zero() -> None:
+    f = one("c", wrt="X", shapes="c X[m,n]").compile()
+    np.testing.assert_array_equal(f(c=1, X=np.ones((2, 3))), np.zeros((2, 3)))
+    np.testing.assert_array_equal(f(m=2, n=3), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape", "text"),
+    [("numerator", (1, "n"), "2xᵀ"), ("denominator", ("n", 1), "2x"), ("shape", ("n", 1), "2x")],
+)
+def test_layouts_of_a_gradient(layout: str, shape: tuple[object, ...], text: str) -> None:
+    d = one("x @ x", wrt="x", shapes="x[n]", layout=layout)
+    assert d.layout_shape == shape and d.text == text and d.shape == ("n",)
+
+
+def test_layouts_of_a_gradient_by_a_matrix() -> None:
+    shapes = "a[m] X[m,n] b[n]"
+    forms = {
+        layout: one("a @ X @ b", wrt="X", shapes=shapes, layout=layout) for layout in ("numerator", "shape")
+    }
+    assert forms["numerator"].text == "baᵀ" and forms["numerator"].layout_shape == ("n", "m")
+    assert forms["shape"].text == "abᵀ" and forms["shape"].layout_shape == ("m", "n")
+
+
+def test_expressions_built_in_python_are_the_parsed_ones() -> None:
+    X, w, b, y = cr.variables(SHAPES)
+    built = one(((y - cr.relu(X @ w + b)) ** 2).mean(), wrt=w)
+    assert built.expression is one(NEURON, wrt="w", shapes=SHAPES).expression
+    assert built.names == ("w",) and "checked" in str(built)
+
+
+def test_numpy_scalars_and_arrays_do_not_swallow_expressions() -> None:
+    (x,) = cr.variables("x[n]")
+    assert one((np.float64(2) * x).sum(), wrt=x).expression is one("sum(2*x)", "x", "x[n]").expression
+
+
+# ---------------------------------------------------------------- several variables
+
+
+def test_several_variables_are_a_mapping() -> None:
+    d = several(NEURON, wrt="w,b", shapes=SHAPES)
+    assert list(d) == ["w", "b"] and d["w"].shape == ("n",) and d["b"].shape == ()
+    assert "w" in d and len(d) == 2
+    values = data()
+    found = d.compile()(**values)
+    assert list(found) == ["w", "b"]
+    np.testing.assert_allclose(found["w"], d["w"].compile()(**values))
+    np.testing.assert_allclose(found["b"], d["b"].compile()(**values))
+
+
+def test_wrt_may_list_variables_names_or_both() -> None:
+    X, w, b, y = cr.variables(SHAPES)
+    formula = ((y - cr.relu(X @ w + b)) ** 2).mean()
+    for wrt in ([w, b], ["w", "b"], [w, "b"], "w,b", "w, b", ["w,b"]):
+        assert list(cr.derive(formula, wrt=wrt)) == ["w", "b"]
+    assert list(cr.derive(formula, wrt=[w])) == ["w"]
+    assert several(formula, wrt=[w, b])[w].names == ("w",)
+
+
+def test_order_two_with_several_variables_gives_blocks_keyed_by_pairs() -> None:
+    d = several("x @ A @ x * z", wrt="x,z", shapes="A[n,n] x[n] z", order=2)
+    assert list(d) == [("x", "x"), ("x", "z"), ("z", "x"), ("z", "z")]
+    assert d["x", "z"].shape == ("n",) and d["z", "z"].shape == ()
+    assert d["x", "z"].layout_shape == ("n", 1) and d["z", "x"].layout_shape == (1, "n")
+    found = d.compile()(A=[[1.0, 2], [0, 1]], x=[1.0, 2], z=3.0)
+    assert set(found) == set(d)
+    np.testing.assert_allclose(found["x", "z"], found["z", "x"])
+    assert d.check(points=2).passed and "∂²f/∂x∂z" in str(d)
+
+
+def test_scalars_in_brackets_are_one_jacobian() -> None:
+    d = one("[3*x**2*y, 2*x + y**8]", wrt="[x, y]")
+    assert d.names == ("[x, y]",) and d.text == "[[6xy, 3x²], [2, 8y⁷]]"
+    np.testing.assert_allclose(d.compile()(x=1, y=2), [[12, 3], [2, 1024]])
+    gradient = one("x**2*y", wrt="[x, y]")
+    assert gradient.layout_shape == (1, 2)
+    np.testing.assert_allclose(one("x**2*y", wrt="[x, y]", order=2).compile()(x=1, y=2), [[4, 2], [2, 0]])
+
+
+def test_joint_scalars_of_a_vector_formula_are_the_last_axis() -> None:
+    d = one("a * x + b * y", wrt="[x, y]", shapes="a[n] b[n] x y")
+    assert d.shape == ("n", 2)
+    np.testing.assert_allclose(d.compile()(a=[1, 2], b=[3, 4]), [[1, 3], [2, 4]])
+
+
+# ---------------------------------------------------------------- structures
+
+
+def test_a_structure_simplifies_only_after_the_last_differentiation() -> None:
+    plain = one("logdet(A)", wrt="A", shapes="A[n,n]", order=2).compile()
+    structured = one("logdet(A)", wrt="A", shapes="A[n,n]:symmetric", order=2)
+    A = np.array([[2.0, 0.5], [0.5, 1.0]])
+    np.testing.assert_allclose(structured.compile()(A=A), plain(A=A))
+    assert structured.check(points=5).passed
+
+
+def test_structure_of_a_gradient() -> None:
+    assert one("x @ A @ x", wrt="x", shapes="A[n,n]:symmetric x[n]", layout="shape").text == "2Ax"
+
+
+# ---------------------------------------------------------------- the check
+
+
+def test_check_reports_points_method_and_error() -> None:
+    report = one(NEURON, wrt="w", shapes=SHAPES).check(points=7)
+    assert report.points == 7 and report.worst < 1e-9 and "complex step" in report.method
+
+
+def test_the_first_print_checks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    honest = compare.check_derivative
+
+    def counted(*arguments, **options):
+        calls.append(1)
+        return honest(*arguments, **options)
+
+    monkeypatch.setattr(compare, "check_derivative", counted)
+    d = one(NEURON, wrt="w", shapes=SHAPES)
+    assert not calls
+    str(d), str(d), d.to_json(), d._repr_latex_()
+    assert len(calls) == 1
+
+
+def test_a_failed_check_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    d = one("x**2", wrt="x")
+    d._chain = (3 * d._chain[0],)
+    with pytest.raises(cr.CheckFailed, match="FAILED the check"):
+        d.check()
+    with pytest.raises(cr.CheckFailed):
+        print(d)
+
+
+def test_where_nothing_can_be_evaluated_the_print_says_so() -> None:
+    assert "not checked: " in str(one("log(-1 - x**2)", wrt="x"))
+
+
+def test_many_variables_are_checked_together() -> None:
+    names = [f"W{k}" for k in range(10)]
+    formula = "; ".join(["h0 = x", *(f"h{k + 1} = tanh(W{k} @ h{k})" for k in range(10)), "sum(h10)"])
+    d = several(formula, wrt=names, shapes=" ".join(["x[n]", *(f"{w}[n,n]" for w in names)]))
+    assert d.check().passed
+
+
+# ---------------------------------------------------------------- at a point
+
+
+def test_values_at_a_point() -> None:
+    point = one("x**2 * y", wrt="x").at("x = 3, y = 1/2")
+    assert point.value == 4.5 and point.derivatives == {("x",): 3.0}
+    point = several(NEURON, wrt="w,b", shapes=SHAPES).at(data())
+    assert point.derivatives[("w",)].shape == (3,)
+
+
+# ---------------------------------------------------------------- notebooks
+
+
+def test_notebook_form() -> None:
+    shown = one("x**2", wrt="x")._repr_latex_()
+    assert shown.startswith("$") and r"\frac{" in shown and "checked" in shown.lower()
+    assert several("x**2 * y", wrt="x,y")._repr_latex_().count(r"\frac") >= 2
+
+
+# ---------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("kind", "formula", "options"),
+    [
+        (cr.SyntaxProblem, "(x", {"wrt": "x"}),
+        (cr.UnknownName, "x", {"wrt": "y"}),
+        (cr.ShapeMismatch, "A @ B", {"wrt": "A", "shapes": "A[m,n] B[m,n]"}),
+        (cr.OptionError, "x", {"wrt": "x", "order": 0}),
+        (cr.OptionError, "x", {"wrt": "x", "order": 9}),
+        (cr.OptionError, "x", {"wrt": "x", "order": 1.5}),
+        (cr.OptionError, "x", {"wrt": "x", "order": True}),
+        (cr.OptionError, "x", {"wrt": "x", "layout": "rows"}),
+        (cr.OptionError, "x", {"wrt": "x", "dialect": "julia"}),
+        (cr.OptionError, "x", {"wrt": "x", "profile": "none"}),
+        (cr.OptionError, "x", {"wrt": []}),
+        (cr.OptionError, "x", {"wrt": [3]}),
+        (cr.OptionError, 3, {"wrt": "x"}),
+        (cr.OptionError, "x*y", {}),
+        (cr.NoDerivative, "argmax(x)", {"wrt": "x", "shapes": "x[n]"}),
+        (cr.LimitExceeded, "sum(x)" + "+a*b*c*d" * 2, {"wrt": "a,b,c,d", "order": 5}),
+    ],
+)
+def test_mistakes_are_chainrule_errors(kind, formula, options) -> None:
+    with pytest.raises(kind) as caught:
+        cr.derive(formula, **options)
+    assert isinstance(caught.value, cr.ChainruleError) and str(caught.value)
+
+
+def test_errors_carry_their_data() -> None:
+    with pytest.raises(cr.ShapeMismatch) as caught:
+        cr.derive("A @ B", wrt="A", shapes="A[m,n] B[p,q]")
+    error = caught.value
+    assert [error.source[s.start : s.end] for s in error.spans] == ["A", "B"]
+    assert error.sizes == {"A": "m×n", "B": "p×q"} and error.hint
+
+
+def test_variables_of_one_name_must_be_one() -> None:
+    (a,), (b,) = cr.variables("x[n]"), cr.variables("x[m]")
+    with pytest.raises(cr.ShapeMismatch):
+        cr.derive(a.sum() + b.sum(), wrt=a)
+    with pytest.raises(cr.ShapeMismatch):
+        cr.derive(a.sum(), wrt=b)
+    with pytest.raises(cr.OptionError):
+        cr.derive((a * 2).sum(), wrt=a * 2)
+
+
+def test_compiled_functions_refuse_what_does_not_fit() -> None:
+    f = one(NEURON, wrt="w", shapes=SHAPES).compile()
+    good = data()
+    for bad in (
+        {**good, "w": np.ones(4)},
+        {**good, "w": np.ones((3, 1))},
+        {**good, "w": np.ones(3) * 1j},
+        {**good, "w": ["a", "b", "c"]},
+        {**good, "W": np.ones(3)},
+        {k: v for k, v in good.items() if k != "X"},
+    ):
+        with pytest.raises(cr.ArrayMismatch):
+            f(**bad)
+    nan = {**good, "w": np.array([np.nan, 0, 0])}
+    assert np.isnan(f(**nan)).any()
+    with pytest.raises(cr.ArrayMismatch):
+        one(NEURON, wrt="w", shapes=SHAPES).compile(check_finite=True)(**nan)
+
+
+# ---------------------------------------------------------------- the package
+
+
+def test_functions_of_the_language_are_there() -> None:
+    assert {"derive", "variables", "relu", "norm", "tr", "softmax"} <= set(dir(cr))
+    with pytest.raises(AttributeError):
+        cr.nonsense  # noqa: B018
+
+
+def test_rooms_do_not_hide_functions() -> None:
+
+    assert callable(cr.derive) and callable(cr.simplify)
+
+
+def test_equal_and_simplify() -> None:
+    assert cr.equal("tr(A @ B)", "tr(B @ A)").proved
+    verdict = cr.equal("sin(x)**2 + cos(x)**2", "1 + 0*x")
+    assert verdict
+    assert not cr.equal("x", "x**2")
+    X, y = cr.variables("X[m,n] y[n]")
+    assert cr.equal(X @ y, "X @ y", "X[m,n] y[n]")
+    assert str(cr.simplify("A.T.T @ inv(B) @ B", "A[m,n] B[n,n]")) == "A"
