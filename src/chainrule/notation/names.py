@@ -117,11 +117,12 @@ class _Namer:
         for node in reversed(self.order):
             part = self.parts[node][1]
             times = printed[node]
-            seen[part] = seen.get(part, 0) + times
             if not times:
                 continue
+            if part not in node.children:  # else it is counted when its own node comes
+                seen[part] = seen.get(part, 0) + times
             fresh = part not in self.names
-            if fresh and self._deserves(part, node, seen[part], reader, arguments):
+            if fresh and self._deserves(part, node, seen.get(part, 0), reader, arguments):
                 self.names[part] = self._letter(part, arguments)
             down = times if part not in self.names else (1 if fresh else 0)
             for child in node.children:

@@ -477,12 +477,10 @@ def _parity(facts: Facts, node: Apply) -> Expr | None:
 def _abs_of_multiple(facts: Facts, node: Apply) -> Expr | None:
     if facts.is_positive(node.arguments[0]) or facts.has(node.arguments[0], "nonnegative"):
         return node.arguments[0]
-    coefficient, _ = _multiple(node.arguments[0])
-    # The sign stays: |y − x| was written so, and its derivative reads the same way round.
-    positive = coefficient if coefficient.rational > 0 else -coefficient
-    if positive.is_one or not _plain_sizes(positive):
+    coefficient, body = _multiple(node.arguments[0])
+    if coefficient.is_one or not _plain_sizes(coefficient):
         return None
-    return scale(positive, elementwise(abs_, scale(positive**-1, node.arguments[0])))
+    return scale(coefficient if coefficient.rational > 0 else -coefficient, elementwise(abs_, body))
 
 
 def _plain_sizes(coefficient: Coefficient) -> bool:
@@ -555,9 +553,10 @@ def _where(facts: Facts, node: Apply) -> Expr | None:
 
 
 def _multiple(expr: Expr) -> tuple[Coefficient, Expr]:
-    """A product or a sum as a number times the rest."""
+    """A product or a sum as a number times the rest; a sum keeps its sign, for y − Ax was written that way round."""
     if isinstance(expr, Sum):
         common = content(expr)
+        common = common if common.rational > 0 else -common
         return common, scale(common**-1, expr)
     return _scaled(expr)
 
