@@ -324,7 +324,7 @@ class _Python(_Vocabulary):
         return Text({"inf": "np.inf", "-inf": "-np.inf"}.get(text, text), ATOM if value >= 0 else SIGN)
 
     def _cast(self, op: Op, a: Text) -> Text:
-        return Text(f"{a.at(TIMES)} * 1.0", TIMES)
+        return Text(f"1.0 * {a.at(TIMES + 1)}", TIMES)
 
     def _neg(self, op: Op, a: Text) -> Text:
         first = op.args[0]
@@ -379,11 +379,8 @@ class _Python(_Vocabulary):
         if not axes:
             if source.kind == "number" and source.data[0] in (0, 1):
                 return Text(f"np.{'ones' if source.data[0] else 'zeros'}({self.full(shape)})")
-            return Text(
-                f"np.full({self.full(shape)}, {a.text}, float)"
-                if source.kind == "number"
-                else f"np.full({self.full(shape)}, {a.text})"
-            )
+            whole = ", float" if _is_number(source) else ""  # NumPy would make integers of it
+            return Text(f"np.full({self.full(shape)}, {a.text}{whole})")
         first = axes[0]
         pattern = [":" if k in axes else "None" for k in range(first, len(shape))]
         view = a.text if all(p == ":" for p in pattern) else f"{a.at(ATOM)}[{', '.join(pattern)}]"
@@ -734,6 +731,17 @@ class _Writer:
         elif view == target:
             view += "[...]"
         self.lines.append(f"{view} {('=', '+=', '-=')[sign]} {text}")
+
+
+def _is_number(op: Op) -> bool:
+    """Whether no array goes into an operation."""
+    pending = [op]
+    while pending:
+        op = pending.pop()
+        if op.kind == "input":
+            return False
+        pending.extend(op.args)
+    return True
 
 
 def _simple_scatter(op: Op) -> bool:

@@ -106,8 +106,9 @@ class Builder:
             return b
         if kind in ("mul", "div") and _is_number(b, 1):
             return a
-        if kind == "mul" and a.boolean and b.boolean:
-            a = self.cast(a)
+        if kind == "mul" and a.boolean:
+            # NumPy has no minus for bool, so that a product must not begin with one.
+            a, b = (self.cast(a), b) if b.boolean else (b, a)
         if kind != "mul":
             a, b = self.cast(a), self.cast(b)
         return self.make(kind, (a, b), (), _broadcast(a.shape, b.shape))
