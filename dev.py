@@ -41,12 +41,8 @@ def main(arguments: "list[str]") -> None:
         print(f"Try your own: {CHAINRULE} derive --help")
     elif command == "bench":
         run([PYTHON, os.path.join("benchmarks", "derive.py")])
-    elif rest:
-        run([PYTHON, "-m", "pytest", *rest])
     else:
-        run([PYTHON, "-m", "ruff", "check"])
-        run([PYTHON, "-m", "mypy"])
-        run([PYTHON, "-m", "pytest", "-q", "-n", "auto", "--cov", "--cov-report=term"])
+        run([PYTHON, "-m", "pytest", *(rest or ["-q", "-n", "auto", "--cov", "--cov-report=term"])])
 
 
 def install(extra: str) -> None:
