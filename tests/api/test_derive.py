@@ -259,6 +259,9 @@ def test_variables_of_one_name_must_be_one() -> None:
         cr.derive(a.sum() + b.sum(), wrt=a)
     with pytest.raises(cr.ShapeMismatch):
         cr.derive(a.sum(), wrt=b)
+    (n,) = cr.variables("n")
+    with pytest.raises(cr.ShapeMismatch):
+        cr.derive(a.sum() * n, wrt=a)
     with pytest.raises(cr.OptionError):
         cr.derive((a * 2).sum(), wrt=a * 2)
 

@@ -11,6 +11,7 @@ from chainrule.codegen.numpy import numpy_formula
 from chainrule.errors import OptionError, ShapeMismatch
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import dim_names
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula, parse_declarations, parse_formula
 from chainrule.notation.present import Presentation, present
@@ -53,7 +54,13 @@ def read(
     for variable in variables_of(formula):
         other = found.setdefault(variable.name, variable)
         if other is not variable:
-            raise ShapeMismatch(f"{variable.name} stands for two different variables in this expression")
+            raise ShapeMismatch(
+                f"{variable.name} stands for two variables here: {declared(other)} and {declared(variable)}",
+                hint="declare all variables of a formula in one call of cr.variables",
+            )
+    for name in dim_names(formula):
+        if name in found:
+            raise ShapeMismatch(f"{name} is a variable and a size at once", hint="rename one of the two")
     return Formula("", "numpy", formula, found, {}, ())
 
 

@@ -183,12 +183,13 @@ class Sheet:
                     note = f"{sizes}, the shape of {pretty(answer.derivative.wrt[0].name)}"
             lines.append(f"{answer.label} = {answer.written.text}    {note}")
             if answer.written.vec is not None:
-                lines.append(f"in vec form, columns stacked: {to_text(answer.written.vec)}")
+                names = f"∂vec({self.letter})/∂vec({pretty(answer.derivative.wrt[0].name)})ᵀ"
+                lines.append(f"{names} = {to_text(answer.written.vec)}    columns stacked by vec")
             if answer.gradient is not None:
                 name = pretty(answer.derivative.wrt[0].name)
                 lines.append(f"gradient in the shape of {name}: {answer.gradient.text}")
         if self.where:
-            lines.append("where " + ", ".join(f"{pretty(name)} = {part.text}" for name, part in self.where))
+            lines += _wrapped((f"{pretty(name)} = {part.text}" for name, part in self.where), "where ", ", ")
         return lines
 
     def answer_text(self) -> str:
@@ -315,14 +316,16 @@ def _power(count: int) -> str:
     return str(count).translate(RAISED) if count > 1 else ""
 
 
-def _wrapped(parts: Iterable[str]) -> list[str]:
+def _wrapped(parts: Iterable[str], start: str = "    ", gap: str = "    ") -> list[str]:
     """Items side by side, in lines that are not too long."""
     lines: list[str] = []
     for part in parts:
-        if lines and len(lines[-1]) + len(part) + 4 <= WIDTH:
-            lines[-1] += f"    {part}"
+        if lines and len(lines[-1]) + len(gap) + len(part) <= WIDTH:
+            lines[-1] += gap + part
         else:
-            lines.append(f"    {part}")
+            if lines:
+                lines[-1] += gap.rstrip()
+            lines.append((" " * len(start) if lines else start) + part)
     return lines
 
 

@@ -1,7 +1,8 @@
 """The command `chainrule`: one function per subcommand; formats errors; the only place that ends the process.
 
 In: the arguments of the command line. Out: text on standard output, errors on standard error, an exit status:
-0 done, 1 a failed check or two formulas that differ, 2 a mistake in the input. No input ends in a traceback.
+0 done, 1 a failed check or two formulas that differ, 2 a mistake in the input, 70 a fault of chainrule itself.
+No input ends in a traceback.
 """
 
 from __future__ import annotations
@@ -277,4 +278,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (RecursionError, MemoryError):
         write("error: this formula is too large for the memory at hand", sys.stderr)
         status = 2
+    except Exception as fault:
+        # Whatever goes wrong inside is a fault of this program; a person is told so, and how to see where.
+        if os.environ.get("CHAINRULE_TRACEBACK"):
+            raise
+        write(
+            f"error: chainrule itself failed on this input ({type(fault).__name__}: {fault})\n"
+            "  please report the formula; with CHAINRULE_TRACEBACK=1 in the environment the place is shown",
+            sys.stderr,
+        )
+        status = 70
     sys.exit(status)
