@@ -1,8 +1,8 @@
 """Presentation tree to LaTeX, in the commands that KaTeX and MathJax know.
 
-In: a Tree. Out: a string for math mode. Quotients stand above each other, so they need no parentheses there; all
-else about parentheses comes from the precedence list of `matform`. Functions are written by the templates of their
-rows.
+In: a Tree. Out: a string for math mode. Quotients stand above each other, so they need no parentheses there;
+all else about parentheses comes from the precedence list of `matform`. Functions are written by the templates
+of their rows.
 """
 from __future__ import annotations
 
@@ -172,6 +172,12 @@ def _call(node: Tree, parts: list[str]) -> str:
     return re.sub(r"#(\d)", argument, template) + below
 
 
+def _derivative(node: Tree, parts: list[str]) -> str:
+    order = "" if len(parts) == 2 else f"^{{{len(parts) - 1}}}"
+    below = r" \, ".join(rf"\partial {p}" for p in parts[1:])
+    return rf"\frac{{\partial{order} {parts[0]}}}{{{below}}}"
+
+
 def _array(node: Tree, parts: list[str]) -> str:
     if all(a.op == "array" for a in node.args):
         rows = [p.removeprefix(r"\begin{pmatrix} ").removesuffix(r" \end{pmatrix}") for p in parts]
@@ -221,4 +227,5 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "select": lambda t, p: _select(t),
     "delta": lambda t, p: rf"\delta_{{{_indices(t.data)}}}",
     "sigma": lambda t, p: rf"\sum_{{{_indices(t.data)}}} {p[0]}",
+    "derivative": _derivative,
 }

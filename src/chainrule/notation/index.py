@@ -1,0 +1,534 @@
+"""Tensors of any rank: index notation, and the matrix ∂vec(Y)/∂vec(X)ᵀ in Kronecker products.
+
+In: an expression and a Reader for its parts of at most two axes. Out: trees, in which X_ij is an entry, δ_ij an
+identity, Σ_k a sum; what can be said as a matrix product is, (AB)_ik. Every expression has an index form; a vec form
+only those whose terms are products of matrices on two axes each.
+"""
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import islice
+
+from chainrule.expr.dims import ONE, Coefficient, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
+from chainrule.expr.walk import dim_names
+from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
+from chainrule.notation.recover import Product, Reader, Reading, flatten, parts, signed, whole
+from chainrule.rules.table import Elementwise
+
+Letters = tuple[str, ...]
+# The letters that the language reads as indices, the clearest first.
+ALPHABET = "ijklmnpqrsto"
+# What a term may hold besides its own axes before the letters run out.
+SUMMED = 3
+
+
+# ---------------------------------------------------------------- index notation
+
+
+def index_form(expr: Expr, reader: Reader) -> tuple[Tree, Letters]:
+    """The entry of `expr` at letters, and the letters, one for each axis.
+
+    >>> from chainrule.expr.nodes import Variable, einsum
+    >>> from chainrule.notation.text import to_text
+    >>> n = Dim.of("n")
+    >>> A, B = Variable("A", (n, n)), Variable("B", (n, n))
+    >>> tree, letters = index_form(einsum("ik,lj->ijkl", A, B), Reader())
+    >>> to_text(tree), "".join(letters)
+    ('A_ik B_lj', 'ijkl')
+    """
+    alphabet = _alphabet(expr, reader)
+    letters = tuple(alphabet[: expr.rank])
+    return signed(parts(_run(_Indexed(reader, alphabet).entry(expr, letters, letters)), 0)), letters
+
+
+def derivative(output: tuple[str, int], inputs: Sequence[tuple[str, int]], letters: Letters) -> Tree:
+    """The left side of an index form: ∂Y_ij/∂X_kl for ("Y", 2), [("X", 2)].
+
+    >>> from chainrule.notation.text import to_text
+    >>> to_text(derivative(("f", 0), [("X", 2), ("X", 2)], ("i", "j", "k", "l")))
+    '∂²f/∂X_ij∂X_kl'
+    """
+    rest = list(letters)
+
+    def indexed(name: str, rank: int) -> Tree:
+        mine, rest[:] = tuple(rest[:rank]), rest[rank:]
+        return m.tree("entry", (m.name(name),), mine) if mine else m.name(name)
+
+    return m.tree("derivative", [indexed(*source) for source in (output, *inputs)])
+
+
+def vec_derivative(output: tuple[str, int], inputs: Sequence[tuple[str, int]]) -> Tree:
+    """The left side of a vec form: ∂vec(Y)/∂vec(X)ᵀ, ∂²f/∂vec(X)∂vec(X)ᵀ."""
+    column = [m.call("vec", m.name(n)) if rank == 2 else m.name(n) for n, rank in (output, *inputs)]
+    return m.tree("derivative", [*column[:-1], m.transpose(column[-1])])
+
+
+def _alphabet(expr: Expr, reader: Reader) -> list[str]:
+    """Letters for the axes, and then for sums: clear of the names in the formula where there are enough."""
+    count = expr.rank + SUMMED
+    used = {*reader.taken, *dim_names(expr)}
+    letters = [c for c in ALPHABET if c not in used] + [c for c in ALPHABET if c in used]
+    if count > len(letters):
+        return [f"i{k}" for k in range(1, count + 1)]
+    return sorted(letters[:count], key=ALPHABET.index) + letters[count:]
+
+
+# The entry of a part needs the entries of its parts: generators that yield what they wait for, so that depth costs
+# memory and not recursion.
+Waiting = Generator["Waiting", Reading, Reading]
+
+
+def _run(waiting: Waiting) -> Reading:
+    stack = [waiting]
+    result: Reading | None = None
+    while stack:
+        try:
+            stack.append(stack[-1].send(result) if result is not None else next(stack[-1]))
+            result = None
+        except StopIteration as finished:
+            stack.pop()
+            result = finished.value
+    assert result is not None
+    return result
+
+
+class _Indexed:
+    """Entries of expressions at letters, as scalar readings."""
+
+    def __init__(self, reader: Reader, alphabet: Sequence[str]) -> None:
+        self.reader, self.alphabet = reader, alphabet
+
+    def entry(self, node: Expr, letters: Letters, used: Letters) -> Waiting:
+        """The entry of `node` at `letters`; `used` are the letters that sums inside it must not take."""
+        match node:
+            case Einsum():
+                return (yield self.product(flatten(node), letters, used))
+            case Sum() if node.rank > 2 or self.reader.read(node) is None:
+                readings = []
+                for term in node.terms:
+                    readings.append((yield self.entry(term, letters, used)))
+                return self.sum(readings)
+            case Apply() if isinstance(node.function, Elementwise):
+                readings = []
+                for argument in node.arguments:
+                    readings.append((yield self.entry(argument, letters, used)))
+                if node.function.name == "power":
+                    return self.reader.power_of(0, constant_of(node.arguments[1]), readings)
+                return Reading(above=(self.reader.call(node, readings, 0),))
+        if node.rank <= 2 and (reading := self.reader.read(node)) is not None:
+            return at(reading, letters)
+        return Reading(above=(_entry(array(node, self.reader), letters),))
+
+    def sum(self, readings: list[Reading]) -> Reading:
+        """The sum, with the factors that all terms share in front."""
+        above, below = (_common([r.above for r in readings]), _common([r.below for r in readings]))
+        inner = [replace(r, above=_without(r.above, above), below=_without(r.below, below)) for r in readings]
+        total = self.reader.sum(inner, ())
+        return replace(total, above=(*above, *total.above), below=below, opposite=None if above else total.opposite)
+
+    def product(self, product: Product, letters: Letters, used: Letters) -> Waiting:
+        """Parts of at most two axes become matrix products where they are contracted; other sums are written Σ."""
+        if product.coefficient.is_zero:
+            return Reading(coefficient=product.coefficient)
+        name: dict[int, str] = {}
+        above: list[Tree] = []
+        below: list[Tree] = []
+        for label, letter in zip(product.output, letters, strict=True):
+            if name.setdefault(label, letter) != letter:
+                above.append(self.delta(name[label], letter))
+        groups, explicit = self.groups(product)
+        free = tuple(islice((c for c in self.letters() if c not in used), len(explicit)))
+        name |= dict(zip(explicit, free, strict=True))
+        used = (*used, *free)
+        coefficient = product.coefficient
+        for group in groups:
+            if isinstance(group, Product):
+                reading = self.reader.product(group)
+                assert reading is not None
+                reading = at(reading, tuple(name[label] for label in group.output))
+            else:
+                operand, labels = group
+                reading = yield self.entry(operand, tuple(name[label] for label in labels), used)
+            coefficient = coefficient * reading.coefficient
+            above += reading.above
+            below += reading.below
+        inside = [t for t in above if not set(free).isdisjoint(t.indices)]
+        divisors = [t for t in below if not set(free).isdisjoint(t.indices)]
+        if free:
+            body = signed(parts(Reading(above=tuple(inside), below=tuple(divisors)), 0))
+            above = [t for t in above if t not in inside] + [m.tree("sigma", (body,), free)]
+            below = [t for t in below if t not in divisors]
+        return Reading(coefficient, tuple(above), tuple(below))
+
+    def letters(self) -> Iterable[str]:
+        """All letters, without end."""
+        yield from self.alphabet
+        number = 0
+        while True:
+            number += 1
+            if f"i{number}" not in self.alphabet:
+                yield f"i{number}"
+
+    def delta(self, a: str, b: str) -> Tree:
+        return m.tree("entry", (m.IDENTITY,), (a, b)) if "delta" in self.reader.taken else m.tree("delta", (), (a, b))
+
+    def groups(self, product: Product) -> tuple[list[Product | tuple[Expr, tuple[int, ...]]], list[int]]:
+        """Products of at most two open labels, single operands, and the labels that are summed outside them."""
+        explicit: dict[int, None] = {}
+        single: list[tuple[Expr, tuple[int, ...]]] = []
+        matrices: list[tuple[Expr, tuple[int, ...]]] = []
+        for operand, labels in product.operands:
+            alone = operand.rank > 2 or self.reader.read(operand) is None
+            pointwise = isinstance(operand, Apply) and isinstance(operand.function, Elementwise)
+            inner = [label for label in labels if label not in product.output]
+            if alone or (pointwise and not inner):
+                single.append((operand, labels))
+                explicit |= dict.fromkeys(inner)
+            else:
+                matrices.append((operand, labels))
+        while True:
+            kept = {*product.output, *explicit}
+            found: list[Product] = []
+            for members in _components(matrices, kept):
+                operands = tuple(matrices[k] for k in members)
+                opened = tuple(sorted({label for _, labels in operands for label in labels if label in kept}))
+                group = Product(ONE, operands, opened, product.sizes)
+                if len(opened) > 2 or self.reader.product(group) is None:
+                    explicit[_busiest(operands, kept)] = None
+                    break
+                found.append(group)
+            else:
+                return [*found, *single], list(explicit)
+
+
+def _components(operands: Sequence[tuple[Expr, tuple[int, ...]]], kept: set[int]) -> list[list[int]]:
+    """The operands that are connected by labels not in `kept`."""
+    groups: list[tuple[list[int], set[int]]] = []
+    for k, (_, labels) in enumerate(operands):
+        members, inner = [k], {label for label in labels if label not in kept}
+        apart = []
+        for group in groups:
+            if inner.isdisjoint(group[1]):
+                apart.append(group)
+            else:
+                members, inner = group[0] + members, inner | group[1]
+        groups = [*apart, (members, inner)]
+    return [members for members, _ in sorted(groups, key=lambda group: group[0])]
+
+
+def _busiest(operands: Sequence[tuple[Expr, tuple[int, ...]]], kept: set[int]) -> int:
+    """The summed label that most operands carry."""
+    count: dict[int, int] = {}
+    for _, labels in operands:
+        for label in dict.fromkeys(labels):
+            if label not in kept:
+                count[label] = count.get(label, 0) + 1
+    return max(count, key=lambda label: (count[label], -label))
+
+
+def at(reading: Reading, letters: Letters) -> Reading:
+    """A scalar, or a vector or matrix with its letters below it: in the cheaper orientation of a matrix."""
+    if reading.body is None or reading.ones:
+        return replace(reading, body=None, ones=False)
+    forms = reading.reciprocal or reading.body
+    tree = _entry(forms[0], letters)
+    if len(letters) == 2:
+        tree = m.cheapest(tree, _entry(forms[1], letters[::-1]))
+    if reading.reciprocal:
+        return Reading(reading.coefficient, reading.above, (*reading.below, tree))
+    return Reading(reading.coefficient, (*reading.above, tree), reading.below)
+
+
+def _entry(base: Tree, letters: Letters) -> Tree:
+    return m.tree("entry", (base,), letters) if letters else base
+
+
+def _common(terms: Sequence[tuple[Tree, ...]]) -> tuple[Tree, ...]:
+    """The factors that stand in every one of the terms."""
+
+    def both(a: tuple[Tree, ...], b: tuple[Tree, ...]) -> tuple[Tree, ...]:
+        rest = list(b)
+        return tuple(t for t in a if t in rest and (rest.remove(t) is None))
+
+    return reduce(both, terms)
+
+
+def _without(factors: tuple[Tree, ...], common: tuple[Tree, ...]) -> tuple[Tree, ...]:
+    rest = list(factors)
+    for factor in common:
+        rest.remove(factor)
+    return tuple(rest)
+
+
+# ---------------------------------------------------------------- arrays that have no other form
+
+
+def array(root: Expr, reader: Reader) -> Tree:
+    """A tensor as a formula of the NumPy dialect, for parts that neither matrices nor entries can say."""
+    done: dict[Expr, Tree] = {}
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        known = reader.tree(node) if node.rank <= 2 else None
+        missing = [c for c in node.children if c not in done] if known is None else []
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        done[node] = known if known is not None else _array(node, [done[c] for c in node.children], reader)
+    return done[root]
+
+
+def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
+    match node:
+        case Variable():
+            return m.name(node.name)
+        case Sum():
+            return m.signed_sum([(1, part) for part in inside])
+        case Stack():
+            return m.call("stack", *inside)
+        case Einsum():
+            return _einsum(node, inside)
+        case Apply():
+            name = node.function.name
+            if isinstance(node.function, Elementwise):
+                names = {"greater_equal": ">=", "greater": ">", "equal": "==", "not_equal": "!="}
+                if name in names:
+                    return m.tree("compare", inside, (names[name],))
+                return m.power(*inside) if name == "power" else m.call(name, *inside)
+            if not inside:
+                return m.call(name, *(m.number(Coefficient.of(Dim.of(p))) for p in node.parameters))
+            return _tensorial(node, inside[0])
+        case _:
+            raise AssertionError(type(node))
+
+
+def _tensorial(node: Apply, inside: Tree) -> Tree:
+    """A function on the last axes: its axes by number, the exponent of a matrix power as its second argument."""
+    name = node.function.name.removeprefix("a") if node.function.name in ("amax", "amin") else node.function.name
+    if name in ("inv", "det", "logdet"):
+        return m.call(name, inside)
+    if name == "matrix_power":
+        return m.call(name, inside, m.number(node.parameters[0]))
+    rank = node.arguments[0].rank
+    core = node.parameters[0] if node.parameters else 1
+    axes = [str(k) for k in range(rank - core, rank)]
+    return m.call(name, inside, options="axis=" + (axes[0] if core == 1 else f"({', '.join(axes)})"))
+
+
+def _einsum(node: Einsum, inside: list[Tree]) -> Tree:
+    """einsum('ij,jkl->ikl', A, T), with identities and ones for the labels that no operand carries."""
+    alphabet = "ijklmnopqrstuvwxyzabcdefgh"
+    operands = [(labels, tree) for labels, tree in zip(node.labels, inside, strict=True) if tree is not None]
+    output: list[int] = []
+    fresh = len(node.sizes)
+    carried = {label for labels in node.labels for label in labels}
+    for label in node.output:
+        size = m.number(Coefficient.of(node.sizes[label]))
+        if label in output:
+            operands.append(((label, fresh), m.call("eye", size)))
+            output.append(fresh)
+            fresh += 1
+            continue
+        if label not in carried and node.output.count(label) == 1:
+            operands.append(((label,), m.call("ones", size)))
+        output.append(label)
+    spec = ",".join("".join(alphabet[k] for k in labels) for labels, _ in operands)
+    text = f"'{spec}->{''.join(alphabet[k] for k in output)}'"
+    symbol = m.tree("symbol", (), (text, rf"\text{{{text}}}"))
+    product = m.call("einsum", symbol, *(tree for _, tree in operands))
+    coefficient = node.coefficient
+    if coefficient.is_one:
+        return product
+    sign = -1 if coefficient.rational < 0 else 1
+    return m.signed_sum([(sign, m.scale(m.number(coefficient if sign > 0 else -coefficient), product))])
+
+
+# ---------------------------------------------------------------- ∂vec(Y)/∂vec(X)ᵀ
+
+
+def vec_form(expr: Expr, output_rank: int, reader: Reader) -> Tree | None:
+    """The matrix ∂vec(Y)/∂vec(X)ᵀ of a derivative with axes Y, X, of one or two axes each; None if there is none.
+
+    vec stacks columns, so a product T_ijkl = P_jl Q_ik is P ⊗ Q; T_ijkl = P_jk Q_il is (P ⊗ Q)K, where
+    K vec(X) = vec(Xᵀ); factors on the axes of Y or of X alone are diagonal matrices on either side.
+
+    >>> from chainrule.expr.nodes import Variable, einsum
+    >>> from chainrule.notation.text import to_text
+    >>> n = Dim.of("n")
+    >>> A, B = Variable("A", (n, n)), Variable("B", (n, n))
+    >>> to_text(vec_form(einsum("ik,lj->ijkl", A, B), 2, Reader()))
+    'Bᵀ ⊗ A'
+    """
+    if not (1 <= output_rank <= 2 and 1 <= expr.rank - output_rank <= 2 and expr.rank > 2):
+        return None
+    terms = expr.terms if isinstance(expr, Sum) else (expr,)
+    written: list[tuple[int, Tree]] = []
+    for term in terms:
+        if not isinstance(term, Einsum):
+            return None
+        found = _Kronecker(flatten(term), output_rank, reader).term()
+        if found is None:
+            return None
+        written.append(found)
+    written.sort(key=lambda term: (term[0] < 0, m.COMMUTATION in _factors(term[1]), -term[1].leaves, term[1].key))
+    return m.signed_sum(written)
+
+
+def _factors(tree: Tree) -> tuple[Tree, ...]:
+    return tree.args if tree.op in ("chain", "scale") else (tree,)
+
+
+class _Kronecker:
+    """One product on the axes i, j of Y and k, l of X; a vector has no j or no l."""
+
+    def __init__(self, product: Product, output_rank: int, reader: Reader) -> None:
+        self.product, self.reader = product, reader
+        self.axes = "ij"[:output_rank] + "kl"[: len(product.output) - output_rank]
+        self.label = dict(zip(self.axes, product.output, strict=True))
+        self.scalars = Reading(product.coefficient)
+        self.matrices: dict[str, list[tuple[Product, bool]]] = {}  # by two axes; True if it stands turned
+        self.vectors: dict[str, list[Product]] = {}
+
+    def term(self) -> tuple[int, Tree] | None:
+        """Sign and matrix, or None."""
+        if self.product.coefficient.is_zero:
+            return 1, m.ZEROS
+        if not self.place():
+            return None
+        straight, crossed = ("ik", "jl"), ("il", "jk")
+        body = self.matrix(straight) if not any(p in self.matrices for p in crossed) else None
+        if body is None and not any(p in self.matrices for p in straight):
+            body = self.matrix(crossed)
+        return None if body is None else parts(replace(self.scalars, body=(body, body)), 0)
+
+    def place(self) -> bool:
+        """Every connected part on the axes that it joins; an axis with the label of another is joined to it by I."""
+        where: dict[int, str] = {}
+        for axis, label in self.label.items():
+            where[label] = where.get(label, "") + axis
+        kept = set(self.product.output)
+        for label, axes in where.items():
+            for first, second in zip(axes, axes[1:], strict=False):
+                eye = Product(ONE, (), (label, label), self.product.sizes)
+                self.matrices.setdefault(first + second, []).append((eye, False))
+        for members in _components(self.product.operands, kept):
+            operands = tuple(self.product.operands[k] for k in members)
+            opened = tuple(sorted({label for _, labels in operands for label in labels if label in kept}))
+            group = Product(ONE, operands, opened, self.product.sizes)
+            if len(opened) > 2 or (reading := self.reader.product(group)) is None:
+                return False
+            if not opened:
+                scalars = self.scalars
+                self.scalars = Reading(
+                    scalars.coefficient * reading.coefficient, scalars.above + reading.above, scalars.below + reading.below
+                )
+            elif len(opened) == 1:
+                self.vectors.setdefault(where[opened[0]][0], []).append(group)
+            else:
+                pairs = sorted((a, b) for a in where[opened[0]] for b in where[opened[1]])
+                first, second = next((p for p in pairs if sorted(p) in (["i", "j"], ["k", "l"])), pairs[0])
+                turned = first > second
+                self.matrices.setdefault(min(first, second) + max(first, second), []).append((group, turned))
+        return True
+
+    def matrix(self, pairing: tuple[str, str]) -> Tree | None:
+        """diag(vec(D)) (P ⊗ Q) diag(vec(E)), with K behind if Q is on il and P on jk."""
+        (row, column), (row2, column2) = pairing
+        outside = [pair for pair in self.matrices if pair not in pairing]
+        if not any(p in self.matrices for p in pairing):
+            return self.outer() if not self.matrices.keys() - {"ij", "kl"} else None
+        left, right = self.diagonal("ij"), self.diagonal("kl")
+        if any(pair not in ("ij", "kl") for pair in outside):
+            return None
+        small = self.block(row, column)
+        large = self.block(row2, column2)
+        identities = small is m.IDENTITY and large is m.IDENTITY
+        kron = m.IDENTITY if identities else self.kron(large, row2, small, row)
+        crossed = pairing[0] == "il" and len(self.axes) == 4
+        return m.chain(*left, kron, *([m.COMMUTATION] if crossed else []), *right)
+
+    def kron(self, large: Tree | None, row2: str, small: Tree | None, row: str) -> Tree:
+        """P ⊗ Q; identities are written with their sizes."""
+        sized = []
+        for part, axis in ((large, row2), (small, row)):
+            if part is m.IDENTITY:
+                size = self.product.sizes[self.label[axis]]
+                text = str(size)
+                part = m.tree("symbol", (), (f"I_{text}", f"I_{{{text}}}")) if text.isalnum() else part
+            if part is not None:
+                sized.append(part)
+        return sized[0] if len(sized) == 1 else m.tree("kron", sized)
+
+    def outer(self) -> Tree:
+        """vec(P) vec(Q)ᵀ."""
+        rows, columns = self.side("ij"), self.side("kl")
+        return m.chain(rows, m.transpose(columns))
+
+    def side(self, axes: str) -> Tree:
+        """vec of all that stands on the axes of Y, or of X."""
+        present = [a for a in axes if a in self.label]
+        product = self.joined("".join(present), [axes] if len(present) == 2 else [])
+        tree = whole(self.reading(product), 0)
+        return m.call("vec", tree) if len(present) == 2 else tree
+
+    def diagonal(self, axes: str) -> list[Tree]:
+        """[diag(vec(D))], or nothing."""
+        if axes not in self.matrices:
+            return []
+        product = self.joined(axes, [axes], vectors=False)
+        return [m.diag(m.call("vec", whole(self.reading(product), 0)))]
+
+    def block(self, row: str, column: str) -> Tree | None:
+        """What stands on a row axis and a column axis; a column or a row if one of them is missing."""
+        axes = "".join(a for a in (row, column) if a in self.label)
+        if not axes:
+            return None
+        tree = whole(self.reading(self.joined(axes, [row + column])), 0)
+        return m.transpose(tree) if axes == column else tree
+
+    def joined(self, axes: str, pairs: Sequence[str], vectors: bool = True) -> Product:
+        """The product of all parts on these axes."""
+        label = {axis: k for k, axis in enumerate(axes)}
+        sizes = {k: self.product.sizes[self.label[axis]] for axis, k in label.items()}
+        operands: list[tuple[Expr, tuple[int, ...]]] = []
+        same = False
+        groups = [(pair, found) for pair in pairs for found in self.matrices.get(pair, ())]
+        for pair, (group, turned) in groups:
+            same = same or not group.operands
+            inner = dict(zip(group.output, pair[::-1] if turned else pair, strict=True)) if group.operands else {}
+            operands += self.renamed(group, {own: label[axis] for own, axis in inner.items()}, sizes)
+        for axis in axes if vectors else "":
+            for group in self.vectors.get(axis, ()):
+                operands += self.renamed(group, {group.output[0]: label[axis]}, sizes)
+        output = tuple(range(len(axes)))
+        if same:
+            operands = [(o, tuple(0 if k == 1 else k for k in labels)) for o, labels in operands]
+            output = (0, 0)
+        return Product(ONE, tuple(operands), output, sizes)
+
+    def renamed(
+        self, group: Product, known: dict[int, int], sizes: dict[int, Dim]
+    ) -> list[tuple[Expr, tuple[int, ...]]]:
+        """The operands with labels of their own, but for the axes."""
+        fresh = dict(known)
+        for _, labels in group.operands:
+            for label in labels:
+                if label not in fresh:
+                    fresh[label] = 2 + len(sizes)
+                    sizes[fresh[label]] = self.product.sizes[label]
+        return [(operand, tuple(fresh[label] for label in labels)) for operand, labels in group.operands]
+
+    def reading(self, product: Product) -> Reading:
+        """Its reading; its scalars and sign go to the front."""
+        found = self.reader.product(product)
+        assert found is not None
+        scalars = self.scalars
+        self.scalars = Reading(
+            scalars.coefficient * found.coefficient, scalars.above + found.above, scalars.below + found.below
+        )
+        return replace(found, coefficient=ONE, above=(), below=())

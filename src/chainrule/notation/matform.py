@@ -1,0 +1,370 @@
+"""The presentation tree: what a mathematician would write, before it is a string.
+
+In: smaller trees. Out: immutable, shared trees that know what they cost a reader and how tightly they bind. Building a
+tree tidies it (products are flat, nothing is transposed twice); nothing here knows an Expr, and no string is made.
+
+op                what it is                      args                 data
+name              a variable                                           (text,)
+symbol            I, 𝟏, 𝟎, π, e                                        (text, LaTeX)
+number            a positive constant                                  (Coefficient,)
+transpose, inverse, inverse_transpose             (matrix,)
+power             entry by entry                  (base, exponent)
+matrix_power      X³, X⁻²                         (matrix,)            (exponent,)
+root              square root                     (base,)
+chain             matrix product                  factors
+scale             scalar factors, then a body     factors
+times, kron       ⊙, ⊗                            factors
+divide            ⊘                               (above, below)
+over              a quotient with scalar below    (above, below)
+sum               signed terms                    terms                signs, 1 or −1
+call              a function                      arguments            (name, options such as "axis=1")
+diagonal          diag of a matrix, a vector      (matrix,)
+norm, abs         ‖·‖, |·|                        (inside,)
+compare           the indicator 1[a > b]          (a, b)               (sign,)
+array             entries written out             entries              (True if the entries stand in one row,)
+basis, select     a row, some rows of I                                the parameters of their rows
+entry             X_ij, x₁                        (base,)              indices
+delta             δ_ij                                                 (i, j)
+sigma             Σ over indices                  (body,)              indices
+derivative        ∂Y_ij/∂X_kl                     (of, by, by, ...)
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+from chainrule.expr.dims import Coefficient
+
+# How tightly each operator binds: one list for every printer. What binds less than its place needs gets parentheses.
+SUM, TIMES, OVER, CHAIN, POSTFIX, ATOM = range(6)
+PRECEDENCE = {
+    "sum": SUM, "sigma": TIMES, "times": TIMES, "divide": TIMES, "kron": TIMES, "over": OVER, "derivative": OVER,
+    "chain": CHAIN, "scale": CHAIN, "power": POSTFIX, "transpose": POSTFIX, "inverse": POSTFIX, "inverse_transpose": POSTFIX,
+    "matrix_power": POSTFIX,
+}  # fmt: skip
+
+
+class Tree:
+    """A node of the presentation tree; equal trees are one object.
+
+    cost is what it takes to read (twice the characters, and a surcharge for what slows a reader down), leaves the
+    number of names in it, indices the letters of index notation that are free in it, key a short text that orders
+    trees the same way in every process.
+    """
+
+    __slots__ = ("__weakref__", "args", "cost", "data", "indices", "key", "leaves", "op")
+    op: str
+    args: tuple[Tree, ...]
+    data: tuple[Any, ...]
+    cost: int
+    leaves: int
+    indices: tuple[str, ...]
+    key: str
+
+    @property
+    def precedence(self) -> int:
+        """How tightly its outermost operator binds."""
+        if self.op == "number" and not is_plain_number(self.data[0]):
+            return OVER
+        return PRECEDENCE.get(self.op, ATOM)
+
+    def __repr__(self) -> str:
+        return f"<{self.key}>"
+
+
+_trees: WeakValueDictionary[Any, Tree] = WeakValueDictionary()
+KEY_LENGTH = 160
+
+# Costs are in half characters; the surcharges make ⊙ and diag a little dearer than their length.
+PARENTHESES = 4
+EXTRA = {"diagonal": 13, "transpose": 2, "inverse": 4, "inverse_transpose": 4, "matrix_power": 4, "root": 4, "norm": 4, "abs": 4, "compare": 10, "divide": 8}
+
+
+def tree(op: str, args: Sequence[Tree] = (), data: Sequence[Any] = ()) -> Tree:
+    """The node, without any tidying."""
+    key = (op, tuple(args), tuple(data))
+    node = _trees.get(key)
+    if node is None:
+        node = object.__new__(Tree)
+        node.op, node.args, node.data = key
+        node.leaves = sum(a.leaves for a in node.args) if node.args else int(op == "name")
+        if op == "power" and node.args[1].op == "number":
+            node.leaves = node.args[0].leaves * max(1, int(node.args[1].data[0].rational))
+        elif op == "matrix_power":
+            node.leaves = node.args[0].leaves * abs(data[0])
+        node.indices = _indices(node)
+        node.cost = _cost(node)
+        node.key = _key(node)
+        _trees[key] = node
+    return node
+
+
+def _indices(node: Tree) -> tuple[str, ...]:
+    own = [i for i in node.data if i[0].isalpha()] if node.op in ("entry", "delta") else []
+    inside = dict.fromkeys([*own, *(i for a in node.args for i in a.indices)])
+    return tuple(i for i in inside if node.op != "sigma" or i not in node.data)
+
+
+def _key(node: Tree) -> str:
+    if node.op in ("name", "symbol"):
+        return str(node.data[0])
+    if node.op == "number":
+        return number_text(node.data[0])
+    inside = ",".join(a.key for a in node.args)
+    return f"{node.op}({inside};{','.join(map(str, node.data))})"[:KEY_LENGTH]
+
+
+def _cost(node: Tree) -> int:
+    op, args = node.op, node.args
+    inside = sum(a.cost for a in args)
+    match op:
+        case "name":
+            return 2 * len(node.data[0])
+        case "symbol":
+            return 2
+        case "number":
+            return 2 * len(number_text(node.data[0]))
+        case "chain" | "scale":
+            return inside + sum(PARENTHESES for a in args if needs_parentheses(a, node)) + len(args) - 1
+        case "times" | "kron" | "divide":
+            return inside + sum(PARENTHESES for a in args if needs_parentheses(a, node)) + 8 * (len(args) - 1)
+        case "sum":
+            return inside + 6 * (len(args) - 1) + (2 if node.data[0] < 0 else 0)
+        case "over":
+            return inside + sum(PARENTHESES for a in args if needs_parentheses(a, node)) + 2
+        case "power":
+            return args[0].cost + (PARENTHESES if needs_parentheses(args[0], node) else 0) + args[1].cost
+        case "call":
+            return inside + 2 * len(node.data[0]) + 4 + 4 * (len(args) - 1)
+        case "transpose" | "inverse" | "inverse_transpose" | "matrix_power":
+            return inside + EXTRA[op] + (PARENTHESES if needs_parentheses(args[0], node) else 0)
+        case "array":
+            return inside + 4 * len(args)
+        case "entry":
+            return inside + 2 + 2 * len(node.data)
+        case "sigma":
+            return inside + 6
+        case _:
+            return inside + EXTRA.get(op, 4)
+
+
+def needs_parentheses(part: Tree, parent: Tree) -> bool:
+    """Whether `part` needs parentheses as an argument of `parent`."""
+    mine = part.precedence
+    match parent.op:
+        case "sum":
+            return False if part is parent.args[0] and mine == SUM and parent.data[0] > 0 else mine <= SUM
+        case "times":
+            return mine <= TIMES and part.op != "times"
+        case "divide" | "kron":
+            return mine <= OVER
+        case "over":
+            return mine <= TIMES or mine == OVER if part is parent.args[0] else mine <= CHAIN
+        case "chain":
+            return mine < CHAIN or part.op == "scale"
+        case "scale":
+            if part.op in ("chain", "sigma"):
+                return part is not parent.args[-1]
+            return mine < CHAIN
+        case "power" | "transpose" | "inverse" | "inverse_transpose" | "matrix_power":
+            return part is parent.args[0] and (mine <= POSTFIX or part.op in ("compare", "root"))
+        case "sigma":
+            return mine <= SUM
+        case "entry":
+            return mine < ATOM or part.op in ("basis", "select", "array", "root")
+        case _:
+            return False
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def is_plain_number(value: Coefficient) -> bool:
+    """Whether it prints without an operator: 2, n."""
+    if value.rational.denominator != 1 or any(e < 0 for _, e in value.powers):
+        return False
+    return not value.powers or (value.rational == 1 and value.powers[0][0].name is not None and len(value.powers) == 1)
+
+
+def number_text(value: Coefficient) -> str:
+    """A short text for ordering and cost."""
+    above = [str(abs(value.rational.numerator))] if abs(value.rational.numerator) != 1 else []
+    below = [str(value.rational.denominator)] if value.rational.denominator != 1 else []
+    for dim, exponent in value.powers:
+        (above if exponent > 0 else below).extend([str(dim)] * min(abs(exponent), 3))
+    return ("".join(above) or "1") + ("/" + "".join(below) if below else "")
+
+
+# ---------------------------------------------------------------- constructors that tidy
+
+IDENTITY = tree("symbol", (), ("I", "I"))
+ONES = tree("symbol", (), ("𝟏", r"\mathbf{1}"))
+ZEROS = tree("symbol", (), ("𝟎", r"\mathbf{0}"))
+COMMUTATION = tree("symbol", (), ("K", "K"))
+
+
+def name(text: str) -> Tree:
+    """A variable."""
+    return tree("name", (), (text,))
+
+
+def number(value: int | Coefficient) -> Tree:
+    """A constant ≥ 0."""
+    return tree("number", (), (Coefficient.of(value),))
+
+
+ONE = number(1)
+
+
+def is_one(part: Tree) -> bool:
+    """Whether it is the number 1."""
+    return part is ONE
+
+
+def transpose(part: Tree) -> Tree:
+    """partᵀ; nothing is transposed twice, I and diag(...) are their own transposes."""
+    match part.op:
+        case "transpose":
+            return part.args[0]
+        case "inverse":
+            return tree("inverse_transpose", part.args)
+        case "inverse_transpose":
+            return tree("inverse", part.args)
+        case "symbol" if part is IDENTITY:
+            return part
+        case "call" if part.data == ("diag", ""):
+            return part
+        case "array" if all(a.op != "array" for a in part.args):
+            return tree("array", part.args, (not part.data[0],))
+    return tree("transpose", (part,))
+
+
+def chain(*factors: Tree) -> Tree:
+    """The matrix product; equal neighbours become a power: X X X is X³, I disappears."""
+    flat: list[Tree] = []
+    for factor in factors:
+        flat.extend(factor.args if factor.op == "chain" else (factor,))
+    flat = [f for f in flat if f is not IDENTITY] or [IDENTITY]
+    merged: list[Tree] = []
+    for factor in flat:
+        base, exponent = _matrix_power_of(factor)
+        if merged:
+            last, before = _matrix_power_of(merged[-1])
+            if last is base and (exponent > 0) == (before > 0) and not _is_vector(factor):
+                merged[-1] = matrix_power(base, before + exponent)
+                continue
+        merged.append(factor)
+    return merged[0] if len(merged) == 1 else tree("chain", merged)
+
+
+def _is_vector(part: Tree) -> bool:
+    # A column next to an equal column is not a matrix product, so neighbours that are equal are square matrices;
+    # the symbol for a vector of ones is one tree for all sizes.
+    return part is ONES or part is ZEROS or (part.op == "transpose" and part.args[0] in (ONES, ZEROS))
+
+
+def _matrix_power_of(part: Tree) -> tuple[Tree, int]:
+    if part.op == "matrix_power":
+        return part.args[0], part.data[0]
+    if part.op == "inverse":
+        return part.args[0], -1
+    return part, 1
+
+
+def matrix_power(base: Tree, exponent: int) -> Tree:
+    """Xᵏ, for a matrix."""
+    if exponent == 1:
+        return base
+    return inverse(base) if exponent == -1 else tree("matrix_power", (base,), (exponent,))
+
+
+def inverse(part: Tree) -> Tree:
+    """part⁻¹."""
+    match part.op:
+        case "transpose":
+            return tree("inverse_transpose", part.args)
+        case "inverse":
+            return part.args[0]
+        case "inverse_transpose":
+            return transpose(part.args[0])
+    return part if part is IDENTITY else tree("inverse", (part,))
+
+
+def power(base: Tree, exponent: Tree) -> Tree:
+    """base to a power, entry by entry."""
+    if is_one(exponent):
+        return base
+    if exponent.op == "number" and exponent.data[0] == HALF:
+        return tree("root", (base,))
+    return tree("power", (base, exponent))
+
+
+HALF = Coefficient.of(1) * Coefficient.of(2) ** -1
+
+
+def times(*factors: Tree) -> Tree:
+    """The entrywise product."""
+    flat: list[Tree] = []
+    for factor in factors:
+        flat.extend(factor.args if factor.op == "times" else (factor,))
+    flat = [f for f in flat if not is_one(f)] or [ONE]
+    return flat[0] if len(flat) == 1 else tree("times", flat)
+
+
+def divide(above: Tree, below: Tree) -> Tree:
+    """The entrywise quotient."""
+    return tree("divide", (above, below))
+
+
+def scale(*factors: Tree) -> Tree:
+    """Scalar factors, then a body; ones disappear."""
+    flat: list[Tree] = []
+    for factor in factors:
+        flat.extend(factor.args if factor.op == "scale" else (factor,))
+    flat = [f for f in flat if not is_one(f)] or [ONE]
+    return flat[0] if len(flat) == 1 else tree("scale", flat)
+
+
+def over(above: Tree, below: Tree) -> Tree:
+    """The quotient by a scalar."""
+    return above if is_one(below) else tree("over", (above, below))
+
+
+def signed_sum(terms: Sequence[tuple[int, Tree]]) -> Tree:
+    """The sum of terms with their signs; a sum inside is opened."""
+    flat: list[tuple[int, Tree]] = []
+    for sign, term in terms:
+        if term.op == "sum":
+            flat.extend((sign * inner, part) for inner, part in zip(term.data, term.args, strict=True))
+        else:
+            flat.append((sign, term))
+    if len(flat) == 1 and flat[0][0] > 0:
+        return flat[0][1]
+    return tree("sum", [t for _, t in flat], [s for s, _ in flat])
+
+
+def negative(part: Tree) -> Tree:
+    """−part."""
+    if part.op == "sum" and len(part.args) == 1 and part.data[0] < 0:
+        return part.args[0]
+    return tree("sum", (part,), (-1,))
+
+
+def call(function: str, *arguments: Tree, options: str = "") -> Tree:
+    """function(arguments)."""
+    return tree("call", arguments, (function, options))
+
+
+def diag(part: Tree) -> Tree:
+    """diag(part)."""
+    return IDENTITY if part is ONES else call("diag", part)
+
+
+def cheapest(*trees: Tree) -> Tree:
+    """The one that is easiest to read; ties are broken the same way in every process."""
+    best = trees[0]
+    for candidate in trees[1:]:
+        if candidate is not best and (candidate.cost, candidate.key) < (best.cost, best.key):
+            best = candidate
+    return best

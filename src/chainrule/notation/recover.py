@@ -1,0 +1,420 @@
+"""Expr to presentation tree: every node that matrix language can write, read bottom-up and once.
+
+In: an expression, in any form (canonical form gives the best result). Out: its Reading: coefficient, scalar factors,
+scalar divisors, and a body in both orientations (a vector as column and row, a matrix and its transpose). How a product
+becomes a matrix expression is decided in `products`; here it is taken apart into the parts that the search joins.
+Nothing recurses over the depth of an expression.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from chainrule.expr.dims import ONE as UNIT
+from chainrule.expr.dims import Coefficient, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
+from chainrule.expr.walk import topological
+from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
+from chainrule.notation.products import ALL_ONES, ONES_MATRIX, Factor, Forms, Graph, contract, order, settle, turned
+
+# Beyond this many operands a product inside a product is kept as one part, so that deep graphs stay linear.
+LARGEST_PRODUCT = 12
+LARGEST_ARRAY = 8
+
+COMPARISONS = {"greater": ">", "greater_equal": "≥", "equal": "=", "not_equal": "≠"}
+CALLS = {"sigmoid": "σ", "log": "ln", "maximum": "max", "minimum": "min", "amax": "max", "amin": "min"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """coefficient · above/below · body; `body` is None for a scalar.
+
+    opposite    the forms of minus the body (of minus the scalar), where a difference can be written the other way round
+    reciprocal  the forms of what divides, when the body is 1 ⊘ something
+    ones        the body is 𝟏: a scalar repeated along all axes
+    """
+
+    coefficient: Coefficient = UNIT
+    above: tuple[Tree, ...] = ()
+    below: tuple[Tree, ...] = ()
+    body: Forms | None = None
+    opposite: Forms | None = None
+    reciprocal: Forms | None = None
+    ones: bool = False
+
+
+class Reader:
+    """Readings of expressions. `taken` are the names of variables, which functions must not use in print."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = frozenset(taken)
+        self.readings: dict[Expr, Reading | None] = {}
+
+    def read(self, root: Expr) -> Reading | None:
+        """The reading of `root`, or None if matrix language cannot write it."""
+        if root not in self.readings:
+            for node in topological([root]):
+                if node not in self.readings:
+                    self.readings[node] = self._node(node) if node.rank <= 2 else None
+        return self.readings[root]
+
+    def tree(self, root: Expr, side: int = 0) -> Tree | None:
+        """The tree of `root`: a column or a matrix; side 1 gives the row, the transpose."""
+        reading = self.read(root)
+        return None if reading is None else whole(reading, side)
+
+    def _node(self, node: Expr) -> Reading | None:
+        match node:
+            case Variable():
+                leaf = m.name(node.name)
+                if not node.rank:
+                    return Reading(above=(leaf,))
+                symmetric = node.rank == 2 and not SYMMETRIC.isdisjoint(node.structure)
+                return Reading(body=(leaf, leaf) if symmetric else turned(leaf))
+            case Einsum():
+                return self.product(flatten(node))
+            case Sum():
+                readings = self._all(node.terms)
+                return None if readings is None else self.sum(readings, node.shape)
+            case Apply():
+                readings = self._all(node.arguments)
+                return None if readings is None else self._apply(node, readings)
+            case Stack():
+                readings = self._all(node.entries)
+                return None if readings is None else _stack(readings, node.rank)
+            case _:
+                raise AssertionError(type(node))
+
+    def _all(self, nodes: Sequence[Expr]) -> list[Reading] | None:
+        readings = [r for r in map(self.readings.__getitem__, nodes) if r is not None]
+        return readings if len(readings) == len(nodes) else None
+
+    # ------------------------------------------------------------ sums
+
+    def sum(self, readings: list[Reading], shape: tuple[Dim, ...]) -> Reading:
+        rank = len(shape)
+        if rank == 1 and all(_basis_index(r) is not None for r in readings):
+            return _array(readings, shape[0])
+        if rank and all(r.ones for r in readings):
+            inner = self.sum([replace(r, body=None, ones=False) for r in readings], ())
+            return replace(inner, body=_ones(rank), opposite=None, ones=True)
+        signs = {parts(r, 0)[0] for r in readings}
+        direction = -1 if signs == {-1} else 1
+        body = _add(readings, rank, direction)
+        opposite = _add(readings, rank, -direction) if len(signs) == 2 else None
+        coefficient = UNIT if direction > 0 else -UNIT
+        if not rank:
+            return Reading(coefficient, above=body[:1], opposite=opposite)
+        return Reading(coefficient, body=body, opposite=opposite)
+
+    # ------------------------------------------------------------ functions
+
+    def _apply(self, node: Apply, arguments: list[Reading]) -> Reading | None:
+        name, parameters, rank = node.function.name, node.parameters, node.rank
+        inner = node.arguments[0].rank if node.arguments else 0
+        match name:
+            case "pi":
+                return Reading(above=(m.tree("symbol", (), ("π", r"\pi")),))
+            case "e":
+                return Reading(above=(m.call("exp", m.ONE) if "e" in self.taken else m.tree("symbol", (), ("e", "e")),))
+            case "basis" | "select":
+                return Reading(body=turned(m.tree(name, (), parameters)))
+            case "inv" | "matrix_power" | "det" | "logdet" if inner > 2:
+                return None
+            case "inv":
+                return Reading(body=settle(*(m.inverse(whole(arguments[0], k)) for k in (0, 1))))
+            case "matrix_power":
+                return Reading(body=settle(*(m.matrix_power(whole(arguments[0], k), parameters[0]) for k in (0, 1))))
+            case "det" | "logdet":
+                return Reading(above=(m.cheapest(*(m.call(name, whole(arguments[0], k)) for k in (0, 1))),))
+            case "norm" if parameters[0] == inner:
+                return Reading(above=(_norm(arguments[0]),))
+            case "unit" if parameters[0] == inner:
+                return replace(arguments[0], below=(*arguments[0].below, _norm(arguments[0])), opposite=None)
+            case "power":
+                return self._power(node, arguments)
+        if hasattr(node.function, "core"):
+            return self._tensorial(node, arguments[0])
+        if rank and all(r.ones for r in arguments):
+            return Reading(above=(self.call(node, arguments, 0),), body=_ones(rank), ones=True)
+        first = self.call(node, arguments, 0)
+        if not rank:
+            return Reading(above=(first,))
+        return Reading(body=turned(first) if rank == 1 else settle(first, self.call(node, arguments, 1)))
+
+    def call(self, node: Apply, arguments: Sequence[Reading], side: int) -> Tree:
+        name = node.function.name
+        inside = [signed(parts(r, side)) for r in arguments]
+        if name in COMPARISONS:
+            return m.tree("compare", inside, (COMPARISONS[name],))
+        if name == "abs":
+            return m.tree("abs", inside)
+        return m.call("sigmoid" if name == "sigmoid" and "σ" in self.taken else CALLS.get(name, name), *inside)
+
+    def _tensorial(self, node: Apply, argument: Reading) -> Reading | None:
+        """A function on the last axes of its argument: softmax(x), and softmax(X, axis=1) row by row."""
+        inner = node.arguments[0].rank
+        core: int = node.function.cores(node.parameters)[0]  # type: ignore[attr-defined]
+        name = CALLS.get(node.function.name, node.function.name)
+        if core == inner:
+            first = m.call(name, whole(argument, 0))
+            return Reading(body=turned(first)) if node.rank else Reading(above=(first,))
+        if core != 1 or inner != 2:
+            return None
+        by_row = m.call(name, whole(argument, 0), options="axis=1")
+        by_column = m.call(name, whole(argument, 1), options="axis=0")
+        if node.rank == 1:
+            return Reading(body=turned(m.cheapest(by_row, by_column)))
+        return Reading(body=settle(by_row, by_column))
+
+    def _power(self, node: Apply, arguments: list[Reading]) -> Reading:
+        base, exponent = arguments
+        rank = node.rank
+        if rank and base.ones and exponent.ones:
+            scalars = [replace(r, body=None, ones=False) for r in arguments]
+            return replace(self.power_of(0, constant_of(node.arguments[1]), scalars), body=_ones(rank), ones=True)
+        return self.power_of(rank, constant_of(node.arguments[1]), arguments)
+
+    def power_of(self, rank: int, constant: Coefficient | None, arguments: list[Reading]) -> Reading:
+        base, exponent = arguments
+        below = constant is not None and constant.rational < 0
+        top = number(-constant) if below and constant is not None else signed(parts(exponent, 0))
+        first = m.power(signed(parts(base, 0)), top)
+        if not rank:
+            return Reading(below=(first,)) if below else Reading(above=(first,))
+        forms = turned(first)
+        if rank == 2:
+            other = top if constant is not None else signed(parts(exponent, 1))
+            forms = settle(first, m.power(signed(parts(base, 1)), other))
+        if not below:
+            return Reading(body=forms)
+        reciprocals = settle(m.divide(m.ONE, forms[0]), m.divide(m.ONE, forms[1]))
+        return Reading(body=reciprocals if rank == 2 else turned(reciprocals[0]), reciprocal=forms)
+
+    # ------------------------------------------------------------ products
+
+    def product(self, product: Product) -> Reading | None:
+        rank = len(product.output)
+        if product.coefficient.is_zero:
+            return Reading(coefficient=product.coefficient, body=turned(m.ZEROS) if rank else None)
+        if any(operand.rank > 2 for operand, _ in product.operands):
+            return None
+        for operand, _ in product.operands:
+            self.read(operand)
+        readings = self._all([operand for operand, _ in product.operands])
+        if readings is None:
+            return None
+        coefficient = product.coefficient
+        for reading in readings:
+            coefficient = coefficient * reading.coefficient
+        if coefficient.rational < 0:
+            swap = next((k for k, r in enumerate(readings) if r.opposite is not None), None)
+            if swap is not None:
+                coefficient, readings[swap] = -coefficient, _swapped(readings[swap])
+        above: list[Tree] = []
+        below: list[Tree] = []
+        graph = Graph(product.output)
+        count: dict[int, int] = {}
+        for _, labels in product.operands:
+            for label in labels:
+                count[label] = count.get(label, 0) + 1
+        for (_, labels), reading in zip(product.operands, readings, strict=True):
+            above += reading.above
+            below += reading.below
+            forms = reading.reciprocal or reading.body
+            if forms is None:
+                continue
+            if len(labels) == 2 and labels[0] == labels[1]:
+                inside = m.cheapest(*(reading.body or forms))
+                if count[labels[0]] == 2 and labels[0] not in product.output:
+                    above.append(m.call("tr", inside))
+                else:
+                    graph.add(labels[:1], Factor(turned(m.tree("diagonal", (inside,)))))
+            else:
+                graph.add(labels, Factor(forms, reading.reciprocal is not None))
+        result = contract(graph)
+        if result is None:
+            return None
+        return Reading(coefficient, (*above, *result.scalars), tuple(below), result.body, ones=result.ones)
+
+
+SYMMETRIC = frozenset({"symmetric", "spd", "diagonal"})
+
+
+# ---------------------------------------------------------------- readings to trees
+
+
+def parts(reading: Reading, side: int, drop_ones: bool = True) -> tuple[int, Tree]:
+    """Sign and tree; a scalar that is only repeated is written as the scalar, unless it must show its shape."""
+    coefficient = reading.coefficient
+    sign = -1 if coefficient.rational < 0 else 1
+    if coefficient.is_zero:
+        return 1, m.ZEROS if reading.body is not None and not drop_ones else m.number(0)
+    value = -coefficient if sign < 0 else coefficient
+    above = sorted(reading.above, key=_scalar_order)
+    below = sorted(reading.below, key=_scalar_order)
+    body = None if reading.body is None or (reading.ones and drop_ones) else reading.body[side]
+    if body is None and above and above[-1].op == "chain":
+        body = above.pop()
+    if body is not None and not above and not below and value.is_one:
+        return sign, body
+    up, down = split(value)
+    if below or (body is None and not down.is_one):
+        numerator = m.scale(number(up), *above) if body is None else _in_front([number(up), *above], body)
+        return sign, m.over(numerator, m.scale(number(down), *below))
+    front = [number(value), *above]
+    return sign, m.scale(*front) if body is None else _in_front(front, body)
+
+
+def _in_front(scalars: list[Tree], body: Tree) -> Tree:
+    """Scalars before a body: inside the first factor of ⊙ and above ⊘, where no parentheses are needed."""
+    if body.op == "times":
+        return m.tree("times", (m.scale(*scalars, body.args[0]), *body.args[1:]))
+    if body.op == "divide":
+        return m.divide(_in_front(scalars, body.args[0]), body.args[1])
+    return m.scale(*scalars, body)
+
+
+def whole(reading: Reading, side: int) -> Tree:
+    """The tree, in full shape."""
+    return signed(parts(reading, side, drop_ones=False))
+
+
+def signed(pair: tuple[int, Tree]) -> Tree:
+    """Sign and tree as one tree."""
+    return m.negative(pair[1]) if pair[0] < 0 else pair[1]
+
+
+def number(value: Coefficient) -> Tree:
+    """A constant: negative ones carry their sign in front."""
+    return m.number(value) if value.rational >= 0 else m.negative(m.number(-value))
+
+
+def split(value: Coefficient) -> tuple[Coefficient, Coefficient]:
+    """Numerator and denominator, without negative powers."""
+    up = Coefficient(type(value.rational)(value.rational.numerator), tuple(p for p in value.powers if p[1] > 0))
+    down = Coefficient(
+        type(value.rational)(value.rational.denominator), tuple((d, -e) for d, e in value.powers if e < 0)
+    )
+    return up, down
+
+
+def _scalar_order(part: Tree) -> tuple[int, int, tuple[str, ...], str]:
+    rank, key = order(part)
+    if part.indices or part.op == "sigma":
+        return {"delta": 11, "sigma": 12}.get(part.op, 10), 0, part.indices, key
+    return {0: 0, 1: 9}.get(rank, rank), 0 if part.op != "symbol" else -1, (), key
+
+
+def _add(readings: list[Reading], rank: int, direction: int) -> Forms:
+    """The terms with their signs, larger terms first, but a positive term first if there is one."""
+    forms = []
+    for side in (0, 1) if rank else (0,):
+        terms = []
+        for reading in readings:
+            sign, term = parts(reading, side)
+            terms.append(((reading.ones or not term.leaves, -term.leaves, term.key), sign * direction, term))
+        terms.sort(key=lambda t: t[0])
+        terms.insert(0, terms.pop(next((k for k, t in enumerate(terms) if t[1] > 0), 0)))
+        forms.append(m.signed_sum([(sign, term) for _, sign, term in terms]))
+    if not rank:
+        return forms[0], forms[0]
+    if rank == 1 and m.transpose(forms[0]).cost <= forms[1].cost + 2:
+        # A difference mostly stands in a product, where its parentheses cost nothing more: (Ax − b)ᵀ, not xᵀAᵀ − bᵀ.
+        return turned(forms[0])
+    return settle(forms[0], forms[1])
+
+
+def _swapped(reading: Reading) -> Reading:
+    assert reading.opposite is not None
+    if reading.body is None:
+        return replace(reading, above=reading.opposite[:1], opposite=None)
+    return replace(reading, body=reading.opposite, opposite=None)
+
+
+def _norm(inside: Reading) -> Tree:
+    return m.tree("norm", (m.cheapest(whole(inside, 0), whole(inside, 1)),))
+
+
+def _ones(rank: int) -> Forms:
+    return ALL_ONES if rank == 1 else (ONES_MATRIX, ONES_MATRIX)
+
+
+def _stack(readings: list[Reading], rank: int) -> Reading:
+    rows = [whole(r, 1) for r in readings]
+    if rank == 1:
+        return Reading(body=turned(m.tree("array", rows, (False,))))
+    matrix = m.tree("array", rows, (False,))
+    if not all(row.op == "array" for row in rows):
+        return Reading(body=turned(matrix))
+    columns = [m.tree("array", entries, (True,)) for entries in zip(*(row.args for row in rows), strict=True)]
+    return Reading(body=(matrix, m.tree("array", columns, (False,))))
+
+
+def _basis_index(reading: Reading) -> int | None:
+    """k, if this is a scalar times the basis vector e_k of a short space."""
+    if reading.body is None or reading.body[0].op != "basis":
+        return None
+    index, size = reading.body[0].data
+    return index.constant if (size.constant or LARGEST_ARRAY + 1) <= LARGEST_ARRAY else None
+
+
+def _array(readings: list[Reading], size: Dim) -> Reading:
+    """Scalars times basis vectors, written out entry by entry."""
+    entries: list[Tree] = []
+    for k in range(size.constant or 0):
+        inside = [replace(r, body=None) for r in readings if _basis_index(r) == k]
+        entries.append(_add(inside, 0, 1)[0] if inside else m.number(0))
+    return Reading(body=turned(m.tree("array", entries, (False,))))
+
+
+# ---------------------------------------------------------------- products of products
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """An einsum with the einsums inside it opened."""
+
+    coefficient: Coefficient
+    operands: tuple[tuple[Expr, tuple[int, ...]], ...]
+    output: tuple[int, ...]
+    sizes: dict[int, Dim]
+
+
+def flatten(node: Einsum) -> Product:
+    """Products inside products opened, up to LARGEST_PRODUCT operands; a larger rank than 2 is always opened."""
+    coefficient = node.coefficient
+    sizes = dict(enumerate(node.sizes))
+    same: dict[int, int] = {}
+    waiting: list[tuple[Expr, tuple[int, ...]]] = list(zip(node.operands, node.labels, strict=True))[::-1]
+    operands: list[tuple[Expr, tuple[int, ...]]] = []
+
+    def find(label: int) -> int:
+        while label in same:
+            label = same[label]
+        return label
+
+    while waiting:
+        operand, labels = waiting.pop()
+        if isinstance(operand, Einsum) and (
+            operand.rank > 2 or len(operands) + len(waiting) + len(operand.operands) <= LARGEST_PRODUCT
+        ):
+            coefficient = coefficient * operand.coefficient
+            fresh = {own: len(sizes) + own for own in range(len(operand.sizes))}
+            sizes.update((fresh[own], dim) for own, dim in enumerate(operand.sizes))
+            for own, outer in zip(operand.output, labels, strict=True):
+                a, b = find(fresh[own]), find(outer)
+                if a != b:
+                    same[a] = b
+            inside = [(o, tuple(fresh[a] for a in axes)) for o, axes in zip(operand.operands, operand.labels, strict=True)]
+            waiting.extend(reversed(inside))
+        else:
+            operands.append((operand, labels))
+    found = tuple((operand, tuple(map(find, labels))) for operand, labels in operands)
+    output = tuple(map(find, node.output))
+    carried = {label for _, labels in found for label in labels} | set(output)
+    for label in dict.fromkeys(map(find, sizes)):
+        if label not in carried:
+            coefficient = coefficient * Coefficient.of(sizes[label])
+    return Product(coefficient, found, output, sizes)

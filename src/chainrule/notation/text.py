@@ -1,0 +1,185 @@
+"""Presentation tree to Unicode text, which the language reads back.
+
+In: a Tree. Out: a string. It decides only about characters: parentheses come from the precedence list of `matform`.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chainrule.expr.dims import Coefficient, Dim
+from chainrule.expr.names import pretty
+from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
+
+SUPERSCRIPTS = str.maketrans("0123456789-+()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+# A factor longer than this stands apart from its neighbour by a space.
+LONG = 12
+
+
+def to_text(tree: Tree) -> str:
+    """The tree as one line of text.
+
+    >>> to_text(m.chain(m.transpose(m.name("A")), m.signed_sum([(1, m.name("x")), (-1, m.name("b"))])))
+    'Aᵀ(x − b)'
+    """
+    done: dict[Tree, str] = {}
+    stack = [tree]
+    while stack:
+        node = stack[-1]
+        missing = [a for a in node.args if a not in done]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        done[node] = _write(node, [done[a] for a in node.args])
+    return done[tree]
+
+
+def _write(node: Tree, parts: list[str]) -> str:
+    inside = [f"({p})" if m.needs_parentheses(a, node) else p for a, p in zip(node.args, parts, strict=True)]
+    return WRITERS[node.op](node, inside)
+
+
+def dim_text(dim: Dim) -> str:
+    """A size: n, m·n, n + 1.
+
+    >>> dim_text(Dim.of("m") * Dim.of("n"))
+    'mn'
+    """
+    text = str(dim).replace(" - ", " − ")
+    names = dim.names
+    return text.replace("*", "" if all(len(n) == 1 for n in names) and "**" not in text else "·")
+
+
+def number_text(value: Coefficient) -> str:
+    """A constant ≥ 0: 2, 1/2, 2/N, (n − 1)/2."""
+    above = [str(value.rational.numerator)] if value.rational.numerator != 1 else []
+    below = [str(value.rational.denominator)] if value.rational.denominator != 1 else []
+    for dim, exponent in value.powers:
+        base = pretty(dim.name) if dim.name else f"({dim_text(dim)})"
+        (above if exponent > 0 else below).append(base + _raised(abs(exponent)))
+    top, bottom = "".join(above) or "1", "".join(below)
+    if not bottom:
+        return top
+    return f"{top}/({bottom})" if len(below) > 1 else f"{top}/{bottom}"
+
+
+def _raised(exponent: int) -> str:
+    return "" if exponent == 1 else str(exponent).translate(SUPERSCRIPTS)
+
+
+def juxtapose(node: Tree, parts: list[str]) -> str:
+    """Factors side by side, with a space or a dot where they would run together or be hard to tell apart."""
+    text = parts[0]
+    for k in range(1, len(parts)):
+        text += _gap(node.args[k - 1], parts[k - 1], node.args[k], parts[k]) + parts[k]
+    return text
+
+
+def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
+    if right[0] in "0123456789":
+        return " · "
+    if _is_long(before, left) or _is_word(before) or _is_word(after) or right[0] in "‖|" or left[-1] in "‖|":
+        return " "
+    return " " if before.indices and after.indices else ""
+
+
+def _is_long(factor: Tree, text: str) -> bool:
+    """A fraction in parentheses, a function, a long group: what stands apart from the factor behind it."""
+    return text[0] == "(" and ("/" in text and factor.op == "number" or len(text) > LONG)
+
+
+def _is_word(factor: Tree) -> bool:
+    """A function, a sum, or a name of several letters, as it stands at either end of a factor."""
+    while factor.op in ("transpose", "inverse", "inverse_transpose", "power", "matrix_power", "entry"):
+        factor = factor.args[0]
+    if factor.op in ("call", "diagonal", "compare", "root", "basis", "select", "array", "sigma"):
+        return True
+    return factor.op == "name" and len(pretty(factor.data[0])) > 1
+
+
+def _power(node: Tree, parts: list[str]) -> str:
+    base, exponent = parts
+    raised = exponent.replace("−", "-").replace(" ", "")
+    simple = raised.isalnum() and raised.isascii() or (raised.startswith("-") and raised[1:].isalnum())
+    translated = raised.translate(SUPERSCRIPTS)
+    if simple and not any(c.isascii() for c in translated):
+        return base + translated
+    return f"{base}^{exponent}" if node.args[1].precedence == m.ATOM else f"{base}^({exponent})"
+
+
+def _sum(node: Tree, parts: list[str]) -> str:
+    text = ("−" if node.data[0] < 0 else "") + parts[0]
+    for sign, part in zip(node.data[1:], parts[1:], strict=True):
+        text += (" − " if sign < 0 else " + ") + part
+    return text
+
+
+def _call(node: Tree, parts: list[str]) -> str:
+    function, options = node.data
+    inside = ", ".join(parts) + (f", {options}" if options else "")
+    return f"{function}({inside})"
+
+
+def _index(value: Dim) -> str:
+    return dim_text(value)
+
+
+def _slice(start: Dim, step: int, count: Dim) -> str:
+    stop = start + Dim.of(step) * (count - Dim.of(1)) + Dim.of(1 if step > 0 else -1)
+    return f"{dim_text(start)}:{dim_text(stop)}" + (f":{step}" if step != 1 else "")
+
+
+def _subscript(indices: tuple[str, ...]) -> str:
+    if len(indices) == 1 and indices[0].isdigit():
+        return indices[0].translate(SUBSCRIPTS)
+    return "_" + ("".join(indices) if all(len(i) == 1 for i in indices) else "{" + ",".join(indices) + "}")
+
+
+def _entry(node: Tree, parts: list[str]) -> str:
+    # A letter under an accent or with digits below the line would run together with its indices.
+    alone = parts[0] if node.args[0].op != "name" or parts[0] == node.args[0].data[0] else f"({parts[0]})"
+    return (parts[0] if len(parts[0]) == 1 else alone) + _subscript(node.data)
+
+
+def _derivative(node: Tree, parts: list[str]) -> str:
+    order = "" if len(parts) == 2 else str(len(parts) - 1).translate(SUPERSCRIPTS)
+    return f"∂{order}{parts[0]}/" + "".join(f"∂{p}" for p in parts[1:])
+
+
+def _root(node: Tree, parts: list[str]) -> str:
+    bare = node.args[0].op in ("name", "symbol") or (node.args[0].op == "number" and parts[0].isdigit())
+    return f"√{parts[0]}" if bare else f"√({parts[0]})"
+
+
+WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
+    "name": lambda t, p: pretty(t.data[0]),
+    "symbol": lambda t, p: str(t.data[0]),
+    "number": lambda t, p: number_text(t.data[0]),
+    "transpose": lambda t, p: p[0] + "ᵀ",
+    "inverse": lambda t, p: p[0] + "⁻¹",
+    "inverse_transpose": lambda t, p: p[0] + "⁻ᵀ",
+    "matrix_power": lambda t, p: p[0] + str(t.data[0]).translate(SUPERSCRIPTS),
+    "power": _power,
+    "root": _root,
+    "chain": juxtapose,
+    "scale": juxtapose,
+    "times": lambda t, p: " ⊙ ".join(p),
+    "kron": lambda t, p: " ⊗ ".join(p),
+    "divide": lambda t, p: f"{p[0]} ⊘ {p[1]}",
+    "over": lambda t, p: f"{p[0]}/{p[1]}",
+    "sum": _sum,
+    "call": _call,
+    "diagonal": lambda t, p: f"diag({p[0]})",
+    "norm": lambda t, p: f"‖{p[0]}‖",
+    "abs": lambda t, p: f"|{p[0]}|",
+    "compare": lambda t, p: f"1[{p[0]} {t.data[0]} {p[1]}]",
+    "array": lambda t, p: "[" + ", ".join(p) + "]",
+    "entry": _entry,
+    "basis": lambda t, p: f"eye({dim_text(t.data[1])})[{_index(t.data[0])}]",
+    "select": lambda t, p: f"eye({dim_text(t.data[3])})[{_slice(*t.data[:3])}]",
+    "delta": lambda t, p: "δ" + _subscript(t.data),
+    "sigma": lambda t, p: f"Σ{_subscript(t.data)} {p[0]}",
+    "derivative": _derivative,
+}
