@@ -21,6 +21,7 @@ from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
 from chainrule.notation.latex import name_latex
+from chainrule.notation.index import vec_derivative
 from chainrule.notation.present import Presentation, Request, present, present_many
 from chainrule.notation.text import to_text
 from chainrule.simplify import normalise
@@ -81,7 +82,8 @@ class Sheet:
         self.normal = normalise(self.formula.expr)
         requests: list[Request] = []
         for d in self.derivatives:
-            requests.append(Request(d.expression, is_turned(d, self.layout), self.formula.expr.rank))
+            ranks = (self.formula.expr.rank, *(len(target.shape) for target in d.wrt))
+            requests.append(Request(d.expression, is_turned(d, self.layout), ranks))
         second = [d for d in self.derivatives if is_gradient(d) and is_turned(d, self.layout)]
         requests += [Request(d.expression) for d in second]
         shown, self.where = present_many(requests, named_parts(self.formula), taken=taken)
@@ -183,8 +185,9 @@ class Sheet:
                     note = f"{sizes}, the shape of {pretty(answer.derivative.wrt[0].name)}"
             lines.append(f"{answer.label} = {answer.written.text}    {note}")
             if answer.written.vec is not None:
-                names = f"∂vec({self.letter})/∂vec({pretty(answer.derivative.wrt[0].name)})ᵀ"
-                lines.append(f"{names} = {to_text(answer.written.vec)}    columns stacked by vec")
+                inputs = [(target.name, len(target.shape)) for target in answer.derivative.wrt]
+                label = to_text(vec_derivative((self.letter, self.formula.expr.rank), inputs))
+                lines.append(f"{label} = {to_text(answer.written.vec)}    columns stacked by vec")
             if answer.gradient is not None:
                 name = pretty(answer.derivative.wrt[0].name)
                 lines.append(f"gradient in the shape of {name}: {answer.gradient.text}")

@@ -13,7 +13,7 @@ from itertools import islice
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
-from chainrule.expr.walk import dim_names
+from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.recover import Product, Reader, Reading, flatten, parts, signed, whole
@@ -70,7 +70,9 @@ def vec_derivative(output: tuple[str, int], inputs: Sequence[tuple[str, int]]) -
 def _alphabet(expr: Expr, reader: Reader) -> list[str]:
     """Letters for the axes, and then for sums: clear of the names in the formula where there are enough."""
     count = expr.rank + SUMMED
-    used = {*reader.taken, *dim_names(expr)}
+    nodes = topological([expr])
+    used = {n.name for n in nodes if isinstance(n, Variable)}
+    used |= {name for n in nodes if isinstance(n, Einsum) for name in n.coefficient.names}
     letters = [c for c in ALPHABET if c not in used] + [c for c in ALPHABET if c in used]
     if count > len(letters):
         return [f"i{k}" for k in range(1, count + 1)]

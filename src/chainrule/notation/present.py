@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import variables
+from chainrule.notation.index import index_form, vec_form
 from chainrule.notation.latex import to_latex
 from chainrule.notation.matform import Tree
 from chainrule.notation.names import name_parts
@@ -19,18 +20,18 @@ from chainrule.notation.text import to_text
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An expression to print. `turned`: as its transpose, a vector as a row. `output_rank`: how many of its axes
-    are those of the formula, for index notation; all others are those of what it is differentiated by."""
+    """An expression to print. `turned`: as its transpose, a vector as a row. `ranks`: how many of its axes are those
+    of the formula, then of each variable that it is differentiated by."""
 
     expr: Expr
     turned: bool = False
-    output_rank: int = 0
+    ranks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
     """How an expression is written. `form` is "matrix" or "index"; in index form `indices` names its axes, and `vec`
-    is the matrix ∂vec(Y)/∂vec(X)ᵀ where Kronecker products can say it."""
+    is the matrix ∂vec(Y)/∂vec(X)ᵀ (∂²f/∂vec(X)∂vec(X)ᵀ for a scalar f) where Kronecker products can say it."""
 
     tree: Tree
     form: str = "matrix"
@@ -78,12 +79,15 @@ def present_many(
         exprs, definitions = list(named.exprs), named.definitions
     everything = [*exprs, *(part for _, part in definitions)]
     reader = Reader([*taken, *(v.name for v in variables(*everything))])
-    written = [_one(reader, e, r.turned, r.output_rank) for e, r in zip(exprs, requests, strict=True)]
-    return written, [(name, _one(reader, part, False, 0)) for name, part in definitions]
+    written = [_one(reader, e, r.turned, r.ranks) for e, r in zip(exprs, requests, strict=True)]
+    return written, [(name, _one(reader, part, False, ())) for name, part in definitions]
 
 
-def _one(reader: Reader, expr: Expr, turned: bool, output_rank: int) -> Presentation:
-    tree = reader.tree(expr, int(turned))
+def _one(reader: Reader, expr: Expr, turned: bool, ranks: tuple[int, ...]) -> Presentation:
+    tree = reader.tree(expr, int(turned)) if expr.rank <= 2 else None
     if tree is not None:
         return Presentation(tree)
-    raise AssertionError("index form")
+    entries, indices = index_form(expr, reader)
+    sides = [rank for rank in ranks if rank]
+    vec = vec_form(expr, sides[0], reader) if len(sides) == 2 and max(sides) == 2 else None
+    return Presentation(entries, "index", indices, vec)
