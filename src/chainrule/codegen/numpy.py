@@ -26,7 +26,7 @@ from chainrule.rules.table import ROWS, Row
 ATOM, POWER, SIGN, TIMES, PLUS, COMPARE = 100, 90, 80, 70, 60, 40
 WIDTH = 96
 INLINE = 68  # characters of text that may stand inside a larger expression
-LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+LETTERS = "ijklmnopqrstuvwxyzabcdefghIJKLMNOPQRSTUVWXYZABCDEFGH"
 FREE = frozenset(
     {"input", "number", "size", "named", "permute", "expand", "eye"}
 )  # as cheap to write again as to name

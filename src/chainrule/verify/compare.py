@@ -255,24 +255,35 @@ def _check_direction(
         shape = (len(wrt),) if isinstance(wrt, tuple) else memo[wrt].shape
         u = rng.standard_normal(shape)
         arrays[wrt] = u / max(_largest(u), 1e-300)
-    moving = Moving(formula, [v for w in groups for v in _variables(w)], memo, point.sizes)
-    found = mixed(moving, [(_direction(w, arrays[w]), count) for w, count in groups.items()])
-    if found is None:
-        return
     got = memo[last]
     bound = np.abs(got)
     for wrt in reversed(by):
         axes = arrays[wrt].ndim
         got = np.tensordot(got, arrays[wrt], axes) if axes else got * arrays[wrt]
         bound = np.tensordot(bound, np.abs(arrays[wrt]), axes) if axes else bound * np.abs(arrays[wrt])
-    scale = _largest(bound)
-    if found.error > 1e-4 * scale + NOISE:
+    noise = partial(_noise, last, memo, point)
+    _compare_mixed(formula, np.asarray(got), _largest(bound), noise, groups, arrays, point, memo, tally)
+
+
+def _compare_mixed(
+    formula: Expr,
+    got: Array,
+    scale: float,
+    noise: Callable[[], float],
+    groups: Mapping[Wrt, int],
+    arrays: Mapping[Wrt, Array],
+    point: Point,
+    memo: Mapping[Expr, Array],
+    tally: _Tally,
+) -> None:
+    """A derivative along directions against differences of the formula; `scale` is what its terms may sum to."""
+    moving = Moving(formula, [v for w in groups for v in _variables(w)], memo, point.sizes)
+    found = mixed(moving, [(_direction(w, arrays[w]), count) for w, count in groups.items()])
+    if found is None or found.error > 1e-4 * scale + NOISE:
         return  # a kink or a singularity is too near for circles: no evidence either way
     floor = LOOSE * scale + 10 * found.error
-    place = f"order {len(by)} in a random direction{_sizes_text(point)}"
-    tally.add(
-        np.asarray(got), found.value, lambda: _noise(last, memo, point) + floor, LOOSE, place, report=False
-    )
+    place = f"order {sum(groups.values())} in a random direction{_sizes_text(point)}"
+    tally.add(got, found.value, lambda: noise() + floor, LOOSE, place, report=False)
     gap = _largest(got - found.value) / max(scale, 1e-290)
     tally.direction = max(tally.direction or 0.0, gap)
     tally.methods["differences of the formula in one direction"] = None
@@ -297,7 +308,7 @@ def _check_forms(
 def _check_large(
     formula: Expr,
     chain: Sequence[Expr],
-    by: Sequence[Wrt],
+    by: list[Wrt],
     points: int,
     seed: int,
     variables: Sequence[Variable],
@@ -306,10 +317,12 @@ def _check_large(
     """The check on numbers: every order contracted with random tensors, moved along random directions."""
     tensors = [Variable("direction 0", formula.shape)] if formula.rank else []
     below = contracted(formula, tensors)
+    start = below
+    along: dict[Wrt, Variable] = {}
     pairs: list[tuple[Expr, Expr, Variable]] = []
     for k, (derivative, wrt) in enumerate(zip(chain, by, strict=True), 1):
         shape = (Dim.of(len(wrt)),) if isinstance(wrt, tuple) else wrt.shape
-        tensors.append(Variable(f"direction {k}", shape))
+        tensors.append(along.setdefault(wrt, Variable(f"direction {k}", shape)))
         number = contracted(derivative, tensors)
         pairs.append((below, number, tensors[-1]))
         below = number
@@ -332,7 +345,13 @@ def _check_large(
             noise = partial(_noise, number, memo, point)
             methods = {f"{found.method} in random directions": None}
             _judge(tally, memo[number], found.value, noise, found.error, place, methods, moving, [direction])
-        _check_forms(pairs[-1][1], forms, None, point, memo, tally)
+        if len(drawn) % DIRECTIONS == 0 and len(chain) > 1:
+            groups = {wrt: by.count(wrt) for wrt in along}
+            arrays = {wrt: memo[u] for wrt, u in along.items()}
+            scale = magnitude(below, memo, point.sizes)
+            noise = partial(_noise, below, memo, point)
+            _compare_mixed(start, memo[below], scale, noise, groups, arrays, point, memo, tally)
+        _check_forms(below, forms, None, point, memo, tally)
         drawn.append(point)
     return _report(tally, len(chain), drawn, seed)
 

@@ -56,7 +56,7 @@ DEMANDS = (
     Demand(1e-2, 1e-2, 300.0, False, 60),
     Demand(1e-3, 1e-4, 1e4, False, 80),
     Demand(1e-4, 1e-5, 1e5, True, 60),
-    Demand(1e-8, 1e-8, 1e7, True, 80),
+    Demand(1e-60, 1e-8, 1e7, True, 80),
 )
 
 
