@@ -74,6 +74,7 @@ def test_nothing_given_is_shared_with_what_comes_back() -> None:
         assert (A == 1).all(), text
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 def test_nan_passes_through_unless_refused() -> None:
     x = [1.0, np.nan, -np.inf]
     assert np.array_equal(compiled("relu(x) * 2", "x[n]")(x=x), [2, np.nan, 0], equal_nan=True)

@@ -28,7 +28,7 @@ WIDTH = 96
 INLINE = 68  # characters of text that may stand inside a larger expression
 LETTERS = "ijklmnopqrstuvwxyzabcdefghIJKLMNOPQRSTUVWXYZABCDEFGH"
 FREE = frozenset(
-    {"input", "number", "size", "named", "permute", "expand", "eye"}
+    {"input", "number", "size", "named", "permute", "expand"}
 )  # as cheap to write again as to name
 
 HELPERS = {
@@ -370,9 +370,6 @@ class _Python(_Vocabulary):
         dims = ", ".join(self.dim(d).text for d in op.shape)
         return Text(f"{a.at(ATOM)}.reshape({dims})")
 
-    def _eye(self, op: Op) -> Text:
-        return Text(f"np.eye({self.dim(op.data[0]).text})")
-
     def _fill(self, op: Op, a: Text) -> Text:
         axes, shape = op.data
         source = op.args[0]
@@ -506,9 +503,6 @@ class _Formula(_Vocabulary):
                 specs.append(flat + parts)
                 texts.append(f"merge({', '.join(self.dim(d).text for d in dims)})")
         return Text(f"einsum('{','.join(specs)}->{output}', {', '.join(texts)})")
-
-    def _eye(self, op: Op) -> Text:
-        return Text(f"eye({self.dim(op.data[0]).text})")
 
     def _fill(self, op: Op, a: Text) -> Text:
         axes, shape = op.data

@@ -234,9 +234,6 @@ class Builder:
         a = self.cast(a)
         return self.make("fill", (a,), (tuple(axes), tuple(shape)), shape)
 
-    def identity(self, dim: Dim) -> Op:
-        return self.make("eye", (), (dim,), (dim, dim))
-
     def scatter(self, a: Op, labels: Sequence[int], places: Sequence[Place], shape: Shape) -> Op:
         """Zeros of `shape` with `a` (axes `labels`, repeated along others) written where `places` say."""
         a = self.cast(a)

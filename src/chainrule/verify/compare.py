@@ -276,7 +276,7 @@ def _compare_mixed(
     memo: Mapping[Expr, Array],
     tally: _Tally,
 ) -> None:
-    """A derivative along directions against differences of the formula; `scale` is what its terms may sum to."""
+    """A derivative along directions against differences of the formula; its terms sum to `scale` at most."""
     moving = Moving(formula, [v for w in groups for v in _variables(w)], memo, point.sizes)
     found = mixed(moving, [(_direction(w, arrays[w]), count) for w, count in groups.items()])
     if found is None or found.error > 1e-4 * scale + NOISE:
