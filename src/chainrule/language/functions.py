@@ -20,6 +20,7 @@ from chainrule.rules import constants, tensorial
 from chainrule.rules import elementwise as rows
 from chainrule.rules.table import Elementwise, Tensorial
 
+EINSUM = "einsum('ij,j->i', A, x) has one letter for each axis"
 Axis = int | tuple[int, ...] | None
 Size = Dim | int | str
 
@@ -78,11 +79,10 @@ def _axes(x: Expr, axis: Axis) -> tuple[int, ...]:
     wanted = (axis,) if isinstance(axis, int) else axis
     for a in wanted:
         if not -x.rank <= a < x.rank:
-            count = "no axes" if not x.rank else f"axes 0 to {x.rank - 1}" if x.rank > 1 else "axis 0 only"
-            raise ShapeMismatch(f"axis {a} does not exist: there are {count}")
+            raise ShapeMismatch(f"axis {a} does not exist", hint="axes count from 0, and from −1 backwards")
     found = tuple(a % x.rank for a in wanted)
     if len(set(found)) != len(found):
-        raise ShapeMismatch("an axis is named twice")
+        raise ShapeMismatch("an axis is named twice", hint="name each axis once")
     return found
 
 
@@ -147,7 +147,7 @@ def argmax(x: Any, axis: int | None = None) -> Expr:
     """The index of the first largest entry. It has no derivative; stop(argmax(x)) is a constant."""
     x = as_expr(x)
     if axis is None and x.rank != 1:
-        raise ShapeMismatch("argmax needs a vector, or axis=")
+        raise ShapeMismatch("argmax needs a vector, or axis=", hint="argmax(X, axis=1)")
     return Apply(tensorial.argmax, (_last(x, axis or 0)[0],))
 
 
@@ -200,7 +200,8 @@ def norm(x: Any, ord: int | str | None = None, axis: Axis = None) -> Expr:
         return norm1(x, axis)
     if ord not in (None, "fro") and not (ord == 2 and len(axes) <= 1):
         raise ShapeMismatch(
-            f"norm(..., {ord}) of {_kind(len(axes))} is not in the language: norm and norm1 are"
+            f"norm(..., {ord}) of {_kind(len(axes))} is not in the language",
+            hint="norm is Euclidean or Frobenius, norm1 the sum of absolute entries",
         )
     if not axes:
         return abs(x)
@@ -346,12 +347,15 @@ def concat(*parts: Any, axis: int = 0) -> Expr:
         as_expr(p) for p in (parts[0] if len(parts) == 1 and isinstance(parts[0], list | tuple) else parts)
     ]
     if not items:
-        raise ShapeMismatch("concat needs at least one part")
+        raise ShapeMismatch("concat needs at least one part", hint="concat(w, b)")
     rank = builtins.max(1, *(p.rank for p in items))
     if any(p.rank not in (rank, 0 if rank == 1 else rank) for p in items):
-        raise ShapeMismatch("the parts of concat have different numbers of axes")
+        raise ShapeMismatch(
+            "the parts of concat have different numbers of axes",
+            hint="x[None, :] gives a vector a first axis",
+        )
     if not -rank <= axis < rank:
-        raise ShapeMismatch(f"axis {axis} does not exist: there are {rank} axes")
+        raise ShapeMismatch(f"axis {axis} does not exist", hint="axes count from 0, and from −1 backwards")
     axis %= rank
     first = next((p for p in items if p.rank == rank), items[0])
     for part in items:
@@ -383,11 +387,14 @@ def stack(*entries: Any) -> Expr:
     """Entries of one shape along a new first axis; stack(a, b) of scalars is a vector."""
     items = entries[0] if len(entries) == 1 and isinstance(entries[0], list | tuple) else entries
     if not items:
-        raise ShapeMismatch("a vector needs at least one entry")
+        raise ShapeMismatch("a vector needs at least one entry", hint="[a, b]")
     parts = [as_expr(e) for e in items]
     for part in parts[1:]:
         if part.rank != parts[0].rank:
-            raise ShapeMismatch(f"the entries differ: {_kind(parts[0].rank)} and {_kind(part.rank)}")
+            raise ShapeMismatch(
+                f"the entries differ: {_kind(parts[0].rank)} and {_kind(part.rank)}",
+                hint="concat(x, y) joins vectors and scalars",
+            )
         for a, b in zip(parts[0].shape, part.shape, strict=True):
             require_same(a, b, "are the sizes of entries that stand together")
     return Stack(parts)
@@ -396,7 +403,7 @@ def stack(*entries: Any) -> Expr:
 def eye(n: Size, m: Size | None = None) -> Expr:
     """The identity matrix."""
     if m is not None and Dim.of(m) != Dim.of(n):
-        raise ShapeMismatch("eye is square here: eye(n)")
+        raise ShapeMismatch("eye is square here", hint="eye(n)")
     return nodes.identity((Dim.of(n),))
 
 
@@ -438,26 +445,26 @@ def einsum(spec: str, *operands: Any) -> Expr:
     left, arrow, right = text.partition("->")
     inputs = left.split(",")
     if "." in text:
-        raise ShapeMismatch("einsum takes letters only here, no ellipsis")
+        raise ShapeMismatch("einsum takes letters only, no ellipsis", hint=EINSUM)
     bad = next((c for c in left.replace(",", "") + right if not (c.isascii() and c.isalpha())), "")
     if bad:
-        raise ShapeMismatch(f"`{bad}` in the specification of einsum is not a letter")
+        raise ShapeMismatch(f"`{bad}` in the specification of einsum is not a letter", hint=EINSUM)
     if not arrow:
         joined = "".join(inputs)
         right = "".join(sorted(c for c in set(joined) if joined.count(c) == 1))
     if len(inputs) != len(parts):
-        raise ShapeMismatch(f"einsum names {len(inputs)} operands and has {len(parts)}")
+        raise ShapeMismatch(f"einsum names {len(inputs)} operands and has {len(parts)}", hint=EINSUM)
     sizes: dict[str, Dim] = {}
     for letters, part in zip(inputs, parts, strict=True):
         if len(letters) != part.rank:
-            raise ShapeMismatch(f"`{letters}` names {len(letters)} axes of {_kind(part.rank)}")
+            raise ShapeMismatch(f"`{letters}` names {len(letters)} axes of {_kind(part.rank)}", hint=EINSUM)
         for letter, dim in zip(letters, part.shape, strict=True):
             require_same(
                 sizes.setdefault(letter, dim), dim, f"are two sizes for the letter {letter} of einsum"
             )
     missing = next((c for c in right if c not in sizes), "")
     if missing:
-        raise ShapeMismatch(f"the letter {missing} after -> stands on no operand")
+        raise ShapeMismatch(f"the letter {missing} after -> stands on no operand", hint=EINSUM)
     return nodes.einsum(",".join(inputs) + "->" + right, *parts)
 
 

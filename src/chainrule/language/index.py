@@ -16,7 +16,19 @@ from chainrule.expr.nodes import Einsum, Expr, elementwise
 from chainrule.language import functions
 from chainrule.language.elaborate import Elaborator
 from chainrule.language.limits import check_shape
-from chainrule.language.syntax import Add, Binary, Call, Node, Postfix, Prefix, Special, Statement, post_order
+from chainrule.language.syntax import (
+    Add,
+    Bars,
+    Binary,
+    Bracket,
+    Call,
+    Node,
+    Postfix,
+    Prefix,
+    Special,
+    Statement,
+    post_order,
+)
 from chainrule.language.values import Value
 from chainrule.rules.table import ROWS, Elementwise, lookup
 
@@ -183,6 +195,9 @@ class _Indices:
                 return self.elaborator.binary(replace(node, symbol=symbol), *values)
             case Call():
                 return self.call(node, parts)
+            case Bracket() | Bars(symbol="|"):
+                self.mark(node, self.letters[id(node.operand)], self.seen[id(node.operand)])
+                return self.elaborator.node(node, parts)
             case _:
                 raise self.problem(
                     "this does not combine with indices", node, "apply it before the index: (AB)_ij"

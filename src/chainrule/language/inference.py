@@ -208,7 +208,7 @@ def _ambiguous(problem: Problem, readings: list[Reading]) -> ShapeMismatch:
     words = {0: "scalar", 1: "vector", 2: "matrix"}
     open_names = [n for n in problem.free if len({r[n] for r in readings}) > 1]
     listed = [
-        ", ".join(f"{pretty(n)} a {words[r[n]]}" for n in open_names[:LISTED]) for r in readings[:LISTED]
+        ", ".join(f"{pretty(n)}: {words[r[n]]}" for n in open_names[:LISTED]) for r in readings[:LISTED]
     ]
     more = f"; and {len(readings) - LISTED} more" if len(readings) > LISTED else ""
     return ShapeMismatch(

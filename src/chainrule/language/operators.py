@@ -267,6 +267,11 @@ class Operators(Context):
             return None
         return self.check(base ** int(p.rational), node.span)
 
+    @property
+    def mark(self) -> str:
+        """The dialect's sign of the power of each entry."""
+        return "**" if self.setting.dialect == "numpy" else ".^"
+
     def matrix_power(self, node: Binary, base: Value, exponent: Value) -> Value:
         k = exponent.constant
         if k is None or k.powers or k.rational.denominator != 1:
@@ -274,9 +279,7 @@ class Operators(Context):
                 "a matrix has integer powers only",
                 source=self.setting.source,
                 spans=(node.right.span,),
-                hint="X**p is the power of each entry"
-                if self.setting.dialect == "numpy"
-                else "X.^p is entry by entry",
+                hint=f"X{self.mark}p is the power of each entry",
             )
         count = int(k.rational)
         if count == -1:
@@ -286,8 +289,6 @@ class Operators(Context):
         except ShapeMismatch as problem:
             where = [(node.left.span, base.expr.shape)]
             told = problems.call_problem(problem, self.setting.source, node.span, where, self.sizes.shown)
-            told.hint += (
-                f";  the power of each entry is {'X**2' if self.setting.dialect == 'numpy' else 'X.^2'}"
-            )
+            told.hint += f"; {self.text(node.left)}{self.mark}{count} is the power of each entry"
             raise told from None
         return Value(made)

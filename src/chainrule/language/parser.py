@@ -351,7 +351,9 @@ class Parser:
             self.operands.pop()
             self.open("indicator", operand.span.join(token.span))
             return position + 1, True
-        if isinstance(operand, Number):
+        inside = [t.kind for t in self.tokens[position + 1 : position + 4]]
+        delta = self.indexed and inside == ["name", "op", "name"] and self.peek(position + 2).text == "="
+        if isinstance(operand, Number) or delta:
             position, _ = self.juxtapose(token, position)
             return position, True
         self.reduce_postfix(token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from chainrule.errors import ChainruleError, ShapeMismatch, Span
 from chainrule.expr.dims import Dim
@@ -98,8 +98,7 @@ def _join(left: str, symbol: str, right: str) -> str:
 
 
 def _transposed(text: str, mark: str) -> str:
-    bare = text.isidentifier() or (text.startswith("(") and text.endswith(")"))
-    return text + mark if bare else f"({text}){mark}"
+    return _bracketed(text) + mark
 
 
 def entrywise_problem(
@@ -153,13 +152,36 @@ def call_problem(
     message = problem.message
     for dim in getattr(problem, "dims", None) or ():
         message = message.replace(str(dim), show(dim))
-    hint = problem.hint or (" and ".join(dict.fromkeys(said)) if said else "")
-    if "square matrix" in message and len(parts) == 1 and len(parts[0][1]) == 2:
-        text = next(iter(sizes))
-        hint += (
-            f";  {_transposed(text, 'ᵀ')} {text} would be square"
-            if len(text) < LONGEST
-            else ";  XᵀX is always square"
-        )
+    hint = "; ".join(
+        filter(None, [" and ".join(dict.fromkeys(said)), problem.hint or _way_out(message, parts, sizes)])
+    )
     spans = tuple(span for span, _ in parts) or (place,)
     return ShapeMismatch(message, hint=hint, source=source, spans=spans, sizes=sizes)
+
+
+def _way_out(message: str, parts: Sequence[tuple[Span, Shape]], sizes: Mapping[str, str]) -> str:
+    """What to do about one argument of the wrong kind."""
+    if len(parts) != 1:
+        return ""
+    (text,) = sizes
+    rank = len(parts[0][1])
+    if "square matrix" in message and rank == 2:
+        bare = _bracketed(text)
+        return f"{bare}ᵀ {bare} would be square" if len(text) < LONGEST else "XᵀX is always square"
+    if "needs a matrix" in message:
+        return (
+            f"declare it with two sizes, {text}[n,n], if it is one"
+            if text.isidentifier()
+            else "a matrix has two axes"
+        )
+    if "needs a vector" in message:
+        return (
+            f"declare it with a size, {text}[n], if it is one"
+            if text.isidentifier()
+            else "a vector has one axis"
+        )
+    return ""
+
+
+def _bracketed(text: str) -> str:
+    return text if text.isidentifier() or (text.startswith("(") and text.endswith(")")) else f"({text})"

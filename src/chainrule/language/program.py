@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from chainrule.errors import Span, SyntaxProblem
 from chainrule.expr.names import ascii_name
@@ -80,8 +81,8 @@ def _statement(tokens: list[Token], source: str, dialect: str) -> Statement:
 def _equation(tokens: list[Token], source: str, dialect: str, end: Span) -> Statement:
     """`left = right`, or a value alone."""
     name, sources, body = _left_side(tokens, source)
-    if sources is None and any(t.kind == "sum" for t in body):
-        sources = []  # sums over indices that leave a scalar
+    if sources is None and _leaves_a_scalar(body, bool(name)):
+        sources = []
     value = Parser(body, source, dialect, end, indexed=sources is not None).parse()
     output = "".join(letters for _, letters in sources) if sources is not None else None
     return Statement(name, value, tokens[0].span if name else value.span, output, sources or [])
@@ -151,3 +152,13 @@ def _indexed(before: Token, token: Token) -> tuple[str, str] | None:
         return (before.text if before.kind == "name" else "", token.text)
     found = re.fullmatch(r"(.+)_([i-t]+)", ascii_name(token.text)) if token.kind == "name" else None
     return (found[1], found[2]) if found else None
+
+
+def _leaves_a_scalar(tokens: list[Token], named: bool) -> bool:
+    """Σ_i x_i y_i, or s = A_ii: index notation without axes in the result."""
+    if any(t.kind == "sum" for t in tokens):
+        return True
+    return named and any(
+        token.kind == "sub" and token.text.isalpha() and before.kind != "special"
+        for before, token in pairwise(tokens)
+    )

@@ -119,7 +119,7 @@ def resolve(tokens: list[Token], scope: Scope) -> list[Token]:
             result.append(replace(token, kind="keyword"))
         elif following.text == "=" and not brackets:
             result.append(replace(token, text=ascii_name(token.text)))
-        elif token.text == "where" and result and not brackets and following.kind == "name":
+        elif token.text == "where" and result and not brackets and following.text != "(":
             result.append(replace(token, kind="where"))
         else:
             result.extend(_name(token, following, scope, runs))

@@ -27,8 +27,10 @@ def subscript(x: Expr, items: Sequence[Item]) -> Expr:
     """The entries of `x` that NumPy's x[items] selects; raises ShapeMismatch."""
     used = sum(item is not None for item in items)
     if used > x.rank:
-        have = "no axes" if not x.rank else f"{x.rank} ax{'i' if x.rank == 1 else 'e'}s"
-        raise ShapeMismatch(f"{used} indices are given and there are {have}")
+        raise ShapeMismatch(
+            f"too many indices, {used} for {x.rank} ax{'i' if x.rank == 1 else 'e'}s",
+            hint="one index for each axis",
+        )
     full = [*items, *[Range()] * (x.rank - used)]
     operands: list[Expr] = [x]
     labels: list[Sequence[int]] = [range(x.rank)]
@@ -73,7 +75,7 @@ def resolve(item: Range, size: Dim) -> tuple[Dim, int, Dim]:
         ends = [None if b is None else b.constant for b in bounds]
         chosen = range(*slice(ends[0], ends[1], item.step).indices(known))
         if not chosen:
-            raise ShapeMismatch(f"the slice is empty: there are {known} entries")
+            raise ShapeMismatch("the slice is empty", hint=f"entries count from 0 to {known - 1}")
         return Dim.of(chosen[0]), item.step, Dim.of(len(chosen))
     forward = item.step > 0
     start = _from_end(item.start, size) or (Dim.of(0) if forward else size - Dim.of(1))
@@ -81,10 +83,13 @@ def resolve(item: Range, size: Dim) -> tuple[Dim, int, Dim]:
     span = stop - start if forward else start - stop
     if abs(item.step) != 1:
         if span.constant is None:
-            raise ShapeMismatch(f"a step of {item.step} needs a known size, not {size}")
+            raise ShapeMismatch(
+                f"a step of {item.step} needs a known size, not {size}",
+                hint="declare the size as a number, x[6]",
+            )
         span = Dim.of(-(-span.constant // abs(item.step)))
     if all(count < 0 for _, count in span.terms):
-        raise ShapeMismatch("the slice is empty")
+        raise ShapeMismatch("the slice is empty", hint="the stop lies behind the start")
     return start, item.step, span
 
 

@@ -129,13 +129,13 @@ def ends_operand(token: Token) -> bool:
 
 
 def _follows_bracket(value: str, tokens: list[Token], spaced: bool) -> bool:
-    """(X⁻¹)_ik: an index below a bracket."""
+    """(X⁻¹)_ik, 𝟏_n: an index below a bracket or a special sign."""
     return (
         value.startswith("_")
         and len(value) > 1
         and not spaced
         and bool(tokens)
-        and tokens[-1].text in (")", "sup)", "‖")
+        and (tokens[-1].text in (")", "sup)", "‖") or tokens[-1].kind == "special")
     )
 
 

@@ -60,7 +60,7 @@ def component(index: int, size: Dim) -> Expr:
     length = size.constant
     if length is not None:
         if not -length <= index < length:
-            raise ShapeMismatch(f"index {index} is outside a vector of {length}")
+            raise ShapeMismatch(f"index {index} is outside a vector of {length}", hint="indices count from 0")
         index %= length
     elif index < 0:
         return Apply(BASIS, (), (size + Dim.of(index), size))

@@ -1,0 +1,61 @@
+"""Declarations of shapes and structures."""
+
+from __future__ import annotations
+
+import pytest
+
+from chainrule.errors import ChainruleError
+from chainrule.language import parse_declarations
+
+
+def told(text: object) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    found = parse_declarations(text)  # type: ignore[arg-type]
+    return {n: (tuple(map(str, v.shape)), v.structure) for n, v in found.variables.items()}
+
+
+def test_forms() -> None:
+    assert told("X[N,n] w[n] b y[N]") == {
+        "X": (("N", "n"), ()),
+        "w": (("n",), ()),
+        "b": ((), ()),
+        "y": (("N",), ()),
+    }
+    assert told("X[N, n], w [n];\n b") == told("X[N,n] w[n] b")
+    assert told("T[2,3,n] b[]") == {"T": (("2", "3", "n"), ()), "b": ((), ())}
+    assert told("w[n+1] v[2n] M[m*n, n - 1]") == {
+        "w": (("n + 1",), ()),
+        "v": (("2*n",), ()),
+        "M": (("m*n", "n - 1"), ()),
+    }
+
+
+def test_mappings() -> None:
+    expected = told("X[N,3] w[n] b A[n,n]:spd")
+    assert told({"X": ("N", 3), "w": "n", "b": "", "A": "n,n:spd"}) == expected
+    assert told({"X": "[N,3]", "w": ["n"], "b": (), "A": "[n,n]:spd"}) == expected
+
+
+def test_structures() -> None:
+    assert told("A[n,n]:symmetric x[n]:{positive, integer} p:probability") == {
+        "A": (("n", "n"), ("symmetric",)),
+        "x": (("n",), ("integer", "positive")),
+        "p": ((), ("probability",)),
+    }
+
+
+def test_greek_names_are_stored_once() -> None:
+    assert list(told("λ σ² w₁ ŵ".replace("²", ""))) == ["lam", "sigma", "w1", "w_hat"]
+    assert list(told("lambda lam λ")) == ["lam"]
+
+
+def test_order_and_dims() -> None:
+    found = parse_declarations("y[N] X[N,n] b")
+    assert list(found.variables) == ["y", "X", "b"] and found.dims == ("N", "n")
+
+
+@pytest.mark.parametrize(
+    "text", ["x[n][m]", "x[", "[n]", "x:", "x:{positive", "x[a/b]", "x[n**2]", "x[]]", "1", "x[,]"]
+)
+def test_refused(text: str) -> None:
+    with pytest.raises(ChainruleError):
+        parse_declarations(text)
