@@ -148,6 +148,8 @@ class _Indexed:
         used = (*used, *free)
         coefficient = product.coefficient
         for group in groups:
+            if isinstance(group, Product) and _is_entrywise(group):
+                group = group.operands[0]
             if isinstance(group, Product):
                 reading = self.reader.product(group)
                 assert reading is not None
@@ -184,12 +186,9 @@ class _Indexed:
         single: list[tuple[Expr, tuple[int, ...]]] = []
         matrices: list[tuple[Expr, tuple[int, ...]]] = []
         for operand, labels in product.operands:
-            alone = operand.rank > 2 or self.reader.read(operand) is None
-            pointwise = isinstance(operand, Apply) and isinstance(operand.function, Elementwise)
-            inner = [label for label in labels if label not in product.output]
-            if alone or (pointwise and not inner):
+            if operand.rank > 2 or self.reader.read(operand) is None:
                 single.append((operand, labels))
-                explicit |= dict.fromkeys(inner)
+                explicit |= dict.fromkeys(label for label in labels if label not in product.output)
             else:
                 matrices.append((operand, labels))
         while True:
@@ -205,6 +204,15 @@ class _Indexed:
                 found.append(group)
             else:
                 return [*found, *single], list(explicit)
+
+
+def _is_entrywise(group: Product) -> bool:
+    """One function of entries, none of which is summed."""
+    if len(group.operands) != 1:
+        return False
+    operand, labels = group.operands[0]
+    pointwise = isinstance(operand, Apply) and isinstance(operand.function, Elementwise)
+    return pointwise and set(labels) == set(group.output)
 
 
 def _components(operands: Sequence[tuple[Expr, tuple[int, ...]]], kept: set[int]) -> list[list[int]]:
@@ -377,12 +385,13 @@ def vec_form(expr: Expr, output_rank: int, reader: Reader) -> Tree | None:
         if found is None:
             return None
         written.append(found)
-    written.sort(key=lambda term: (term[0] < 0, m.COMMUTATION in _factors(term[1]), -term[1].leaves, term[1].key))
+    written.sort(key=lambda term: (term[0] < 0, _commutes(term[1]), -term[1].leaves, term[1].key))
     return m.signed_sum(written)
 
 
-def _factors(tree: Tree) -> tuple[Tree, ...]:
-    return tree.args if tree.op in ("chain", "scale") else (tree,)
+def _commutes(tree: Tree) -> bool:
+    factors = tree.args if tree.op in ("chain", "scale") else (tree,)
+    return m.COMMUTATION in factors or m.BOLD_COMMUTATION in factors
 
 
 class _Kronecker:
@@ -440,31 +449,42 @@ class _Kronecker:
 
     def matrix(self, pairing: tuple[str, str]) -> Tree | None:
         """diag(vec(D)) (P ⊗ Q) diag(vec(E)), with K behind if Q is on il and P on jk."""
-        (row, column), (row2, column2) = pairing
-        outside = [pair for pair in self.matrices if pair not in pairing]
-        if not any(p in self.matrices for p in pairing):
-            return self.outer() if not self.matrices.keys() - {"ij", "kl"} else None
-        left, right = self.diagonal("ij"), self.diagonal("kl")
-        if any(pair not in ("ij", "kl") for pair in outside):
+        if self.matrices.keys() - {*pairing, "ij", "kl"}:
             return None
-        small = self.block(row, column)
-        large = self.block(row2, column2)
-        identities = small is m.IDENTITY and large is m.IDENTITY
-        kron = m.IDENTITY if identities else self.kron(large, row2, small, row)
+        if not any(p in self.matrices for p in pairing):
+            return self.outer()
+        left, right = self.diagonal("ij"), self.diagonal("kl")
+        (row, column), (row2, column2) = pairing
+        # The slow axis comes first: j of Y if it has two axes, else l of X.
+        if "j" not in self.axes and column == "l":
+            (row, column), (row2, column2) = pairing[::-1]
+        small, large = self.block(row, column), self.block(row2, column2)
+        if small is m.IDENTITY and large is m.IDENTITY:
+            kron = m.IDENTITY
+        else:
+            kron = self.kron((large, row2 + column2), (small, row + column))
         crossed = pairing[0] == "il" and len(self.axes) == 4
-        return m.chain(*left, kron, *([m.COMMUTATION] if crossed else []), *right)
+        return m.chain(*left, kron, *([self.commutation()] if crossed else []), *right)
 
-    def kron(self, large: Tree | None, row2: str, small: Tree | None, row: str) -> Tree:
-        """P ⊗ Q; identities are written with their sizes."""
-        sized = []
-        for part, axis in ((large, row2), (small, row)):
-            if part is m.IDENTITY:
-                size = self.product.sizes[self.label[axis]]
-                text = str(size)
-                part = m.tree("symbol", (), (f"I_{text}", f"I_{{{text}}}")) if text.isalnum() else part
-            if part is not None:
-                sized.append(part)
-        return sized[0] if len(sized) == 1 else m.tree("kron", sized)
+    def commutation(self) -> Tree:
+        """K, in bold where K is a variable."""
+        return m.BOLD_COMMUTATION if "K" in self.reader.taken else m.COMMUTATION
+
+    def kron(self, *factors: tuple[Tree | None, str]) -> Tree:
+        """P ⊗ Q."""
+        present = [self.sized(part, axes) for part, axes in factors if part is not None]
+        return present[0] if len(present) == 1 else m.tree("kron", present)
+
+    def sized(self, part: Tree, axes: str) -> Tree:
+        """I and 𝟏 with their sizes, which nothing else shows in a Kronecker product or a vec."""
+        sizes = [str(self.product.sizes[self.label[axis]]) for axis in axes if axis in self.label]
+        if not sizes or not sizes[0].isalnum():
+            return part
+        if part.op == "transpose":
+            return m.transpose(self.sized(part.args[0], axes))
+        if part in (m.IDENTITY, m.ONES):
+            return m.tree("symbol", (), (f"{part.data[0]}_{sizes[0]}", f"{part.data[1]}_{{{sizes[0]}}}"))
+        return part
 
     def outer(self) -> Tree:
         """vec(P) vec(Q)ᵀ."""
@@ -475,7 +495,7 @@ class _Kronecker:
         """vec of all that stands on the axes of Y, or of X."""
         present = [a for a in axes if a in self.label]
         product = self.joined("".join(present), [axes] if len(present) == 2 else [])
-        tree = whole(self.reading(product), 0)
+        tree = self.sized(whole(self.reading(product), 0), axes)
         return m.call("vec", tree) if len(present) == 2 else tree
 
     def diagonal(self, axes: str) -> list[Tree]:
@@ -483,7 +503,7 @@ class _Kronecker:
         if axes not in self.matrices:
             return []
         product = self.joined(axes, [axes], vectors=False)
-        return [m.diag(m.call("vec", whole(self.reading(product), 0)))]
+        return [m.diag(m.call("vec", self.sized(whole(self.reading(product), 0), axes)))]
 
     def block(self, row: str, column: str) -> Tree | None:
         """What stands on a row axis and a column axis; a column or a row if one of them is missing."""

@@ -53,7 +53,7 @@ def _write(node: Tree, parts: list[str]) -> str:
 def _needs_parentheses(part: Tree, parent: Tree, text: str) -> bool:
     if parent.op == "over" or part.op == "root":
         return False
-    if parent.op == "entry" and re.search(r"_\{[^{}]*\}$", text):
+    if parent.op == "entry" and re.search(r"_\{(?:[^{}]|\{[^{}]*\})*\}$", text):
         return True
     if part.op in _QUOTIENTS and parent.op in ("chain", "scale", "times", "kron", "divide"):
         return False
@@ -142,7 +142,8 @@ def _is_word(factor: Tree) -> bool:
 
 def _power(node: Tree, parts: list[str]) -> str:
     simple = re.fullmatch(r"(-?)\\frac\{(\w+)\}\{(\w+)\}", parts[1])
-    return f"{parts[0]}^{{{f'{simple[1]}{simple[2]}/{simple[3]}' if simple else parts[1]}}}"
+    exponent = f"{simple[1]}{simple[2]}/{simple[3]}" if simple else parts[1]
+    return rf"{parts[0]}^{{\odot {exponent}}}" if node.data[0] else f"{parts[0]}^{{{exponent}}}"
 
 
 def _sum(node: Tree, parts: list[str]) -> str:

@@ -8,7 +8,7 @@ name              a variable                                           (text,)
 symbol            I, 𝟏, 𝟎, π, e                                        (text, LaTeX)
 number            a positive constant                                  (Coefficient,)
 transpose, inverse, inverse_transpose             (matrix,)
-power             entry by entry                  (base, exponent)
+power             entry by entry                  (base, exponent)     (True if the base is a matrix,)
 matrix_power      X³, X⁻²                         (matrix,)            (exponent,)
 root              square root                     (base,)
 chain             matrix product                  factors
@@ -134,7 +134,8 @@ def _cost(node: Tree) -> int:
         case "over":
             return inside + sum(PARENTHESES for a in args if needs_parentheses(a, node)) + 2
         case "power":
-            return args[0].cost + (PARENTHESES if needs_parentheses(args[0], node) else 0) + args[1].cost
+            brackets = PARENTHESES if needs_parentheses(args[0], node) else 0
+            return args[0].cost + brackets + args[1].cost + (3 if node.data[0] else 0)
         case "call":
             return inside + 2 * len(node.data[0]) + 4 + 4 * (len(args) - 1)
         case "transpose" | "inverse" | "inverse_transpose" | "matrix_power":
@@ -187,6 +188,11 @@ def is_plain_number(value: Coefficient) -> bool:
     return not value.powers or (value.rational == 1 and value.powers[0][0].name is not None and len(value.powers) == 1)
 
 
+def is_integer(value: Coefficient) -> bool:
+    """Whether it is an integer."""
+    return not value.powers and value.rational.denominator == 1
+
+
 def number_text(value: Coefficient) -> str:
     """A short text for ordering and cost."""
     above = [str(abs(value.rational.numerator))] if abs(value.rational.numerator) != 1 else []
@@ -202,6 +208,7 @@ IDENTITY = tree("symbol", (), ("I", "I"))
 ONES = tree("symbol", (), ("𝟏", r"\mathbf{1}"))
 ZEROS = tree("symbol", (), ("𝟎", r"\mathbf{0}"))
 COMMUTATION = tree("symbol", (), ("K", "K"))
+BOLD_COMMUTATION = tree("symbol", (), ("𝐊", r"\mathbf{K}"))
 
 
 def name(text: str) -> Tree:
@@ -223,10 +230,12 @@ def is_one(part: Tree) -> bool:
 
 
 def transpose(part: Tree) -> Tree:
-    """partᵀ; nothing is transposed twice, I and diag(...) are their own transposes."""
+    """partᵀ; nothing is transposed twice, products turn round, I and diag(...) are their own transposes."""
     match part.op:
         case "transpose":
             return part.args[0]
+        case "chain":
+            return chain(*(transpose(factor) for factor in reversed(part.args)))
         case "inverse":
             return tree("inverse_transpose", part.args)
         case "inverse_transpose":
@@ -291,13 +300,13 @@ def inverse(part: Tree) -> Tree:
     return part if part is IDENTITY else tree("inverse", (part,))
 
 
-def power(base: Tree, exponent: Tree) -> Tree:
-    """base to a power, entry by entry."""
+def power(base: Tree, exponent: Tree, matrix: bool = False) -> Tree:
+    """base to a power, entry by entry; that of a matrix is written in another way than a product of matrices."""
     if is_one(exponent):
         return base
     if exponent.op == "number" and exponent.data[0] == HALF:
         return tree("root", (base,))
-    return tree("power", (base, exponent))
+    return tree("power", (base, exponent), (matrix,))
 
 
 HALF = Coefficient.of(1) * Coefficient.of(2) ** -1
@@ -345,10 +354,12 @@ def signed_sum(terms: Sequence[tuple[int, Tree]]) -> Tree:
 
 
 def negative(part: Tree) -> Tree:
-    """−part."""
-    if part.op == "sum" and len(part.args) == 1 and part.data[0] < 0:
-        return part.args[0]
-    return tree("sum", (part,), (-1,))
+    """−part; in a sum, a positive term comes first if there is one."""
+    if part.op != "sum":
+        return tree("sum", (part,), (-1,))
+    terms = [(-sign, term) for sign, term in zip(part.data, part.args, strict=True)]
+    terms.insert(0, terms.pop(next((k for k, (sign, _) in enumerate(terms) if sign > 0), 0)))
+    return signed_sum(terms)
 
 
 def call(function: str, *arguments: Tree, options: str = "") -> Tree:

@@ -179,14 +179,14 @@ class Reader:
     def power_of(self, rank: int, constant: Coefficient | None, arguments: list[Reading]) -> Reading:
         base, exponent = arguments
         below = constant is not None and constant.rational < 0
-        top = number(-constant) if below and constant is not None else signed(parts(exponent, 0))
-        first = m.power(signed(parts(base, 0)), top)
+        top = signed(parts(exponent, 0)) if constant is None else number(-constant if below else constant)
+        first = m.power(signed(parts(base, 0)), top, rank == 2 and not base.ones)
         if not rank:
             return Reading(below=(first,)) if below else Reading(above=(first,))
         forms = turned(first)
         if rank == 2:
             other = top if constant is not None else signed(parts(exponent, 1))
-            forms = settle(first, m.power(signed(parts(base, 1)), other))
+            forms = settle(first, m.power(signed(parts(base, 1)), other, not base.ones))
         if not below:
             return Reading(body=forms)
         reciprocals = settle(m.divide(m.ONE, forms[0]), m.divide(m.ONE, forms[1]))
@@ -252,8 +252,9 @@ def parts(reading: Reading, side: int, drop_ones: bool = True) -> tuple[int, Tre
     if coefficient.is_zero:
         return 1, m.ZEROS if reading.body is not None and not drop_ones else m.number(0)
     value = -coefficient if sign < 0 else coefficient
-    above = sorted(reading.above, key=_scalar_order)
-    below = sorted(reading.below, key=_scalar_order)
+    up_factors, down_factors = _collected(reading.above, reading.below)
+    above = sorted(up_factors, key=_scalar_order)
+    below = sorted(down_factors, key=_scalar_order)
     body = None if reading.body is None or (reading.ones and drop_ones) else reading.body[side]
     if body is None and above and above[-1].op == "chain":
         body = above.pop()
@@ -265,6 +266,21 @@ def parts(reading: Reading, side: int, drop_ones: bool = True) -> tuple[int, Tre
         return sign, m.over(numerator, m.scale(number(down), *below))
     front = [number(value), *above]
     return sign, m.scale(*front) if body is None else _in_front(front, body)
+
+
+def _collected(above: tuple[Tree, ...], below: tuple[Tree, ...]) -> tuple[list[Tree], list[Tree]]:
+    """Equal scalars as powers, and what stands above and below the line cancelled."""
+    if len(above) + len(below) < 2:
+        return list(above), list(below)
+    exponents: dict[Tree, int] = {}
+    for sign, factors in ((1, above), (-1, below)):
+        for factor in factors:
+            base, exponent = factor, 1
+            if factor.op == "power" and factor.args[1].op == "number" and m.is_integer(factor.args[1].data[0]):
+                base, exponent = factor.args[0], int(factor.args[1].data[0].rational)
+            exponents[base] = exponents.get(base, 0) + sign * exponent
+    up = [m.power(base, m.number(e)) for base, e in exponents.items() if e > 0]
+    return up, [m.power(base, m.number(-e)) for base, e in exponents.items() if e < 0]
 
 
 def _in_front(scalars: list[Tree], body: Tree) -> Tree:
@@ -303,7 +319,7 @@ def split(value: Coefficient) -> tuple[Coefficient, Coefficient]:
 def _scalar_order(part: Tree) -> tuple[int, int, tuple[str, ...], str]:
     rank, key = order(part)
     if part.indices or part.op == "sigma":
-        return {"delta": 11, "sigma": 12}.get(part.op, 10), 0, part.indices, key
+        return {"delta": 12, "sigma": 13}.get(part.op, 11 if rank == 4 else 10), 0, part.indices, key
     return {0: 0, 1: 9}.get(rank, rank), 0 if part.op != "symbol" else -1, (), key
 
 

@@ -80,14 +80,21 @@ def juxtapose(node: Tree, parts: list[str]) -> str:
 def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
     if right[0] in "0123456789":
         return " · "
-    if _is_long(before, left) or _is_word(before) or _is_word(after) or right[0] in "‖|" or left[-1] in "‖|":
+    if _is_long(before, left) or _is_word(_end(before, -1)) or _is_word(_end(after, 0)) or right[0] in "‖|" or left[-1] in "‖|":
         return " "
-    return " " if before.indices and after.indices else ""
+    return " " if after.indices and before.op != "number" else ""
 
 
 def _is_long(factor: Tree, text: str) -> bool:
     """A fraction in parentheses, a function, a long group: what stands apart from the factor behind it."""
     return text[0] == "(" and ("/" in text and factor.op == "number" or len(text) > LONG)
+
+
+def _end(factor: Tree, side: int) -> Tree:
+    """What stands at the left (0) or right (−1) end of a factor."""
+    while factor.op in ("chain", "scale", "times") and factor.args:
+        factor = factor.args[side]
+    return factor
 
 
 def _is_word(factor: Tree) -> bool:
@@ -105,8 +112,9 @@ def _power(node: Tree, parts: list[str]) -> str:
     simple = raised.isalnum() and raised.isascii() or (raised.startswith("-") and raised[1:].isalnum())
     translated = raised.translate(SUPERSCRIPTS)
     if simple and not any(c.isascii() for c in translated):
-        return base + translated
-    return f"{base}^{exponent}" if node.args[1].precedence == m.ATOM else f"{base}^({exponent})"
+        return base + ("⊙" if node.data[0] else "") + translated
+    mark = "**" if node.data[0] else "^"
+    return f"{base}{mark}{exponent}" if node.args[1].precedence == m.ATOM else f"{base}{mark}({exponent})"
 
 
 def _sum(node: Tree, parts: list[str]) -> str:
@@ -139,8 +147,8 @@ def _subscript(indices: tuple[str, ...]) -> str:
 
 def _entry(node: Tree, parts: list[str]) -> str:
     # A letter under an accent or with digits below the line would run together with its indices.
-    alone = parts[0] if node.args[0].op != "name" or parts[0] == node.args[0].data[0] else f"({parts[0]})"
-    return (parts[0] if len(parts[0]) == 1 else alone) + _subscript(node.data)
+    plain = node.args[0].op == "name" and len(parts[0]) > 1
+    return (node.args[0].data[0] if plain else parts[0]) + _subscript(node.data)
 
 
 def _derivative(node: Tree, parts: list[str]) -> str:
