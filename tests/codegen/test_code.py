@@ -136,6 +136,11 @@ HAND_MADE = {
         (0, 1), (1, 2), (0,), (1,), (3, 4), (4, 5), (5,), (3,), (6, 7), (7, 8), (8, 6), (6,)], (2, 3)),
     "many factors of one shape": Einsum(ONE, [elementwise(exp, k * x) for k in range(29)], [(0,)] * 29, (0,)),
     "a long chain": Einsum(ONE, [A] * 14, [(k, k + 1) for k in range(14)], (14, 0)),
+    "sums of constants, multiplied": Einsum(
+        ONE, (number(-1, (M,)) + number(-1, (M,)), number(2, (N,)) + number(-1, (N,))), ((0,), (1,)), ()
+    ),
+    "a comparison, negated": x * 0 - (x > 0),
+    "constants with a diagonal": number(-1, (N, N)) + identity((N,)) * 0.5 * (x @ y),
     "comparisons multiplied": (x > 0) * (y > 0),
     "comparisons added": (x > 0) + (y > 0) - (x > y),
     "a comparison by itself": x > y,

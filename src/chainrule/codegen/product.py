@@ -434,7 +434,7 @@ class _Lowering:
         tree, axes = self.plan.tree, self.plan.output
         if not isinstance(tree, tuple) or not isinstance(tree[0], int) or not isinstance(tree[1], int):
             return None
-        if len(axes) > 2 or any(len(axis.labels) != 2 for axis in axes):
+        if not 1 <= len(axes) <= 2 or any(len(axis.labels) != 2 for axis in axes):
             return None
         pairs = [tuple(axis.labels[side] for axis in axes) for side in (0, 1)]
         if len({*pairs[0], *pairs[1]}) != 2 * len(axes):
