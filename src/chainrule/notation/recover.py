@@ -197,7 +197,8 @@ class Reader:
     def product(self, product: Product) -> Reading | None:
         rank = len(product.output)
         if product.coefficient.is_zero:
-            return Reading(coefficient=product.coefficient, body=turned(m.ZEROS) if rank else None)
+            zeros = turned(m.ZEROS) if rank == 1 else (m.ZEROS, m.ZEROS)
+            return Reading(coefficient=product.coefficient, body=zeros if rank else None)
         if any(operand.rank > 2 for operand, _ in product.operands):
             return None
         for operand, _ in product.operands:
@@ -250,7 +251,7 @@ def parts(reading: Reading, side: int, drop_ones: bool = True) -> tuple[int, Tre
     coefficient = reading.coefficient
     sign = -1 if coefficient.rational < 0 else 1
     if coefficient.is_zero:
-        return 1, m.ZEROS if reading.body is not None and not drop_ones else m.number(0)
+        return 1, reading.body[side] if reading.body is not None and not drop_ones else m.number(0)
     value = -coefficient if sign < 0 else coefficient
     up_factors, down_factors = _collected(reading.above, reading.below)
     above = sorted(up_factors, key=_scalar_order)

@@ -1,0 +1,1 @@
+"""How expressions are written for people: presentation trees, and from them text and LaTeX."""
