@@ -1,6 +1,7 @@
 """How long deriving takes: formulas, import, --help, depth, and SymPy on what it can do.
 
-Run `python3 dev.py bench`. It prints tables and asserts nothing about time; every derivative is checked before its
+Run `python3 dev.py bench`. It prints tables and asserts nothing about time; every derivative is checked
+before its
 time is shown. Deriving is process CPU time, the median of rounds; start-up is the smallest wall time of whole
 processes, so that a busy machine does not count. SymPy is a development dependency only.
 """
@@ -90,7 +91,9 @@ def main() -> None:
     """Print the tables and write them as JSON beside this file."""
     rows: list[dict[str, Any]] = []
     sympy = sympy_cases()
-    print(f"{date.today()}, {platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores")
+    print(
+        f"{date.today()}, {platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores"
+    )
     print(f"\n{'formula':46} order   derive    target   print     SymPy")
     for text, shapes, wrt, order, target in FORMULAS:
 
@@ -100,7 +103,12 @@ def main() -> None:
         derive().check(points=3)
         took = cpu_ms(derive)
         printed = cpu_ms(lambda derive=derive: derive().latex) - took
-        row: dict[str, Any] = {"formula": text, "order": order, "derive_ms": took, "print_ms": max(printed, 0.0)}
+        row: dict[str, Any] = {
+            "formula": text,
+            "order": order,
+            "derive_ms": took,
+            "print_ms": max(printed, 0.0),
+        }
         other = ""
         if text in sympy and order == 1:
             answer = sympy[text]()
@@ -129,7 +137,9 @@ def main() -> None:
         rows.append({"depth": depth, "derive_ms": took})
         print(f"d = {depth:<42} {took:10.0f} ms {took / depth:9.2f} ms{target}")
     path = Path(__file__).with_name("derive.json")
-    path.write_text(json.dumps({"date": str(date.today()), "rows": rows}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(
+        json.dumps({"date": str(date.today()), "rows": rows}, indent=1, ensure_ascii=False) + "\n", "utf-8"
+    )
     print(f"\nwritten to {path.name}")
 
 

@@ -1,4 +1,7 @@
-"""Random well-shaped expressions for the laws: small graphs over scalars, vectors and matrices of two sizes."""
+"""Random well-shaped expressions for the laws: small graphs over scalars, vectors and matrices of two
+sizes.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
 """Laws of simplification and differentiation on random expressions; the names of the tests are the laws."""
+
 from __future__ import annotations
 
 import numpy as np

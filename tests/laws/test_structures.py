@@ -1,4 +1,5 @@
 """What a declared structure is allowed to do, and when."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -42,7 +43,9 @@ def test_structure_shortens_and_keeps_the_value(text: str, shorter: str) -> None
     assert normalise(long.expr) is normalise(short.expr)
     point = sample_point([long.expr], long.variables.values(), np.random.default_rng(3))
     assert np.allclose(
-        evaluate(long.expr, point.values, point.sizes), evaluate(short.expr, point.values, point.sizes), atol=1e-12
+        evaluate(long.expr, point.values, point.sizes),
+        evaluate(short.expr, point.values, point.sizes),
+        atol=1e-12,
     )
 
 

@@ -1,4 +1,7 @@
-"""Every row of every table, found by the table: derivatives against differences, code, text, LaTeX, sentences."""
+"""Every row of every table, found by the table: derivatives against differences, code, text, LaTeX,
+sentences.
+"""
+
 from __future__ import annotations
 
 import re
@@ -19,8 +22,16 @@ from chainrule.verify.reference import evaluate
 SIZES = {"n": 3, "k": 2}
 N, K = Dim.of("n"), Dim.of("k")
 PARAMETERS = {
-    "norm": (1,), "unit": (1,), "amax": (1,), "amin": (1,), "first_max": (1,), "first_min": (1,),
-    "matrix_power": (12,), "select": (Dim.of(0), 1, K, N), "basis": (Dim.of(1), N), "merge": (K, N),
+    "norm": (1,),
+    "unit": (1,),
+    "amax": (1,),
+    "amin": (1,),
+    "first_max": (1,),
+    "first_min": (1,),
+    "matrix_power": (12,),
+    "select": (Dim.of(0), 1, K, N),
+    "basis": (Dim.of(1), N),
+    "merge": (K, N),
 }
 BATCHED = ("inv", "det", "logdet", "softmax", "logsumexp", "norm", "unit", "amax", "matrix_power")
 
@@ -70,7 +81,9 @@ def differences(expr: Expr, name: str, values: dict[str, np.ndarray]) -> np.ndar
             up, down = base.copy(), base.copy()
             up[index] += h
             down[index] -= h
-            return (evaluate(expr, {**values, name: up}, SIZES) - evaluate(expr, {**values, name: down}, SIZES)) / (2 * h)
+            return (
+                evaluate(expr, {**values, name: up}, SIZES) - evaluate(expr, {**values, name: down}, SIZES)
+            ) / (2 * h)
 
         columns.append((4 * slope(5e-4) - slope(1e-3)) / 3)
     return np.stack(columns, axis=-1).reshape((*columns[0].shape, *base.shape))
@@ -92,7 +105,9 @@ def test_first_and_second_derivative_against_differences(row: Row, batch: bool) 
     for argument in node.arguments:
         assert isinstance(argument, Variable)
         first = normalise(jacobians(node, [argument])[argument])
-        assert np.allclose(evaluate(first, values, SIZES), differences(node, argument.name, values), rtol=1e-7, atol=1e-7)
+        assert np.allclose(
+            evaluate(first, values, SIZES), differences(node, argument.name, values), rtol=1e-7, atol=1e-7
+        )
         for other in node.arguments:
             assert isinstance(other, Variable)
             second = simplify(jacobians(first, [other])[other])
@@ -105,7 +120,9 @@ def test_stop_is_constant_by_definition() -> None:
     assert normalise(jacobians(node, node.arguments)[node.arguments[0]]) is zeros((N, N))
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS.values() if not isinstance(r, Constant) and not derivable(r)], ids=str)
+@pytest.mark.parametrize(
+    "row", [r for r in ROWS.values() if not isinstance(r, Constant) and not derivable(r)], ids=str
+)
 def test_a_row_without_a_rule_is_an_error_and_never_zero(row: Row) -> None:
     node = node_of(row)
     with pytest.raises(NoDerivative, match=row.name):
@@ -125,7 +142,9 @@ def test_code_and_reference_agree(row: Row, batch: bool) -> None:
 def test_canonical_form_keeps_the_value(row: Row, batch: bool) -> None:
     node = node_of(row, batch)
     values = values_of(node)
-    assert np.allclose(evaluate(normalise(node), values, SIZES), evaluate(node, values, SIZES), rtol=1e-12, atol=1e-12)
+    assert np.allclose(
+        evaluate(normalise(node), values, SIZES), evaluate(node, values, SIZES), rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS.values() if not isinstance(r, Constant)], ids=str)
@@ -161,7 +180,9 @@ def test_kink_distance_is_positive_off_the_kink(row: Row) -> None:
 
 
 def test_a_row_with_a_missing_field_is_refused() -> None:
-    fields = dict(says="s", evaluate=lambda xp, x: x, code="#1", text="#1", latex="#1", source="", domain=("real",))
+    fields = dict(
+        says="s", evaluate=lambda xp, x: x, code="#1", text="#1", latex="#1", source="", domain=("real",)
+    )
     with pytest.raises(AssertionError, match="lacks source"):
         Elementwise(name="halfrow", d=(None,), **fields)
     assert "halfrow" not in ROWS

@@ -1,4 +1,5 @@
 """Every identity keeps the value, fires on its own example, and is caught when it is wrong by 0.1 %."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -7,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from chainrule.expr.nodes import Apply, Expr, scale
 from chainrule.expr.dims import Coefficient
+from chainrule.expr.nodes import Apply, Expr, scale
 from chainrule.language import parse_formula
 from chainrule.rules.identities import Rewrite, by_head, pairs_in_sum
 from chainrule.simplify import normalise
@@ -34,7 +35,12 @@ EXAMPLES: dict[str, list[str]] = {
     "power of an exponential": ["exp(x)**2", "exp(s)**0.5"],
     "even power of an absolute value": ["abs(x)**4"],
     "even power of a norm": ["norm(x)**2", "norm(B)**4"],
-    "root of a sum of squares": ["sqrt(sum(x**2))", "(x @ x)**1.5", "sqrt(sum(B**2, axis=1))", "sqrt(4*sum(x**2))"],
+    "root of a sum of squares": [
+        "sqrt(sum(x**2))",
+        "(x @ x)**1.5",
+        "sqrt(sum(B**2, axis=1))",
+        "sqrt(4*sum(x**2))",
+    ],
     "1/(1 + exp(u)) = σ(−u)": ["1/(1 + exp(-x))", "1/(1 + exp(s))**2"],
     "exp of log": ["exp(log(q))", "exp(2*log(q))"],
     "exp of a sum with a logarithm": ["exp(s + log(q))"],
@@ -42,7 +48,11 @@ EXAMPLES: dict[str, list[str]] = {
     "log(1 + exp(u)) = softplus(u)": ["log(1 + exp(x))", "log1p(exp(-s))"],
     "log of a sigmoid": ["log(sigmoid(x))"],
     "log of a softmax": ["log(softmax(x))", "log(softmax(B, axis=0))"],
-    "log of a sum of exponentials": ["log(sum(exp(x)))", "log(sum(exp(B), axis=1))", "log(sum(exp(B), axis=0))"],
+    "log of a sum of exponentials": [
+        "log(sum(exp(x)))",
+        "log(sum(exp(B), axis=1))",
+        "log(sum(exp(B), axis=0))",
+    ],
     "log of a determinant": ["log(det(A.T @ A + eye(n)))"],
     "log of a product of positive factors": ["log(p**3)"],
     "odd or even function of a negative": ["sin(-x)", "cos(-2*x)", "tanh(-s)", "abs(-x)"],
@@ -52,16 +62,33 @@ EXAMPLES: dict[str, list[str]] = {
     "sign of a positive": ["sign(exp(x)) * x"],
     "condition on a positive": ["(exp(x) > 0) * x", "(0 > q) * s"],
     "condition on two negatives": ["(-x > -y) * x"],
-    "choice by a known condition": ["where(1, x, y)", "where(x > y, x, x)", "where(x > y, 1, 0)", "where(x > y, 0, 1)"],
+    "choice by a known condition": [
+        "where(1, x, y)",
+        "where(x > y, x, x)",
+        "where(x > y, 1, 0)",
+        "where(x > y, 0, 1)",
+    ],
     "norm of a multiple": ["norm(-3*x)", "norm(B.T)", "norm(2*x - 2*y)"],
     "direction of a multiple": ["x"],
     "inverse of an inverse, a multiple, a transpose or a diagonal": [
-        "inv(inv(A))", "inv(2*A)", "inv(A.T)", "inv(diag(p))", "inv(2*A + 2*eye(n))",
+        "inv(inv(A))",
+        "inv(2*A)",
+        "inv(A.T)",
+        "inv(diag(p))",
+        "inv(2*A + 2*eye(n))",
         "inv(Q)",
     ],
-    "determinant of an inverse, a multiple or a transpose": ["det(inv(A))", "det(2*A)", "det(A.T)", "det(3*eye(n))*s"],
+    "determinant of an inverse, a multiple or a transpose": [
+        "det(inv(A))",
+        "det(2*A)",
+        "det(A.T)",
+        "det(3*eye(n))*s",
+    ],
     "log-determinant of an inverse, a multiple, a diagonal or a transpose": [
-        "logdet(inv(A))", "logdet(3*A)", "logdet(diag(p))", "logdet(A.T)",
+        "logdet(inv(A))",
+        "logdet(3*A)",
+        "logdet(diag(p))",
+        "logdet(A.T)",
     ],
     "matrix power as a product": ["matrix_power(A, 3)", "matrix_power(A, -2)", "matrix_power(A, 0)"],
 }
@@ -110,8 +137,8 @@ def test_identity_fires_and_keeps_the_value(name: str, text: str, fired: set[str
 
 
 def test_direction_of_a_multiple(fired: set[str]) -> None:
-    from chainrule.expr.nodes import Variable
     from chainrule.expr.dims import Dim
+    from chainrule.expr.nodes import Variable
     from chainrule.rules.tensorial import unit
 
     x = Variable("x", (Dim.of("n"), Dim.of("m")))
@@ -127,8 +154,15 @@ def test_every_identity_has_an_example() -> None:
     assert all(row.ends for row in _identities())
 
 
-@pytest.mark.parametrize("text", ["3 - 3*sigmoid(x)", "sigmoid(x) + sigmoid(-x)", "2*sin(x)**2 + 2*cos(x)**2 + y",
-                                  "cosh(s)**2 - sinh(s)**2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3 - 3*sigmoid(x)",
+        "sigmoid(x) + sigmoid(-x)",
+        "2*sin(x)**2 + 2*cos(x)**2 + y",
+        "cosh(s)**2 - sinh(s)**2",
+    ],
+)
 def test_pairs_of_terms_keep_the_value_and_shorten(text: str) -> None:
     formula = parse_formula(text, SHAPES)
     before, after = _both(text)

@@ -1,11 +1,14 @@
 """Reverse accumulation over the graph, once for all requested variables.
 
-In: an expression and the variables. Out: for each variable the derivative as a raw graph, axes = output axes followed
-by the variable's axes. Nothing is simplified here; the seed is an identity, which is only a repeated label, so a
+In: an expression and the variables. Out: for each variable the derivative as a raw graph, axes = output axes
+followed
+by the variable's axes. Nothing is simplified here; the seed is an identity, which is only a repeated label,
+so a
 Jacobian of any order costs no more structure than a gradient.
 
 The cotangent of a node of shape s has axes output + s. Source: Laue, Mitterreiter, Giesen, NeurIPS 2018.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -78,7 +81,9 @@ def _einsum(node: Einsum, cotangent: Expr, lead: int, active: set[Expr]) -> list
             others = node.operands[:k] + node.operands[k + 1 :]
             labels = (front + node.output, *node.labels[:k], *node.labels[k + 1 :])
             target = front + node.labels[k]
-            contributions.append((operand, Einsum(node.coefficient, (cotangent, *others), labels, target, sizes)))
+            contributions.append(
+                (operand, Einsum(node.coefficient, (cotangent, *others), labels, target, sizes))
+            )
     return contributions
 
 

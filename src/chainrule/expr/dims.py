@@ -1,7 +1,9 @@
 """Symbolic sizes: integer polynomials in named dimensions, and the exact coefficients made from them.
 
-In: names and integers. Out: immutable values that compare by structure. Nothing here raises for a user's mistake.
+In: names and integers. Out: immutable values that compare by structure. Nothing here raises for a user's
+mistake.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -65,7 +67,10 @@ class Dim:
 
     @property
     def is_nonnegative(self) -> bool:
-        """Whether it is ≥ 0 for all sizes ≥ 1, as far as its terms show: n − 1 is, n − 2 is not known to be."""
+        """Whether it is ≥ 0 for all sizes ≥ 1, as far as its terms show.
+
+        n − 1 is, n − 2 is not known to be.
+        """
         one = Dim.of(1)
         shifted = self.substitute({name: Dim.of(name) + one for name in self.names})
         return all(count >= 0 for _, count in shifted.terms)
@@ -138,7 +143,8 @@ def _polynomial(terms: list[tuple[Monomial, int]]) -> Dim:
 class Coefficient:
     """An exact rational times integer powers of sizes: 2/N is Coefficient(2, ((N, -1),)).
 
-    Each size in `powers` is a name or a primitive polynomial with more than one term, so equal values compare equal.
+    Each size in `powers` is a name or a primitive polynomial with more than one term, so equal values
+    compare equal.
     """
 
     rational: Fraction
@@ -180,7 +186,9 @@ class Coefficient:
         return Coefficient(-self.rational, self.powers)
 
     def __pow__(self, exponent: int) -> Coefficient:
-        return Coefficient(self.rational**exponent, tuple((d, e * exponent) for d, e in self.powers if exponent))
+        return Coefficient(
+            self.rational**exponent, tuple((d, e * exponent) for d, e in self.powers if exponent)
+        )
 
     def __add__(self, other: Coefficient) -> Coefficient:
         """The exact sum, as one coefficient: N/2 + -1/2 is (N - 1)/2."""
@@ -239,7 +247,10 @@ def _from_dim(dim: Dim) -> Coefficient:
     rest = Dim(
         tuple(
             sorted(
-                (tuple((n, e - shared.get(n, 0)) for n, e in monomial if e > shared.get(n, 0)), count // content)
+                (
+                    tuple((n, e - shared.get(n, 0)) for n, e in monomial if e > shared.get(n, 0)),
+                    count // content,
+                )
                 for monomial, count in dim.terms
             )
         )

@@ -4,6 +4,7 @@ In: operands with shapes. Out: nodes; structurally equal nodes are one object, s
 Nothing here simplifies: a node is what was written. Axis labels of an Einsum are local to it.
 Python operators on expressions mean what they mean in NumPy, broadcasting included.
 """
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -24,7 +25,10 @@ Parameter = Any  # int, str, Fraction, Dim, or a tuple of these: hashable, with 
 
 
 class Function(ABC):
-    """What an Apply node applies: a row of a table in `rules`. This room asks it only for its name and shape."""
+    """What an Apply node applies: a row of a table in `rules`.
+
+    This room asks it only for its name and shape.
+    """
 
     name: str
 
@@ -39,7 +43,8 @@ class Expr:
     __slots__ = ("__weakref__", "digest", "shape")
     shape: Shape
     digest: bytes
-    # Rows that Python operators need (power, comparisons); `rules` fills them in, since rows live above this room.
+    # Rows that Python operators need (power, comparisons); `rules` fills them in, since rows live above this
+    # room.
     rows: ClassVar[dict[str, Function]] = {}
     # NumPy must leave `array * expression` to the expression instead of making an object array of it.
     __array_ufunc__ = None
@@ -134,7 +139,7 @@ class Expr:
 
 
 class Variable(Expr):
-    """A named input; `structure` is the sorted tuple of assumptions on its value (symmetric, positive, ...)."""
+    """A named input; `structure` is the sorted tuple of assumptions on its value, such as symmetric."""
 
     __slots__ = ("name", "structure")
     name: str
@@ -146,14 +151,17 @@ class Variable(Expr):
         def fill(node: Variable) -> None:
             node.shape, node.name, node.structure = shape, name, structure
 
-        return _intern(cls, ("variable", name, shape, structure), (), fill)
+        node: Variable = _intern(cls, ("variable", name, shape, structure), (), fill)
+        return node
 
 
 class Einsum(Expr):
     """coefficient · Σ over labels not in `output` of the product of the operands.
 
-    labels[k] are operand k's axis labels, sizes[label] their sizes. A label repeated in `output` is a diagonal,
-    a label in `output` that no operand carries is a broadcast: a number, an identity and a vector of ones have
+    labels[k] are operand k's axis labels, sizes[label] their sizes. A label repeated in `output` is a
+    diagonal,
+    a label in `output` that no operand carries is a broadcast: a number, an identity and a vector of ones
+    have
     no operands at all.
     """
 
@@ -172,7 +180,10 @@ class Einsum(Expr):
         output: Sequence[int],
         sizes: dict[int, Dim] | None = None,
     ) -> Einsum:
-        """`sizes` is needed for labels that only the output carries. Labels are renumbered by first appearance."""
+        """`sizes` is needed for labels that only the output carries.
+
+        Labels are renumbered by first appearance.
+        """
         number: dict[int, int] = {}
         known: list[Dim] = []
         for operand, axes in zip(operands, labels, strict=True):
@@ -182,7 +193,9 @@ class Einsum(Expr):
                     number[label] = len(known)
                     known.append(dim)
                 else:
-                    assert known[number[label]] == dim, f"label {label} has two sizes, {known[number[label]]} and {dim}"
+                    assert known[number[label]] == dim, (
+                        f"label {label} has two sizes, {known[number[label]]} and {dim}"
+                    )
         for label in output:
             if label not in number:
                 assert sizes is not None, "the size of a broadcast label must be given"
@@ -196,7 +209,8 @@ class Einsum(Expr):
             node.shape, node.coefficient, node.operands = shape, coefficient, operands
             node.labels, node.output, node.sizes = renamed, target, all_sizes
 
-        return _intern(cls, ("einsum", coefficient, renamed, target, shape), operands, fill)
+        node: Einsum = _intern(cls, ("einsum", coefficient, renamed, target, shape), operands, fill)
+        return node
 
     @property
     def children(self) -> tuple[Expr, ...]:
@@ -216,7 +230,8 @@ class Sum(Expr):
         def fill(node: Sum) -> None:
             node.shape, node.terms = terms[0].shape, terms
 
-        return _intern(cls, ("sum",), terms, fill)
+        node: Sum = _intern(cls, ("sum",), terms, fill)
+        return node
 
     @property
     def children(self) -> tuple[Expr, ...]:
@@ -238,9 +253,15 @@ class Apply(Expr):
         shape = function.result_shape([a.shape for a in arguments], parameters)
 
         def fill(node: Apply) -> None:
-            node.shape, node.function, node.arguments, node.parameters = shape, function, arguments, parameters
+            node.shape, node.function, node.arguments, node.parameters = (
+                shape,
+                function,
+                arguments,
+                parameters,
+            )
 
-        return _intern(cls, ("apply", function.name, parameters), arguments, fill)
+        node: Apply = _intern(cls, ("apply", function.name, parameters), arguments, fill)
+        return node
 
     @property
     def children(self) -> tuple[Expr, ...]:
@@ -248,7 +269,10 @@ class Apply(Expr):
 
 
 class Stack(Expr):
-    """Entries of one shape, written out one by one along a new first axis; a matrix is a stack of stacked rows."""
+    """Entries of one shape, written out one by one along a new first axis.
+
+    A matrix is a stack of stacked rows.
+    """
 
     __slots__ = ("entries",)
     entries: tuple[Expr, ...]
@@ -260,7 +284,8 @@ class Stack(Expr):
         def fill(node: Stack) -> None:
             node.shape, node.entries = (Dim.of(len(entries)), *entries[0].shape), entries
 
-        return _intern(cls, ("stack",), entries, fill)
+        node: Stack = _intern(cls, ("stack",), entries, fill)
+        return node
 
     @property
     def children(self) -> tuple[Expr, ...]:
@@ -270,7 +295,9 @@ class Stack(Expr):
 _nodes: WeakValueDictionary[bytes, Expr] = WeakValueDictionary()
 
 
-def _intern(cls: Any, key: tuple[object, ...], children: tuple[Expr, ...], fill: Callable[[Any], None]) -> Any:
+def _intern(
+    cls: Any, key: tuple[object, ...], children: tuple[Expr, ...], fill: Callable[[Any], None]
+) -> Any:
     digest = blake2b(repr(key).encode() + b"".join(c.digest for c in children), digest_size=16).digest()
     node = _nodes.get(digest)
     if node is None:
@@ -329,8 +356,13 @@ def constant_of(expr: Expr) -> Coefficient | None:
     return None
 
 
-def einsum(spec: str, *operands: Expr, coefficient: Coefficient = ONE, sizes: dict[str, Dim] | None = None) -> Einsum:
-    """The product written with letters: einsum("ij,j->i", A, x); `sizes` for letters that only the output has."""
+def einsum(
+    spec: str, *operands: Expr, coefficient: Coefficient = ONE, sizes: dict[str, Dim] | None = None
+) -> Einsum:
+    """The product written with letters: einsum("ij,j->i", A, x).
+
+    `sizes` for letters that only the output has.
+    """
     inputs, output = spec.split("->")
     labels = [tuple(map(ord, part)) for part in inputs.split(",")] if operands else []
     given = {ord(letter): dim for letter, dim in (sizes or {}).items()}
@@ -392,7 +424,9 @@ def broadcast_to(expr: Expr, shape: Sequence[Dim]) -> Expr:
     lead = len(shape) - expr.rank
     axes = tuple(range(lead, len(shape)))
     # An axis of size 1 gets a label of its own, which is summed: the entry repeats along the new axis.
-    kept = [a if expr.shape[a - lead].constant != 1 or shape[a].constant == 1 else a + len(shape) for a in axes]
+    kept = [
+        a if expr.shape[a - lead].constant != 1 or shape[a].constant == 1 else a + len(shape) for a in axes
+    ]
     return Einsum(ONE, (expr,), (kept,), tuple(range(len(shape))), dict(enumerate(shape)))
 
 
@@ -474,7 +508,9 @@ def plain(expr: Expr) -> str:
             target = "".join(letters[a % 26] for a in expr.output)
             scalars = [str(expr.coefficient.rational)] if expr.coefficient.rational != 1 else []
             scalars += [f"({d})^{e}" for d, e in expr.coefficient.powers]
-            return f"<{'·'.join(scalars)} {spec}->{target} {', '.join(map(plain, expr.operands))}>".replace("< ", "<")
+            return f"<{'·'.join(scalars)} {spec}->{target} {', '.join(map(plain, expr.operands))}>".replace(
+                "< ", "<"
+            )
         case Sum():
             return "(" + " + ".join(map(plain, expr.terms)) + ")"
         case Apply():

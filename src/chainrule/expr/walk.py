@@ -1,8 +1,11 @@
-"""The only place that knows how to go through a graph: order, rebuild, substitute. Graphs are deep; nothing recurses."""
+"""The only place that knows how to go through a graph: order, rebuild, substitute.
+
+Graphs are deep; nothing recurses.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-
 
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
@@ -42,7 +45,10 @@ def rebuild(node: Expr, children: Sequence[Expr]) -> Expr:
 
 
 def transform(root: Expr, change: Callable[[Expr], Expr], memo: dict[Expr, Expr] | None = None) -> Expr:
-    """Every node rebuilt bottom-up and passed through `change`, each once; `memo` keeps results between calls."""
+    """Every node rebuilt bottom-up and passed through `change`, each once.
+
+    `memo` keeps results between calls.
+    """
     done: dict[Expr, Expr] = {} if memo is None else memo
     pending: list[Expr] = [root]
     while pending:
@@ -78,7 +84,9 @@ def substitute_dims(root: Expr, values: Mapping[str, Dim]) -> Expr:
                 coefficient = node.coefficient.substitute(values)
                 done[node] = Einsum(coefficient, children, node.labels, node.output, sizes)
             case Apply():
-                done[node] = Apply(node.function, children, tuple(_in_parameter(p, values) for p in node.parameters))
+                done[node] = Apply(
+                    node.function, children, tuple(_in_parameter(p, values) for p in node.parameters)
+                )
             case Sum() | Stack():
                 done[node] = rebuild(node, children)
             case _:

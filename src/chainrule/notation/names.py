@@ -35,10 +35,15 @@ BY_RANK = ("stcqk", "uvqhg", "MKSGH")
 
 @dataclass(frozen=True)
 class Named:
-    """Expressions with names in them, and what the names stand for, each defined before it is used."""
+    """Expressions with names in them, and what the names stand for, each defined before it is used.
+
+    definitions  in terms of the names before
+    parts        the same parts written out
+    """
 
     exprs: tuple[Expr, ...]
     definitions: tuple[tuple[str, Expr], ...]
+    parts: tuple[Expr, ...]
 
 
 def name_parts(exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable[str] = ()) -> Named:
@@ -47,7 +52,7 @@ def name_parts(exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable
     >>> from chainrule.expr.dims import Dim
     >>> from chainrule.rules.tensorial import softmax
     >>> p = Apply(softmax, (Variable("x", (Dim.of("n"),)),))
-    >>> name_parts([p, p, p], {}).definitions
+    >>> name_parts([p * p - p + p**3 * p.sum()], {}).definitions
     (('p', softmax(x)),)
     """
     return _Namer(exprs, given, taken).named()
@@ -77,7 +82,7 @@ class _Namer:
     def named(self) -> Named:
         self._choose()
         if not self.names:
-            return Named(tuple(self.exprs), ())
+            return Named(tuple(self.exprs), (), ())
         symbols = {
             part: Variable(name, part.shape, ("symmetric",) if self.normal.is_symmetric(part) else ())
             for part, name in self.names.items()
@@ -94,8 +99,8 @@ class _Namer:
             definitions[part] = rebuild(part, [substitute(child, inside) for child in part.children])
         exprs = tuple(substitute(e, values) for e in self.exprs)
         wanted = {v.name for e in (*exprs, *definitions.values()) for v in variables(e)}
-        ordered = tuple((self.names[p], d) for p, d in definitions.items() if self.names[p] in wanted)
-        return Named(exprs, ordered)
+        used = [p for p in definitions if self.names[p] in wanted]
+        return Named(exprs, tuple((self.names[p], definitions[p]) for p in used), tuple(used))
 
     def _depth(self, part: Expr) -> int:
         """Definitions with fewer nodes below come first: what a definition uses is below it."""

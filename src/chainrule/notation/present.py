@@ -6,7 +6,7 @@ printers can write, and the definitions of the names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import variables
@@ -30,13 +30,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """How an expression is written. `form` is "matrix" or "index"; in index form `indices` names its axes, and `vec`
-    is the matrix ∂vec(Y)/∂vec(X)ᵀ (∂²f/∂vec(X)∂vec(X)ᵀ for a scalar f) where Kronecker products can say it."""
+    """How an expression is written.
+
+    form     "matrix" or "index"
+    indices  the letters of its axes in index form
+    vec      ∂vec(Y)/∂vec(X)ᵀ (∂²f/∂vec(X)∂vec(X)ᵀ for a scalar f) where Kronecker products can say it
+    part     what a name stands for, written out, if this is the definition of a name
+    """
 
     tree: Tree
     form: str = "matrix"
     indices: tuple[str, ...] = ()
     vec: Tree | None = None
+    part: Expr | None = None
 
     @property
     def text(self) -> str:
@@ -49,9 +55,9 @@ class Presentation:
         return to_latex(self.tree)
 
 
-def present(expr: Expr, *, turned: bool = False, names: Mapping[str, Expr] | None = None) -> Presentation:
-    """One expression without names for its parts, but those of `names`."""
-    written, _ = present_many([Request(expr, turned)], names or {}, abbreviate=False)
+def present(expr: Expr, *, turned: bool = False) -> Presentation:
+    """One expression, without names for its parts."""
+    written, _ = present_many([Request(expr, turned)], abbreviate=False)
     return written[0]
 
 
@@ -74,13 +80,18 @@ def present_many(
     """
     exprs = [request.expr for request in requests]
     definitions: tuple[tuple[str, Expr], ...] = ()
-    if abbreviate or names:
-        named = name_parts(exprs, names or {}, taken) if abbreviate else name_parts(exprs, {}, taken)
-        exprs, definitions = list(named.exprs), named.definitions
+    parts: tuple[Expr, ...] = ()
+    if abbreviate:
+        named = name_parts(exprs, names or {}, taken)
+        exprs, definitions, parts = list(named.exprs), named.definitions, named.parts
     everything = [*exprs, *(part for _, part in definitions)]
     reader = Reader([*taken, *(v.name for v in variables(*everything))])
     written = [_one(reader, e, r.turned, r.ranks) for e, r in zip(exprs, requests, strict=True)]
-    return written, [(name, _one(reader, part, False, ())) for name, part in definitions]
+    where = [
+        (name, replace(_one(reader, definition, False, ()), part=part))
+        for (name, definition), part in zip(definitions, parts, strict=True)
+    ]
+    return written, where
 
 
 def _one(reader: Reader, expr: Expr, turned: bool, ranks: tuple[int, ...]) -> Presentation:

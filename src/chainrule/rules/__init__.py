@@ -1,5 +1,16 @@
 """The tables: every function is one row. Importing this room fills in the rows that Python operators need."""
+
 from chainrule.rules import constants, elementwise, tensorial
 from chainrule.rules.table import ROWS, Constant, Elementwise, Row, Tensorial, lookup
 
-__all__ = ["ROWS", "Constant", "Elementwise", "Row", "Tensorial", "constants", "elementwise", "lookup", "tensorial"]
+__all__ = [
+    "ROWS",
+    "Constant",
+    "Elementwise",
+    "Row",
+    "Tensorial",
+    "constants",
+    "elementwise",
+    "lookup",
+    "tensorial",
+]

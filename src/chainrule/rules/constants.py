@@ -1,22 +1,39 @@
-"""Functions without arguments: numbers with a name, and the constant tensors that select, place or regroup entries.
+"""Functions without arguments.
 
-Indexing, slicing, concatenation, reshaping, vec and kron are contractions with these tensors, so none of them needs
+Numbers with a name, and the constant tensors that select, place or regroup entries.
+
+Indexing, slicing, concatenation, reshaping, vec and kron are contractions with these tensors, so none of
+them needs
 a derivative rule: a slice x[1:3] is S x with S = select(1, 1, 2, n), two rows of the identity.
 """
+
 from __future__ import annotations
 
 from typing import Any
 
 from chainrule.errors import ShapeMismatch
-from chainrule.expr.nodes import Apply, Dim, Expr, Shape
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Apply, Expr, Shape
 from chainrule.rules.table import Constant
 
 PI = Constant(
-    name="pi", shape=lambda: (), says="a constant", evaluate=lambda xp: xp.pi, code="np.pi", text="pi", latex=r"\pi",
+    name="pi",
+    shape=lambda: (),
+    says="a constant",
+    evaluate=lambda xp: xp.pi,
+    code="np.pi",
+    text="pi",
+    latex=r"\pi",
     source="the circle",
 )
 E = Constant(
-    name="e", shape=lambda: (), says="a constant", evaluate=lambda xp: xp.e, code="np.e", text="e", latex="e",
+    name="e",
+    shape=lambda: (),
+    says="a constant",
+    evaluate=lambda xp: xp.e,
+    code="np.e",
+    text="e",
+    latex="e",
     source="Euler's number",
 )
 
@@ -30,21 +47,36 @@ def _select(xp: Any, start: int, step: int, count: int, size: int) -> Any:
 
 
 SELECT = Constant(
-    name="select", shape=_select_shape, says="rows of the identity", evaluate=_select,
-    code="np.eye($4)[$1 + $2 * np.arange($3)]", text="eye($4)[$1:$1 + $2*$3:$2]",
-    latex=r"I_{[$1 : $1 + $2 \cdot $3 : $2],\,:}", source="selection matrix",
+    name="select",
+    shape=_select_shape,
+    says="rows of the identity",
+    evaluate=_select,
+    code="np.eye($4)[$1 + $2 * np.arange($3)]",
+    text="eye($4)[$1:$1 + $2*$3:$2]",
+    latex=r"I_{[$1 : $1 + $2 \cdot $3 : $2],\,:}",
+    source="selection matrix",
 )
 
 BASIS = Constant(
-    name="basis", shape=lambda index, size: (size,), says="a column of the identity",
-    evaluate=lambda xp, index, size: xp.eye(size)[index], code="np.eye($2)[$1]", text="eye($2)[$1]",
-    latex=r"e_{$1}", source="standard basis",
+    name="basis",
+    shape=lambda index, size: (size,),
+    says="a column of the identity",
+    evaluate=lambda xp, index, size: xp.eye(size)[index],
+    code="np.eye($2)[$1]",
+    text="eye($2)[$1]",
+    latex=r"e_{$1}",
+    source="standard basis",
 )
 
 MERGE = Constant(
-    name="merge", shape=lambda *dims: (_product(dims), *dims), says="regroups axes, the last one fastest",
+    name="merge",
+    shape=lambda *dims: (_product(dims), *dims),
+    says="regroups axes, the last one fastest",
     evaluate=lambda xp, *dims: xp.eye(int(xp.prod(xp.asarray(dims)))).reshape((-1, *dims)),
-    code="np.eye(np.prod($*)).reshape(-1, $*)", text="merge($*)", latex=r"R_{$*}", source="reshape in row-major order",
+    code="np.eye(np.prod($*)).reshape(-1, $*)",
+    text="merge($*)",
+    latex=r"R_{$*}",
+    source="reshape in row-major order",
 )
 
 

@@ -1,9 +1,11 @@
 """What simplification may do to functions, one named row each.
 
-A row looks at one function node with canonical arguments and gives an equal expression, or None. `ends` says why it
+A row looks at one function node with canonical arguments and gives an equal expression, or None. `ends` says
+why it
 cannot run for ever. Facts about parts (symmetric, positive) come from the caller, who knows the assumptions.
 Identities of products (powers of equal factors, cancelled inverses) belong to `simplify.product`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -14,16 +16,57 @@ from typing import Protocol
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import (
-    Apply, Einsum, Expr, Sum, add, constant_of, elementwise, negate, number, permute, reduce_sum, scale,
+    Apply,
+    Einsum,
+    Expr,
+    Sum,
+    add,
+    constant_of,
+    elementwise,
+    negate,
+    number,
+    permute,
+    reduce_sum,
+    scale,
 )
 from chainrule.rules.constants import BASIS, MERGE, SELECT, E
 from chainrule.rules.elementwise import (
-    abs_, cos, cosh, equal, exp, expm1, floor, greater, greater_equal, log, log1p, maximum, minimum, not_equal, power,
-    relu, round_, sigmoid, sign, sin, sinh, softplus, sqrt, where,
+    abs_,
+    cos,
+    cosh,
+    equal,
+    exp,
+    expm1,
+    floor,
+    greater,
+    greater_equal,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    not_equal,
+    power,
+    relu,
+    round_,
+    sigmoid,
+    sign,
+    sin,
+    sinh,
+    softplus,
+    sqrt,
+    where,
 )
 from chainrule.rules.table import ROWS, Elementwise, Row
 from chainrule.rules.tensorial import (
-    CHOSEN, det, inv, logdet, logsumexp, matrix_power, norm, softmax, unit,
+    CHOSEN,
+    det,
+    inv,
+    logdet,
+    logsumexp,
+    matrix_power,
+    norm,
+    softmax,
+    unit,
 )
 
 
@@ -76,12 +119,16 @@ def _scaled(expr: Expr) -> tuple[Coefficient, Expr]:
     if isinstance(expr, Einsum) and expr.operands and not expr.coefficient.is_one:
         if len(expr.operands) == 1 and expr.labels[0] == expr.output and len(set(expr.output)) == expr.rank:
             return expr.coefficient, expr.operands[0]
-        return expr.coefficient, Einsum(ONE, expr.operands, expr.labels, expr.output, dict(enumerate(expr.sizes)))
+        return expr.coefficient, Einsum(
+            ONE, expr.operands, expr.labels, expr.output, dict(enumerate(expr.sizes))
+        )
     return ONE, expr
 
 
 def content(expr: Sum) -> Coefficient:
-    """The number that all terms share, signed by the first term, and the sizes that all have above, or all below.
+    """The number that all terms share, signed by the first term, and the sizes that all have.
+
+    A size counts where all terms have it above the line, or all below.
 
     x − (1/n) sum(x) has the content 1.
     """
@@ -104,9 +151,18 @@ def _constant(value: Fraction | int, like: Expr) -> Expr:
 # ---------------------------------------------------------------- numbers
 
 _EXACT: dict[str, dict[Fraction, int]] = {
-    "exp": {Fraction(0): 1}, "log": {Fraction(1): 0}, "sin": {Fraction(0): 0}, "cos": {Fraction(0): 1},
-    "tan": {Fraction(0): 0}, "sinh": {Fraction(0): 0}, "cosh": {Fraction(0): 1}, "tanh": {Fraction(0): 0},
-    "arcsin": {Fraction(0): 0}, "arccos": {Fraction(1): 0}, "arctan": {Fraction(0): 0}, "erf": {Fraction(0): 0},
+    "exp": {Fraction(0): 1},
+    "log": {Fraction(1): 0},
+    "sin": {Fraction(0): 0},
+    "cos": {Fraction(0): 1},
+    "tan": {Fraction(0): 0},
+    "sinh": {Fraction(0): 0},
+    "cosh": {Fraction(0): 1},
+    "tanh": {Fraction(0): 0},
+    "arcsin": {Fraction(0): 0},
+    "arccos": {Fraction(1): 0},
+    "arctan": {Fraction(0): 0},
+    "erf": {Fraction(0): 0},
 }
 
 
@@ -128,7 +184,10 @@ def _piecewise_number(facts: Facts, node: Apply) -> Expr | None:
     if value is None:
         return None
     signum = (value > 0) - (value < 0)
-    return _constant({"abs": abs(value), "sign": Fraction(signum), "relu": max(value, Fraction(0))}[node.function.name], node)
+    return _constant(
+        {"abs": abs(value), "sign": Fraction(signum), "relu": max(value, Fraction(0))}[node.function.name],
+        node,
+    )
 
 
 @_rewrite("nearest integers of a number", floor, round_, ends="a function becomes a number")
@@ -139,7 +198,9 @@ def _integer_part(facts: Facts, node: Apply) -> Expr | None:
     return _constant(value.__floor__() if node.function is floor else round(value), node)
 
 
-@_rewrite("comparison of numbers", greater, greater_equal, equal, not_equal, ends="a function becomes a number")
+@_rewrite(
+    "comparison of numbers", greater, greater_equal, equal, not_equal, ends="a function becomes a number"
+)
 def _compared_numbers(facts: Facts, node: Apply) -> Expr | None:
     a, b = map(_rational, node.arguments)
     if a is None or b is None:
@@ -148,7 +209,9 @@ def _compared_numbers(facts: Facts, node: Apply) -> Expr | None:
         if node.function is not_equal and b == 0 and _indicator(node.arguments[0]):
             return node.arguments[0]
         return None
-    truth = {"greater": a > b, "greater_equal": a >= b, "equal": a == b, "not_equal": a != b}[node.function.name]
+    truth = {"greater": a > b, "greater_equal": a >= b, "equal": a == b, "not_equal": a != b}[
+        node.function.name
+    ]
     return _constant(int(truth), node)
 
 
@@ -193,7 +256,11 @@ def _root(value: Fraction, degree: int) -> Fraction | None:
     if degree != 2 or value < 0:
         return None
     top, bottom = isqrt(value.numerator), isqrt(value.denominator)
-    return Fraction(top, bottom) if top * top == value.numerator and bottom * bottom == value.denominator else None
+    return (
+        Fraction(top, bottom)
+        if top * top == value.numerator and bottom * bottom == value.denominator
+        else None
+    )
 
 
 def _number_power(base: Coefficient, exponent: Fraction) -> Coefficient | None:
@@ -240,7 +307,11 @@ def _power_of_power(facts: Facts, node: Apply) -> Expr | None:
         return None
     inside, first = inner.arguments
     e, f = _rational(outer), _rational(first)
-    if (e is not None and e.denominator == 1) or facts.is_positive(inside) or facts.has(inside, "nonnegative"):
+    if (
+        (e is not None and e.denominator == 1)
+        or facts.is_positive(inside)
+        or facts.has(inside, "nonnegative")
+    ):
         return inside ** (first * outer)
     if e is not None and f is not None and f.denominator == 1 and f % 2 == 0:
         return elementwise(abs_, inside) ** number(e * f)
@@ -315,7 +386,9 @@ def _power_of_norm(facts: Facts, node: Apply) -> Expr | None:
     return squares ** number(e / 2)
 
 
-@_rewrite("root of a sum of squares", power, ends="a sum of squares becomes a norm, an odd power of which stays")
+@_rewrite(
+    "root of a sum of squares", power, ends="a sum of squares becomes a norm, an odd power of which stays"
+)
 def _root_of_squares(facts: Facts, node: Apply) -> Expr | None:
     base, e = node.arguments[0], _rational(node.arguments[1])
     if e is None or e.denominator != 2 or not isinstance(base, Einsum) or len(base.operands) != 1:
@@ -351,11 +424,18 @@ def _one_plus_exp(expr: Expr) -> Expr | None:
             if inner is not None and _rational(one) == 1:
                 return inner.arguments[0]
             # exp(u) that repeats along an axis is an exponential inside a broadcast.
-            if _rational(one) == 1 and isinstance(other, Einsum) and other.coefficient.is_one and len(other.operands) == 1:
+            if (
+                _rational(one) == 1
+                and isinstance(other, Einsum)
+                and other.coefficient.is_one
+                and len(other.operands) == 1
+            ):
                 inner = _function(other.operands[0], exp)
                 distinct = len(set(other.output)) == len(other.output)
                 if inner is not None and distinct and set(other.labels[0]) <= set(other.output):
-                    return Einsum(ONE, inner.arguments, other.labels, other.output, dict(enumerate(other.sizes)))
+                    return Einsum(
+                        ONE, inner.arguments, other.labels, other.output, dict(enumerate(other.sizes))
+                    )
     return None
 
 
@@ -522,13 +602,16 @@ def _condition_positive(facts: Facts, node: Apply) -> Expr | None:
 def _condition_flipped(facts: Facts, node: Apply) -> Expr | None:
     """1[−a > −b] = 1[b > a]."""
     (c, a), (d, b) = map(_signed, node.arguments)
-    if c < 0 and d <= 0 or c <= 0 and d < 0:
+    if (c < 0 and d <= 0) or (c <= 0 and d < 0):
         return Apply(node.function, (b, a))
     return None
 
 
 def _signed(expr: Expr) -> tuple[int, Expr]:
-    """The sign of a single term, 0 of a zero, 1 of anything else; and the expression with a negative sign removed."""
+    """The sign of a single term, 0 of a zero, 1 of anything else.
+
+    The expression comes back with a negative sign removed.
+    """
     if not isinstance(expr, Einsum) or expr.coefficient.rational > 0:
         return 1, expr
     return (-1, scale(-ONE, expr)) if expr.coefficient.rational else (0, expr)
@@ -553,7 +636,10 @@ def _where(facts: Facts, node: Apply) -> Expr | None:
 
 
 def _multiple(expr: Expr) -> tuple[Coefficient, Expr]:
-    """A product or a sum as a number times the rest; a sum keeps its sign, for y − Ax was written that way round."""
+    """A product or a sum as a number times the rest.
+
+    A sum keeps its sign, for y − Ax was written that way round.
+    """
     if isinstance(expr, Sum):
         common = content(expr)
         common = common if common.rational > 0 else -common
@@ -570,6 +656,12 @@ def _norm_of_multiple(facts: Facts, node: Apply) -> Expr | None:
     if not coefficient.is_one and _plain_sizes(coefficient):
         positive = coefficient if coefficient.rational > 0 else -coefficient
         return scale(positive, Apply(norm, (body,), node.parameters))
+    constant = constant_of(x)
+    if constant is not None:
+        count = ONE
+        for dim in x.shape[x.rank - r :]:
+            count = count * Coefficient.of(dim)
+        return elementwise(abs_, number(constant, node.shape)) * number(count) ** number(Fraction(1, 2))
     order = _core_order(x, r)
     return None if order is None else Apply(norm, (permute(x, order),), node.parameters)
 
@@ -603,11 +695,15 @@ def _unit_of_multiple(facts: Facts, node: Apply) -> Expr | None:
 def _diagonal_of(expr: Expr) -> Expr | None:
     """v, if `expr` is diag(v), a multiple of I included."""
     if isinstance(expr, Einsum) and expr.rank == 2 and expr.output[0] == expr.output[1]:
-        return Einsum(expr.coefficient, expr.operands, expr.labels, expr.output[:1], dict(enumerate(expr.sizes)))
+        return Einsum(
+            expr.coefficient, expr.operands, expr.labels, expr.output[:1], dict(enumerate(expr.sizes))
+        )
     return None
 
 
-@_rewrite("inverse of an inverse, a multiple, a transpose or a diagonal", inv, ends="a smaller inverse, or none")
+@_rewrite(
+    "inverse of an inverse, a multiple, a transpose or a diagonal", inv, ends="a smaller inverse, or none"
+)
 def _inverse(facts: Facts, node: Apply) -> Expr | None:
     inside = node.arguments[0]
     again = _function(inside, inv)
@@ -654,7 +750,11 @@ def _determinant(facts: Facts, node: Apply) -> Expr | None:
     return None if flipped is None else Apply(det, (flipped,))
 
 
-@_rewrite("log-determinant of an inverse, a multiple, a diagonal or a transpose", logdet, ends="a smaller determinant")
+@_rewrite(
+    "log-determinant of an inverse, a multiple, a diagonal or a transpose",
+    logdet,
+    ends="a smaller determinant",
+)
 def _log_determinant(facts: Facts, node: Apply) -> Expr | None:
     inside = node.arguments[0]
     if inside.rank != 2:
@@ -705,7 +805,7 @@ class Pair:
 
 
 def _complement(facts: Facts, total: Terms) -> Found | None:
-    """c − c σ(u) = c σ(−u), and σ(u) + σ(−u) = 1."""
+    """C − c σ(u) = c σ(−u), and σ(u) + σ(−u) = 1."""
     sigmoids = [b for b in total if _function(b, sigmoid) is not None]
     for body in sigmoids:
         assert isinstance(body, Apply)
@@ -716,7 +816,11 @@ def _complement(facts: Facts, total: Terms) -> Found | None:
             return [(body, -c), (one, c)], [(flipped, c)]
         for other in sigmoids:
             assert isinstance(other, Apply)
-            if other is not body and total[other] == total[body] and facts.is_opposite(*body.arguments, *other.arguments):
+            if (
+                other is not body
+                and total[other] == total[body]
+                and facts.is_opposite(*body.arguments, *other.arguments)
+            ):
                 return [(body, total[body]), (other, total[body])], [(one, total[body])]
     return None
 

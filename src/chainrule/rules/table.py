@@ -1,9 +1,14 @@
-"""What a row is: everything about a function in one place. A row with a missing field fails when the table is built.
+"""What a row is: everything about a function in one place.
 
-Numeric forms: `evaluate(xp, *arrays, *parameters)` is the plain reference, written so that it also accepts complex
-arrays (branches look at the real part), which is what the complex-step check needs. `code` is the NumPy source
+A row with a missing field fails when the table is built.
+
+Numeric forms: `evaluate(xp, *arrays, *parameters)` is the plain reference, written so that it also accepts
+complex
+arrays (branches look at the real part), which is what the complex-step check needs. `code` is the NumPy
+source
 template of generated code: #1, #2 stand for arguments, $1, $2 for parameters.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -11,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.errors import ShapeMismatch
-from chainrule.expr.nodes import Dim, Expr, Function, Parameter, Shape
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Expr, Function, Parameter, Shape
 
 ROWS: dict[str, Row] = {}
 
@@ -74,7 +80,8 @@ DOMAINS = {
 class Elementwise(Row):
     """y = f(x₁, x₂, ...) entry by entry; arguments of one shape.
 
-    d            one function for each argument: (arguments..., y) -> ∂y/∂argument, an expression of the same shape;
+    d            one function for each argument: (arguments..., y) -> ∂y/∂argument, an expression of the same
+    shape;
                  None where it is 0 off the jumps, "unknown" where asking for it is an error
     parity       "odd": f(−x) = −f(x), "even": f(−x) = f(x)
     indicator    its values are 0 and 1, so its positive powers are itself
@@ -102,7 +109,9 @@ class Elementwise(Row):
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Tensorial(Row):
-    """A function on whole tensors. The last `core` axes of each argument take part; axes before them are batches.
+    """A function on whole tensors.
+
+    The last `core` axes of each argument take part; axes before them are batches.
 
     shape    (core shapes..., parameters) -> core shape of the result; raises ShapeMismatch
     d        one function for each argument: (arguments..., y, parameters) -> local derivative with axes
@@ -130,7 +139,9 @@ class Tensorial(Row):
         for shape, core in zip(shapes, self.cores(parameters), strict=True):
             if len(shape) < core:
                 wanted = {1: "a vector", 2: "a matrix"}.get(core, f"{core} axes")
-                raise ShapeMismatch(f"{self.name} needs {wanted}, not {'a scalar' if not shape else 'a vector'}")
+                raise ShapeMismatch(
+                    f"{self.name} needs {wanted}, not {'a scalar' if not shape else 'a vector'}"
+                )
             lead = shape[: len(shape) - core]
             if batch is not None and batch != lead:
                 raise ShapeMismatch(f"the leading axes of the arguments of {self.name} differ")

@@ -1,4 +1,5 @@
 """Canonical form, and the form that reads best."""
+
 from chainrule.simplify.normal import Normaliser, normalise
 from chainrule.simplify.shorten import simplify, simplify_many
 

@@ -1,9 +1,14 @@
-"""Canonical form: like terms meet, nested products are flat, equal factors are powers, deltas are only labels.
+"""Canonical form: like terms meet, nested products are flat, equal factors are powers.
 
-In: any graph. Out: a graph of the same value in which no named identity of `rules.identities` applies any more.
-The work on products is in `product.py`; this file holds sums, functions and stacks, and the door through which
+Deltas are only labels.
+
+In: any graph. Out: a graph of the same value in which no named identity of `rules.identities` applies any
+more.
+The work on products is in `product.py`; this file holds sums, functions and stacks, and the door through
+which
 every node passes once.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +16,6 @@ from collections.abc import Iterable, Sequence
 from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Parameter, Stack, Sum, Variable, number, zeros
 from chainrule.expr.walk import transform
-
 from chainrule.rules.constants import BASIS, component
 from chainrule.rules.elementwise import power
 from chainrule.rules.identities import Pair, by_head, pairs_in_sum
@@ -29,7 +33,7 @@ def normalise(expr: Expr, keep: Iterable[str] = ()) -> Expr:
     >>> from chainrule.expr.nodes import Variable
     >>> x = Variable("x", (Dim.of("n"),))
     >>> normalise(x + x - 2 * x)
-    0 ->i
+    <0 ->i >
     """
     return Normaliser(keep)(expr)
 
@@ -54,7 +58,9 @@ class Normaliser:
             case Variable():
                 return node
             case Einsum():
-                return self.product(node.coefficient, node.operands, node.labels, node.output, dict(enumerate(node.sizes)))
+                return self.product(
+                    node.coefficient, node.operands, node.labels, node.output, dict(enumerate(node.sizes))
+                )
             case Sum():
                 return self.sum(node.terms)
             case Apply():
@@ -162,7 +168,10 @@ class Normaliser:
         if len(set(labels)) != len(labels) or not set(labels) <= set(term.output):
             return None
         sizes = dict(enumerate(term.sizes))
-        return tuple(self.product(term.coefficient, (t,), (labels,), term.output, sizes) for t in term.operands[0].terms)
+        return tuple(
+            self.product(term.coefficient, (t,), (labels,), term.output, sizes)
+            for t in term.operands[0].terms
+        )
 
     def _pair(self, total: dict[Expr, Coefficient], identity: Pair) -> None:
         """Lets an identity replace two terms by others, as often as it can."""
@@ -177,20 +186,29 @@ class Normaliser:
             found = identity.find(self, {b: c for b, c in total.items() if not c.is_zero})
 
     def _common_labels(self, terms: list[Expr]) -> Expr | None:
-        """Pulls a broadcast axis or a diagonal that all terms share out of the sum: diag(a) + diag(b) = diag(a + b)."""
+        """Pulls a broadcast axis or a diagonal that all terms share out of the sum.
+
+        So diag(a) + diag(b) = diag(a + b).
+        """
         if not all(isinstance(t, Einsum) for t in terms):
             return None
         einsums = [t for t in terms if isinstance(t, Einsum)]
         rank = terms[0].rank
         for axis in range(rank):
-            alone = all(t.output.count(t.output[axis]) == 1 and not _carried(t, t.output[axis]) for t in einsums)
+            alone = all(
+                t.output.count(t.output[axis]) == 1 and not _carried(t, t.output[axis]) for t in einsums
+            )
             twin = next((b for b in range(axis) if all(t.output[axis] == t.output[b] for t in einsums)), None)
             if not alone and twin is None:
                 continue
             rest = [a for a in range(rank) if a != axis]
             smaller = [
                 self.product(
-                    t.coefficient, t.operands, t.labels, tuple(t.output[a] for a in rest), dict(enumerate(t.sizes))
+                    t.coefficient,
+                    t.operands,
+                    t.labels,
+                    tuple(t.output[a] for a in rest),
+                    dict(enumerate(t.sizes)),
                 )
                 for t in einsums
             ]
@@ -198,7 +216,9 @@ class Normaliser:
             if twin is not None:
                 output[axis] = twin
             inside = self.sum(smaller)
-            return self.product(ONE, (inside,), (tuple(rest),), tuple(output), dict(enumerate(terms[0].shape)))
+            return self.product(
+                ONE, (inside,), (tuple(rest),), tuple(output), dict(enumerate(terms[0].shape))
+            )
         return None
 
     def _stacked(self, terms: list[Expr]) -> Expr | None:
@@ -209,7 +229,7 @@ class Normaliser:
         return self.stack([self.sum(row) for row in rows])
 
     def _written_out(self, terms: list[Expr]) -> Expr | None:
-        """a e₁ + b e₂ = [a, b] along an axis of few entries that every term spells out."""
+        """A e₁ + b e₂ = [a, b] along an axis of few entries that every term spells out."""
         shape = terms[0].shape
         for axis, dim in enumerate(shape):
             size = dim.constant
@@ -221,13 +241,17 @@ class Normaliser:
             rows = []
             for k in range(size):
                 entry = component(k, dim)
-                rows.append(self.sum([self.product(ONE, (t, entry), (axes, (axis,)), rest, sizes) for t in terms]))
+                rows.append(
+                    self.sum([self.product(ONE, (t, entry), (axes, (axis,)), rest, sizes) for t in terms])
+                )
             return self.product(ONE, (self.stack(rows),), ((axis, *rest),), axes, sizes)
         return None
 
     # ------------------------------------------------------------ functions
 
-    def apply(self, function: Function, arguments: Sequence[Expr], parameters: tuple[Parameter, ...] = ()) -> Expr:
+    def apply(
+        self, function: Function, arguments: Sequence[Expr], parameters: tuple[Parameter, ...] = ()
+    ) -> Expr:
         """The canonical form of a function of canonical arguments."""
         if isinstance(function, Elementwise) and arguments[0].rank:
             for outside in (self._repeated, self._permuted):
@@ -250,13 +274,19 @@ class Normaliser:
         shape = arguments[0].shape
         for axis in range(len(shape)):
             if all(
-                isinstance(a, Einsum) and a.output.count(a.output[axis]) == 1 and not _carried(a, a.output[axis])
+                isinstance(a, Einsum)
+                and a.output.count(a.output[axis]) == 1
+                and not _carried(a, a.output[axis])
                 for a in arguments
             ):
                 rest = tuple(k for k in range(len(shape)) if k != axis)
                 smaller = [
                     self.product(
-                        a.coefficient, a.operands, a.labels, tuple(a.output[k] for k in rest), dict(enumerate(a.sizes))
+                        a.coefficient,
+                        a.operands,
+                        a.labels,
+                        tuple(a.output[k] for k in rest),
+                        dict(enumerate(a.sizes)),
                     )
                     for a in arguments
                     if isinstance(a, Einsum)
@@ -302,7 +332,11 @@ def split(term: Expr) -> tuple[Coefficient, Expr]:
     """A canonical term as a coefficient and the rest."""
     if not isinstance(term, Einsum) or term.coefficient.is_one:
         return ONE, term
-    if len(term.operands) == 1 and term.labels[0] == term.output and len(set(term.output)) == len(term.output):
+    if (
+        len(term.operands) == 1
+        and term.labels[0] == term.output
+        and len(set(term.output)) == len(term.output)
+    ):
         return term.coefficient, term.operands[0]
     return term.coefficient, Einsum(ONE, term.operands, term.labels, term.output, dict(enumerate(term.sizes)))
 
@@ -335,7 +369,10 @@ def _pure_permutation(expr: Expr) -> tuple[int, ...] | None:
 
 
 def _spelled_out(term: Expr, axis: int) -> bool:
-    """Whether the entries along an axis are known one by one: basis vectors and written-out vectors carry it."""
+    """Whether the entries along an axis are known one by one.
+
+    Basis vectors and written-out vectors carry it.
+    """
     if isinstance(term, Stack):
         return axis == 0 or all(_spelled_out(entry, axis - 1) for entry in term.entries)
     if isinstance(term, Apply):
@@ -344,4 +381,6 @@ def _spelled_out(term: Expr, axis: int) -> bool:
         return False
     label = term.output[axis]
     carriers = [(o, axes) for o, axes in zip(term.operands, term.labels, strict=True) if label in axes]
-    return bool(carriers) and all(axes.count(label) == 1 and _spelled_out(o, axes.index(label)) for o, axes in carriers)
+    return bool(carriers) and all(
+        axes.count(label) == 1 and _spelled_out(o, axes.index(label)) for o, axes in carriers
+    )

@@ -1,9 +1,11 @@
 """The canonical form of a product: flat, deltas absorbed into labels, equal factors merged into powers.
 
 In: a coefficient, canonical operands, their labels, the output. Out: a canonical expression. A product whose
-factors fall apart into parts without common labels keeps each closed part (xᵀAx, tr A) as one scalar factor, so
+factors fall apart into parts without common labels keeps each closed part (xᵀAx, tr A) as one scalar factor,
+so
 that equal scalars meet as powers.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -115,7 +117,10 @@ class Product:
     # ------------------------------------------------------------ in
 
     def _inline_all(self, work: _Work, parts: list[Factor]) -> None:
-        """Adds operands, products flattened up to FLAT factors, in an order that does not depend on the writing."""
+        """Adds operands, products flattened up to FLAT factors.
+
+        The order does not depend on how the product was written.
+        """
         total = len(parts)
         for operand, axes in sorted(parts, key=lambda part: (_count(part), part[0].digest)):
             grown = total - 1 + _count((operand, axes))
@@ -130,7 +135,9 @@ class Product:
     def _flatten(self, work: _Work) -> None:
         """Inlines products that were too long when they came in, once others have merged."""
         nested = [f for f in work.factors if _count(f) > 1]
-        if nested and len(work.factors) - 1 + min(map(_count, nested)) <= FLAT or nested and len(work.factors) == 1:
+        if (nested and len(work.factors) - 1 + min(map(_count, nested)) <= FLAT) or (
+            nested and len(work.factors) == 1
+        ):
             parts, work.factors, work.changed = work.factors, [], True
             self._inline_all(work, parts)
             work.settle()
@@ -148,7 +155,8 @@ class Product:
         for inner, outer in zip(operand.output, axes, strict=True):
             work.join(first + inner, outer)
         work.factors += [
-            (o, tuple(first + a for a in labels)) for o, labels in zip(operand.operands, operand.labels, strict=True)
+            (o, tuple(first + a for a in labels))
+            for o, labels in zip(operand.operands, operand.labels, strict=True)
         ]
 
     # ------------------------------------------------------------ constant tensors
@@ -158,7 +166,9 @@ class Product:
 
         Their entries are 0 and 1, so that equal ones with equal labels are one.
         """
-        constants = [k for k, (f, _) in enumerate(work.factors) if isinstance(f, Apply) and f.function in SELECTORS]
+        constants = [
+            k for k, (f, _) in enumerate(work.factors) if isinstance(f, Apply) and f.function in SELECTORS
+        ]
         if not constants:
             return
         if len({work.factors[k] for k in constants}) < len(constants):
@@ -211,7 +221,9 @@ class Product:
                 work.coefficient = work.coefficient * Coefficient.of(0)
                 return True
         if {f.function, g.function} == {BASIS, SELECT}:
-            (e, (place,)), (s, (row, column)) = ((f, left), (g, right)) if f.function is BASIS else ((g, right), (f, left))
+            (e, (place,)), (s, (row, column)) = (
+                ((f, left), (g, right)) if f.function is BASIS else ((g, right), (f, left))
+            )
             assert isinstance(e, Apply) and isinstance(s, Apply)
             start, step, count, _ = s.parameters
             if place == row:
@@ -311,12 +323,16 @@ class Product:
     def _cancel_inverses(self, work: _Work) -> None:
         """M⁻¹ M = I, also where M is a product spread over several factors."""
         for k, (factor, axes) in enumerate(work.factors):
-            if not (isinstance(factor, Apply) and factor.function is inv and len(axes) == 2 and axes[0] != axes[1]):
+            if not (
+                isinstance(factor, Apply) and factor.function is inv and len(axes) == 2 and axes[0] != axes[1]
+            ):
                 continue
             inside = factor.arguments[0]
             parts = inside if isinstance(inside, Einsum) and inside.operands else None
             wanted: Sequence[tuple[Expr, Labels]] = (
-                list(zip(parts.operands, parts.labels, strict=True)) if parts is not None else [(inside, (0, 1))]
+                list(zip(parts.operands, parts.labels, strict=True))
+                if parts is not None
+                else [(inside, (0, 1))]
             )
             ends = parts.output if parts is not None else (0, 1)
             if ends[0] == ends[1]:
@@ -371,7 +387,8 @@ class Product:
     def _merge(self, work: _Work) -> None:
         """Equal factors with equal labels become powers; exponentials add their exponents."""
         normal = self.normal
-        groups: dict[tuple[Expr | str, Labels], list[tuple[Expr, Expr | Coefficient]]] = {}
+        # Exponentials with one label tuple form one group, whatever they are exponentials of.
+        groups: dict[tuple[Expr | None, Labels], list[tuple[Expr, Expr | Coefficient]]] = {}
         for factor, axes in work.factors:
             if isinstance(factor, Sum) and len(work.factors) > 1:
                 content, factor = primitive(factor, normal)
@@ -380,22 +397,21 @@ class Product:
                 axes = (axes[1], axes[0])
             base, exponent = _as_power(factor)
             if isinstance(base, Apply) and base.function is exp:
-                groups.setdefault(("exp", axes), []).append((factor, exponent))
+                groups.setdefault((None, axes), []).append((factor, exponent))
             else:
                 groups.setdefault((base, axes), []).append((factor, exponent))
         factors: list[Factor] = []
-        for (base, axes), members in groups.items():
+        for (group, axes), members in groups.items():
             if len(members) == 1:
                 factors.append((members[0][0], axes))
                 continue
             work.changed = True
-            if base == "exp":
+            if group is None:
                 arguments = [m.arguments[0] for m, _ in members if isinstance(m, Apply)]
                 merged = normal.apply(exp, (normal.sum(arguments),))
             else:
-                assert isinstance(base, Expr)
-                total = normal.sum([e if isinstance(e, Expr) else number(e, base.shape) for _, e in members])
-                merged = normal.apply(power, (base, total))
+                total = normal.sum([e if isinstance(e, Expr) else number(e, group.shape) for _, e in members])
+                merged = normal.apply(power, (group, total))
             count = len(work.factors)
             self._inline(work, merged, axes)
             factors += work.factors[count:]
@@ -404,7 +420,10 @@ class Product:
         self._pairs(work)
 
     def _pairs(self, work: _Work) -> None:
-        """Two factors that make one: relu(z) 1[z > 0] = relu(z), |x| sign(x) = x, exp(x)/Σ exp(x) = softmax(x)."""
+        """Two factors that make one.
+
+        So relu(z) 1[z > 0] = relu(z), |x| sign(x) = x, exp(x)/Σ exp(x) = softmax(x).
+        """
         if len(work.factors) < 2:
             return
         for k, (factor, axes) in enumerate(work.factors):
@@ -428,9 +447,9 @@ class Product:
                 return
             elif row in TANGENTS and exponent.is_one:
                 below, tangent = TANGENTS[row]
-                partner = (Apply(below, base.arguments) ** -1, axes)
-                if partner in work.factors:
-                    work.drop(k, work.factors.index(partner))
+                quotient = (Apply(below, base.arguments) ** -1, axes)
+                if quotient in work.factors:
+                    work.drop(k, work.factors.index(quotient))
                     work.factors.append((Apply(tangent, base.arguments), axes))
                     return
             elif row is sigmoid and exponent.is_one:
@@ -512,11 +531,17 @@ class Product:
     # ------------------------------------------------------------ written-out vectors
 
     def _written_out(self, work: _Work) -> Expr | None:
-        """Multiplies written-out vectors and matrices entry by entry, where nothing else stands on their axis."""
+        """Multiplies written-out vectors and matrices entry by entry.
+
+        That is done where nothing else stands on their axis.
+        """
         first = {axes[0] for f, axes in work.factors if isinstance(f, Stack) and axes.count(axes[0]) == 1}
         for label in sorted(first, key=lambda a: work.output.index(a) if a in work.output else -1):
             carriers = [(f, axes) for f, axes in work.factors if label in axes]
-            if not all(isinstance(f, Stack) and axes.index(label) == 0 and axes.count(label) == 1 for f, axes in carriers):
+            if not all(
+                isinstance(f, Stack) and axes.index(label) == 0 and axes.count(label) == 1
+                for f, axes in carriers
+            ):
                 continue
             size = work.sizes[label].constant
             place = work.output.index(label) if label in work.output else None
@@ -527,10 +552,14 @@ class Product:
             output = tuple(a for a in work.output if a != label)
             entries = []
             for k in range(size):
-                factors = [(f.entries[k], axes[1:]) if label in axes and isinstance(f, Stack) else (f, axes)
-                           for f, axes in work.factors]
+                factors = [
+                    (f.entries[k], axes[1:]) if label in axes and isinstance(f, Stack) else (f, axes)
+                    for f, axes in work.factors
+                ]
                 entries.append(
-                    self(work.coefficient, [f for f, _ in factors], [a for _, a in factors], output, work.sizes)
+                    self(
+                        work.coefficient, [f for f, _ in factors], [a for _, a in factors], output, work.sizes
+                    )
                 )
             if place is None:
                 return self.normal.sum(entries)
@@ -544,7 +573,10 @@ class Product:
     # ------------------------------------------------------------ out
 
     def _lone_labels(self, work: _Work) -> None:
-        """A summed label that no factor carries is worth its size; Σ softmax = 1, and a unit vector's squares too."""
+        """A summed label that no factor carries is worth its size.
+
+        Σ softmax = 1, and a unit vector's squares too.
+        """
         for k, (factor, axes) in enumerate(work.factors):
             lone = axes if self.normal.has(factor, "simplex") else _sums_to_one(factor, axes)
             if lone and all(work.uses(a) == 1 and a not in work.output for a in lone):
@@ -576,11 +608,19 @@ class Product:
         for labels, members in closed:
             work.spent |= labels
             part = [work.factors[k] for k in sorted(members)]
+            if len(part) == 1 and isinstance(part[0][0], Sum):
+                terms, axes = part[0][0].terms, part[0][1]
+                total = self.normal.sum([self(ONE, (t,), (axes,), (), work.sizes) for t in terms])
+                if not isinstance(total, Sum):  # the entries of x − mean(x) add up to 0
+                    scalars.append((total, ()))
+                    continue
             coefficient, atom = _without_coefficient(_ordered(ONE, part, (), work.sizes, self.normal))
             work.coefficient = work.coefficient * coefficient
             scalars.append((atom, ()))
-        work.factors = [f for k, f in enumerate(work.factors) if k not in gone] + scalars
-        work.changed = len(scalars) > 1 or len(work.factors) > len(scalars)
+        work.factors = [f for k, f in enumerate(work.factors) if k not in gone]
+        for factor, axes in scalars:
+            self._inline(work, factor, axes)
+        work.changed = len(work.factors) > 1
 
     def _assemble(self, work: _Work) -> Expr:
         coefficient, factors, output = work.coefficient, work.factors, work.output
@@ -595,9 +635,13 @@ class Product:
                 if len(set(output)) == len(axes) == len(output):
                     order = tuple(axes.index(a) for a in output)
                     if not coefficient.is_one or order != tuple(range(len(order))):
-                        return self.normal.sum([self(coefficient, (t,), (axes,), output, work.sizes) for t in factor.terms])
+                        return self.normal.sum(
+                            [self(coefficient, (t,), (axes,), output, work.sizes) for t in factor.terms]
+                        )
                 elif not coefficient.is_one:
-                    inside = self.normal.sum([self(coefficient, (t,), (axes,), axes, work.sizes) for t in factor.terms])
+                    inside = self.normal.sum(
+                        [self(coefficient, (t,), (axes,), axes, work.sizes) for t in factor.terms]
+                    )
                     return self(ONE, (inside,), (axes,), output, work.sizes)
         result = _ordered(coefficient, factors, output, work.sizes, self.normal)
         # Ordering the labels of a symmetric factor may leave nothing but the factor.
@@ -712,11 +756,16 @@ ONE_DIM = Dim.of(1)
 
 
 def _apart(f: Apply, g: Apply) -> bool:
-    """Whether two selections of step 1 with symbolic sizes cannot overlap: one ends before the other begins."""
+    """Whether two selections of step 1 with symbolic sizes cannot overlap.
+
+    One ends before the other begins.
+    """
     (a, p, n, _), (b, q, m, _) = f.parameters, g.parameters
     if p != 1 or q != 1:
         return False
-    return (b - a - n).is_nonnegative or (a - b - m).is_nonnegative
+    before: Dim = b - a - n
+    after: Dim = a - b - m
+    return before.is_nonnegative or after.is_nonnegative
 
 
 def primitive(expr: Sum, normal: Normaliser) -> tuple[Coefficient, Expr]:

@@ -1,9 +1,14 @@
-"""The form that reads best: common factors outside sums, products multiplied out only where terms then cancel.
+"""The form that reads best.
 
-In: any expression. Out: an equal one whose written-out tree is no larger: a fixed point, so doing it twice changes
-nothing. Every candidate is made by the normaliser's own doors, so the result stays canonical up to the last pass,
+Common factors outside sums, products multiplied out only where terms then cancel.
+
+In: any expression. Out: an equal one whose written-out tree is no larger: a fixed point, so doing it twice
+changes
+nothing. Every candidate is made by the normaliser's own doors, so the result stays canonical up to the last
+pass,
 which takes a common number out of a sum: 2(Ax + λx).
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -29,8 +34,8 @@ def simplify(expr: Expr, keep: Iterable[str] = ()) -> Expr:
     >>> from chainrule.expr.dims import Dim
     >>> n = Dim.of("n")
     >>> A, x = Variable("A", (n, n)), Variable("x", (n,))
-    >>> simplify(A @ x + A.T @ x)
-    <i,ij->j x, (A + <ij->ji A>)>
+    >>> simplify(A @ x - A @ x + 2 * (x / 2))
+    x
     """
     return simplify_many([expr], keep)[0]
 
@@ -89,11 +94,14 @@ class _Shortener:
                 case Variable():
                     total = weight
                 case Einsum():
-                    # A sign, a number, a transpose and I are read in passing; a repetition along an axis is 𝟏.
-                    moved = len(node.operands) <= 1 and sorted(sum(node.labels, ())) == sorted(set(node.output))
+                    # A sign, a number, a transpose and I are read in passing; a repetition along an axis is
+                    # 𝟏.
+                    moved = len(node.operands) <= 1 and sorted(sum(node.labels, ())) == sorted(
+                        set(node.output)
+                    )
                     carried = {a for axes in node.labels for a in axes}
                     repeated = node.rank > 1 and bool(node.operands) and not set(node.output) <= carried
-                    total = inner + (0 if moved and node.operands or _is_identity(node) else 1) + repeated
+                    total = inner + (0 if (moved and node.operands) or _is_identity(node) else 1) + repeated
                 case Apply() if node.function is power and constant_of(node.arguments[1]) is not None:
                     total = self.costs[node.arguments[0]] + 1
                 case Apply():
@@ -130,7 +138,10 @@ class _Shortener:
     # ------------------------------------------------------------ multiply out
 
     def _multiplied_out(self, node: Expr) -> Expr | None:
-        """Every product over a sum written as a sum of products; None where there is nothing to do or too much."""
+        """Every product over a sum written as a sum of products.
+
+        None where there is nothing to do or too much.
+        """
         if self.cost(node) > TRIAL_SIZE:
             return None
         pending = list(node.terms) if isinstance(node, Sum) else [node]
@@ -151,25 +162,27 @@ class _Shortener:
     def _distributed(self, term: Expr) -> list[Expr] | None:
         """One factor of a term that is a sum, or a small power of one, distributed."""
         if isinstance(term, Apply):
-            term_labels = tuple(range(term.rank))
-            operands, labels, output = (term,), (term_labels,), term_labels
-            coefficient, sizes = ONE, dict(enumerate(term.shape))
-        elif isinstance(term, Einsum):
-            operands, labels, output = term.operands, term.labels, term.output
-            coefficient, sizes = term.coefficient, dict(enumerate(term.sizes))
-        else:
+            axes = tuple(range(term.rank))
+            term = Einsum(ONE, (term,), (axes,), axes)
+        if not isinstance(term, Einsum):
             return None
+        operands, labels, output = term.operands, term.labels, term.output
+        coefficient, sizes = term.coefficient, dict(enumerate(term.sizes))
         for k, operand in enumerate(operands):
-            inside, copies = operand, 1
+            inside: Expr = operand
+            copies = 1
             if isinstance(operand, Apply) and operand.function is power:
                 exponent = constant_of(operand.arguments[1])
                 if exponent is not None and not exponent.powers and exponent.rational in (2, 3):
                     inside, copies = operand.arguments[0], int(exponent.rational)
-            if not isinstance(inside, Sum) or _only_moved(term):
+            if not isinstance(inside, Sum) or (copies == 1 and _only_moved(term)):
                 continue
             rest = operands[:k] + operands[k + 1 :] + (inside,) * (copies - 1)
-            axes = labels[:k] + labels[k + 1 :] + (labels[k],) * (copies - 1)
-            return [self.normal.product(coefficient, (*rest, t), (*axes, labels[k]), output, sizes) for t in inside.terms]
+            places = labels[:k] + labels[k + 1 :] + (labels[k],) * (copies - 1)
+            return [
+                self.normal.product(coefficient, (*rest, t), (*places, labels[k]), output, sizes)
+                for t in inside.terms
+            ]
         return None
 
     # ------------------------------------------------------------ factor
@@ -226,7 +239,11 @@ class _Shortener:
     ) -> Expr | None:
         """base^e · (sum of what remains) + the other terms."""
         least = min((m.exponent for m in members), key=abs)
-        if place.base.rank == 0 and isinstance(place.base, Variable) and any(m.exponent != least for m in members):
+        if (
+            place.base.rank == 0
+            and isinstance(place.base, Variable)
+            and any(m.exponent != least for m in members)
+        ):
             return None  # a polynomial in one scalar reads better as it is
         rank = node.rank
         needed: set[int] = set(range(rank)) - set(place.axes)
@@ -301,7 +318,10 @@ def _only_moved(term: Expr) -> bool:
 
 
 def _shared(coefficients: list[Coefficient]) -> Coefficient:
-    """The number, negative if all are, and the sizes that all the coefficients share; 1 if the numbers differ."""
+    """The number, negative if all are, and the sizes that all the coefficients share.
+
+    1 if the numbers differ.
+    """
     rational = abs(coefficients[0].rational)
     if any(abs(c.rational) != rational for c in coefficients):
         return ONE
