@@ -45,6 +45,7 @@ def test_limits_are_the_real_ones() -> None:
     section = PAGE.split("## Limits")[1].split("## What")[0].replace(",", "")
     for value in (
         limits.MAX_CHARACTERS,
+        limits.MAX_NAME,
         limits.MAX_NESTING,
         4 * limits.MAX_NESTING,
         limits.MAX_EXPONENT,

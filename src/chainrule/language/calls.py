@@ -39,7 +39,8 @@ class Calls(Context):
             plain = [self.argument(letter, v, n) for letter, v, n in taken if letter != "x"]
         if values:
             self.check_positive(node.span, values[0], node.name)
-        for value in values if entry.forces else []:
+        # max(a, b) is entry by entry; one argument is reduced.
+        for value in values if entry.forces and not (entry.many and len(values) > 1) else []:
             self.forces(node, value, node.name)
 
         def make(*operands: Expr) -> Expr:

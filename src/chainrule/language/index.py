@@ -131,7 +131,7 @@ class _Indices:
     def aligned(self, expr: Expr, letters: Letters, output: Letters) -> Expr:
         """`expr` with axes in the order of `output`, repeated along letters that it lacks."""
         if letters == output:
-            return expr
+            return self.elaborator.sizes.settle(expr)
         constant = nodes.constant_of(expr)
         if constant is not None and not letters:
             return nodes.number(constant, [self.size(c) for c in output])
@@ -197,6 +197,8 @@ class _Indices:
                 return self.call(node, parts)
             case Bracket() | Bars(symbol="|"):
                 self.mark(node, self.letters[id(node.operand)], self.seen[id(node.operand)])
+                if isinstance(node, Bars):
+                    return Value(functions.abs(parts[0].expr))
                 return self.elaborator.node(node, parts)
             case _:
                 raise self.problem(

@@ -8,6 +8,7 @@ from chainrule.errors import LimitExceeded, Span
 from chainrule.expr.dims import Dim
 
 MAX_CHARACTERS = 100_000
+MAX_NAME = 100  # characters of a name, of the letters of an einsum
 MAX_NESTING = 200
 MAX_EXPONENT = 308
 MAX_BITS = 1024
@@ -32,6 +33,17 @@ def check_number(value: Fraction, source: str, span: Span) -> None:
     """Refuses a number whose numerator or denominator no float can hold."""
     if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
         raise too_large(source, span)
+
+
+def check_name(text: str, source: str, span: Span) -> None:
+    """Refuses a name that no message could show."""
+    if len(text) > MAX_NAME:
+        raise LimitExceeded(
+            f"a name has at most {MAX_NAME} characters, this one {len(text):,}",
+            source=source,
+            spans=(span,),
+            hint="give it a shorter name",
+        )
 
 
 def check_shape(shape: tuple[Dim, ...], source: str, span: Span) -> None:

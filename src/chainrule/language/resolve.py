@@ -19,6 +19,7 @@ MODULES = frozenset({"np", "numpy", "jnp", "torch", "linalg"})
 METHODS = ("T", "sum", "mean", "max", "min", "dot", "trace")
 CONSTANTS = ("e", "pi", "I")
 MAX_RUN = 24
+SHOWN = 12  # names in a hint
 _INDEXED = re.compile(r"(.*[^_])_([i-t]+|[0-9]+)")
 _COUNTED = re.compile(r"(.*[^0-9_])([0-9]+)")
 _NOTATION = frozenset("ᵀ⁻ᵀ⊙⊘‖·√Σ") | {"sup("}
@@ -322,14 +323,10 @@ def _piece(
 def _letters(token: Token, scope: Scope) -> list[Token]:
     """In notation without declarations `Ax` is A x: every letter a name of its own."""
     text = token.text
-    short = 1 < len(text) <= 3 or (len(text) == 4 and text.isupper())
-    if (
-        not short
-        or not text.isalpha()
-        or scope.variables
-        or text in scope.functions
-        or ascii_name(text) in GREEK
-    ):
+    longest = 4 if text.isupper() else 2 if text.islower() else 3
+    if not 1 < len(text) <= longest or not text.isalpha() or scope.variables:
+        return []
+    if text in scope.functions or ascii_name(text) in GREEK:
         return []
     return [
         Token(
@@ -363,7 +360,7 @@ def _check_spelling(token: Token, scope: Scope) -> None:
             f"`{token.text}` is not declared; did you mean {near[0]}?",
             source=scope.source,
             spans=(token.span,),
-            hint="declared are " + ", ".join(scope.variables),
+            hint="declared are " + ", ".join(list(scope.variables)[:SHOWN]),
         )
     if len(token.text) <= 4 and token.text.isalpha() and parts and len(token.text) > 1:
         missing = ", ".join(c for c in token.text if not scope.knows(ascii_name(c)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from chainrule.errors import LimitExceeded, Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import SUBSCRIPT
-from chainrule.language.limits import MAX_EXPONENT, check_length
+from chainrule.language.limits import MAX_EXPONENT, check_length, check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,8 @@ def tokenize(text: str, dialect: str) -> list[Token]:
                 raise _stray(text, span.start)
             spaced = True
             continue
+        if kind in ("name", "sub"):
+            check_name(value, text, span)
         if kind == "newline":
             if not depth:
                 tokens.append(Token("newline", "\n", span))
@@ -199,6 +201,7 @@ def _quote(text: str, span: Span, tokens: list[Token], dialect: str, spaced: boo
             spans=(span,),
             hint="quotes stand only in einsum('ij,j->i', A, x)",
         )
+    check_name(text[span.end : end], text, Span(span.start, end + 1))
     tokens.append(Token("str", text[span.end : end], Span(span.start, end + 1), spaced))
     return end + 1
 
