@@ -247,7 +247,7 @@ class Derivative(Printable):
         >>> derive("sum(exp(A @ x))", wrt="x", shapes="A[m,n] x[n]").numpy_source
         'exp(A @ x) @ A'
         """
-        return numpy_formula(self.expression, named_parts(self.formula))
+        return numpy_formula(self.expression, self.sheet.names)
 
     def compile(self, check_finite: bool = False) -> CompiledFunction:
         """A NumPy function of the variables by keyword; axes of its result: output axes, then input axes.
@@ -321,7 +321,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
     def numpy_source(self) -> str:
         """A program in the NumPy dialect: shared parts first, then one statement for each derivative."""
         labels = {f"d_{'_'.join(d.names)}": d.expression for d in self.parts()}
-        return numpy_formulas(labels, named_parts(self.formula))
+        return numpy_formulas(labels, self.sheet.names)
 
     def compile(self, check_finite: bool = False) -> CompiledFunction:
         """One NumPy function that returns a dict of arrays with the keys of this mapping.

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from chainrule.codegen.numpy import numpy_formula
 from chainrule.errors import OptionError, ShapeMismatch
 from chainrule.expr.dims import Dim
+from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import dim_names
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula, parse_declarations, parse_formula
-from chainrule.notation.present import Presentation, present
+from chainrule.notation.latex import name_latex
+from chainrule.notation.present import Presentation, Request, present, present_many
 from chainrule.simplify import Normaliser
 from chainrule.simplify import simplify as simplest
 
@@ -86,13 +88,16 @@ class Simplified:
         return tuple(map(size, self.expression.shape))
 
     @cached_property
-    def _shown(self) -> Presentation:
-        return present(self.expression, names=named_parts(self.formula))
+    def _shown(self) -> tuple[Presentation, list[tuple[str, Presentation]]]:
+        (shown,), where = present_many([Request(self.expression)], named_parts(self.formula))
+        return shown, where
 
     @property
     def latex(self) -> str:
         """The formula in LaTeX."""
-        return self._shown.latex
+        shown, where = self._shown
+        names = r",\ ".join(f"{name_latex(name)} = {part.latex}" for name, part in where)
+        return shown.latex + (rf" \quad\text{{where }} {names}" if where else "")
 
     @property
     def numpy_source(self) -> str:
@@ -100,7 +105,9 @@ class Simplified:
         return numpy_formula(self.expression, named_parts(self.formula))
 
     def __str__(self) -> str:
-        return self._shown.text
+        shown, where = self._shown
+        names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where)
+        return shown.text + (f" where {names}" if where else "")
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"

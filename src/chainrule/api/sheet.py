@@ -99,6 +99,11 @@ class Sheet:
             for d, written in zip(self.derivatives, shown, strict=False)
         ]
 
+    @property
+    def names(self) -> dict[str, Expr]:
+        """What the names of parts stand for, written out."""
+        return {name: written.part for name, written in self.where if written.part is not None}
+
     def _label(self, wrt: Sequence[Target], indices: Sequence[str]) -> tuple[str, str]:
         """∂f/∂w, ∂²f/∂w², ∂²f/∂w∂b, in index notation ∂Y_ij/∂X_kl; the same in LaTeX."""
         free = iter(indices)

@@ -23,9 +23,7 @@ from chainrule.simplify.product import primitive
 
 # What " where z = " and the comma between definitions cost, in characters.
 OVERHEAD = 11
-ACTIVATIONS = frozenset(
-    ("relu", "sigmoid", "softplus", "tanh", "greater", "greater_equal", "softmax", "logsumexp", "erf", "exp")
-)
+ACTIVATIONS = frozenset(("relu", "sigmoid", "softplus", "tanh", "greater", "greater_equal"))
 # An activation's argument with fewer names than this reads well where it stands.
 ARGUMENT_LEAVES = 3
 # Letters by use, then by rank.
