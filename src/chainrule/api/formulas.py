@@ -202,7 +202,7 @@ def equal(
 def _together(
     left: str | Expr, right: str | Expr, shapes: Shapes, dialect: str, profile: str | None
 ) -> tuple[Formula, Formula]:
-    """Both formulas with one shape for each name: what one shows about an undeclared name holds in the other."""
+    """Both formulas with one shape for each name: what one shows about a name holds in the other."""
     first = read(left, None if isinstance(left, Expr) else shapes, dialect, profile)
     if isinstance(right, Expr):
         return first, read(right)

@@ -20,8 +20,8 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
-from chainrule.notation.latex import name_latex
 from chainrule.notation.index import vec_derivative
+from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
 from chainrule.notation.text import to_text
 from chainrule.simplify import normalise

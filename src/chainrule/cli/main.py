@@ -1,8 +1,8 @@
 """The command `chainrule`: one function per subcommand; formats errors; the only place that ends the process.
 
 In: the arguments of the command line. Out: text on standard output, errors on standard error, an exit status:
-0 done, 1 a failed check or two formulas that differ, 2 a mistake in the input, 70 a fault of chainrule itself.
-No input ends in a traceback.
+0 done, 1 a failed check or two formulas that differ, 2 a mistake in the input, 70 a fault of chainrule
+itself. No input ends in a traceback.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from chainrule.expr.names import ascii_name
 # What a stream that cannot show a sign gets instead; names are spelled as they are stored.
 PLAIN = {
     "ᵀ": "'", "−": "-", "·": ".", "⊙": ".*", "⊘": "./", "⊗": "(x)", "×": "x", "∂": "d", "∇": "grad ",
-    "Σ": "sum", "√": "sqrt", "‖": "||", "𝟏": "1", "𝟎": "0", "≤": "<=", "≥": ">=", "≠": "!=", "→": "->", "∞": "inf",
-    "∈": " in ", "…": "...", "’": "'", "′": "'", "–": "-", "ℝ": "R",
+    "Σ": "sum", "√": "sqrt", "‖": "||", "𝟏": "1", "𝟎": "0", "≤": "<=", "≥": ">=", "≠": "!=", "→": "->",
+    "∞": "inf", "∈": " in ", "…": "...", "’": "'", "′": "'", "–": "-", "ℝ": "R",
 }  # fmt: skip
 EXPONENT = r"[⁻⁺⁽⁾⁰¹²³⁴-⁹ᵀⁿˣʸᶻᵃᵇᵏᵐᵖ]+"
 PARTS = re.compile(rf"ᵀ(?!{EXPONENT})|{EXPONENT}|.", re.DOTALL)

@@ -788,7 +788,7 @@ def _formulas(
     dims = {d: d for op in program.ops for dim in (*op.shape, *_dims_in(op.data)) for d in dim.names}
     taken = {v.name for v in present} | set(dims) | {_head(row) for row in ROWS.values()} | {*exprs}
     # A part may be called e, as a residual is, where the number e does not occur.
-    taken -= set(names or {}) - {op.data[0] for op in program.ops if op.kind == "named"}
+    taken -= set(names or {}) - {op.data[0].name for op in program.ops if op.kind == "named"}
     vocabulary = _Formula({v.name: v.name for v in present}, dims)
     writer = _Writer(program, vocabulary, taken, lambda name: name)
     results = writer.run()
