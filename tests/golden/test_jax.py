@@ -1,0 +1,64 @@
+"""JAX as an independent judge: its derivative of each golden formula against the compiled one, in float64."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+from golden.cases import Case, read
+
+from chainrule.expr.names import ascii_name
+from chainrule.verify.sample import sample_point
+
+jax = pytest.importorskip("jax")
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
+
+EVERY = [case for file in ("expected_forms.txt", "literature.txt") for case in read(file)]
+
+
+@functools.cache
+def functions() -> dict[str, Any]:
+    """The language in terms of jax.numpy, as far as the golden formulas go."""
+    jnp = jax.numpy
+    same = "sum mean exp log sqrt abs sin cos cosh tanh maximum where diag outer kron eye ones"
+    return {name: getattr(jnp, name) for name in same.split()} | {
+        "max": jnp.maximum,
+        "norm": lambda x: jnp.sqrt(jnp.sum(x * x)),
+        "norm1": lambda x: jnp.sum(jnp.abs(x)),
+        "tr": jnp.trace,
+        "inv": jnp.linalg.inv,
+        "det": jnp.linalg.det,
+        "logdet": lambda x: jnp.linalg.slogdet(x)[1],
+        "matrix_power": jnp.linalg.matrix_power,
+        "relu": jax.nn.relu,
+        "sigmoid": jax.nn.sigmoid,
+        "softplus": jax.nn.softplus,
+        "softmax": jax.nn.softmax,
+        "logsumexp": jax.scipy.special.logsumexp,
+        "erf": jax.scipy.special.erf,
+    }
+
+
+@pytest.mark.parametrize("case", EVERY, ids=[c.name for c in EVERY])
+def test_jax_agrees(case: Case) -> None:
+    derivative = case.derivative
+    code = compile(case["formula"], case.name, "eval")
+    compiled = derivative.compile()
+    rng = np.random.default_rng(7)
+    variables = list(derivative.formula.variables.values())
+    for _ in range(2):
+        point = sample_point([derivative.formula.expr, derivative.expression], variables, rng)
+        scope = functions() | point.sizes | {name: jax.numpy.asarray(v) for name, v in point.values.items()}
+
+        def value(x: Any, scope: dict[str, Any] = scope) -> Any:
+            names = {**scope, ascii_name(case["wrt"]): x}
+            return eval(code, {name: names.get(ascii_name(name)) for name in code.co_names})
+
+        moving = derivative.wrt[0].name
+        derive = {1: jax.jacobian, 2: jax.hessian}[case.order]
+        wanted = np.asarray(derive(value)(jax.numpy.asarray(point.values[moving])))
+        got = compiled(**point.values, **point.sizes)
+        np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=1e-8 * max(1, np.abs(wanted).max(initial=0)))
