@@ -177,6 +177,8 @@ class Printable(ABC):
     def __str__(self) -> str:
         return self.to_text()
 
+    __repr__ = __str__
+
     def _repr_latex_(self) -> str:
         return self.sheet.notebook(self.report)
 
@@ -279,14 +281,11 @@ class Derivative(Printable):
             seed=seed,
             variables=list(self.formula.variables.values()),
             same=[self.expression],
+            code=self.compile(),
         )
         if not report.passed:
             raise CheckFailed(f"∂/∂{' ∂'.join(self.names)} {report}")
         return report
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(map(str, self.shape))
-        return f"<derivative of order {self.order} by {', '.join(self.names)}, shape ({sizes})>"
 
 
 class Derivatives(Printable, Mapping[Any, Derivative]):
@@ -357,9 +356,6 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         if not report.passed:
             raise CheckFailed(f"the gradients by {', '.join(self)}: {report}")
         return report
-
-    def __repr__(self) -> str:
-        return f"<derivatives of order {self.parts()[0].order} by {', '.join(map(str, self))}>"
 
 
 def joined(reports: Sequence[Report]) -> Report:

@@ -109,6 +109,8 @@ class Simplified:
         names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where)
         return shown.text + (f" where {names}" if where else "")
 
+    __repr__ = __str__
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
 
@@ -156,6 +158,8 @@ class Verdict:
                 f"largest relative error {self.comparison.worst:.1e}"
             )
         return f"different: {_difference(self.left, self.right, self.comparison)}"
+
+    __repr__ = __str__
 
 
 def _difference(left: Expr, right: Expr, comparison: Comparison) -> str:
