@@ -97,6 +97,8 @@ PAIRS = [
     ("x\u2009·\u00a0w", "x @ w"),
     ("∂f/∂x = 2x", "2*x"),
     ("d/dx = 2x", "2*x"),
+    ("1/2 xᵀAx", "x @ A @ x / 2"),
+    ("a/2 ‖x‖² + 1/N Xᵀy", "a*norm(x)**2/2 + X.T @ y / N"),
 ]
 
 
@@ -127,7 +129,21 @@ def test_rows_are_known(text: str, row: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["xw", "Axw", "x A", "A xᵀ", "xᵀ + x", "xᵀ ⊙ x", "A ⊙ x", "|A|", "a ⊕ b", "maximum(xᵀ, x)"]
+    "text",
+    [
+        "xw",
+        "Axw",
+        "x A",
+        "A xᵀ",
+        "xᵀ + x",
+        "xᵀ ⊙ x",
+        "A ⊙ x",
+        "|A|",
+        "1/2x",
+        "a / b x",
+        "a ⊕ b",
+        "maximum(xᵀ, x)",
+    ],
 )
 def test_what_notation_leaves_open_is_refused(text: str) -> None:
     with pytest.raises(ChainruleError):

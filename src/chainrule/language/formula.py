@@ -70,7 +70,9 @@ def parse_formula(
     tokens = without_arguments(tokenize(text, dialect))
     ranks = {name: variable.rank for name, variable in declared.variables.items()}
     scope = Scope(text, ranks, frozenset(declared.dims), TABLE.keys(), assigned_names(tokens))
-    program = _checked(parse_program(resolve(tokens, scope), text, dialect), text, declared)
+    program = _checked(
+        parse_program(resolve(tokens, scope), text, dialect, scope.assumptions), text, declared
+    )
     statements = _ordered(program, text)
     assigned = frozenset(s.name for s in statements if s.name)
     setting = Setting(text, dialect, profile, frozenset(declared.dims), assigned)

@@ -65,9 +65,16 @@ class Parser:
     """One expression. `operands` and `operators` are the two stacks of the classic algorithm."""
 
     def __init__(
-        self, tokens: list[Token], source: str, dialect: str, end: Span, indexed: bool = False
+        self,
+        tokens: list[Token],
+        source: str,
+        dialect: str,
+        end: Span,
+        indexed: bool = False,
+        notes: list[str] | None = None,
     ) -> None:
         self.tokens, self.source, self.dialect, self.indexed = tokens, source, dialect, indexed
+        self.notes = notes if notes is not None else []
         self.operands: list[Node] = []
         self.operators: list[_Operator] = []
         self.nesting = 0
@@ -298,20 +305,29 @@ class Parser:
         inner = self.bracket()
         if inner and inner.kind == "[" and self.dialect == "matlab" and token.spaced and previous.text != ",":
             raise self.problem("separate the entries by commas", token.span, hint="[a, b; c, d] is a matrix")
-        if (
-            self.operators
-            and self.operators[-1].kind == "binary"
-            and self.operators[-1].symbol in ("/", "./", "⊘")
-        ):
-            if self.operators[-1].symbol == "/":
-                raise self.problem(
-                    "a quotient followed by a factor can be read in two ways",
-                    self.operators[-1].span,
-                    token.span,
-                    hint="write (a/b) c or a/(b c)",
-                )
+        self.reduce(BINARY[""])
+        if self.operators and self.operators[-1].symbol == "/":
+            self.quotient(token)
         self.binary(Token("op", "", Span(token.span.start, token.span.start)))
         return position, False
+
+    def quotient(self, token: Token) -> None:
+        """A factor behind a quotient: white space decides in 1/2 xᵀAx, everything else is ambiguous."""
+        slash = self.operators[-1].span
+        around = self.source[slash.start - 1] + self.source[slash.end : slash.end + 1]
+        below = self.operators[-2] if len(self.operators) > 1 else None
+        alone = below is None or below.binds < BINARY["/"]
+        if not (token.spaced and alone and not any(c.isspace() for c in around)):
+            raise self.problem(
+                "a quotient followed by a factor can be read in two ways",
+                slash,
+                token.span,
+                hint="write (a/b) c or a/(b c)",
+            )
+        self.reduce(BINARY["/"])
+        left = self.operands[-1].span
+        shown = self.source[left.start : left.end]
+        self.notes.append(f"{shown} before a space is read as the factor ({shown}).")
 
     def binary(self, token: Token) -> None:
         """Finish what binds tighter, then wait for the right operand."""

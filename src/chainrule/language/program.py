@@ -14,11 +14,11 @@ from chainrule.language.tokens import Token
 Sources = list[tuple[str, str]]
 
 
-def parse_program(tokens: list[Token], source: str, dialect: str) -> list[Statement]:
-    """The statements of a formula; the last one is its value."""
+def parse_program(tokens: list[Token], source: str, dialect: str, notes: list[str]) -> list[Statement]:
+    """The statements of a formula; the last one is its value. `notes` receives how spacing was read."""
     statements: list[Statement] = []
     for part in _statements(tokens):
-        statements.append(_statement(part, source, dialect))
+        statements.append(_statement(part, source, dialect, notes))
     return statements
 
 
@@ -44,7 +44,7 @@ def _statements(tokens: list[Token]) -> list[list[Token]]:
     return [part for part in parts if part]
 
 
-def _statement(tokens: list[Token], source: str, dialect: str) -> Statement:
+def _statement(tokens: list[Token], source: str, dialect: str, notes: list[str]) -> Statement:
     clause = next((i for i, t in enumerate(tokens) if t.kind == "where"), len(tokens))
     body, rest = tokens[:clause], tokens[clause + 1 :]
     if clause == 0:
@@ -54,11 +54,11 @@ def _statement(tokens: list[Token], source: str, dialect: str) -> Statement:
             spans=(tokens[0].span,),
             hint="f(z) where z = Xw + b",
         )
-    statement = _equation(body, source, dialect, clause_end(body[-1]))
+    statement = _equation(body, source, dialect, clause_end(body[-1]), notes)
     while rest:
         end = _comma(rest)
         part, rest = rest[:end], rest[end + 1 :]
-        bound = _equation(part, source, dialect, clause_end(part[-1])) if part else None
+        bound = _equation(part, source, dialect, clause_end(part[-1]), notes) if part else None
         if bound is None or not bound.name:
             place = part[0].span if part else tokens[clause].span
             raise SyntaxProblem(
@@ -78,12 +78,12 @@ def _statement(tokens: list[Token], source: str, dialect: str) -> Statement:
     return statement
 
 
-def _equation(tokens: list[Token], source: str, dialect: str, end: Span) -> Statement:
+def _equation(tokens: list[Token], source: str, dialect: str, end: Span, notes: list[str]) -> Statement:
     """`left = right`, or a value alone."""
     name, sources, body = _left_side(tokens, source)
     if sources is None and _leaves_a_scalar(body, bool(name)):
         sources = []
-    value = Parser(body, source, dialect, end, indexed=sources is not None).parse()
+    value = Parser(body, source, dialect, end, indexed=sources is not None, notes=notes).parse()
     output = "".join(letters for _, letters in sources) if sources is not None else None
     return Statement(name, value, tokens[0].span if name else value.span, output, sources or [])
 

@@ -185,8 +185,9 @@ def _skip_modules(tokens: list[Token], position: int, scope: Scope) -> int:
             )
         position += 1
         if name.text not in MODULES:
-            stored = "None" if name.text == "newaxis" else name.text
-            if stored not in scope.functions and stored not in ("pi", "e", "None"):
+            if name.text == "newaxis":
+                tokens[position] = replace(name, text="None")
+            elif name.text not in scope.functions and name.text not in ("pi", "e"):
                 raise unknown_function(name.text, scope, name.span)
             return position
         position += 1
