@@ -16,7 +16,9 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, cons
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
+from chainrule.notation.products import ONES_MATRIX
 from chainrule.notation.recover import Product, Reader, Reading, flatten, parts, signed, whole
+from chainrule.rules.constants import MERGE
 from chainrule.rules.table import Elementwise
 
 Letters = tuple[str, ...]
@@ -24,6 +26,7 @@ Letters = tuple[str, ...]
 ALPHABET = "ijklmnpqrsto"
 # What a term may hold besides its own axes before the letters run out.
 SUMMED = 3
+MOST_TERMS = 16
 
 
 # ---------------------------------------------------------------- index notation
@@ -262,7 +265,12 @@ def _common(terms: Sequence[tuple[Tree, ...]]) -> tuple[Tree, ...]:
 
     def both(a: tuple[Tree, ...], b: tuple[Tree, ...]) -> tuple[Tree, ...]:
         rest = list(b)
-        return tuple(t for t in a if t in rest and (rest.remove(t) is None))
+        shared = []
+        for factor in a:
+            if factor in rest:
+                rest.remove(factor)
+                shared.append(factor)
+        return tuple(shared)
 
     return reduce(both, terms)
 
@@ -309,7 +317,7 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
                 names = {"greater_equal": ">=", "greater": ">", "equal": "==", "not_equal": "!="}
                 if name in names:
                     return m.tree("compare", inside, (names[name],))
-                return m.power(*inside) if name == "power" else m.call(name, *inside)
+                return m.power(inside[0], inside[1]) if name == "power" else m.call(name, *inside)
             if not inside:
                 return m.call(name, *(m.number(Coefficient.of(Dim.of(p))) for p in node.parameters))
             return _tensorial(node, inside[0])
@@ -376,17 +384,56 @@ def vec_form(expr: Expr, output_rank: int, reader: Reader) -> Tree | None:
     """
     if not (1 <= output_rank <= 2 and 1 <= expr.rank - output_rank <= 2 and expr.rank > 2):
         return None
-    terms = expr.terms if isinstance(expr, Sum) else (expr,)
+    products = _terms(expr)
+    if products is None:
+        return None
     written: list[tuple[int, Tree]] = []
-    for term in terms:
-        if not isinstance(term, Einsum):
-            return None
-        found = _Kronecker(flatten(term), output_rank, reader).term()
+    for product in products:
+        rank = output_rank
+        if output_rank == 1 and any(_is_merge(operand) for operand, _ in product.operands):
+            product, rank = _unstacked(product), 2
+        found = _Kronecker(product, rank, reader).term()
         if found is None:
             return None
         written.append(found)
     written.sort(key=lambda term: (term[0] < 0, _commutes(term[1]), -term[1].leaves, term[1].key))
     return m.signed_sum(written)
+
+
+def _terms(expr: Expr) -> list[Product] | None:
+    """Its terms as products, with sums of tensors inside them multiplied out; None if there are too many."""
+    done: list[Product] = []
+    waiting = list(expr.terms if isinstance(expr, Sum) else (expr,))[::-1]
+    while waiting:
+        term = waiting.pop()
+        if not isinstance(term, Einsum) or len(done) + len(waiting) >= MOST_TERMS:
+            return None
+        product = flatten(term)
+        operands = [operand for operand, _ in product.operands]
+        labels = [axes for _, axes in product.operands]
+        inner = next((k for k, o in enumerate(operands) if isinstance(o, Sum) and o.rank > 2), None)
+        if inner is None:
+            done.append(product)
+            continue
+        total = operands[inner]
+        assert isinstance(total, Sum)
+        for part in reversed(total.terms):
+            operands[inner] = part
+            waiting.append(Einsum(product.coefficient, operands, labels, product.output, product.sizes))
+    return done
+
+
+def _is_merge(operand: Expr) -> bool:
+    return isinstance(operand, Apply) and operand.function is MERGE
+
+
+def _unstacked(product: Product) -> Product:
+    """The product with Y in place of vec(Y), if its first axis is stacked from two."""
+    for k, (operand, labels) in enumerate(product.operands):
+        if _is_merge(operand) and len(labels) == 3 and labels[0] == product.output[0]:
+            operands = product.operands[:k] + product.operands[k + 1 :]
+            return replace(product, operands=operands, output=(labels[2], labels[1], *product.output[1:]))
+    return product
 
 
 def _commutes(tree: Tree) -> bool:
@@ -454,15 +501,14 @@ class _Kronecker:
         if not any(p in self.matrices for p in pairing):
             return self.outer()
         left, right = self.diagonal("ij"), self.diagonal("kl")
-        (row, column), (row2, column2) = pairing
         # The slow axis comes first: j of Y if it has two axes, else l of X.
-        if "j" not in self.axes and column == "l":
-            (row, column), (row2, column2) = pairing[::-1]
-        small, large = self.block(row, column), self.block(row2, column2)
+        turn = "j" not in self.axes and pairing[0][1] == "l"
+        first, second = pairing if turn else pairing[::-1]
+        large, small = self.block(first[0], first[1]), self.block(second[0], second[1])
         if small is m.IDENTITY and large is m.IDENTITY:
             kron = m.IDENTITY
         else:
-            kron = self.kron((large, row2 + column2), (small, row + column))
+            kron = self.kron((large, first), (small, second))
         crossed = pairing[0] == "il" and len(self.axes) == 4
         return m.chain(*left, kron, *([self.commutation()] if crossed else []), *right)
 
@@ -477,14 +523,10 @@ class _Kronecker:
 
     def sized(self, part: Tree, axes: str) -> Tree:
         """I and 𝟏 with their sizes, which nothing else shows in a Kronecker product or a vec."""
-        sizes = [str(self.product.sizes[self.label[axis]]) for axis in axes if axis in self.label]
-        if not sizes or not sizes[0].isalnum():
-            return part
-        if part.op == "transpose":
-            return m.transpose(self.sized(part.args[0], axes))
-        if part in (m.IDENTITY, m.ONES):
-            return m.tree("symbol", (), (f"{part.data[0]}_{sizes[0]}", f"{part.data[1]}_{{{sizes[0]}}}"))
-        return part
+        sizes = [self.product.sizes[self.label[axis]] for axis in axes if axis in self.label]
+        if part is ONES_MATRIX:
+            return m.chain(m.sized(m.ONES, sizes[0]), m.transpose(m.sized(m.ONES, sizes[1])))
+        return m.sized(part, sizes[0]) if sizes else part
 
     def outer(self) -> Tree:
         """vec(P) vec(Q)ᵀ."""

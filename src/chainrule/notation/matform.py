@@ -34,7 +34,7 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
-from chainrule.expr.dims import Coefficient
+from chainrule.expr.dims import Coefficient, Dim
 
 # How tightly each operator binds: one list for every printer. What binds less than its place needs gets parentheses.
 SUM, TIMES, OVER, CHAIN, POSTFIX, ATOM = range(6)
@@ -209,6 +209,16 @@ ONES = tree("symbol", (), ("𝟏", r"\mathbf{1}"))
 ZEROS = tree("symbol", (), ("𝟎", r"\mathbf{0}"))
 COMMUTATION = tree("symbol", (), ("K", "K"))
 BOLD_COMMUTATION = tree("symbol", (), ("𝐊", r"\mathbf{K}"))
+
+
+def sized(part: Tree, size: Dim) -> Tree:
+    """I and 𝟏 with their size, where nothing else shows it."""
+    text = str(size)
+    if part.op == "transpose":
+        return transpose(sized(part.args[0], size))
+    if part not in (IDENTITY, ONES) or not text.isalnum():
+        return part
+    return tree("symbol", (), (f"{part.data[0]}_{text}", f"{part.data[1]}_{{{text}}}"))
 
 
 def name(text: str) -> Tree:

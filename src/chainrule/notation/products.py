@@ -117,9 +117,9 @@ def _sum_lonely_labels(graph: Graph) -> None:
         for label in pair:
             pairs[label] = pairs.get(label, 0) + 1
     lonely = {a for a, count in pairs.items() if count == 1 and a not in graph.output and a not in graph.vectors}
-    for pair, factors in graph.matrices.items():
-        if len(factors) > 1 and lonely.issuperset(pair):
-            continue  # an inner product of matrices
+    for pair in graph.matrices:
+        if lonely.issuperset(pair):
+            continue  # an inner product of matrices, or all entries of one
         for label in pair:
             if label in lonely:
                 graph.vectors[label] = [Factor(ALL_ONES)]

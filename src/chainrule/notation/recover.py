@@ -7,7 +7,7 @@ Nothing recurses over the depth of an expression.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from chainrule.expr.dims import ONE as UNIT
@@ -16,7 +16,10 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, cons
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
-from chainrule.notation.products import ALL_ONES, ONES_MATRIX, Factor, Forms, Graph, contract, order, settle, turned
+from chainrule.notation.products import (
+    ALL_ONES, ONES_MATRIX, Factor, Forms, Graph, contract, order, settle, turned,
+)  # fmt: skip
+from chainrule.rules.constants import MERGE
 
 # Beyond this many operands a product inside a product is kept as one part, so that deep graphs stay linear.
 LARGEST_PRODUCT = 12
@@ -148,7 +151,7 @@ class Reader:
         inside = [signed(parts(r, side)) for r in arguments]
         if name in COMPARISONS:
             return m.tree("compare", inside, (COMPARISONS[name],))
-        if name == "abs":
+        if name == "abs" and (node.rank < 2 or all(r.body is None for r in arguments)):
             return m.tree("abs", inside)
         return m.call("sigmoid" if name == "sigmoid" and "σ" in self.taken else CALLS.get(name, name), *inside)
 
@@ -195,17 +198,15 @@ class Reader:
     # ------------------------------------------------------------ products
 
     def product(self, product: Product) -> Reading | None:
+        """The reading of a product whose operands have at most two axes, or group into vec(X) and A ⊗ B."""
         rank = len(product.output)
         if product.coefficient.is_zero:
             zeros = turned(m.ZEROS) if rank == 1 else (m.ZEROS, m.ZEROS)
             return Reading(coefficient=product.coefficient, body=zeros if rank else None)
-        if any(operand.rank > 2 for operand, _ in product.operands):
+        factors = self._factors(product)
+        if factors is None:
             return None
-        for operand, _ in product.operands:
-            self.read(operand)
-        readings = self._all([operand for operand, _ in product.operands])
-        if readings is None:
-            return None
+        readings, axes = [reading for reading, _ in factors], [labels for _, labels in factors]
         coefficient = product.coefficient
         for reading in readings:
             coefficient = coefficient * reading.coefficient
@@ -217,10 +218,18 @@ class Reader:
         below: list[Tree] = []
         graph = Graph(product.output)
         count: dict[int, int] = {}
-        for _, labels in product.operands:
+        for labels in axes:
             for label in labels:
                 count[label] = count.get(label, 0) + 1
-        for (_, labels), reading in zip(product.operands, readings, strict=True):
+        entries = self._entries(product.output, readings, axes, count)
+        for labels, reading in zip(axes, readings, strict=True):
+            if all(label in entries for label in labels) and labels:
+                if labels[0] in entries and not _is_basis(reading):
+                    above += reading.above
+                    below += reading.below
+                    assert reading.body is not None
+                    above.append(m.tree("entry", reading.body[:1], [entries[label] for label in labels]))
+                continue
             above += reading.above
             below += reading.below
             forms = reading.reciprocal or reading.body
@@ -238,6 +247,110 @@ class Reader:
         if result is None:
             return None
         return Reading(coefficient, (*above, *result.scalars), tuple(below), result.body, ones=result.ones)
+
+    def _factors(self, product: Product) -> list[tuple[Reading, tuple[int, ...]]] | None:
+        """The readings of the operands with their labels; those that regroup axes taken together with what they join."""
+        merges = [(o, labels) for o, labels in product.operands if isinstance(o, Apply) and o.function is MERGE]
+        others = [(o, labels) for o, labels in product.operands if not (isinstance(o, Apply) and o.function is MERGE)]
+        if any(operand.rank > 2 for operand, _ in others) or any(len(labels) != 3 for _, labels in merges):
+            return None
+        found: list[tuple[Reading, tuple[int, ...]]] = []
+        while merges:
+            (_, (flat, slow, fast)), *merges = merges
+            vector = self._gathered(product, others, merges, (fast, slow))
+            if vector is not None:
+                reading, others = vector
+                found.append((_mapped(reading, lambda a: m.call("vec", a), lambda a: m.transpose(m.call("vec", a))), (flat,)))
+                continue
+            for k, (_, (flat2, slow2, fast2)) in enumerate(merges):
+                rest = merges[:k] + merges[k + 1 :]
+                left = self._gathered(product, others, rest, (slow, slow2), (fast, fast2))
+                right = None if left is None else self._gathered(product, left[1], rest, (fast, fast2))
+                if left is not None and right is not None:
+                    found.append((_kron(left[0], right[0]), (flat, flat2)))
+                    others, merges = right[1], rest
+                    break
+            else:
+                return None
+        for operand, labels in others:
+            known = self.read(operand)
+            if known is None:
+                return None
+            found.append((known, labels))
+        return found
+
+    def _gathered(
+        self,
+        product: Product,
+        operands: Sequence[tuple[Expr, tuple[int, ...]]],
+        merges: Sequence[tuple[Expr, tuple[int, ...]]],
+        output: tuple[int, int],
+        apart: tuple[int, ...] = (),
+    ) -> tuple[Reading, list[tuple[Expr, tuple[int, ...]]]] | None:
+        """The matrix on two labels made of all operands that are connected to them, and the other operands; None if
+        these touch other labels that are open: those of the result, of axes to be regrouped, and `apart`."""
+        kept = {*product.output, *apart, *(label for _, labels in merges for label in labels)}
+        if not kept.isdisjoint(output):
+            return None
+        inside, reached, outside = [], set(output), list(operands)
+        while near := [o for o in outside if not reached.isdisjoint(o[1])]:
+            inside += near
+            outside = [o for o in outside if o not in near]
+            reached |= {label for _, labels in near for label in labels if label not in kept}
+        if any(not kept.isdisjoint(labels) for _, labels in inside):
+            return None
+        if not all(any(label in labels for _, labels in inside) for label in output) and output[0] != output[1]:
+            return None
+        reading = self.product(Product(UNIT, tuple(inside), output, product.sizes))
+        if reading is None or reading.body is None:
+            return None
+        if reading.body[0] is m.IDENTITY:
+            eye = m.sized(m.IDENTITY, product.sizes[output[0]])
+            reading = replace(reading, body=(eye, eye))
+        return reading, outside
+
+    def _entries(
+        self, output: tuple[int, ...], readings: list[Reading], axes: list[tuple[int, ...]], count: dict[int, int]
+    ) -> dict[int, str]:
+        """The labels at which entries are taken, x₁ for e₁ᵀx, and which: numbers from 1."""
+        found: dict[int, str] = {}
+        for labels, reading in zip(axes, readings, strict=True):
+            if _is_basis(reading) and count[labels[0]] == 2 and labels[0] not in output:
+                assert reading.body is not None
+                index: Dim = reading.body[0].data[0]
+                if index.constant is not None:
+                    found[labels[0]] = str(index.constant + 1)
+        used: set[int] = set()
+        for labels, reading in zip(axes, readings, strict=True):
+            if _is_basis(reading) or reading.body is None or reading.reciprocal or not found.keys() >= set(labels):
+                continue
+            numbers = [found[label] for label in labels]
+            name = reading.body[0].data[0] if reading.body[0].op == "name" else ""
+            clear = not self.taken & {name + "".join(numbers), name + "_" + "".join(numbers)}
+            if len(set(labels)) == len(labels) and clear and (len(labels) == 1 or all(len(n) == 1 for n in numbers)):
+                used |= set(labels)
+        return {label: number for label, number in found.items() if label in used}
+
+
+def _mapped(reading: Reading, column: Callable[[Tree], Tree], row: Callable[[Tree], Tree]) -> Reading:
+    """The same scalars, and a function of the body."""
+    assert reading.body is not None
+    return replace(reading, body=(column(reading.body[0]), row(reading.body[0])), opposite=None, reciprocal=None, ones=False)
+
+
+def _kron(left: Reading, right: Reading) -> Reading:
+    assert left.body is not None and right.body is not None
+    forms = [m.tree("kron", pair) for pair in zip(left.body, right.body, strict=True)]
+    return Reading(
+        left.coefficient * right.coefficient,
+        left.above + right.above,
+        left.below + right.below,
+        (forms[0], forms[1]),
+    )
+
+
+def _is_basis(reading: Reading) -> bool:
+    return reading.body is not None and reading.body[0].op == "basis"
 
 
 SYMMETRIC = frozenset({"symmetric", "spd", "diagonal"})

@@ -4,6 +4,7 @@ In: a Tree. Out: a string. It decides only about characters: parentheses come fr
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from chainrule.expr.dims import Coefficient, Dim
@@ -33,11 +34,15 @@ def to_text(tree: Tree) -> str:
             continue
         stack.pop()
         done[node] = _write(node, [done[a] for a in node.args])
-    return done[tree]
+    return done[tree] + ("ᵀ" if tree.op == "array" and tree.data[0] else "")
 
 
 def _write(node: Tree, parts: list[str]) -> str:
     inside = [f"({p})" if m.needs_parentheses(a, node) else p for a, p in zip(node.args, parts, strict=True)]
+    if node.op != "array":
+        # Entries in a row are a row by themselves; as a part of a matrix they are one of its lines.
+        rows = [a.op == "array" and a.data[0] for a in node.args]
+        inside = [p + "ᵀ" if row else p for p, row in zip(inside, rows, strict=True)]
     return WRITERS[node.op](node, inside)
 
 
@@ -47,9 +52,8 @@ def dim_text(dim: Dim) -> str:
     >>> dim_text(Dim.of("m") * Dim.of("n"))
     'mn'
     """
-    text = str(dim).replace(" - ", " − ")
-    names = dim.names
-    return text.replace("*", "" if all(len(n) == 1 for n in names) and "**" not in text else "·")
+    raised = re.sub(r"\*\*(\d+)", lambda found: found[1].translate(SUPERSCRIPTS), str(dim))
+    return raised.replace(" - ", " − ").replace("*", "" if all(len(n) == 1 for n in dim.names) else "·")
 
 
 def number_text(value: Coefficient) -> str:
@@ -78,8 +82,10 @@ def juxtapose(node: Tree, parts: list[str]) -> str:
 
 
 def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
-    if right[0] in "0123456789":
+    if right[0] == "[":
         return " · "
+    if right[0] in "0123456789":
+        return " " if left[-1] == "ᵀ" else " · "
     if _is_long(before, left) or _is_word(_end(before, -1)) or _is_word(_end(after, 0)) or right[0] in "‖|" or left[-1] in "‖|":
         return " "
     return " " if after.indices and before.op != "number" else ""
@@ -140,8 +146,8 @@ def _slice(start: Dim, step: int, count: Dim) -> str:
 
 
 def _subscript(indices: tuple[str, ...]) -> str:
-    if len(indices) == 1 and indices[0].isdigit():
-        return indices[0].translate(SUBSCRIPTS)
+    if all(i.isdigit() for i in indices):
+        return "".join(indices).translate(SUBSCRIPTS)
     return "_" + ("".join(indices) if all(len(i) == 1 for i in indices) else "{" + ",".join(indices) + "}")
 
 
