@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from chainrule.derive import jacobians
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Shape, Stack, Variable, permute
-from chainrule.simplify import Normaliser
+from chainrule.simplify import Normaliser, simplify
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,9 @@ class Chains:
     def _derivative(self, targets: tuple[Target, ...]) -> Expr:
         if targets not in self._done:
             below, target = self._derivative(targets[:-1]), targets[-1]
+            if len(targets) > 1:
+                # Terms that merge now are not differentiated one by one.
+                below = simplify(below, self.normal.keep)
             raw = self._jointly(below, target) if target.joint else self._sweep(below)[target.variables[0]]
             self._done[targets] = self.normal(raw)
         return self._done[targets]

@@ -303,7 +303,8 @@ def _is_part(node: Expr) -> bool:
     if not variables_of(node):
         return False
     if isinstance(node, Einsum) and len(node.operands) == 1:
-        return len(set(node.labels[0])) > len(set(node.output)) or len(node.output) > 1
+        (axes,) = node.labels
+        return node.output != axes and set(node.output) <= set(axes)
     return isinstance(node, Apply | Sum | Stack | Einsum)
 
 
