@@ -701,6 +701,18 @@ def _diagonal_of(expr: Expr) -> Expr | None:
     return None
 
 
+def _scalars_apart(expr: Expr) -> tuple[list[Expr], Expr | None]:
+    """The scalar factors of a product and the rest; None for the rest if there are none."""
+    if not isinstance(expr, Einsum) or expr.rank != 2:
+        return [], None
+    scalars = [o for o in expr.operands if not o.rank]
+    kept = [(o, axes) for o, axes in zip(expr.operands, expr.labels, strict=True) if o.rank]
+    if not scalars or not kept:
+        return [], None
+    sizes = dict(enumerate(expr.sizes))
+    return scalars, Einsum(expr.coefficient, [o for o, _ in kept], [a for _, a in kept], expr.output, sizes)
+
+
 @_rewrite(
     "inverse of an inverse, a multiple, a transpose or a diagonal", inv, ends="a smaller inverse, or none"
 )
@@ -712,6 +724,10 @@ def _inverse(facts: Facts, node: Apply) -> Expr | None:
     diagonal = _diagonal_of(inside)
     if diagonal is not None:
         return Einsum(ONE, (diagonal**-1,), ((0,),), (0, 0))
+    numbers, matrix = _scalars_apart(inside)
+    if matrix is not None:
+        labels = [*((),) * len(numbers), (0, 1)]
+        return Einsum(ONE, [*(n**-1 for n in numbers), Apply(inv, (matrix,))], labels, (0, 1))
     if facts.has(inside, "orthogonal"):
         return permute(inside, (1, 0))
     coefficient, body = _multiple(inside)
@@ -746,6 +762,12 @@ def _determinant(facts: Facts, node: Apply) -> Expr | None:
     coefficient, body = _scaled(inside)
     if not coefficient.is_one:
         return number(coefficient) ** number(inside.shape[0]) * Apply(det, (body,))
+    scalars, matrix = _scalars_apart(inside)
+    if matrix is not None:
+        result: Expr = Apply(det, (matrix,))
+        for scalar in scalars:
+            result = scalar ** number(inside.shape[0]) * result
+        return result
     flipped = _oriented(facts, inside)
     return None if flipped is None else Apply(det, (flipped,))
 
@@ -769,6 +791,10 @@ def _log_determinant(facts: Facts, node: Apply) -> Expr | None:
     if not coefficient.is_one:
         size = elementwise(abs_, number(coefficient))
         return number(inside.shape[0]) * elementwise(log, size) + Apply(logdet, (body,))
+    scalars, matrix = _scalars_apart(inside)
+    if matrix is not None:
+        logs = [number(inside.shape[0]) * elementwise(log, elementwise(abs_, scalar)) for scalar in scalars]
+        return add(*logs, Apply(logdet, (matrix,)))
     flipped = _oriented(facts, inside)
     return None if flipped is None else Apply(logdet, (flipped,))
 

@@ -337,6 +337,8 @@ class Product:
             ends = parts.output if parts is not None else (0, 1)
             if ends[0] == ends[1]:
                 continue
+            if parts is not None and self._cancel_end(work, k, axes, parts):
+                return
             for shared, far, (near_end, far_end) in (
                 (axes[1], axes[0], ends),
                 (axes[0], axes[1], (ends[1], ends[0])),
@@ -359,6 +361,55 @@ class Product:
                 work.drop(k, *found)
                 work.settle()
                 return
+
+    def _cancel_end(self, work: _Work, k: int, axes: Labels, inside: Einsum) -> bool:
+        """(P R)⁻¹ P = R⁻¹ and Q (R Q)⁻¹ = R⁻¹ for square P and Q, which are invertible if the product is."""
+        first, last = inside.output
+        for end, far, shared in ((first, last, axes[1]), (last, first, axes[0])):
+            at_end = [q for q, labels in enumerate(inside.labels) if end in labels]
+            if (
+                len(at_end) != 1
+                or work.uses(shared) != 2
+                or shared in work.output
+                or len(inside.operands) < 2
+            ):
+                continue
+            factor, labels = inside.operands[at_end[0]], inside.labels[at_end[0]]
+            if (
+                len(labels) != 2
+                or factor.shape[0] != factor.shape[1]
+                or labels[0] == labels[1]
+                or far in labels
+            ):
+                continue
+            side = labels.index(end)
+            partner = next(
+                (
+                    p
+                    for p, (f, at) in enumerate(work.factors)
+                    if f is factor and p != k and at[side] == shared
+                ),
+                None,
+            )
+            rest = [q for q in range(len(inside.operands)) if q != at_end[0]]
+            inner = labels[1 - side]
+            if partner is None or inside.sizes[inner] != inside.sizes[far]:
+                continue
+            outer = work.factors[partner][1][1 - side]
+            remaining = self(
+                inside.coefficient,
+                [inside.operands[q] for q in rest],
+                [inside.labels[q] for q in rest],
+                (inner, far) if end == first else (far, inner),
+                dict(enumerate(inside.sizes)),
+            )
+            work.spent.add(shared)
+            work.drop(k, partner)
+            places = (axes[0], outer) if end == first else (outer, axes[1])
+            self._inline(work, self.normal.apply(inv, (remaining,)), places)
+            work.settle()
+            return True
+        return False
 
     def _match(
         self, work: _Work, wanted: Sequence[Factor], binding: dict[int, int], taken: set[int]

@@ -24,6 +24,11 @@ from chainrule.simplify.normal import Normaliser, scaled, split
 # Products are multiplied out on trial up to this many terms, in trees of at most this size.
 TRIAL_TERMS = 24
 TRIAL_SIZE = 400
+# The calculus of scalars makes polynomials of polynomials, whose terms merge only when all are written out.
+SCALAR_TERMS = 120
+SCALAR_SIZE = 1500
+# So many factors are tried on a sum, those first that would save most.
+TRIAL_FACTORS = 8
 # A fixed point is reached in two or three rounds; the bound only guards against an endless exchange.
 ROUNDS = 6
 
@@ -142,13 +147,15 @@ class _Shortener:
 
         None where there is nothing to do or too much.
         """
-        if self.cost(node) > TRIAL_SIZE:
+        scalar = _is_scalar_calculus(node)
+        if self.cost(node) > (SCALAR_SIZE if scalar else TRIAL_SIZE):
             return None
+        most = SCALAR_TERMS if scalar else TRIAL_TERMS
         pending = list(node.terms) if isinstance(node, Sum) else [node]
         done: list[Expr] = []
         changed = False
         while pending:
-            if len(pending) + len(done) > TRIAL_TERMS:
+            if len(pending) + len(done) > most:
                 return None
             term = pending.pop()
             parts = self._distributed(term)
@@ -221,9 +228,17 @@ class _Shortener:
                 if len(side) > 1:
                     saving = (len(side) - 1) * self.cost(place.base)
                     ranked.append((-saving, place.base.digest + repr(place.axes).encode(), place, side))
-        for _, _, place, side in sorted(ranked, key=lambda r: (r[0], r[1])):
+        for _, _, place, side in sorted(ranked, key=lambda r: (r[0], r[1]))[:TRIAL_FACTORS]:
             result = self._take_out(node, terms, place, side)
-            if result is not None and self.cost(result) < self.cost(node):
+            if result is None:
+                continue
+            # A common scalar stands outside even where that saves nothing: a divisor of the whole sum.
+            everywhere = (
+                len(side) == len(node.terms) and not place.axes and not isinstance(place.base, Variable)
+            )
+            if self.cost(result) < self.cost(node) + everywhere and not isinstance(result, Sum | Apply):
+                return result
+            if self.cost(result) < self.cost(node):
                 return result
         return None
 
@@ -315,6 +330,12 @@ def _only_moved(term: Expr) -> bool:
         return False
     axes = term.labels[0]
     return len(set(axes)) == len(axes) and set(axes) <= set(term.output)
+
+
+def _is_scalar_calculus(node: Expr) -> bool:
+    """Whether a sum or a product has only scalars in it, down to its factors."""
+    parts = node.terms if isinstance(node, Sum) else (node,)
+    return not node.rank and not any(o.rank for part in parts if isinstance(part, Einsum) for o in part.operands)
 
 
 def _shared(coefficients: list[Coefficient]) -> Coefficient:
