@@ -71,6 +71,7 @@ PAIRS = [
     ("aI x", "a*x"),
     ("Iₙ + I_n", "2*eye(n)"),
     ("𝟏ₙ", "ones(n)"),
+    ("y + 𝟏_N + 𝟎_N", "y + ones(N)"),
     ("x₁ + x_2", "x[0] + x[1]"),
     ("A₁₂", "A[0, 1]"),
     ("(2/N) ((relu(z) − y) ⊙ 1[z > 0])ᵀ X where z = Xw + b", "2/N*(((relu(X@w + b) - y)*(X@w + b > 0)) @ X)"),
@@ -180,6 +181,12 @@ def test_the_size_of_ones_may_come_from_outside() -> None:
     shape = parse_formula("x", "x[k]").expr.shape
     assert parse_formula("𝟏", "z", shape=shape).expr.shape == shape
     assert parse_formula("zI", "z", shape=shape * 2).expr.shape == shape * 2
+
+
+def test_a_number_stands_for_each_entry_of_a_known_shape() -> None:
+    shape = parse_formula("A", "A[m,n]").expr.shape
+    for text in ("0", "𝟎"):
+        assert parse_formula(text, "z", shape=shape).expr is parse_formula("zeros(m, n)", "A[m,n]").expr
 
 
 def test_program_names_are_kept_in_order() -> None:

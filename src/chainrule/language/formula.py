@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chainrule.errors import OptionError, ShapeMismatch, SyntaxProblem
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.nodes import Expr, Variable, broadcast_to, constant_of
 from chainrule.language.context import Setting
 from chainrule.language.declarations import Declarations, parse_declarations
 from chainrule.language.functions import TABLE
@@ -53,7 +53,8 @@ def parse_formula(
     """The formula that `text` writes down.
 
     `shapes` declares variables; the shapes of others are inferred, and `assumptions` says how. `shape` is the
-    shape of the whole where it is known: it decides the size of a lone 𝟏 or I.
+    shape of the whole where it is known: it decides the size of a lone 𝟏 or I, and a number stands for every
+    entry.
     Raises: a ChainruleError with the place in the text.
 
     >>> f = parse_formula("mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]")
@@ -92,8 +93,11 @@ def parse_formula(
     value = final.run(statements)
     names = {s.name: final.environment[s.name].expr for s in statements if s.name}
     said += final.notes
+    expr = value.expr
+    if shape is not None and expr.rank < len(shape) and (not expr.rank or constant_of(expr) is not None):
+        expr = broadcast_to(expr, tuple(shape))
     return Formula(
-        text, dialect, value.expr, variables, names, tuple(dict.fromkeys(said)), value.row and value.rank == 1
+        text, dialect, expr, variables, names, tuple(dict.fromkeys(said)), value.row and value.rank == 1
     )
 
 
