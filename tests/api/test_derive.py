@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -307,3 +309,93 @@ def test_equal_and_simplify() -> None:
     X, y = cr.variables("X[m,n] y[n]")
     assert cr.equal(X @ y, "X @ y", "X[m,n] y[n]")
     assert str(cr.simplify("A.T.T @ inv(B) @ B", "A[m,n] B[n,n]")) == "A"
+
+
+# ---------------------------------------------------------------- documents
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+def test_json_of_blocks_points_and_values_that_json_lacks() -> None:
+    d = several("log(x) * y", wrt="x,y", order=2)
+    content = json.loads(d.to_json(d.at("x=0,y=1")))
+    assert [entry["wrt"] for entry in content["derivatives"]] == [
+        ["x", "x"],
+        ["x", "y"],
+        ["y", "x"],
+        ["y", "y"],
+    ]
+    assert content["at"]["value"] == "-inf" and content["at"]["point"] == {"x": 0.0, "y": 1.0}
+    assert content["at"]["derivatives"][1] == {"wrt": ["x", "y"], "value": "inf"}
+    content = json.loads(one("a * x**2 + y", wrt="[x, y]", shapes="a[n] x y").to_json())
+    assert content["derivatives"][0]["wrt"] == [["x", "y"]]
+    vector = one("1/x", wrt="x", shapes="x[n]")
+    assert json.loads(vector.to_json(vector.at("x=[0, 1]")))["at"]["value"] == ["inf", 1.0]
+
+
+def test_json_says_why_nothing_was_checked() -> None:
+    check = json.loads(one("log(-1 - x**2)", wrt="x").to_json())["check"]
+    assert check["passed"] is None and check["reason"]
+
+
+def test_json_of_a_matrix_by_a_matrix_has_its_vec_form() -> None:
+    entry = json.loads(one("A @ X @ B", wrt="X").to_json())["derivatives"][0]
+    assert entry["form"] == "index" and entry["layout_shape"] is None and "⊗" in entry["vec"]["text"]
+
+
+def test_markdown_has_every_part_of_the_sheet() -> None:
+    d = several(NEURON, wrt="w,b", shapes=SHAPES)
+    text = d.to_markdown(d.at(data()))
+    for wanted in (
+        "$$",
+        "| $X$ | N × n |",
+        "Gradient in the shape of $w$",
+        "where $z",
+        "Not differentiable",
+        "```",
+    ):
+        assert wanted in text
+    assert r"\text{where }" in d.latex
+
+
+def test_a_simplified_formula_prints_in_every_form() -> None:
+    f = cr.simplify("p = softmax(x); outer(p, p) + diag(p)", "x[n]")
+    assert str(f) == repr(f) == "ppᵀ + diag(p) where p = softmax(x)"
+    assert f.shape == ("n", "n") and "where" in f.latex and f._repr_latex_().startswith("$")
+    assert cr.equal(f.numpy_source, f.expression, "x[n]")
+
+
+# ---------------------------------------------------------------- equality
+
+
+def test_undeclared_names_have_one_shape_in_both_formulas() -> None:
+    assert cr.equal("x @ x", "sum(x**2)")
+    assert cr.equal("sum(x**2)", "x @ x")
+    (x,) = cr.variables("x[n]")
+    assert cr.equal("sum(x**2)", x @ x, "x[n]") and cr.equal(x @ x, "sum(x**2)")
+
+
+def test_large_differences_are_summed_up() -> None:
+    verdict = cr.equal("A @ B", "B @ A", "A[n,n] B[n,n]")
+    assert not verdict and "the values differ" in str(verdict)
+
+
+# ---------------------------------------------------------------- more about wrt
+
+
+@pytest.mark.parametrize(
+    ("wrt", "says"),
+    [
+        ("z", "is a part of the formula"),
+        ("n", "is a size"),
+        ("[]", "names no variable"),
+        ("[a, a]", "twice"),
+        ("w[", "lists"),
+    ],
+)
+def test_wrt_is_explained(wrt: str, says: str) -> None:
+    with pytest.raises(cr.ChainruleError, match=says.replace("[", r"\[")):
+        cr.derive("z = w @ x; z * a", wrt=wrt, shapes="w[n] x[n] a")
+
+
+def test_subscripts_in_wrt_mean_the_declared_name() -> None:
+    assert one("x_1**2", wrt="x₁", shapes="x_1").names == ("x_1",)

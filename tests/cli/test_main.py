@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from chainrule.cli.main import main
+from chainrule.cli.terminal import prepare_streams
 from chainrule.verify import compare
 
 NEURON = ["mean((y - relu(X @ w + b))**2)", "--shapes", "X[N,n] w[n] b y[N]"]
@@ -337,3 +338,19 @@ def test_colour_is_for_terminals_only(run, monkeypatch) -> None:
     assert "\x1b[" in run("derive", "x**2").out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in run("derive", "x**2").out
+
+
+def test_plain_letters_keep_the_meaning() -> None:
+    prepare_streams()
+    shown = "X⁻ᵀ xᵀ(A + Aᵀ)⁻¹ ŵ x̂ λ w₁ ∂C/∂w = −2‖Ax − b‖² xᵢ eⁿ⁻¹ δᵢⱼ 𝟏 ☃".encode(
+        "ascii", "chainrule"
+    ).decode()
+    assert (
+        shown
+        == "X^-T x'(A + A')^-1 w_hat x_hat lam w1 dC/dw = -2||Ax - b||^2 x_i e^(n-1) delta_i_j 1 \\u2603"
+    )
+
+
+def test_standard_input_that_is_a_terminal(run, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert run("derive", "-", "--wrt", "x").status == 2

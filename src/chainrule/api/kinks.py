@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from chainrule.expr.nodes import Apply, Expr, constant_of
+from chainrule.expr.nodes import Apply, Expr, constant_of, number
 from chainrule.expr.walk import depends_on, topological
 from chainrule.rules.table import Elementwise, Row
 
@@ -36,11 +36,8 @@ def kinks(formula: Expr, wrt: Iterable[Expr], write: Callable[[Expr], str]) -> l
 
 
 def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
-    texts = [write(a) if constant_of(a) is None else str(_number(a)) for a in node.arguments]
+    constants = [constant_of(a) for a in node.arguments]
+    texts = [write(a if c is None else number(c)) for a, c in zip(node.arguments, constants, strict=True)]
     place = re.sub(r"#(\d)", lambda m: texts[int(m[1]) - 1], row.at_kink)
     return f"{place} in some entry" if isinstance(row, Elementwise) and node.rank else place
 
-
-def _number(expr: Expr) -> object:
-    constant = constant_of(expr)
-    return constant.rational if constant is not None else expr
