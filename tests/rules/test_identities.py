@@ -90,6 +90,12 @@ EXAMPLES: dict[str, list[str]] = {
         "logdet(diag(p))",
         "logdet(A.T)",
     ],
+    "reduction of a constant": [
+        "softmax(2*ones(n))",
+        "logsumexp(ones(n) + 1)",
+        "max(3*ones(n))",
+        "min(ones(n))",
+    ],
     "matrix power as a product": ["matrix_power(A, 3)", "matrix_power(A, -2)", "matrix_power(A, 0)"],
 }
 

@@ -59,6 +59,8 @@ from chainrule.rules.elementwise import (
 from chainrule.rules.table import ROWS, Elementwise, Row
 from chainrule.rules.tensorial import (
     CHOSEN,
+    amax,
+    amin,
     det,
     inv,
     logdet,
@@ -797,6 +799,18 @@ def _log_determinant(facts: Facts, node: Apply) -> Expr | None:
         return add(*logs, Apply(logdet, (matrix,)))
     flipped = _oriented(facts, inside)
     return None if flipped is None else Apply(logdet, (flipped,))
+
+
+@_rewrite("reduction of a constant", softmax, logsumexp, amax, amin, ends="a function of a tensor disappears")
+def _reduced_constant(facts: Facts, node: Apply) -> Expr | None:
+    x = node.arguments[0]
+    constant = constant_of(x)
+    if constant is None:
+        return None
+    if node.function is softmax:
+        return number(Coefficient.of(x.shape[-1]) ** -1, node.shape)
+    value = number(constant, node.shape)
+    return value + elementwise(log, number(x.shape[-1])) if node.function is logsumexp else value
 
 
 # Powers up to this one are written as products, where equal factors and inverses can meet.
