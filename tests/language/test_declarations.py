@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chainrule.errors import ChainruleError
-from chainrule.language import parse_declarations
+from chainrule.errors import ChainruleError, OptionError
+from chainrule.expr.dims import Dim
+from chainrule.language import parse_declarations, parse_formula
 
 
 def told(text: object) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -59,3 +60,15 @@ def test_order_and_dims() -> None:
 def test_refused(text: str) -> None:
     with pytest.raises(ChainruleError):
         parse_declarations(text)
+
+
+def test_options_are_checked() -> None:
+    for option in ({"dialect": "fortran"}, {"profile": "book"}):
+        with pytest.raises(OptionError):
+            parse_formula("x", **option)
+
+
+def test_a_mapping_needs_sizes() -> None:
+    assert told({"x": 3, "n0": Dim.of("m")}) == {"x": (("3",), ()), "n0": (("m",), ())}
+    with pytest.raises(ChainruleError):
+        parse_declarations({"x": 2.5})

@@ -59,6 +59,7 @@ def test_declared_names_determine_the_others() -> None:
     assert inferred("X @ w + b", "X[N,n]") == "w[n] b"
     assert inferred("X @ w + b", "X[5,3]") == "w[3] b"
     assert inferred("a*x", "x[n]") == "a"
+    assert inferred("concat(w, b) @ x", "x[n]") == "w[n - 1] b"
 
 
 def test_nothing_is_said_when_all_is_declared() -> None:

@@ -219,7 +219,11 @@ class _Indices:
             if base.rank != len(letters):
                 shown = self.elaborator.text(node.operand)
                 hint = "give one letter for each axis: A_ij, x_i"
-                raise self.problem(f"{shown} has {base.rank} axes and {len(letters)} indices", node, hint)
+                raise self.problem(
+                    f"{shown} has {base.rank} ax{'i' if base.rank == 1 else 'e'}s and {len(letters)} indices",
+                    node,
+                    hint,
+                )
             made = self.fit(base.expr, letters, node)
         distinct = tuple(dict.fromkeys(letters))
         self.mark(node, distinct, list(letters))

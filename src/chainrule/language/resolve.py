@@ -266,10 +266,9 @@ def _sub(token: Token, index: str) -> Token:
 
 
 def _with_index(token: Token, base: str, index: str) -> list[Token]:
-    return [
-        Token("name", base, Span(token.span.start, token.span.end - len(index)), token.spaced),
-        _sub(token, index),
-    ]
+    length = len(token.text[: -len(index)].rstrip("_"))
+    place = Span(token.span.start, token.span.start + length)
+    return [Token("name", base, place, token.spaced), _sub(token, index)]
 
 
 def _split(token: Token, called: bool, scope: Scope) -> list[Token]:
