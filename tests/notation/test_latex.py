@@ -1,4 +1,5 @@
 """LaTeX of presentation trees: exact strings, and braces and delimiters that balance."""
+
 from __future__ import annotations
 
 import re

@@ -1,15 +1,16 @@
 """Tensors of any rank: index notation, and the matrix ∂vec(Y)/∂vec(X)ᵀ in Kronecker products.
 
-In: an expression and a Reader for its parts of at most two axes. Out: trees, in which X_ij is an entry, δ_ij an
-identity, Σ_k a sum; what can be said as a matrix product is, (AB)_ik. Every expression has an index form; a vec form
-only those whose terms are products of matrices on two axes each.
+In: an expression and a Reader for its parts of at most two axes. Out: trees, in which X_ij is an entry,
+δ_ij an identity, Σ_k a sum; what can be said as a matrix product is, (AB)_ik. Every expression has an
+index form; a vec form only those whose terms are products of matrices on two axes each.
 """
+
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
-from itertools import islice
+from itertools import islice, pairwise
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
@@ -82,8 +83,8 @@ def _alphabet(expr: Expr, reader: Reader) -> list[str]:
     return sorted(letters[:count], key=ALPHABET.index) + letters[count:]
 
 
-# The entry of a part needs the entries of its parts: generators that yield what they wait for, so that depth costs
-# memory and not recursion.
+# The entry of a part needs the entries of its parts: generators that yield what they wait for, so that
+# depth costs memory and not recursion.
 Waiting = Generator["Waiting", Reading, Reading]
 
 
@@ -133,10 +134,12 @@ class _Indexed:
         above, below = (_common([r.above for r in readings]), _common([r.below for r in readings]))
         inner = [replace(r, above=_without(r.above, above), below=_without(r.below, below)) for r in readings]
         total = self.reader.sum(inner, ())
-        return replace(total, above=(*above, *total.above), below=below, opposite=None if above else total.opposite)
+        return replace(
+            total, above=(*above, *total.above), below=below, opposite=None if above else total.opposite
+        )
 
     def product(self, product: Product, letters: Letters, used: Letters) -> Waiting:
-        """Parts of at most two axes become matrix products where they are contracted; other sums are written Σ."""
+        """Parts of at most two axes are contracted as matrix products, other sums written Σ."""
         if product.coefficient.is_zero:
             return Reading(coefficient=product.coefficient)
         name: dict[int, str] = {}
@@ -181,10 +184,14 @@ class _Indexed:
                 yield f"i{number}"
 
     def delta(self, a: str, b: str) -> Tree:
-        return m.tree("entry", (m.IDENTITY,), (a, b)) if "delta" in self.reader.taken else m.tree("delta", (), (a, b))
+        return (
+            m.tree("entry", (m.IDENTITY,), (a, b))
+            if "delta" in self.reader.taken
+            else m.tree("delta", (), (a, b))
+        )
 
     def groups(self, product: Product) -> tuple[list[Product | tuple[Expr, tuple[int, ...]]], list[int]]:
-        """Products of at most two open labels, single operands, and the labels that are summed outside them."""
+        """Products of at most two open labels, single operands, and the labels summed outside."""
         explicit: dict[int, None] = {}
         single: list[tuple[Expr, tuple[int, ...]]] = []
         matrices: list[tuple[Expr, tuple[int, ...]]] = []
@@ -326,8 +333,10 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
 
 
 def _tensorial(node: Apply, inside: Tree) -> Tree:
-    """A function on the last axes: its axes by number, the exponent of a matrix power as its second argument."""
-    name = node.function.name.removeprefix("a") if node.function.name in ("amax", "amin") else node.function.name
+    """A function on the last axes, which are told by number."""
+    name = (
+        node.function.name.removeprefix("a") if node.function.name in ("amax", "amin") else node.function.name
+    )
     if name in ("inv", "det", "logdet"):
         return m.call(name, inside)
     if name == "matrix_power":
@@ -370,7 +379,7 @@ def _einsum(node: Einsum, inside: list[Tree]) -> Tree:
 
 
 def vec_form(expr: Expr, output_rank: int, reader: Reader) -> Tree | None:
-    """The matrix ∂vec(Y)/∂vec(X)ᵀ of a derivative with axes Y, X, of one or two axes each; None if there is none.
+    """The matrix ∂vec(Y)/∂vec(X)ᵀ, for Y and X of one or two axes each; None if there is none.
 
     vec stacks columns, so a product T_ijkl = P_jl Q_ik is P ⊗ Q; T_ijkl = P_jk Q_il is (P ⊗ Q)K, where
     K vec(X) = vec(Xᵀ); factors on the axes of Y or of X alone are diagonal matrices on either side.
@@ -465,13 +474,13 @@ class _Kronecker:
         return None if body is None else parts(replace(self.scalars, body=(body, body)), 0)
 
     def place(self) -> bool:
-        """Every connected part on the axes that it joins; an axis with the label of another is joined to it by I."""
+        """Puts every connected part on the axes that it joins; I joins two axes of one label."""
         where: dict[int, str] = {}
         for axis, label in self.label.items():
             where[label] = where.get(label, "") + axis
         kept = set(self.product.output)
         for label, axes in where.items():
-            for first, second in zip(axes, axes[1:], strict=False):
+            for first, second in pairwise(axes):
                 eye = Product(ONE, (), (label, label), self.product.sizes)
                 self.matrices.setdefault(first + second, []).append((eye, False))
         for members in _components(self.product.operands, kept):
@@ -483,7 +492,9 @@ class _Kronecker:
             if not opened:
                 scalars = self.scalars
                 self.scalars = Reading(
-                    scalars.coefficient * reading.coefficient, scalars.above + reading.above, scalars.below + reading.below
+                    scalars.coefficient * reading.coefficient,
+                    scalars.above + reading.above,
+                    scalars.below + reading.below,
                 )
             elif len(opened) == 1:
                 self.vectors.setdefault(where[opened[0]][0], []).append(group)
@@ -534,7 +545,7 @@ class _Kronecker:
         return m.chain(rows, m.transpose(columns))
 
     def side(self, axes: str) -> Tree:
-        """vec of all that stands on the axes of Y, or of X."""
+        """The vec of all that stands on the axes of Y, or of X."""
         present = [a for a in axes if a in self.label]
         product = self.joined("".join(present), [axes] if len(present) == 2 else [])
         tree = self.sized(whole(self.reading(product), 0), axes)
@@ -564,7 +575,9 @@ class _Kronecker:
         groups = [(pair, found) for pair in pairs for found in self.matrices.get(pair, ())]
         for pair, (group, turned) in groups:
             same = same or not group.operands
-            inner = dict(zip(group.output, pair[::-1] if turned else pair, strict=True)) if group.operands else {}
+            inner = (
+                dict(zip(group.output, pair[::-1] if turned else pair, strict=True)) if group.operands else {}
+            )
             operands += self.renamed(group, {own: label[axis] for own, axis in inner.items()}, sizes)
         for axis in axes if vectors else "":
             for group in self.vectors.get(axis, ()):

@@ -4,6 +4,7 @@ In: a Tree. Out: a string for math mode. Quotients stand above each other, so th
 all else about parentheses comes from the precedence list of `matform`. Functions are written by the templates
 of their rows.
 """
+
 from __future__ import annotations
 
 import re
@@ -160,7 +161,9 @@ def _call(node: Tree, parts: list[str]) -> str:
     operator = re.fullmatch(r"(.*)\(#1(, #\d)*\)", template)
     below = rf"_{{\mathrm{{{_plain(options)}}}}}" if options else ""
     if operator or function in COMMANDS or not template or len(parts) > template.count("#"):
-        head = COMMANDS.get(function) or (operator[1] if operator else rf"\operatorname{{{_plain(function)}}}")
+        head = COMMANDS.get(function) or (
+            operator[1] if operator else rf"\operatorname{{{_plain(function)}}}"
+        )
         return head + below + group(", ".join(parts))
 
     def argument(mark: re.Match[str]) -> str:

@@ -1,7 +1,8 @@
 """The presentation tree: what a mathematician would write, before it is a string.
 
-In: smaller trees. Out: immutable, shared trees that know what they cost a reader and how tightly they bind. Building a
-tree tidies it (products are flat, nothing is transposed twice); nothing here knows an Expr, and no string is made.
+In: smaller trees. Out: immutable, shared trees that know what they cost a reader and how tightly they
+bind. Building a tree tidies it (products are flat, nothing is transposed twice); nothing here knows an
+Expr, and no string is made.
 
 op                what it is                      args                 data
 name              a variable                                           (text,)
@@ -28,6 +29,7 @@ delta             δ_ij                                                 (i, j)
 sigma             Σ over indices                  (body,)              indices
 derivative        ∂Y_ij/∂X_kl                     (of, by, by, ...)
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -36,21 +38,22 @@ from weakref import WeakValueDictionary
 
 from chainrule.expr.dims import Coefficient, Dim
 
-# How tightly each operator binds: one list for every printer. What binds less than its place needs gets parentheses.
+# How tightly each operator binds: one list for every printer. What binds less than its place needs gets
+# parentheses.
 SUM, TIMES, OVER, CHAIN, POSTFIX, ATOM = range(6)
 PRECEDENCE = {
-    "sum": SUM, "sigma": TIMES, "times": TIMES, "divide": TIMES, "kron": TIMES, "over": OVER, "derivative": OVER,
-    "chain": CHAIN, "scale": CHAIN, "power": POSTFIX, "transpose": POSTFIX, "inverse": POSTFIX, "inverse_transpose": POSTFIX,
-    "matrix_power": POSTFIX,
+    "sum": SUM, "sigma": TIMES, "times": TIMES, "divide": TIMES, "kron": TIMES, "over": OVER,
+    "derivative": OVER, "chain": CHAIN, "scale": CHAIN, "power": POSTFIX, "transpose": POSTFIX,
+    "inverse": POSTFIX, "inverse_transpose": POSTFIX, "matrix_power": POSTFIX,
 }  # fmt: skip
 
 
 class Tree:
     """A node of the presentation tree; equal trees are one object.
 
-    cost is what it takes to read (twice the characters, and a surcharge for what slows a reader down), leaves the
-    number of names in it, indices the letters of index notation that are free in it, key a short text that orders
-    trees the same way in every process.
+    cost is what it takes to read (twice the characters, and a surcharge for what slows a reader down),
+    leaves the number of names in it, indices the letters of index notation that are free in it, key a
+    short text that orders trees the same way in every process.
     """
 
     __slots__ = ("__weakref__", "args", "cost", "data", "indices", "key", "leaves", "op")
@@ -78,7 +81,18 @@ KEY_LENGTH = 160
 
 # Costs are in half characters; the surcharges make ⊙ and diag a little dearer than their length.
 PARENTHESES = 4
-EXTRA = {"diagonal": 13, "transpose": 2, "inverse": 4, "inverse_transpose": 4, "matrix_power": 4, "root": 4, "norm": 4, "abs": 4, "compare": 10, "divide": 8}
+EXTRA = {
+    "diagonal": 13,
+    "transpose": 2,
+    "inverse": 4,
+    "inverse_transpose": 4,
+    "matrix_power": 4,
+    "root": 4,
+    "norm": 4,
+    "abs": 4,
+    "compare": 10,
+    "divide": 8,
+}
 
 
 def tree(op: str, args: Sequence[Tree] = (), data: Sequence[Any] = ()) -> Tree:
@@ -185,7 +199,9 @@ def is_plain_number(value: Coefficient) -> bool:
     """Whether it prints without an operator: 2, n."""
     if value.rational.denominator != 1 or any(e < 0 for _, e in value.powers):
         return False
-    return not value.powers or (value.rational == 1 and value.powers[0][0].name is not None and len(value.powers) == 1)
+    return not value.powers or (
+        value.rational == 1 and value.powers[0][0].name is not None and len(value.powers) == 1
+    )
 
 
 def is_integer(value: Coefficient) -> bool:
@@ -208,7 +224,7 @@ IDENTITY = tree("symbol", (), ("I", "I"))
 ONES = tree("symbol", (), ("𝟏", r"\mathbf{1}"))
 ZEROS = tree("symbol", (), ("𝟎", r"\mathbf{0}"))
 COMMUTATION = tree("symbol", (), ("K", "K"))
-BOLD_COMMUTATION = tree("symbol", (), ("𝐊", r"\mathbf{K}"))
+BOLD_COMMUTATION = tree("symbol", (), ("\N{MATHEMATICAL BOLD CAPITAL K}", r"\mathbf{K}"))
 
 
 def sized(part: Tree, size: Dim) -> Tree:
@@ -278,8 +294,8 @@ def chain(*factors: Tree) -> Tree:
 
 
 def _is_vector(part: Tree) -> bool:
-    # A column next to an equal column is not a matrix product, so neighbours that are equal are square matrices;
-    # the symbol for a vector of ones is one tree for all sizes.
+    # A column next to an equal column is not a matrix product, so neighbours that are equal are square
+    # matrices; the symbol for a vector of ones is one tree for all sizes.
     return part is ONES or part is ZEROS or (part.op == "transpose" and part.args[0] in (ONES, ZEROS))
 
 
@@ -311,7 +327,7 @@ def inverse(part: Tree) -> Tree:
 
 
 def power(base: Tree, exponent: Tree, matrix: bool = False) -> Tree:
-    """base to a power, entry by entry; that of a matrix is written in another way than a product of matrices."""
+    """A power, entry by entry; that of a matrix is written in another way than a product of matrices."""
     if is_one(exponent):
         return base
     if exponent.op == "number" and exponent.data[0] == HALF:
@@ -364,12 +380,11 @@ def signed_sum(terms: Sequence[tuple[int, Tree]]) -> Tree:
 
 
 def negative(part: Tree) -> Tree:
-    """−part; in a sum, a positive term comes first if there is one."""
+    """−part; a difference is turned round."""
     if part.op != "sum":
         return tree("sum", (part,), (-1,))
     terms = [(-sign, term) for sign, term in zip(part.data, part.args, strict=True)]
-    terms.insert(0, terms.pop(next((k for k, (sign, _) in enumerate(terms) if sign > 0), 0)))
-    return signed_sum(terms)
+    return signed_sum(terms[::-1] if len(terms) == 2 and terms[0][0] < 0 < terms[1][0] else terms)
 
 
 def call(function: str, *arguments: Tree, options: str = "") -> Tree:

@@ -1,13 +1,15 @@
 """The search for the matrix expression of a product that costs a reader least.
 
-In: vectors and matrices (trees, each in both orientations) on labels, and the labels of the result. Out: the tree of
-the result in both orientations, and the scalars that split off. Expressions are not known here.
+In: vectors and matrices (trees, each in both orientations) on labels, and the labels of the result. Out:
+the tree of the result in both orientations, and the scalars that split off. Expressions are not known here.
 
-A product is a graph: vectors sit on its labels, matrices join two of them. Parts on the same labels merge by ⊙; then
-dynamic programming over the connected subsets of the parts (exact up to LARGEST_SEARCH, greedy beyond) joins
-two parts at a time by product, dot, trace, diag or ⊙. Both orientations of every subset are kept, so transposes are
-never pushed anywhere: the cheaper orientation of a part is taken where it is needed.
+A product is a graph: vectors sit on its labels, matrices join two of them. Parts on the same labels
+merge by ⊙; then dynamic programming over the connected subsets of the parts (exact up to LARGEST_SEARCH,
+greedy beyond) joins two parts at a time by product, dot, trace, diag or ⊙. Both orientations of every
+subset are kept, so transposes are never pushed anywhere: the cheaper orientation of a part is taken
+where it is needed.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +32,7 @@ class Factor:
 
 @dataclass(slots=True)
 class Graph:
-    """The parts of a product by the labels they sit on (a matrix on its smaller label first), and the result's labels."""
+    """The parts of a product by their labels (the smaller one of a matrix first), and the result's."""
 
     output: tuple[int, ...]
     vectors: dict[int, list[Factor]] = field(default_factory=dict)
@@ -116,7 +118,9 @@ def _sum_lonely_labels(graph: Graph) -> None:
     for pair in graph.matrices:
         for label in pair:
             pairs[label] = pairs.get(label, 0) + 1
-    lonely = {a for a, count in pairs.items() if count == 1 and a not in graph.output and a not in graph.vectors}
+    lonely = {
+        a for a, count in pairs.items() if count == 1 and a not in graph.output and a not in graph.vectors
+    }
     for pair in graph.matrices:
         if lonely.issuperset(pair):
             continue  # an inner product of matrices, or all entries of one
@@ -151,7 +155,17 @@ def order(part: Tree) -> tuple[int, str]:
     inner = part
     while inner.op in ("power", "transpose", "matrix_power", "inverse", "root") and inner.op != "name":
         inner = inner.args[0]
-    rank = {"name": 0, "entry": 0, "symbol": 0, "chain": 1, "sum": 2, "call": 3, "norm": 3, "abs": 3, "compare": 4}
+    rank = {
+        "name": 0,
+        "entry": 0,
+        "symbol": 0,
+        "chain": 1,
+        "sum": 2,
+        "call": 3,
+        "norm": 3,
+        "abs": 3,
+        "compare": 4,
+    }
     return rank.get(inner.op, 2), part.key
 
 
@@ -246,7 +260,9 @@ def _search(parts: list[Part], output: set[int]) -> Part | None:
         if mask in best:
             return best[mask]
         labels = tuple(
-            sorted(l for l, who in carriers.items() if who & mask and (l in output or who & ~mask & everything))
+            sorted(
+                a for a, who in carriers.items() if who & mask and (a in output or who & ~mask & everything)
+            )
         )
         result: Part | None = None
         if len(labels) <= 2:
@@ -275,7 +291,7 @@ def _greedy(parts: list[Part], output: set[int]) -> Part | None:
         found: tuple[tuple[int, int, int, int], Part] | None = None
         for a in range(len(parts)):
             for b in range(a + 1, len(parts)):
-                outside = {l for k, p in enumerate(parts) if k not in (a, b) for l in p.labels} | output
+                outside = {c for k, p in enumerate(parts) if k not in (a, b) for c in p.labels} | output
                 labels = tuple(sorted({*parts[a].labels, *parts[b].labels} & outside))
                 if len(labels) > 2:
                     continue

@@ -1,10 +1,11 @@
 """Expr to presentation tree: every node that matrix language can write, read bottom-up and once.
 
-In: an expression, in any form (canonical form gives the best result). Out: its Reading: coefficient, scalar factors,
-scalar divisors, and a body in both orientations (a vector as column and row, a matrix and its transpose). How a product
-becomes a matrix expression is decided in `products`; here it is taken apart into the parts that the search joins.
-Nothing recurses over the depth of an expression.
+In: an expression, in any form (canonical form gives the best result). Out: its Reading: coefficient,
+scalar factors, scalar divisors, and a body in both orientations (a vector as column and row, a matrix
+and its transpose). How a product becomes a matrix expression is decided in `products`; here it is taken
+apart into the parts that the search joins. Nothing recurses over the depth of an expression.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,15 @@ from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.products import (
-    ALL_ONES, ONES_MATRIX, Factor, Forms, Graph, contract, order, settle, turned,
+    ALL_ONES,
+    ONES_MATRIX,
+    Factor,
+    Forms,
+    Graph,
+    contract,
+    order,
+    settle,
+    turned,
 )  # fmt: skip
 from chainrule.rules.constants import MERGE
 
@@ -33,8 +42,8 @@ CALLS = {"sigmoid": "σ", "log": "ln", "maximum": "max", "minimum": "min", "amax
 class Reading:
     """coefficient · above/below · body; `body` is None for a scalar.
 
-    opposite    the forms of minus the body (of minus the scalar), where a difference can be written the other way round
-    reciprocal  the forms of what divides, when the body is 1 ⊘ something
+    opposite    the forms of minus the body (of minus the scalar), where a difference can be written the
+    other way round reciprocal  the forms of what divides, when the body is 1 ⊘ something
     ones        the body is 𝟏: a scalar repeated along all axes
     """
 
@@ -65,7 +74,11 @@ class Reader:
     def tree(self, root: Expr, side: int = 0) -> Tree | None:
         """The tree of `root`: a column or a matrix; side 1 gives the row, the transpose."""
         reading = self.read(root)
-        return None if reading is None else whole(reading, side)
+        if reading is None:
+            return None
+        if side and root.rank == 1 and isinstance(root, Sum) and (terms := self._all(root.terms)):
+            return m.cheapest(whole(reading, side), _terms(terms, side, 1))
+        return whole(reading, side)
 
     def _node(self, node: Expr) -> Reading | None:
         match node:
@@ -103,9 +116,11 @@ class Reader:
             inner = self.sum([replace(r, body=None, ones=False) for r in readings], ())
             return replace(inner, body=_ones(rank), opposite=None, ones=True)
         signs = {parts(r, 0)[0] for r in readings}
-        direction = -1 if signs == {-1} else 1
+        first = _terms(readings, 0, 1)
+        direction = -1 if signs == {-1} or (first.op == "sum" and first.data[0] < 0) else 1
         body = _add(readings, rank, direction)
-        opposite = _add(readings, rank, -direction) if len(signs) == 2 else None
+        turns = len(signs) == 2 and not (first.op == "sum" and _is_polynomial(first.args))
+        opposite = _add(readings, rank, -direction) if turns else None
         coefficient = UNIT if direction > 0 else -UNIT
         if not rank:
             return Reading(coefficient, above=body[:1], opposite=opposite)
@@ -120,7 +135,9 @@ class Reader:
             case "pi":
                 return Reading(above=(m.tree("symbol", (), ("π", r"\pi")),))
             case "e":
-                return Reading(above=(m.call("exp", m.ONE) if "e" in self.taken else m.tree("symbol", (), ("e", "e")),))
+                return Reading(
+                    above=(m.call("exp", m.ONE) if "e" in self.taken else m.tree("symbol", (), ("e", "e")),)
+                )
             case "basis" | "select":
                 return Reading(body=turned(m.tree(name, (), parameters)))
             case "inv" | "matrix_power" | "det" | "logdet" if inner > 2:
@@ -128,7 +145,9 @@ class Reader:
             case "inv":
                 return Reading(body=settle(*(m.inverse(whole(arguments[0], k)) for k in (0, 1))))
             case "matrix_power":
-                return Reading(body=settle(*(m.matrix_power(whole(arguments[0], k), parameters[0]) for k in (0, 1))))
+                return Reading(
+                    body=settle(*(m.matrix_power(whole(arguments[0], k), parameters[0]) for k in (0, 1)))
+                )
             case "det" | "logdet":
                 return Reading(above=(m.cheapest(*(m.call(name, whole(arguments[0], k)) for k in (0, 1))),))
             case "norm" if parameters[0] == inner:
@@ -153,7 +172,9 @@ class Reader:
             return m.tree("compare", inside, (COMPARISONS[name],))
         if name == "abs" and (node.rank < 2 or all(r.body is None for r in arguments)):
             return m.tree("abs", inside)
-        return m.call("sigmoid" if name == "sigmoid" and "σ" in self.taken else CALLS.get(name, name), *inside)
+        return m.call(
+            "sigmoid" if name == "sigmoid" and "σ" in self.taken else CALLS.get(name, name), *inside
+        )
 
     def _tensorial(self, node: Apply, argument: Reading) -> Reading | None:
         """A function on the last axes of its argument: softmax(x), and softmax(X, axis=1) row by row."""
@@ -176,7 +197,9 @@ class Reader:
         rank = node.rank
         if rank and base.ones and exponent.ones:
             scalars = [replace(r, body=None, ones=False) for r in arguments]
-            return replace(self.power_of(0, constant_of(node.arguments[1]), scalars), body=_ones(rank), ones=True)
+            return replace(
+                self.power_of(0, constant_of(node.arguments[1]), scalars), body=_ones(rank), ones=True
+            )
         return self.power_of(rank, constant_of(node.arguments[1]), arguments)
 
     def power_of(self, rank: int, constant: Coefficient | None, arguments: list[Reading]) -> Reading:
@@ -201,8 +224,8 @@ class Reader:
         """The reading of a product whose operands have at most two axes, or group into vec(X) and A ⊗ B."""
         rank = len(product.output)
         if product.coefficient.is_zero:
-            zeros = turned(m.ZEROS) if rank == 1 else (m.ZEROS, m.ZEROS)
-            return Reading(coefficient=product.coefficient, body=zeros if rank else None)
+            zeros = _zeros([product.sizes[label] for label in product.output]) if rank else None
+            return Reading(coefficient=product.coefficient, body=zeros)
         factors = self._factors(product)
         if factors is None:
             return None
@@ -249,9 +272,15 @@ class Reader:
         return Reading(coefficient, (*above, *result.scalars), tuple(below), result.body, ones=result.ones)
 
     def _factors(self, product: Product) -> list[tuple[Reading, tuple[int, ...]]] | None:
-        """The readings of the operands with their labels; those that regroup axes taken together with what they join."""
-        merges = [(o, labels) for o, labels in product.operands if isinstance(o, Apply) and o.function is MERGE]
-        others = [(o, labels) for o, labels in product.operands if not (isinstance(o, Apply) and o.function is MERGE)]
+        """The readings of the operands with their labels; vec(X) and A ⊗ B are operands here."""
+        merges = [
+            (o, labels) for o, labels in product.operands if isinstance(o, Apply) and o.function is MERGE
+        ]
+        others = [
+            (o, labels)
+            for o, labels in product.operands
+            if not (isinstance(o, Apply) and o.function is MERGE)
+        ]
         if any(operand.rank > 2 for operand, _ in others) or any(len(labels) != 3 for _, labels in merges):
             return None
         found: list[tuple[Reading, tuple[int, ...]]] = []
@@ -260,7 +289,12 @@ class Reader:
             vector = self._gathered(product, others, merges, (fast, slow))
             if vector is not None:
                 reading, others = vector
-                found.append((_mapped(reading, lambda a: m.call("vec", a), lambda a: m.transpose(m.call("vec", a))), (flat,)))
+                found.append(
+                    (
+                        _mapped(reading, lambda a: m.call("vec", a), lambda a: m.transpose(m.call("vec", a))),
+                        (flat,),
+                    )
+                )
                 continue
             for k, (_, (flat2, slow2, fast2)) in enumerate(merges):
                 rest = merges[:k] + merges[k + 1 :]
@@ -287,8 +321,10 @@ class Reader:
         output: tuple[int, int],
         apart: tuple[int, ...] = (),
     ) -> tuple[Reading, list[tuple[Expr, tuple[int, ...]]]] | None:
-        """The matrix on two labels made of all operands that are connected to them, and the other operands; None if
-        these touch other labels that are open: those of the result, of axes to be regrouped, and `apart`."""
+        """The matrix on two labels made of all operands that are connected to them, and the other operands.
+
+        None if these touch other labels that are open: those of the result, of axes to be regrouped, `apart`.
+        """
         kept = {*product.output, *apart, *(label for _, labels in merges for label in labels)}
         if not kept.isdisjoint(output):
             return None
@@ -299,7 +335,10 @@ class Reader:
             reached |= {label for _, labels in near for label in labels if label not in kept}
         if any(not kept.isdisjoint(labels) for _, labels in inside):
             return None
-        if not all(any(label in labels for _, labels in inside) for label in output) and output[0] != output[1]:
+        if (
+            not all(any(label in labels for _, labels in inside) for label in output)
+            and output[0] != output[1]
+        ):
             return None
         reading = self.product(Product(UNIT, tuple(inside), output, product.sizes))
         if reading is None or reading.body is None:
@@ -310,7 +349,11 @@ class Reader:
         return reading, outside
 
     def _entries(
-        self, output: tuple[int, ...], readings: list[Reading], axes: list[tuple[int, ...]], count: dict[int, int]
+        self,
+        output: tuple[int, ...],
+        readings: list[Reading],
+        axes: list[tuple[int, ...]],
+        count: dict[int, int],
     ) -> dict[int, str]:
         """The labels at which entries are taken, x₁ for e₁ᵀx, and which: numbers from 1."""
         found: dict[int, str] = {}
@@ -322,12 +365,21 @@ class Reader:
                     found[labels[0]] = str(index.constant + 1)
         used: set[int] = set()
         for labels, reading in zip(axes, readings, strict=True):
-            if _is_basis(reading) or reading.body is None or reading.reciprocal or not found.keys() >= set(labels):
+            if (
+                _is_basis(reading)
+                or reading.body is None
+                or reading.reciprocal
+                or not found.keys() >= set(labels)
+            ):
                 continue
             numbers = [found[label] for label in labels]
             name = reading.body[0].data[0] if reading.body[0].op == "name" else ""
             clear = not self.taken & {name + "".join(numbers), name + "_" + "".join(numbers)}
-            if len(set(labels)) == len(labels) and clear and (len(labels) == 1 or all(len(n) == 1 for n in numbers)):
+            if (
+                len(set(labels)) == len(labels)
+                and clear
+                and (len(labels) == 1 or all(len(n) == 1 for n in numbers))
+            ):
                 used |= set(labels)
         return {label: number for label, number in found.items() if label in used}
 
@@ -335,7 +387,13 @@ class Reader:
 def _mapped(reading: Reading, column: Callable[[Tree], Tree], row: Callable[[Tree], Tree]) -> Reading:
     """The same scalars, and a function of the body."""
     assert reading.body is not None
-    return replace(reading, body=(column(reading.body[0]), row(reading.body[0])), opposite=None, reciprocal=None, ones=False)
+    return replace(
+        reading,
+        body=(column(reading.body[0]), row(reading.body[0])),
+        opposite=None,
+        reciprocal=None,
+        ones=False,
+    )
 
 
 def _kron(left: Reading, right: Reading) -> Reading:
@@ -360,7 +418,7 @@ SYMMETRIC = frozenset({"symmetric", "spd", "diagonal"})
 
 
 def parts(reading: Reading, side: int, drop_ones: bool = True) -> tuple[int, Tree]:
-    """Sign and tree; a scalar that is only repeated is written as the scalar, unless it must show its shape."""
+    """Sign and tree; a scalar that is only repeated is a scalar, unless it must show its shape."""
     coefficient = reading.coefficient
     sign = -1 if coefficient.rational < 0 else 1
     if coefficient.is_zero:
@@ -390,7 +448,11 @@ def _collected(above: tuple[Tree, ...], below: tuple[Tree, ...]) -> tuple[list[T
     for sign, factors in ((1, above), (-1, below)):
         for factor in factors:
             base, exponent = factor, 1
-            if factor.op == "power" and factor.args[1].op == "number" and m.is_integer(factor.args[1].data[0]):
+            if (
+                factor.op == "power"
+                and factor.args[1].op == "number"
+                and m.is_integer(factor.args[1].data[0])
+            ):
                 base, exponent = factor.args[0], int(factor.args[1].data[0].rational)
             exponents[base] = exponents.get(base, 0) + sign * exponent
     up = [m.power(base, m.number(e)) for base, e in exponents.items() if e > 0]
@@ -423,37 +485,58 @@ def number(value: Coefficient) -> Tree:
 
 def split(value: Coefficient) -> tuple[Coefficient, Coefficient]:
     """Numerator and denominator, without negative powers."""
-    up = Coefficient(type(value.rational)(value.rational.numerator), tuple(p for p in value.powers if p[1] > 0))
+    up = Coefficient(
+        type(value.rational)(value.rational.numerator), tuple(p for p in value.powers if p[1] > 0)
+    )
     down = Coefficient(
         type(value.rational)(value.rational.denominator), tuple((d, -e) for d, e in value.powers if e < 0)
     )
     return up, down
 
 
-def _scalar_order(part: Tree) -> tuple[int, int, tuple[str, ...], str]:
+def _scalar_order(part: Tree) -> tuple[int, int, tuple[tuple[int, str], ...], str]:
     rank, key = order(part)
     if part.indices or part.op == "sigma":
-        return {"delta": 12, "sigma": 13}.get(part.op, 11 if rank == 4 else 10), 0, part.indices, key
+        place = {"delta": 12, "sigma": 13}.get(part.op, 11 if rank == 4 else 10)
+        return place, 0, tuple((len(i), i) for i in part.indices), key
     return {0: 0, 1: 9}.get(rank, rank), 0 if part.op != "symbol" else -1, (), key
 
 
 def _add(readings: list[Reading], rank: int, direction: int) -> Forms:
-    """The terms with their signs, larger terms first, but a positive term first if there is one."""
-    forms = []
-    for side in (0, 1) if rank else (0,):
-        terms = []
-        for reading in readings:
-            sign, term = parts(reading, side)
-            terms.append(((reading.ones or not term.leaves, -term.leaves, term.key), sign * direction, term))
-        terms.sort(key=lambda t: t[0])
-        terms.insert(0, terms.pop(next((k for k, t in enumerate(terms) if t[1] > 0), 0)))
-        forms.append(m.signed_sum([(sign, term) for _, sign, term in terms]))
+    """The sum of the terms in both orientations."""
+    first = _terms(readings, 0, direction)
     if not rank:
-        return forms[0], forms[0]
-    if rank == 1 and m.transpose(forms[0]).cost <= forms[1].cost + 2:
-        # A difference mostly stands in a product, where its parentheses cost nothing more: (Ax − b)ᵀ, not xᵀAᵀ − bᵀ.
-        return turned(forms[0])
-    return settle(forms[0], forms[1])
+        return first, first
+    second = _terms(readings, 1, direction)
+    if rank == 1 and m.transpose(first).cost <= second.cost + 2:
+        # A difference mostly stands in a product, where its parentheses cost nothing more: (Ax − b)ᵀ, not
+        # xᵀAᵀ − bᵀ.
+        return turned(first)
+    return settle(first, second)
+
+
+def _terms(readings: list[Reading], side: int, direction: int) -> Tree:
+    """The terms with their signs, larger ones first, but a positive one in front if there is one.
+
+    A polynomial stays in descending powers.
+    """
+    terms = []
+    for reading in readings:
+        sign, term = parts(reading, side)
+        terms.append(((reading.ones or not term.leaves, -term.leaves, term.key), sign * direction, term))
+    terms.sort(key=lambda t: t[0])
+    if not _is_polynomial([term for _, _, term in terms]):
+        terms.insert(0, terms.pop(next((k for k, t in enumerate(terms) if t[1] > 0), 0)))
+    return m.signed_sum([(sign, term) for _, sign, term in terms])
+
+
+def _is_polynomial(terms: Sequence[Tree]) -> bool:
+    """Whether three or more terms are numbers times powers of one thing."""
+    bases: set[Tree] = set()
+    for term in terms:
+        factors = [f for f in (term.args if term.op == "scale" else (term,)) if f.op != "number"]
+        bases |= {f.args[0] if f.op == "power" and f.args[1].op == "number" else f for f in factors}
+    return len(terms) > 2 and len(bases) == 1
 
 
 def _swapped(reading: Reading) -> Reading:
@@ -465,6 +548,17 @@ def _swapped(reading: Reading) -> Reading:
 
 def _norm(inside: Reading) -> Tree:
     return m.tree("norm", (m.cheapest(whole(inside, 0), whole(inside, 1)),))
+
+
+def _zeros(shape: list[Dim]) -> Forms:
+    """𝟎; a matrix of zeros shows its sizes, since 𝟎 is read as a vector."""
+    if len(shape) == 1:
+        return turned(m.ZEROS)
+    rows, columns = map(str, shape)
+    return (
+        m.tree("symbol", (), (f"zeros({rows}, {columns})", r"\mathbf{0}")),
+        m.tree("symbol", (), (f"zeros({columns}, {rows})", r"\mathbf{0}")),
+    )
 
 
 def _ones(rank: int) -> Forms:
@@ -513,7 +607,7 @@ class Product:
 
 
 def flatten(node: Einsum) -> Product:
-    """Products inside products opened, up to LARGEST_PRODUCT operands; a larger rank than 2 is always opened."""
+    """Products inside products opened, up to LARGEST_PRODUCT operands; above two axes always."""
     coefficient = node.coefficient
     sizes = dict(enumerate(node.sizes))
     same: dict[int, int] = {}
@@ -537,7 +631,10 @@ def flatten(node: Einsum) -> Product:
                 a, b = find(fresh[own]), find(outer)
                 if a != b:
                     same[a] = b
-            inside = [(o, tuple(fresh[a] for a in axes)) for o, axes in zip(operand.operands, operand.labels, strict=True)]
+            inside = [
+                (o, tuple(fresh[a] for a in axes))
+                for o, axes in zip(operand.operands, operand.labels, strict=True)
+            ]
             waiting.extend(reversed(inside))
         else:
             operands.append((operand, labels))

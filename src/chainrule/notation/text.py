@@ -1,7 +1,9 @@
 """Presentation tree to Unicode text, which the language reads back.
 
-In: a Tree. Out: a string. It decides only about characters: parentheses come from the precedence list of `matform`.
+In: a Tree. Out: a string. It decides only about characters: parentheses come from the precedence list of
+`matform`.
 """
+
 from __future__ import annotations
 
 import re
@@ -12,7 +14,9 @@ from chainrule.expr.names import pretty
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 
-SUPERSCRIPTS = str.maketrans("0123456789-+()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
+SUPERSCRIPTS = str.maketrans(
+    "0123456789-+()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
+)
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 # A factor longer than this stands apart from its neighbour by a space.
 LONG = 12
@@ -86,14 +90,20 @@ def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
         return " · "
     if right[0] in "0123456789":
         return " " if left[-1] == "ᵀ" else " · "
-    if _is_long(before, left) or _is_word(_end(before, -1)) or _is_word(_end(after, 0)) or right[0] in "‖|" or left[-1] in "‖|":
+    if (
+        _is_long(before, left)
+        or _is_word(_end(before, -1))
+        or _is_word(_end(after, 0))
+        or right[0] in "‖|"
+        or left[-1] in "‖|"
+    ):
         return " "
-    return " " if after.indices and before.op != "number" else ""
+    return " " if after.indices and not left[-1].isdigit() else ""
 
 
 def _is_long(factor: Tree, text: str) -> bool:
     """A fraction in parentheses, a function, a long group: what stands apart from the factor behind it."""
-    return text[0] == "(" and ("/" in text and factor.op == "number" or len(text) > LONG)
+    return text[0] == "(" and (("/" in text and factor.op == "number") or len(text) > LONG)
 
 
 def _end(factor: Tree, side: int) -> Tree:
@@ -115,7 +125,7 @@ def _is_word(factor: Tree) -> bool:
 def _power(node: Tree, parts: list[str]) -> str:
     base, exponent = parts
     raised = exponent.replace("−", "-").replace(" ", "")
-    simple = raised.isalnum() and raised.isascii() or (raised.startswith("-") and raised[1:].isalnum())
+    simple = (raised.isalnum() and raised.isascii()) or (raised.startswith("-") and raised[1:].isalnum())
     translated = raised.translate(SUPERSCRIPTS)
     if simple and not any(c.isascii() for c in translated):
         return base + ("⊙" if node.data[0] else "") + translated
