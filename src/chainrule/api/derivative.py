@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.api.chain import Chains, Target
 from chainrule.api.document import document
-from chainrule.api.formulas import Shapes, named_parts, read, size
+from chainrule.api.formulas import Shapes, latex_where, named_parts, read, size, text_where
 from chainrule.api.point import Point, evaluate
 from chainrule.api.sheet import Sheet, matrix_shape
 from chainrule.api.targets import Wrt, parse_targets
@@ -157,11 +157,6 @@ class Printable(ABC):
         """
         return evaluate(self.formula, {d.names: d.expression for d in self.parts()}, point)
 
-    @property
-    def text(self) -> str:
-        """The answer alone as text, on one line: the derivatives and the names of their parts."""
-        return self.sheet.answer_text()
-
     def to_text(self, point: Point | None = None) -> str:
         """Everything that is printed: the formula, the derivative, what the check found."""
         return self.sheet.text(self.report, point)
@@ -238,9 +233,18 @@ class Derivative(Printable):
         return None if shape is None else tuple(map(size, shape))
 
     @property
+    def text(self) -> str:
+        """The derivative alone, on one line of Unicode text that can be read back.
+
+        >>> derive("softmax(x)", wrt="x", shapes="x[n]").text
+        'diag(p) − ppᵀ where p = softmax(x)'
+        """
+        return text_where(self.sheet.answers[0].written, self.sheet.where)
+
+    @property
     def latex(self) -> str:
-        """The derivative in LaTeX."""
-        return self.sheet.latex()
+        """The derivative alone in LaTeX."""
+        return latex_where(self.sheet.answers[0].written, self.sheet.where)
 
     @cached_property
     def numpy_source(self) -> str:
@@ -312,9 +316,14 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         return len(self._derivatives)
 
     @property
+    def text(self) -> str:
+        """All of them, a line each, and the names of their parts."""
+        return "\n".join(self.sheet.answer_lines())
+
+    @property
     def latex(self) -> str:
-        """All of them in LaTeX, aligned."""
-        return self.sheet.latex()
+        """All of them in LaTeX, as aligned equations."""
+        return self.sheet.equations()
 
     @cached_property
     def numpy_source(self) -> str:

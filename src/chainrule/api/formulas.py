@@ -95,9 +95,7 @@ class Simplified:
     @property
     def latex(self) -> str:
         """The formula in LaTeX."""
-        shown, where = self._shown
-        names = r",\ ".join(f"{name_latex(name)} = {part.latex}" for name, part in where)
-        return shown.latex + (rf" \quad\text{{where }} {names}" if where else "")
+        return latex_where(*self._shown)
 
     @property
     def numpy_source(self) -> str:
@@ -105,9 +103,7 @@ class Simplified:
         return numpy_formula(self.expression, named_parts(self.formula))
 
     def __str__(self) -> str:
-        shown, where = self._shown
-        names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where)
-        return shown.text + (f" where {names}" if where else "")
+        return text_where(*self._shown)
 
     __repr__ = __str__
 
@@ -244,3 +240,15 @@ def size(dim: Dim) -> str | int:
 def sizes_text(shape: Sequence[Dim]) -> str:
     """A shape in words: scalar, n, m × n."""
     return " × ".join(map(str, shape)) if shape else "scalar"
+
+
+def text_where(shown: Presentation, where: Sequence[tuple[str, Presentation]]) -> str:
+    """What is written and what its names stand for, on one line that can be read back."""
+    names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where)
+    return shown.text + (f" where {names}" if where else "")
+
+
+def latex_where(shown: Presentation, where: Sequence[tuple[str, Presentation]]) -> str:
+    """The same in LaTeX."""
+    names = r",\ ".join(f"{name_latex(name)} = {part.latex}" for name, part in where)
+    return shown.latex + (rf" \quad \text{{where }} {names}" if where else "")

@@ -40,4 +40,3 @@ def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
     texts = [write(a if c is None else number(c)) for a, c in zip(node.arguments, constants, strict=True)]
     place = re.sub(r"#(\d)", lambda m: texts[int(m[1]) - 1], row.at_kink)
     return f"{place} in some entry" if isinstance(row, Elementwise) and node.rank else place
-

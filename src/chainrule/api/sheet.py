@@ -200,11 +200,6 @@ class Sheet:
             lines += _wrapped((f"{pretty(name)} = {part.text}" for name, part in self.where), "where ", ", ")
         return lines
 
-    def answer_text(self) -> str:
-        """The answers alone, as they can be read back."""
-        where = ", ".join(f"{pretty(name)} = {part.text}" for name, part in self.where)
-        return "; ".join(a.written.text for a in self.answers) + (f" where {where}" if where else "")
-
     def text(self, report: Report | str, point: Point | None) -> str:
         """The whole sheet as text."""
         lines = [*self.heading(), "", *self.answer_lines(), "", *map(str, self.kinks), checked(report)]
@@ -221,12 +216,6 @@ class Sheet:
         ]
 
     # ---------------------------------------------------------- LaTeX
-
-    def latex(self) -> str:
-        """The answers in LaTeX: one equation, or several aligned, and the names of parts."""
-        if len(self.answers) == 1 and not self.where:
-            return self.answers[0].written.latex
-        return self.equations()
 
     def equations(self) -> str:
         """The answers with their labels."""
