@@ -24,6 +24,7 @@ from chainrule.notation.index import vec_derivative
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
 from chainrule.notation.text import to_text
+from chainrule.rules.table import Row
 from chainrule.simplify import normalise
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 # Letters for the value of the formula, by its number of axes.
 LETTERS = {0: "fghCL", 1: "yfvur", 2: "YFZMW"}
 MOST_PARTS = 24
+# Functions that need a word of explanation where they are printed.
+UNFAMILIAR = {"first_max", "first_min"}
 WIDTH = 100
 ONE_LINE = 12  # entries of an array that stand on one line
 RAISED = str.maketrans("23456789", "²³⁴⁵⁶⁷⁸⁹")
@@ -198,7 +201,13 @@ class Sheet:
                 lines.append(f"gradient in the shape of {name}: {answer.gradient.text}")
         if self.where:
             lines += _wrapped((f"{pretty(name)} = {part.text}" for name, part in self.where), "where ", ", ")
-        return lines
+        return lines + [f"{row.name}: {row.says}" for row in self._unfamiliar()]
+
+    def _unfamiliar(self) -> list[Row]:
+        """The functions in the answers that no textbook has."""
+        nodes = topological([a.derivative.expression for a in self.answers])
+        rows = dict.fromkeys(n.function for n in nodes if isinstance(n, Apply))
+        return [row for row in rows if isinstance(row, Row) and row.name in UNFAMILIAR]
 
     def text(self, report: Report | str, point: Point | None) -> str:
         """The whole sheet as text."""
