@@ -389,7 +389,23 @@ def _half(numerator: int) -> Expr:
 
 
 def _power(xp: Any, x: Any, p: Any) -> Any:
+    exponent = xp.real(xp.asarray(p)).flat[0] if xp.size(p) else 1.0
+    if xp.iscomplexobj(x) and abs(exponent) > EXACT and exponent % 1 == 0 and xp.all(p == exponent):
+        return _by_squaring(x, int(exponent))
     return xp.power(x, p)
+
+
+# Up to this exponent NumPy multiplies complex numbers out; beyond it a tiny imaginary part drowns in rounding.
+EXACT = 64
+
+
+def _by_squaring(x: Any, exponent: int) -> Any:
+    result, square, left = 1, x, abs(exponent)
+    while left:
+        if left % 2:
+            result = result * square
+        square, left = square * square, left // 2
+    return 1 / result if exponent < 0 else result
 
 
 def _wins(a: Expr, b: Expr) -> Expr:

@@ -29,6 +29,8 @@ SCALAR_TERMS = 120
 SCALAR_SIZE = 1500
 # So many factors are tried on a sum, those first that would save most.
 TRIAL_FACTORS = 8
+# So many terms are multiplied out on trial in one expression; what is longer stays as it is.
+TRIAL_BUDGET = 6000
 # A fixed point is reached in two or three rounds; the bound only guards against an endless exchange.
 ROUNDS = 6
 
@@ -75,6 +77,7 @@ class _Shortener:
         self.best: dict[Expr, Expr] = {}
         self.short_sums: dict[Expr, Expr] = {}
         self.last: dict[Expr, Expr] = {}
+        self.budget = TRIAL_BUDGET
 
     def __call__(self, expr: Expr) -> Expr:
         current = self.normal(expr)
@@ -152,6 +155,10 @@ class _Shortener:
             return None
         most = SCALAR_TERMS if scalar else TRIAL_TERMS
         pending = list(node.terms) if isinstance(node, Sum) else [node]
+        count = sum(map(_expanded_count, pending))
+        if count > min(most, self.budget):
+            return None
+        self.budget -= count
         done: list[Expr] = []
         changed = False
         while pending:
@@ -176,12 +183,7 @@ class _Shortener:
         operands, labels, output = term.operands, term.labels, term.output
         coefficient, sizes = term.coefficient, dict(enumerate(term.sizes))
         for k, operand in enumerate(operands):
-            inside: Expr = operand
-            copies = 1
-            if isinstance(operand, Apply) and operand.function is power:
-                exponent = constant_of(operand.arguments[1])
-                if exponent is not None and not exponent.powers and exponent.rational in (2, 3):
-                    inside, copies = operand.arguments[0], int(exponent.rational)
+            inside, copies = _small_power(operand)
             if not isinstance(inside, Sum) or (copies == 1 and _only_moved(term)):
                 continue
             rest = operands[:k] + operands[k + 1 :] + (inside,) * (copies - 1)
@@ -330,6 +332,25 @@ def _only_moved(term: Expr) -> bool:
         return False
     axes = term.labels[0]
     return len(set(axes)) == len(axes) and set(axes) <= set(term.output)
+
+
+def _small_power(factor: Expr) -> tuple[Expr, int]:
+    """A factor as a base and the 1, 2 or 3 copies of it that it stands for."""
+    if isinstance(factor, Apply) and factor.function is power:
+        exponent = constant_of(factor.arguments[1])
+        if exponent is not None and not exponent.powers and exponent.rational in (2, 3):
+            return factor.arguments[0], int(exponent.rational)
+    return factor, 1
+
+
+def _expanded_count(term: Expr) -> int:
+    """How many terms a product makes when its sums, and their small powers, are multiplied out; at least."""
+    count = 1
+    for operand in term.operands if isinstance(term, Einsum) else (term,):
+        inside, copies = _small_power(operand)
+        if isinstance(inside, Sum):
+            count *= len(inside.terms) ** copies
+    return count
 
 
 def _is_scalar_calculus(node: Expr) -> bool:

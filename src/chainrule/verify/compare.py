@@ -65,6 +65,10 @@ class Report:
         return text if self.passed else f"{text} at {self.where} (seed {self.seed})"
 
 
+# A step of 1e-100 in a value smaller than this is lost among the denormal numbers.
+SMALLEST = 1e-180
+
+
 @dataclass(slots=True)
 class _Tally:
     """The worst of many comparisons."""
@@ -96,7 +100,7 @@ class _Tally:
             self.misshapen(got.shape, want.shape, place)
             return
         with np.errstate(all="ignore"):
-            scale = max(_largest(want), _largest(got), 1e-290)
+            scale = max(_largest(want), _largest(got), SMALLEST)
             gaps = np.abs(got - want) / scale
             if not np.max(gaps, initial=0.0) <= tolerance:
                 gaps = gaps * (scale / max(scale, noise() / tolerance))
@@ -161,7 +165,7 @@ def check_derivative(
         point = sampler.point(rng)
         memo: dict[Expr, Array] = {}
         run([*everything, *named], point.values, point.sizes, memo)
-        alive = alive or bool(np.any(memo[chain[-1]]))
+        alive = alive or _largest(memo[chain[-1]]) > SMALLEST
         _check_point(
             formula, chain, by, point, memo, tally, rng, max(points, 3), len(drawn) % DIRECTIONS == 0
         )
@@ -284,7 +288,7 @@ def _compare_mixed(
     floor = LOOSE * scale + 10 * found.error
     place = f"order {sum(groups.values())} in a random direction{_sizes_text(point)}"
     tally.add(got, found.value, lambda: noise() + floor, LOOSE, place, report=False)
-    gap = _largest(got - found.value) / max(scale, 1e-290)
+    gap = _largest(got - found.value) / max(scale, SMALLEST)
     tally.direction = max(tally.direction or 0.0, gap)
     tally.methods["differences of the formula in one direction"] = None
 
