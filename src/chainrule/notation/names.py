@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
-from chainrule.expr.walk import dim_names, rebuild, substitute, topological, variables
+from chainrule.expr.walk import dim_names, rebuild, topological, transform, variables
 from chainrule.notation.recover import Reader
-from chainrule.simplify import Normaliser, simplify
+from chainrule.simplify import Normaliser, simplify_many
 from chainrule.simplify.normal import scaled, split
 from chainrule.simplify.product import primitive
 
@@ -62,7 +62,9 @@ class _Namer:
         self.normal = Normaliser()
         self.order = topological(exprs)
         self.parts = {node: self._part(node) for node in self.order}
-        self.given = {self._part(simplify(expr))[1]: name for name, expr in given.items() if not _is_leaf(expr)}
+        named = {name: expr for name, expr in given.items() if not _is_leaf(expr)}
+        simplest = simplify_many(list(named.values()))
+        self.given = {self._part(expr)[1]: name for name, expr in zip(named, simplest, strict=True)}
         self.taken = {*taken, *dim_names(*exprs), *given, *(v.name for v in variables(*exprs))}
         self.names: dict[Expr, str] = {}
 
@@ -92,10 +94,12 @@ class _Namer:
                 values[node] = scaled(coefficient, symbols[part])
         # A definition is written in terms of the others, so a part may only become visible inside another one.
         definitions: dict[Expr, Expr] = {}
+        memo = dict(values)
         for part in sorted(symbols, key=lambda p: (self._depth(p), self.names[p])):
-            inside = {n: v for n, v in values.items() if self.parts[n][1] is not part}
-            definitions[part] = rebuild(part, [substitute(child, inside) for child in part.children])
-        exprs = tuple(substitute(e, values) for e in self.exprs)
+            own = [child for child in part.children if child in values and self.parts[child][1] is part]
+            done = {n: v for n, v in values.items() if n not in own} if own else memo
+            definitions[part] = rebuild(part, [transform(child, lambda n: n, done) for child in part.children])
+        exprs = tuple(transform(e, lambda n: n, memo) for e in self.exprs)
         wanted = {v.name for e in (*exprs, *definitions.values()) for v in variables(e)}
         used = [p for p in definitions if self.names[p] in wanted]
         return Named(exprs, tuple((self.names[p], definitions[p]) for p in used), tuple(used))
