@@ -203,3 +203,22 @@ def test_the_source_runs_by_itself() -> None:
     namespace: dict[str, Any] = {}
     exec(f.__source__, namespace)
     assert np.allclose(namespace["derivative"](W), f(x=W))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x[5]", "x[-5]", "x[n - 5]", "mean(x[:5])", "sum(x[-5:])", "x[m]", "sum(x[:m])", "x[1:-m]", "x[4:0:-1]"],
+)
+def test_arrays_too_small_for_an_index_are_refused(text: str) -> None:
+    """NumPy would wrap around, or cut the slice short although its size stands in the formula."""
+    f = compiled(text, "x[n] y[m]")
+    assert np.all(np.isfinite(f(x=np.arange(9.0), y=np.ones(5))))
+    with pytest.raises(ArrayMismatch, match="outside an axis of 3"):
+        f(x=np.arange(3.0), y=np.ones(5))
+
+
+def test_an_empty_slice_is_a_slice() -> None:
+    f = compiled("sum(x[1:-1])", "x[n]")
+    assert f(x=np.ones(2)) == 0
+    with pytest.raises(ArrayMismatch):
+        f(x=np.ones(1))

@@ -64,6 +64,14 @@ def test_convention_of_names() -> None:
         ("[1, 2; 3, 4]", "[[1, 2], [3, 4]]"),
         ("[x; y]", "concat(x, y)"),
         ("adj(A)", "det(A)*inv(A)"),
+        ("A^2'", "matrix_power(A, 2).T"),
+        ("A.^B'", "(A**B).T"),
+        ("x.^2'*y", "x**2 @ y"),
+        ("x.^-2'*y", "x**-2 @ y"),
+        ("A^-1'*x", "inv(A).T @ x"),
+        ("[n - 1, n-1, -n]", "[n - 1, n - 1, -n]"),
+        ("[(n -1), n]", "[n - 1, n]"),
+        ("1/x", "1/x"),
     ],
 )
 def test_operators(text: str, plain: str) -> None:
@@ -72,7 +80,13 @@ def test_operators(text: str, plain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x*y", "x^2", "A/B", "A + x", "x**2", "A @ x", "A .* x", "[1, 2; 3]", "[1 2]", "2^x"]
+    "text",
+    [
+        *["x*y", "x^2", "A/B", "A + x", "x**2", "A @ x", "A .* x", "[1, 2; 3]", "[1 2]", "2^x"],
+        # What MATLAB reads differently, or where its manual leaves the reading open.
+        *["x/y", "x'/y'", "A/x", "x(1)", "x(n)", "A(1)", "ones(n)", "zeros(n)", "[1 -2]", "[x' -y']"],
+        *["[2*n -1, 3]", "2^-n^2", "x.^-2.^n"],
+    ],
 )
 def test_refused(text: str) -> None:
     with pytest.raises(ChainruleError):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from chainrule.errors import ShapeMismatch
 from chainrule.language import parse_formula
 from chainrule.verify.reference import evaluate
 
@@ -311,3 +312,18 @@ def test_nothing_is_simplified() -> None:
     assert repr(parse_formula("x**2 * x", "x").expr) == "<,-> power(x, <2 -> >), x>"
     assert repr(parse_formula("x - x + 0", "x").expr) == "(x + <-1 -> x> + <0 -> >)"
     assert repr(parse_formula("a/b", "a b").expr) == "<,-> a, power(b, <-1 -> >)>"
+
+
+@pytest.mark.parametrize(
+    "text", ["x[n]", "x[n + 1]", "x[-n - 1]", "x[:n + 1]", "x[-n - 1:]", "x[n::-1]", "x[1:n + 2]", "x[2:0]"]
+)
+def test_what_no_size_has_is_refused(text: str) -> None:
+    with pytest.raises(ShapeMismatch):
+        parse_formula(text, "x[n]")
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"), [("x[-m:]", "m"), ("x[:-m]", "-m + n"), ("x[-m:-1]", "m - 1"), ("x[-n:]", "n")]
+)
+def test_named_bounds_count_from_the_end(text: str, shape: str) -> None:
+    assert str(parse_formula(text, "x[n] y[m]").expr.shape[0]) == shape

@@ -19,8 +19,10 @@ from chainrule.codegen.numpy import identifier, numpy_source
 from chainrule.codegen.stable import stable
 from chainrule.errors import ArrayMismatch
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.nodes import Apply, Expr, Variable
+from chainrule.expr.walk import topological
 from chainrule.expr.walk import variables as variables_of
+from chainrule.rules.constants import BASIS, SELECT
 
 Array = npt.NDArray[Any]
 DOUBLE = np.dtype(np.float64)
@@ -43,6 +45,7 @@ class CompiledFunction:
         sizes: Sequence[str],
         variables: Sequence[Variable],
         *,
+        slices: Sequence[Apply] = (),
         check_finite: bool = False,
     ) -> None:
         self.__source__ = source
@@ -54,12 +57,13 @@ class CompiledFunction:
         self.sizes = tuple(dict.fromkeys([*dims, *self._sizes]))
         self._spelled = {identifier(v): v for v in self._variables if identifier(v) != v}
         self._check_finite = check_finite
+        self._slices = tuple(slices)
         # What can be called without inference: arrays with nothing but names and integers in their shapes.
         shapes = [
             (n, [d.constant if d.name is None else d.name for d in self._variables[n].shape]) for n in arrays
         ]
         plain = [(n, [d for d in shape if d is not None]) for n, shape in shapes]
-        self._plain = plain if plain == shapes and not sizes else None
+        self._plain = plain if plain == shapes and not sizes and not slices else None
         keyword = inspect.Parameter.KEYWORD_ONLY
         names = dict.fromkeys(identifier(v) for v in [*self._variables, *self.sizes])
         needed = {identifier(name) for name in [*self._arrays, *self._sizes]}
@@ -229,6 +233,9 @@ class CompiledFunction:
         for d in self._sizes:
             if d not in plain:
                 raise ArrayMismatch(f"no array shows the size {d}", hint=f"give it, as in f(..., {d}=5)")
+        for part in self._slices:
+            if all(d in plain for bound in part.parameters if isinstance(bound, Dim) for d in bound.names):
+                _check_slice(part, plain)
         return plain
 
     def _conflict(self, arrays: Mapping[str, Array], name: str, found: str, known: str) -> ArrayMismatch:
@@ -264,8 +271,55 @@ def compile_expressions(
     namespace: dict[str, Any] = {}
     exec(compile(source.text, file, "exec"), namespace)
     return CompiledFunction(
-        namespace[function], source.text, source.arrays, source.sizes, declared, check_finite=check_finite
+        namespace[function],
+        source.text,
+        source.arrays,
+        source.sizes,
+        declared,
+        slices=[n for n in topological(wanted.values()) if isinstance(n, Apply) and _may_miss(n)],
+        check_finite=check_finite,
     )
+
+
+def _may_miss(node: Apply) -> bool:
+    """Whether it picks entries that arrays of some sizes lack."""
+    if node.function not in (BASIS, SELECT):
+        return False
+    first, last, size = _ends(node)
+    within = first.is_nonnegative and (size - first - Dim.of(1)).is_nonnegative
+    if node.function is SELECT:
+        count = node.parameters[2]
+        within = within and count.is_nonnegative and last.is_nonnegative
+        within = within and (size - last - Dim.of(1)).is_nonnegative
+    return not within
+
+
+def _ends(part: Apply) -> tuple[Dim, Dim, Dim]:
+    """The first and the last entry that it picks, and of how many."""
+    if part.function is BASIS:
+        index, size = map(Dim.of, part.parameters)
+        return index, index, size
+    start, step, count, size = map(Dim.of, part.parameters)
+    return start, start + step * (count - Dim.of(1)), size
+
+
+def _check_slice(part: Apply, sizes: Mapping[str, int]) -> None:
+    """Raises where NumPy would wrap around, or cut a slice short whose size the formula counts on."""
+    first, last, size = (dim.evaluate(sizes) for dim in _ends(part))
+    if part.function is BASIS:
+        from_end = (part.parameters[0] - part.parameters[1]).constant is not None
+        fits, picked = (0 if from_end else -size) <= first < size, f"index {first}"
+    else:
+        count = part.parameters[2].evaluate(sizes)
+        fits = count == 0 or (count > 0 and 0 <= min(first, last) and max(first, last) < size)
+        picked = f"the slice from {first} to {last}"
+    if not fits:
+        known = ", ".join(f"{d} = {sizes[d]}" for d in sorted(sizes))
+        raise ArrayMismatch(
+            f"{picked} is outside an axis of {size}",
+            hint=f"give larger arrays; the sizes are {known}" if known else "",
+            sizes={d: str(s) for d, s in sizes.items()},
+        )
 
 
 def _finished(value: Any, dtype: Any) -> Any:

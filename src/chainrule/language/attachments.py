@@ -104,6 +104,12 @@ class Attachments(Context):
                 node.span,
                 hint="‖x‖, ‖x‖₁, ‖x‖₂ and ‖X‖_F are",
             )
+        if node.kind in ("1", "2") and operand.rank > 1:
+            raise self.problem(
+                f"the norm with index {node.kind} of a matrix can be read in two ways",
+                node.span,
+                hint="write ‖X‖_F for the Frobenius norm, norm1(X) for the sum of absolute entries",
+            )
         if node.kind == "1":
             return Value(functions.norm1(operand.expr))
         return Value(functions.norm(operand.expr))

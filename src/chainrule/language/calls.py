@@ -29,6 +29,12 @@ class Calls(Context):
             plain: list[object] = []
             letters = "x" * len(values)
         elif letters.startswith("d"):
+            if self.setting.dialect == "matlab" and len(letters) == 1 and node.name in ("ones", "zeros"):
+                raise self.problem(
+                    f"{node.name}(n) is a square matrix in MATLAB",
+                    node.span,
+                    hint=f"write {node.name}(n, 1) for a column, {node.name}(n, n) for the matrix",
+                )
             written, values = [], []
             plain = self.dims(node, given)
             letters = "d" * len(plain)

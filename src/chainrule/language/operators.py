@@ -13,7 +13,7 @@ from chainrule.language import functions, problems
 from chainrule.language.context import Context
 from chainrule.language.limits import MAX_BITS, too_large
 from chainrule.language.parser import COMPARISONS
-from chainrule.language.syntax import Add, Binary, Node
+from chainrule.language.syntax import Add, Binary, Name, Node, Number
 from chainrule.language.values import Value
 from chainrule.rules import constants
 from chainrule.rules import elementwise as rows
@@ -159,16 +159,17 @@ class Operators(Context):
             raise self.problem(
                 "division by zero", node.right.span, hint="a formula must have a value somewhere"
             )
-        if node.symbol == "/" and right.rank and (left.row or right.row):
-            strict = replace(node, symbol="⊘")
-            return self.entrywise(strict, left, right, nodes.divide)
-        if node.symbol == "/" and self.setting.dialect == "matlab" and right.rank == 2:
+        solves = right.rank == 2 or (right.rank == 1 and left.rank > 0)
+        if node.symbol == "/" and self.setting.dialect == "matlab" and solves:
             raise ShapeMismatch(
-                "/ with a matrix below is not read",
+                f"/ with a {'matrix' if right.rank == 2 else 'vector'} below is not read",
                 source=self.setting.source,
                 spans=(node.place,),
                 hint="write A*inv(B), or A./B entry by entry",
             )
+        if node.symbol == "/" and right.rank and (left.row or right.row):
+            strict = replace(node, symbol="⊘")
+            return self.entrywise(strict, left, right, nodes.divide)
         value = self.entrywise(node, left, right, nodes.divide)
         if left.constant is not None and right.constant is not None:
             return replace(value, constant=self.check(left.constant * right.constant**-1, node.span))
@@ -192,6 +193,8 @@ class Operators(Context):
 
     def product(self, node: Binary, left: Value, right: Value) -> Value:
         """Matrices, columns and rows side by side."""
+        if not node.symbol and left.rank and not right.rank:
+            self.check_no_index(node)
         if not left.rank or not right.rank:
             made = nodes.multiply(left.expr, right.expr)
             return Value(made, left.row or right.row, self.times(node, left, right))
@@ -212,6 +215,17 @@ class Operators(Context):
         except ShapeMismatch:
             raise self.refuse_product(node, left, right) from None
         return Value(made, kinds == ("row", "matrix"))
+
+    def check_no_index(self, node: Binary) -> None:
+        """x(1) and x(k) of a vector may mean an entry; a product with a longer factor may not."""
+        a, b = node.left.span, node.right.span
+        called = a.end == b.start and self.setting.source[b.start : b.start + 1] == "("
+        if called and isinstance(node.left, Name) and isinstance(node.right, Name | Number):
+            raise self.problem(
+                "an entry or a product: this can be read in two ways",
+                node.span,
+                hint=f"{node.left.name}₁ is the first entry; write · between two factors",
+            )
 
     def power(self, node: Binary, base: Value, exponent: Value) -> Value:
         symbol = node.symbol

@@ -291,6 +291,9 @@ class Parser:
 
     def postfix(self, token: Token) -> None:
         self.reduce_postfix(token)
+        if token.text == "ᵀ" and self.source[token.span.start] in "'.":
+            # A^2' is (A^2)': MATLAB's transpose binds no tighter than the power before it.
+            self.reduce(_TIGHT_MINUS)
         operand = self.operands.pop()
         self.operands.append(Postfix(operand.span.join(token.span), token.text, operand))
 
@@ -308,6 +311,7 @@ class Parser:
         self.reduce(BINARY[""])
         if self.operators and self.operators[-1].symbol == "/":
             self.quotient(token)
+        self.signed_divisor(token)
         self.binary(Token("op", "", Span(token.span.start, token.span.start)))
         return position, False
 
@@ -318,20 +322,53 @@ class Parser:
         below = self.operators[-2] if len(self.operators) > 1 else None
         alone = below is None or below.binds < BINARY["/"]
         if not (token.spaced and alone and not any(c.isspace() for c in around)):
-            raise self.problem(
-                "a quotient followed by a factor can be read in two ways",
-                slash,
-                token.span,
-                hint="write (a/b) c or a/(b c)",
-            )
+            raise self.two_ways(slash, token)
         self.reduce(BINARY["/"])
         left = self.operands[-1].span
         shown = self.source[left.start : left.end]
         self.notes.append(f"{shown} before a space is read as the factor ({shown}).")
 
+    def signed_divisor(self, token: Token) -> None:
+        """a/-b c is as ambiguous as a/b c."""
+        below = len(self.operators) - 1
+        while below >= 0 and (self.operators[below].kind, self.operators[below].binds) == ("prefix", _MINUS):
+            below -= 1
+        if 0 <= below < len(self.operators) - 1 and self.operators[below].symbol == "/":
+            raise self.two_ways(self.operators[below].span, token)
+
+    def two_ways(self, slash: Span, token: Token) -> SyntaxProblem:
+        return self.problem(
+            "a quotient followed by a factor can be read in two ways",
+            slash,
+            token.span,
+            hint="write (a/b) c or a/(b c)",
+        )
+
+    def matlab_power(self, token: Token) -> None:
+        """a^-b^c: MATLAB's own manual leaves open what the sign belongs to."""
+        signed = bool(self.operators) and self.operators[-1].binds == _TIGHT_MINUS
+        if signed and self.dialect == "matlab" and token.text in ("^", ".^"):
+            raise self.problem(
+                "a power of a signed exponent can be read in two ways",
+                self.operators[-1].span,
+                token.span,
+                hint="write a^(-b^c) or (a^-b)^c",
+            )
+
+    def matlab_entry(self, token: Token) -> None:
+        """[a -b] has two entries in MATLAB, [a - b] and [a-b] have one."""
+        inner = self.bracket()
+        after = self.source[token.span.end : token.span.end + 1]
+        sign = token.spaced and token.text in ("+", "-") and not after.isspace()
+        if sign and self.dialect == "matlab" and inner and inner.kind == "[":
+            hint = f"a {token.text} b is one entry"
+            raise self.problem("separate the entries by commas", token.span, hint=hint)
+
     def binary(self, token: Token) -> None:
         """Finish what binds tighter, then wait for the right operand."""
         self.check_dialect(token)
+        self.matlab_power(token)
+        self.matlab_entry(token)
         binds = BINARY[token.text]
         right_first = binds == 60 and not (self.dialect == "matlab" and token.text != "**")
         self.reduce(binds + 1 if right_first else binds)

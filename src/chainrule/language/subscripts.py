@@ -61,7 +61,9 @@ def subscript(x: Expr, items: Sequence[Item]) -> Expr:
 
 
 def position(index: Dim, size: Dim) -> Expr:
-    """The basis vector of an index, which may be negative or named."""
+    """The basis vector of an index, which may be negative or named; raises where no size has that entry."""
+    if _surely_negative(size - Dim.of(1) - index) or _surely_negative(size + index):
+        raise ShapeMismatch(f"index {index} is outside a vector of {size}", hint="indices count from 0")
     if index.constant is not None:
         return constants.component(index.constant, size)
     return Apply(constants.BASIS, (), (index, size))
@@ -80,6 +82,9 @@ def resolve(item: Range, size: Dim) -> tuple[Dim, int, Dim]:
     forward = item.step > 0
     start = _from_end(item.start, size) or (Dim.of(0) if forward else size - Dim.of(1))
     stop = _from_end(item.stop, size) or (size if forward else Dim.of(-1))
+    low, high = (start, stop) if forward else (stop + Dim.of(1), start + Dim.of(1))
+    if _surely_negative(low) or _surely_negative(size - high):
+        raise ShapeMismatch(f"the slice goes beyond the {size} entries", hint="write one that keeps to them")
     span = stop - start if forward else start - stop
     if abs(item.step) != 1:
         if span.constant is None:
@@ -96,4 +101,9 @@ def resolve(item: Range, size: Dim) -> tuple[Dim, int, Dim]:
 def _from_end(bound: Dim | None, size: Dim) -> Dim | None:
     if bound is None:
         return None
-    return size + bound if bound.constant is not None and bound.constant < 0 else bound
+    return size + bound if _surely_negative(bound) else bound
+
+
+def _surely_negative(value: Dim) -> bool:
+    """Whether it is below 0 for all sizes from 1 on."""
+    return (-value - Dim.of(1)).is_nonnegative

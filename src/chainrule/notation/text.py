@@ -152,7 +152,9 @@ def _index(value: Dim) -> str:
 
 def _slice(start: Dim, step: int, count: Dim) -> str:
     stop = start + Dim.of(step) * (count - Dim.of(1)) + Dim.of(1 if step > 0 else -1)
-    return f"{dim_text(start)}:{dim_text(stop)}" + (f":{step}" if step != 1 else "")
+    # A stop of -1 would be the last entry: down to the first one is written without a stop.
+    last = "" if step < 0 and stop == Dim.of(-1) else dim_text(stop)
+    return f"{dim_text(start)}:{last}" + (f":{step}" if step != 1 else "")
 
 
 def _subscript(indices: tuple[str, ...]) -> str:
