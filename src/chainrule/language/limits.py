@@ -7,7 +7,7 @@ from fractions import Fraction
 from chainrule.errors import LimitExceeded, Span
 from chainrule.expr.dims import Dim
 
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS = 30_000
 MAX_NAME = 100  # characters of a name, of the letters of an einsum
 MAX_NESTING = 200
 MAX_EXPONENT = 308
