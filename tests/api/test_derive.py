@@ -399,3 +399,44 @@ def test_wrt_is_explained(wrt: str, says: str) -> None:
 
 def test_subscripts_in_wrt_mean_the_declared_name() -> None:
     assert one("x_1**2", wrt="x₁", shapes="x_1").names == ("x_1",)
+
+
+# ---------------------------------------------------------------- absolute values and their kinks
+
+
+@pytest.mark.parametrize(
+    ("formula", "order", "answer", "kink"),
+    [
+        ("log(abs(x))", 1, "1/x", False),
+        ("x/abs(x)", 1, "0", False),
+        ("x*abs(x)", 1, "2 |x|", False),
+        ("x*abs(x)", 2, "2 sign(x)", True),
+        ("abs(x)**3", 2, "6 |x|", False),
+        ("abs(x)**3", 3, "6 sign(x)", True),
+        ("relu(x)**2", 1, "2 relu(x)", False),
+        ("relu(x)**2", 2, "2 1[x > 0]", True),
+        ("abs(x) + abs(x)**3", 1, "(3x² + 1) sign(x)", True),
+    ],
+)
+def test_a_kink_is_named_only_where_the_formula_has_one(
+    formula: str, order: int, answer: str, kink: bool
+) -> None:
+    d = one(formula, shapes="x", wrt="x", order=order)
+    assert cr.equal(d.text, answer, "x").proved and d.check(points=3).passed
+    assert ("not differentiable" in str(d)) is kink
+
+
+def test_a_cubed_norm_has_no_kink() -> None:
+    assert "not differentiable" not in str(one("norm(x)**3", shapes="x[n]", wrt="x"))
+    assert "not differentiable" in str(one("norm(x)", shapes="x[n]", wrt="x"))
+
+
+def test_sizes_are_written_as_in_formulas() -> None:
+    assert "(n − 1) × n" in str(one("x[1:]", shapes="x[n]", wrt="x"))
+    assert "vector of 2n" in str(one("concat(x, x)", shapes="x[n]", wrt="x"))
+
+
+def test_what_was_not_declared_is_told() -> None:
+    verdict, simplest = cr.equal("A*x", "x*A"), cr.simplify("u + v")
+    assert verdict.assumptions[0] == "Not declared, read as: A[m,n] x[n]."
+    assert simplest.assumptions[0] == "Not declared, read as: u v."

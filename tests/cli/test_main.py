@@ -354,3 +354,9 @@ def test_plain_letters_keep_the_meaning() -> None:
 def test_standard_input_that_is_a_terminal(run, monkeypatch) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     assert run("derive", "-", "--wrt", "x").status == 2
+
+
+@pytest.mark.parametrize(("form", "mark"), [("numpy", "#"), ("latex", "%")])
+def test_values_at_a_point_stand_in_comments_behind_a_formula(run, form: str, mark: str) -> None:
+    result = run("derive", "x**2", "--wrt", "x", "--at", "x=3", "--format", form)
+    assert result.out.splitlines()[1:] == [f"{mark} at x = 3", f"{mark}   f = 9", f"{mark}   ∂f/∂x = 6"]

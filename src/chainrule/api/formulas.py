@@ -17,6 +17,7 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula, parse_declarations, parse_formula
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
+from chainrule.notation.text import dim_text
 from chainrule.simplify import Normaliser
 from chainrule.simplify import simplify as simplest
 
@@ -75,12 +76,14 @@ def named_parts(formula: Formula) -> dict[str, Expr]:
 class Simplified:
     """A formula at its simplest; made by `simplify`.
 
-    expression  its simplest form
+    expression   its simplest form
+    assumptions  sentences: how what was not declared was read
     """
 
     def __init__(self, formula: Formula, expression: Expr) -> None:
         self.formula = formula
         self.expression = expression
+        self.assumptions = formula.assumptions
 
     @property
     def shape(self) -> tuple[str | int, ...]:
@@ -128,14 +131,18 @@ def simplify(
 class Verdict:
     """Whether two formulas are the same; made by `equal`, and true or false like the answer.
 
-    proved      whether both have one canonical form
-    comparison  what random points showed, where canonical forms differ
+    proved       whether both have one canonical form
+    comparison   what random points showed, where canonical forms differ
+    assumptions  sentences: how what was not declared was read
     """
 
-    def __init__(self, left: Expr, right: Expr, comparison: Comparison | None) -> None:
+    def __init__(
+        self, left: Expr, right: Expr, comparison: Comparison | None, assumptions: Sequence[str] = ()
+    ) -> None:
         self.left = left
         self.right = right
         self.comparison = comparison
+        self.assumptions = tuple(assumptions)
 
     @property
     def proved(self) -> bool:
@@ -191,12 +198,13 @@ def equal(
     """
     first, second = _together(left, right, shapes, dialect, profile)
     a, b = (simplest(formula.expr) for formula in (first, second))
+    said = list(dict.fromkeys([*first.assumptions, *second.assumptions]))
     if a is b:
-        return Verdict(a, b, None)
+        return Verdict(a, b, None, said)
     from chainrule.verify.compare import equal as compare
 
     everything = {**first.variables, **second.variables}
-    return Verdict(a, b, compare(a, b, list(everything.values())))
+    return Verdict(a, b, compare(a, b, list(everything.values())), said)
 
 
 def _together(
@@ -238,8 +246,14 @@ def size(dim: Dim) -> str | int:
 
 
 def sizes_text(shape: Sequence[Dim]) -> str:
-    """A shape in words: scalar, n, m × n."""
-    return " × ".join(map(str, shape)) if shape else "scalar"
+    """A shape in words: scalar, n, m × n, (n − 1) × n².
+
+    >>> n = Dim.of("n")
+    >>> sizes_text((n + n, n * n)), sizes_text((n - Dim.of(1), n)), sizes_text((n - Dim.of(1),))
+    ('2n × n²', '(n − 1) × n', 'n − 1')
+    """
+    texts = [f"({dim_text(d)})" if len(shape) > 1 and len(d.terms) > 1 else dim_text(d) for d in shape]
+    return " × ".join(texts) if shape else "scalar"
 
 
 def text_where(shown: Presentation, where: Sequence[tuple[str, Presentation]]) -> str:

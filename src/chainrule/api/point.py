@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from chainrule.errors import OptionError, Span
+from chainrule.errors import ArrayMismatch, DomainProblem, OptionError, Span
 from chainrule.expr.names import ascii_name
-from chainrule.expr.nodes import Expr
+from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import Formula
 
 _ASSIGNMENT = re.compile(r"\s*([^\s=,\[\]]+)\s*=\s*")
@@ -33,13 +33,55 @@ def evaluate(
 
     Raises: OptionError if the text is no point, ArrayMismatch if an array does not fit or is missing.
     """
+    import numpy as np
+
     from chainrule.codegen.load import compile_expressions
 
     values = read_point(given) if isinstance(given, str) else dict(given)
     labels = {f"derivative {k}": key for k, key in enumerate(derivatives)}
     outputs = {"formula": formula.expr, **{label: derivatives[key] for label, key in labels.items()}}
-    found = compile_expressions(outputs, list(formula.variables.values()))(**values)
+    function = compile_expressions(outputs, list(formula.variables.values()))
+    try:
+        found = function(**values)
+    except np.linalg.LinAlgError as problem:
+        raise DomainProblem(
+            f"the formula or its derivative has no value at this point: {str(problem).lower()}",
+            hint="give a point at which every inverse exists",
+        ) from None
+    for variable in formula.variables.values():
+        if variable.structure and variable.name in values:
+            _check_structure(variable, np.asarray(values[variable.name], float))
     return Point(values, found["formula"], {key: found[label] for label, key in labels.items()})
+
+
+def _check_structure(variable: Variable, value: Any) -> None:
+    """The answer was simplified by what was declared, so it is wrong where that does not hold."""
+    import numpy as np
+
+    def same(a: Any, b: Any) -> bool:
+        return bool(np.allclose(a, b, rtol=1e-6, atol=1e-9))
+
+    holds: dict[str, Callable[[Any], Any]] = {
+        "symmetric": lambda a: same(a, a.T),
+        "diagonal": lambda a: same(a, np.diag(np.diag(a))),
+        "lower": lambda a: same(a, np.tril(a)),
+        "upper": lambda a: same(a, np.triu(a)),
+        "skew": lambda a: same(a, -a.T),
+        "orthogonal": lambda a: same(a.T @ a, np.eye(len(a))),
+        "spd": lambda a: same(a, a.T) and np.all(np.linalg.eigvalsh(a) > 0),
+        "simplex": lambda a: np.all(a >= 0) and same(a.sum(), 1),
+        "positive": lambda a: np.all(a > 0),
+        "nonnegative": lambda a: np.all(a >= 0),
+        "probability": lambda a: np.all((a >= 0) & (a <= 1)),
+        "sign": lambda a: np.all(np.abs(a) == 1),
+        "integer": lambda a: np.all(a == np.round(a)),
+    }
+    for structure in variable.structure:
+        if np.isfinite(value).all() and not holds[structure](value):
+            raise ArrayMismatch(
+                f"{variable.name} is declared {structure}, and the array given is not",
+                hint=f"give one that is, or declare {variable.name} without :{structure}",
+            )
 
 
 def read_point(text: str) -> dict[str, Any]:

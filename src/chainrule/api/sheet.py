@@ -152,7 +152,7 @@ class Sheet:
     def heading(self) -> list[str]:
         """The formula with the shape of every part, and how it was read."""
         shape = self.formula.expr.shape
-        kind = f"vector of {shape[0]}" if len(shape) == 1 else sizes_text(shape)
+        kind = f"vector of {sizes_text(shape)}" if len(shape) == 1 else sizes_text(shape)
         lines = [f"{self.letter} = {self.written_formula.text}    {kind}"]
         items = [f"{pretty(v.name)}: {sizes_text(v.shape)}" for v in self.formula.variables.values()]
         shown: dict[Expr, None] = {}
@@ -179,7 +179,7 @@ class Sheet:
             text = present(expr).text
             return names.get(text, text)
 
-        return kinks(self.normal, moving, write)
+        return kinks(self.normal, moving, write, max(d.order for d in self.derivatives))
 
     def answer_lines(self) -> list[str]:
         """The derivatives with shape and layout, gradients ready for an update step, the names of parts."""

@@ -148,7 +148,15 @@ def derive(options: argparse.Namespace) -> int:
         profile=options.profile,
     )
     write(_formatted(result, options.format, options.at), sys.stdout)
+    if options.format in ("latex", "numpy"):
+        say(result.formula.assumptions)
     return 0
+
+
+def say(assumptions: Sequence[str]) -> None:
+    """How what was not declared was read, beside output that other programs read."""
+    for sentence in assumptions:
+        write(f"note: {sentence}", sys.stderr)
 
 
 def _formatted(result: Derivative | Derivatives, form: str, at: str | None) -> str:
@@ -160,7 +168,9 @@ def _formatted(result: Derivative | Derivatives, form: str, at: str | None) -> s
     if form == "text":
         return result.to_text(point)
     assert result.report, "the check runs before anything is printed"
-    return result.latex if form == "latex" else result.numpy_source
+    shown, mark = (result.latex, "%") if form == "latex" else (result.numpy_source, "#")
+    values = [] if point is None else "\n".join(result.sheet.point_lines(point)).splitlines()
+    return "\n".join([shown, *(f"{mark} {line}" for line in values)])
 
 
 def equal(options: argparse.Namespace) -> int:
@@ -172,7 +182,7 @@ def equal(options: argparse.Namespace) -> int:
         dialect=choose(options.dialect, DIALECTS, "--dialect"),
         profile=options.profile,
     )
-    write(str(verdict), sys.stdout)
+    write("\n".join([str(verdict), *(f"    {sentence}" for sentence in verdict.assumptions)]), sys.stdout)
     return 0 if verdict else 1
 
 
@@ -186,6 +196,7 @@ def simplify(options: argparse.Namespace) -> int:
         profile=options.profile,
     )
     write({"text": str(result), "latex": result.latex, "numpy": result.numpy_source}[form], sys.stdout)
+    say(result.assumptions)
     return 0
 
 
@@ -194,7 +205,7 @@ def choose(value: str, allowed: Sequence[str], option: str) -> str:
     if value not in allowed:
         raise OptionError(
             f"{option} is {' | '.join(allowed)}, not {value!r}",
-            hint=_nearest(value, allowed),
+            hint=_nearest(value, allowed) or f"write {option} {allowed[0]}",
             source=f"{option} {value}",
             spans=(Span(len(option) + 1, len(option) + 1 + len(value)),),
         )
@@ -207,6 +218,7 @@ def _order(text: str) -> int:
     except ValueError:
         raise OptionError(
             f"the order is a whole number from 1 to 8, not {text!r}",
+            hint="1 is the first derivative, 2 the Hessian",
             source=f"--order {text}",
             spans=(Span(8, 8 + len(text)),),
         ) from None

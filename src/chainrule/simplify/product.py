@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, Variable, constant_of, number, zeros
@@ -473,7 +473,8 @@ class Product:
     def _pairs(self, work: _Work) -> None:
         """Two factors that make one.
 
-        So relu(z) 1[z > 0] = relu(z), |x| sign(x) = x, exp(x)/Σ exp(x) = softmax(x).
+        So relu(z) 1[z > 0] = relu(z), |x| sign(x) = x, sign(x)/|x| = 1/x, x sign(x) = |x|,
+        exp(x)/Σ exp(x) = softmax(x).
         """
         if len(work.factors) < 2:
             return
@@ -487,13 +488,21 @@ class Product:
                 if (step, axes) in work.factors:
                     work.drop(work.factors.index((step, axes)))
                     return
-            elif row is abs_ and exponent.is_one:
+            elif row is abs_ and _is_odd(exponent):
                 partner = (Apply(sign, base.arguments), axes)
                 if partner in work.factors:
                     inside = base.arguments[0]
                     work.drop(k, work.factors.index(partner))
-                    self._inline(work, inside, axes)
+                    self._inline(work, self._raised(inside, exponent), axes)
                     return
+            elif row is sign and exponent.is_one:
+                for p, (other, labels) in enumerate(work.factors):
+                    inside, e = _as_power(other)
+                    if inside is base.arguments[0] and labels == axes and _is_odd(e):
+                        work.drop(k, p)
+                        size = self.normal.apply(abs_, (inside,))
+                        self._inline(work, self._raised(size, e), axes)
+                        return
             elif row is exp and exponent.is_one and self._softmax(work, k, base, axes):
                 return
             elif row in TANGENTS and exponent.is_one:
@@ -518,6 +527,9 @@ class Product:
                 self._norm(work, k, base, axes, int(exponent.rational))
                 if work.changed:
                     return
+
+    def _raised(self, base: Expr, exponent: Coefficient) -> Expr:
+        return base if exponent.is_one else self.normal.apply(power, (base, number(exponent, base.shape)))
 
     def _softmax(self, work: _Work, k: int, base: Apply, axes: Labels) -> bool:
         x = base.arguments[0]
@@ -768,6 +780,12 @@ def _as_power(factor: Expr) -> tuple[Expr, Expr | Coefficient]:
         constant = constant_of(factor.arguments[1])
         return factor.arguments[0], factor.arguments[1] if constant is None else constant
     return factor, ONE
+
+
+def _is_odd(exponent: Expr | Coefficient) -> TypeGuard[Coefficient]:
+    if not isinstance(exponent, Coefficient) or exponent.powers:
+        return False
+    return exponent.rational.denominator == 1 and exponent.rational % 2 == 1
 
 
 def _negative(normal: Normaliser, expr: Expr) -> Expr:
