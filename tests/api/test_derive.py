@@ -208,6 +208,37 @@ def test_values_at_a_point() -> None:
     assert point.derivatives[("w",)].shape == (3,)
 
 
+@pytest.mark.parametrize(
+    ("declared", "good", "bad"),
+    [
+        ("A[n,n]:symmetric", [[1, 2], [2, 1]], [[1, 2], [0, 1]]),
+        ("A[n,n]:diagonal", [[1, 0], [0, 2]], [[1, 2], [0, 1]]),
+        ("A[n,n]:lower", [[1, 0], [1, 2]], [[1, 2], [0, 1]]),
+        ("A[n,n]:upper", [[1, 3], [0, 2]], [[1, 2], [1, 1]]),
+        ("A[n,n]:skew", [[0, 1], [-1, 0]], [[0, 1], [1, 0]]),
+        ("A[n,n]:orthogonal", [[0, 1], [-1, 0]], [[1, 2], [0, 1]]),
+        ("A[n,n]:spd", [[2, 1], [1, 2]], [[1, 2], [2, 1]]),
+        ("A[n]:simplex", [0.5, 0.5], [0.5, 0.6]),
+        ("A:positive", 1, 0),
+        ("A:nonnegative", 0, -1),
+        ("A:probability", 1, 2),
+        ("A:sign", -1, 2),
+        ("A[n]:{positive, integer}", [1, 2], [1.5, 2]),
+    ],
+)
+def test_a_point_has_the_structure_that_is_declared(declared: str, good: object, bad: object) -> None:
+    d = one("sum(A) * x", "x", f"{declared} x")
+    assert np.allclose(d.at({"A": good, "x": 1}).derivatives[("x",)], np.sum(good))
+    assert np.isnan(d.at({"A": np.full(np.shape(good), np.nan), "x": 1}).value)
+    with pytest.raises(cr.ChainruleError, match="is declared"):
+        d.at({"A": bad, "x": 1})
+
+
+def test_a_point_without_a_value_is_refused() -> None:
+    with pytest.raises(cr.ChainruleError, match="singular"):
+        one("tr(inv(X))", "X", "X[n,n]").at("X=[[1, 2], [2, 4]]")
+
+
 # ---------------------------------------------------------------- notebooks
 
 

@@ -222,3 +222,10 @@ def test_an_empty_slice_is_a_slice() -> None:
     assert f(x=np.ones(2)) == 0
     with pytest.raises(ArrayMismatch):
         f(x=np.ones(1))
+
+
+def test_masked_entries_are_no_numbers() -> None:
+    f = compiled("sum(x)", "x[n]")
+    assert f(x=np.ma.masked_array([1.0, 2.0], [False, False])) == 3
+    with pytest.raises(ArrayMismatch, match="masked"):
+        f(x=np.ma.masked_array([1.0, 2.0], [False, True]))

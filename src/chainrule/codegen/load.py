@@ -155,6 +155,10 @@ class CompiledFunction:
 
     def _array(self, name: str, value: Any) -> Array:
         declared = _declared(self._variables[name])
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise ArrayMismatch(
+                f"{declared} was given an array with masked entries", hint="fill them, or leave them out"
+            )
         try:
             array = np.asarray(value)
         except (ValueError, TypeError) as problem:
