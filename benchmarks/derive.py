@@ -91,9 +91,8 @@ def main() -> None:
     """Print the tables and write them as JSON beside this file."""
     rows: list[dict[str, Any]] = []
     sympy = sympy_cases()
-    print(
-        f"{date.today()}, {platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores"
-    )
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    print(f"{date.today()}, {python}, {os.cpu_count()} cores")
     print(f"\n{'formula':46} order   derive    target   print     SymPy")
     for text, shapes, wrt, order, target in FORMULAS:
 
@@ -114,7 +113,8 @@ def main() -> None:
             answer = sympy[text]()
             row["sympy_ms"] = cpu_ms(sympy[text], 3)
             row["sympy_answer"] = str(answer)
-            other = f"{row['sympy_ms']:7.1f} ms" + ("  (answers 0)" if answer == 0 else "")
+            # A zero of SymPy's matrices is not == 0.
+            other = f"{row['sympy_ms']:7.1f} ms" + ("  (answers 0)" if str(answer) == "0" else "")
         rows.append(row)
         wanted = f"≤ {target:.0f} ms" if target else ""
         print(f"{text:46} {order:5} {took:7.2f} ms  {wanted:8} {row['print_ms']:6.2f} ms {other}")

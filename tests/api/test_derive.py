@@ -471,3 +471,23 @@ def test_what_was_not_declared_is_told() -> None:
     verdict, simplest = cr.equal("A*x", "x*A"), cr.simplify("u + v")
     assert verdict.assumptions[0] == "Not declared, read as: A[m,n] x[n]."
     assert simplest.assumptions[0] == "Not declared, read as: u v."
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "answer"),
+    [
+        ("x/(1 + x)", "x", "1/(x + 1)²"),
+        ("(x - 1)/(x + 1)", "x", "2/(x + 1)²"),
+        ("(a*x + b)/(c*x + d)", "a b c d x", "(ad − bc)/(cx + d)²"),
+        ("x/sqrt(1 + x**2)", "x", "1/(x² + 1)^(3/2)"),
+        ("sin(x)/x", "x", "(x cos(x) − sin(x))/x²"),
+        ("arctan(y/x)", "x y", "−y/(x² + y²)"),
+        ("1/x + 1/x**2", "x", "−2/x³ − 1/x²"),
+        ("x/(1 + x)", "x[n]", "diag(1 ⊘ (x + 1)²)"),
+    ],
+)
+def test_fractions_stand_over_one_denominator_where_that_is_shorter(
+    formula: str, shapes: str, answer: str
+) -> None:
+    d = one(formula, shapes=shapes, wrt="x")
+    assert d.text == answer and d.check(points=3).passed

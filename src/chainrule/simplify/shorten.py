@@ -1,6 +1,7 @@
 """The form that reads best.
 
-Common factors outside sums, products multiplied out only where terms then cancel.
+Common factors outside sums, products multiplied out only where terms then cancel, fractions over one
+denominator where that is shorter.
 
 In: any expression. Out: an equal one whose written-out tree is no larger: a fixed point, so doing it twice
 changes
@@ -17,7 +18,7 @@ from fractions import Fraction
 
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of, number
-from chainrule.expr.walk import topological, transform
+from chainrule.expr.walk import transform
 from chainrule.rules.elementwise import power
 from chainrule.simplify.normal import Normaliser, scaled, split
 
@@ -29,6 +30,8 @@ SCALAR_TERMS = 120
 SCALAR_SIZE = 1500
 # So many factors are tried on a sum, those first that would save most.
 TRIAL_FACTORS = 8
+# Longer sums are left as they are.
+FACTORED_TERMS = 64
 # So many terms are multiplied out on trial in one expression; what is longer stays as it is.
 TRIAL_BUDGET = 6000
 # A fixed point is reached in two or three rounds; the bound only guards against an endless exchange.
@@ -93,20 +96,23 @@ class _Shortener:
         known = self.costs.get(expr)
         if known is not None:
             return known
-        for node in topological([expr]):
-            if node in self.costs:
+        pending = [expr]
+        while pending:
+            node = pending[-1]
+            unknown = [c for c in node.children if c not in self.costs]
+            if unknown:
+                pending.extend(unknown)
                 continue
+            pending.pop()
             inner = sum(self.costs[c] for c in node.children)
             weight = 2 if node.rank > 1 else 1
             match node:
                 case Variable():
                     total = weight
                 case Einsum():
-                    # A sign, a number, a transpose and I are read in passing; a repetition along an axis is
-                    # 𝟏.
-                    moved = len(node.operands) <= 1 and sorted(sum(node.labels, ())) == sorted(
-                        set(node.output)
-                    )
+                    # A sign, a number, a transpose and I are read in passing; repeated along an axis is 𝟏.
+                    inside = sum(node.labels, ())
+                    moved = len(node.operands) <= 1 and sorted(inside) == sorted(set(node.output))
                     carried = {a for axes in node.labels for a in axes}
                     repeated = node.rank > 1 and bool(node.operands) and not set(node.output) <= carried
                     total = inner + (0 if (moved and node.operands) or _is_identity(node) else 1) + repeated
@@ -134,14 +140,95 @@ class _Shortener:
             expanded = self._multiplied_out(node)
             if expanded is not None:
                 candidates.append(self._factored(expanded) if isinstance(expanded, Sum) else expanded)
-        elif isinstance(node, Einsum) and any(isinstance(o, Sum) for o in node.operands):
-            expanded = self._multiplied_out(node)
-            if expanded is None:
-                return node
-            candidates = [node, self._factored(expanded) if isinstance(expanded, Sum) else expanded]
+            candidates += self._over_denominators(node)
+        elif isinstance(node, Einsum):
+            candidates = [node]
+            if any(isinstance(o, Sum) for o in node.operands):
+                expanded = self._multiplied_out(node)
+                if expanded is not None:
+                    candidates.append(self._factored(expanded) if isinstance(expanded, Sum) else expanded)
+            candidates += self._without_inner_fractions(node)
         else:
             return node
         return min(candidates, key=self.cost)
+
+    # ------------------------------------------------------------ common denominators
+
+    def _over_denominators(self, node: Sum) -> list[Expr]:
+        """1/g − x/g² as (g − x)/g² with the numerator multiplied out, one result for each denominator."""
+        found = self._denominators(node)
+        return [
+            fraction for base, lowest in found.items() for fraction in self._fractions(node, base, lowest)
+        ]
+
+    def _denominators(self, node: Sum) -> dict[Expr, Fraction]:
+        """What the terms are divided by, with the lowest exponent."""
+        found: dict[Expr, Fraction] = {}
+        if node.rank > 1 or len(node.terms) > TRIAL_FACTORS:
+            return found
+        for parts in map(self._parts, node.terms):
+            for k, operand in enumerate(parts.operands if parts is not None else ()):
+                assert parts is not None
+                place, exponent = _place(parts, k, operand)
+                if place is None or exponent >= 0 or exponent.denominator > 2:
+                    continue
+                if place.axes == tuple(range(node.rank)):
+                    found[place.base] = min(exponent, found.get(place.base, exponent))
+        return dict(list(found.items())[:TRIAL_FACTORS])
+
+    def _fractions(self, node: Sum, base: Expr, lowest: Fraction) -> list[Expr]:
+        """All terms over the power of the base, and only those that are divided by it, where these differ."""
+        divided: list[Expr] = []
+        rest: list[Expr] = []
+        for term in node.terms:
+            (divided if self._exponent(term, base) < 0 else rest).append(term)
+        results = []
+        splits: list[tuple[Sequence[Expr], Sequence[Expr]]] = [(node.terms, ())]
+        if rest and len(divided) > 1:
+            splits.append((divided, rest))
+        for chosen, others in splits:
+            numerator = self.normal.sum([self._times(t, base, -lowest) for t in chosen])
+            expanded = self._multiplied_out(numerator)
+            numerator = numerator if expanded is None else expanded
+            numerator = self._factored(numerator) if isinstance(numerator, Sum) else numerator
+            results.append(self.normal.sum([self._times(numerator, base, lowest), *others]))
+        return results
+
+    def _exponent(self, term: Expr, base: Expr) -> Fraction:
+        """The exponent of the base as a factor of a term, entry by entry."""
+        parts = self._parts(term)
+        for k, operand in enumerate(parts.operands if parts is not None else ()):
+            assert parts is not None
+            place, exponent = _place(parts, k, operand)
+            if place is not None and place.base is base and place.axes == tuple(range(term.rank)):
+                return exponent
+        return Fraction(0)
+
+    def _times(self, expr: Expr, base: Expr, exponent: Fraction) -> Expr:
+        """The product with a power of the base, entry by entry."""
+        axes = tuple(range(expr.rank))
+        factor = self.normal.apply(power, (base, number(exponent, base.shape)))
+        return self.normal.product(ONE, (expr, factor), (axes, axes), axes, dict(enumerate(expr.shape)))
+
+    def _without_inner_fractions(self, node: Einsum) -> list[Expr]:
+        """1/(x²(y²/x² + 1)) as 1/(y² + x²): a divisor that is a sum of fractions over another factor."""
+        results: list[Expr] = []
+        for k, operand in enumerate(node.operands):
+            if not isinstance(operand, Apply) or operand.function is not power:
+                continue
+            inside, exponent = operand.arguments[0], constant_of(operand.arguments[1])
+            if not isinstance(inside, Sum) or exponent is None or exponent.powers or exponent.rational >= 0:
+                continue
+            for base, lowest in self._denominators(inside).items():
+                numerator = self.normal.sum([self._times(t, base, -lowest) for t in inside.terms])
+                whole = self._times(numerator, base, lowest)
+                factor = self.normal.apply(power, (whole, operand.arguments[1]))
+                operands = (*node.operands[:k], factor, *node.operands[k + 1 :])
+                sizes = dict(enumerate(node.sizes))
+                results.append(
+                    self.normal.product(node.coefficient, operands, node.labels, node.output, sizes)
+                )
+        return results
 
     # ------------------------------------------------------------ multiply out
 
@@ -211,6 +298,8 @@ class _Shortener:
         return current
 
     def _one_factor_out(self, node: Sum) -> Expr | None:
+        if len(node.terms) > FACTORED_TERMS:
+            return None
         terms = [self._parts(t) for t in node.terms]
         groups: dict[_Place, list[_Member]] = {}
         for t, parts in enumerate(terms):
@@ -356,7 +445,9 @@ def _expanded_count(term: Expr) -> int:
 def _is_scalar_calculus(node: Expr) -> bool:
     """Whether a sum or a product has only scalars in it, down to its factors."""
     parts = node.terms if isinstance(node, Sum) else (node,)
-    return not node.rank and not any(o.rank for part in parts if isinstance(part, Einsum) for o in part.operands)
+    return not node.rank and not any(
+        o.rank for part in parts if isinstance(part, Einsum) for o in part.operands
+    )
 
 
 def _shared(coefficients: list[Coefficient]) -> Coefficient:
