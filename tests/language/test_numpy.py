@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from chainrule.errors import ShapeMismatch
+from chainrule.errors import ChainruleError, ShapeMismatch
 from chainrule.language import parse_formula
 from chainrule.verify.reference import evaluate
 
@@ -327,3 +327,12 @@ def test_what_no_size_has_is_refused(text: str) -> None:
 )
 def test_named_bounds_count_from_the_end(text: str, shape: str) -> None:
     assert str(parse_formula(text, "x[n] y[m]").expr.shape[0]) == shape
+
+
+@pytest.mark.parametrize(
+    "text", ["X.max(1)", "np.max(X, 0)", "X.min(0)", "torch.min(X, 1)", "X.sum(0)", "np.amax(X, 1)"]
+)
+def test_an_axis_by_position_is_refused(text: str) -> None:
+    """NumPy's second argument is an axis where the language's max(a, b) is entry by entry."""
+    with pytest.raises(ChainruleError):
+        parse_formula(text, "X[m,n]")

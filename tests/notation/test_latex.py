@@ -10,6 +10,7 @@ from chainrule.derive import jacobians
 from chainrule.language import parse_formula
 from chainrule.notation import matform as m
 from chainrule.notation.latex import name_latex, to_latex
+from chainrule.notation.present import Request, present_many
 from chainrule.notation.recover import Reader
 from chainrule.rules.table import ROWS, Elementwise
 from chainrule.simplify import normalise, simplify
@@ -101,3 +102,10 @@ def check_balanced(text: str) -> None:
     assert text.count(r"\left(") == text.count(r"\right)"), text
     assert len(re.findall(r"\\begin\{(\w+)\}", text)) == len(re.findall(r"\\end\{(\w+)\}", text)), text
     assert not re.search(r"[\^_]\s*[\^_]", text), text
+
+
+def test_conditions_inside_calls() -> None:
+    f = parse_formula("stack(cos(max(T*x, 0, T*x))[1], X)", "x[n] X[n,n] T[m,n,n]")
+    x = f.variables["x"]
+    (shown,), _ = present_many([Request(simplify(jacobians(normalise(f.expr), [x])[x]))], taken=["x"])
+    assert r"\ge" in shown.latex and "≥" in shown.text

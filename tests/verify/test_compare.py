@@ -105,6 +105,16 @@ def test_a_zero_that_only_rounding_hides() -> None:
     assert check_derivative(formula, [by * 0], by, points=20).passed
 
 
+@pytest.mark.parametrize(
+    "text", ["tanh(sum(softmax(x)))", "exp(sum(softmax(x)) - 2)", "cos(sin(x @ x)**2 + cos(x @ x)**2)"]
+)
+def test_a_zero_inside_a_function_that_only_rounding_hides(text: str) -> None:
+    formula, found, by = chain(text, "x[n]", "x", 1)
+    assert check_derivative(formula, found, by, points=20).passed
+    assert check_derivative(formula, [by * 0], by, points=20).passed
+    assert not check_derivative(formula, [by * 0 + 1e-6], by, points=20).passed
+
+
 def test_a_variable_that_does_not_occur() -> None:
     assert check_derivative((x * x).sum(), [y * 0], y, variables=[x, y]).passed
 

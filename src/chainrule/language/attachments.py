@@ -8,8 +8,20 @@ from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import number
 from chainrule.language import functions, problems
 from chainrule.language.context import Context
+from chainrule.language.parser import COMPARISONS
 from chainrule.language.subscripts import Range, subscript
-from chainrule.language.syntax import Bars, Listing, Node, Number, Postfix, Prefix, Slice, Special, Subscript
+from chainrule.language.syntax import (
+    Bars,
+    Binary,
+    Listing,
+    Node,
+    Number,
+    Postfix,
+    Prefix,
+    Slice,
+    Special,
+    Subscript,
+)
 from chainrule.language.values import NOTHING, Value
 
 
@@ -115,6 +127,11 @@ class Attachments(Context):
         return Value(functions.norm(operand.expr))
 
     def listing(self, node: Listing, parts: list[Value]) -> Value:
+        only = node.entries[0] if len(node.entries) == 1 else None
+        if isinstance(only, Binary) and only.symbol in COMPARISONS:
+            raise self.problem(
+                "[...] around a condition can be read in two ways", node.span, hint="write 1[z > 0]"
+            )
         matlab = self.setting.dialect == "matlab" and node.form == "["
         if not matlab:
             return Value(NOTHING, items=tuple(parts))

@@ -21,6 +21,13 @@ class Calls(Context):
         if node.name in ("vector", "matrix"):
             return self.filled(node, parts)
         entry = functions.TABLE[node.name]
+        dotted = self.setting.source[: node.place.start].rstrip().endswith(".")
+        if dotted and node.name in ("max", "min", "amax", "amin") and len(node.arguments) > 1:
+            raise self.problem(
+                f"the second argument of NumPy's {node.name} is an axis",
+                node.span,
+                hint="write axis=, or maximum(a, b) and minimum(a, b) entry by entry",
+            )
         given, rest = parts[: len(node.arguments)], parts[len(node.arguments) :]
         options = self.options(node, entry, rest)
         letters = self.letters(node, entry)

@@ -68,7 +68,7 @@ def parse_formula(
     if profile not in PROFILES:
         raise OptionError(f"unknown profile `{profile}`", hint="the only profile is notes")
     declared = parse_declarations(shapes)
-    tokens = without_arguments(tokenize(text, dialect))
+    tokens = without_arguments(tokenize(text, dialect), text)
     ranks = {name: variable.rank for name, variable in declared.variables.items()}
     scope = Scope(text, ranks, frozenset(declared.dims), TABLE.keys(), assigned_names(tokens))
     program = _checked(

@@ -369,6 +369,8 @@ class Parser:
         self.check_dialect(token)
         self.matlab_power(token)
         self.matlab_entry(token)
+        if BINARY[token.text] == 60:
+            self.reduce_postfix(token)
         binds = BINARY[token.text]
         right_first = binds == 60 and not (self.dialect == "matlab" and token.text != "**")
         self.reduce(binds + 1 if right_first else binds)

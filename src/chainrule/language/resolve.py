@@ -64,9 +64,10 @@ def assigned_names(tokens: list[Token]) -> set[str]:
     return found
 
 
-def without_arguments(tokens: list[Token]) -> list[Token]:
-    """f(x, y) = ... read as f = ...: the formula is named, not called."""
+def without_arguments(tokens: list[Token], source: str) -> list[Token]:
+    """f(x, y) = ... read as f = ...: the formula is named. Raises where it is called."""
     result: list[Token] = []
+    named: set[str] = set()
     position = 0
     while position < len(tokens):
         starts = not result or result[-1].kind == "newline" or result[-1].text == ";"
@@ -75,8 +76,16 @@ def without_arguments(tokens: list[Token]) -> list[Token]:
             while tokens[end].kind == "name" and tokens[end + 1].text == ",":
                 end += 2
             if tokens[end].kind == "name" and [t.text for t in tokens[end + 1 : end + 3]] == [")", "="]:
+                named.add(tokens[position].text)
                 result.append(tokens[position])
                 position = end + 2
+        if tokens[position].text in named and tokens[position + 1].text == "(":
+            raise SyntaxProblem(
+                f"{tokens[position].text} names a formula and cannot be called",
+                source=source,
+                spans=(tokens[position].span,),
+                hint=f"write {tokens[position].text} for its value; for other arguments write it out",
+            )
         result.append(tokens[position])
         position += 1
     return result
@@ -315,7 +324,8 @@ def _piece(
     if scope.knows(name) or (name in constants and not called):
         return [replace(part, text=name)]
     counted = _COUNTED.fullmatch(name)
-    if counted and not text.isascii() and scope.variables.get(counted[1], 0):
+    indexable = counted and (scope.variables.get(counted[1], 0) or counted[1] in scope.assigned)
+    if counted and indexable and not text.isascii():
         return _with_index(part, counted[1], counted[2])
     return []
 

@@ -143,6 +143,20 @@ def _follows_bracket(value: str, tokens: list[Token], spaced: bool) -> bool:
 
 def _number(text: str, value: str, span: Span, tokens: list[Token], spaced: bool) -> int:
     _check_range(text, value, span)
+    if "_" in value and not re.fullmatch(r"[0-9]{1,3}(_[0-9]{3})+(?![0-9_]).*", value):
+        raise SyntaxProblem(
+            "an underscore in a number separates thousands",
+            source=text,
+            spans=(span,),
+            hint="write 1_000; the index of a norm stands before its exponent, ‖x‖_2^2",
+        )
+    if value.endswith(".") and re.match(r"[^\W\d]", text[span.end : span.end + 1]):
+        raise SyntaxProblem(
+            "a dot between a number and a name",
+            source=text,
+            spans=(Span(span.end - 1, span.end + 1),),
+            hint="write * for the product; .T and methods follow a name or a bracket",
+        )
     following = re.compile(r"[jJ](?!\w)").match(text, span.end)
     tokens.append(Token("imag" if following else "num", value.replace("_", ""), span, spaced))
     return following.end() if following else span.end

@@ -18,7 +18,7 @@ from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.products import ONES_MATRIX
-from chainrule.notation.recover import Product, Reader, Reading, flatten, parts, signed, whole
+from chainrule.notation.recover import COMPARISONS, Product, Reader, Reading, flatten, parts, signed, whole
 from chainrule.rules.constants import MERGE
 from chainrule.rules.table import Elementwise
 
@@ -321,9 +321,8 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
         case Apply():
             name = node.function.name
             if isinstance(node.function, Elementwise):
-                names = {"greater_equal": ">=", "greater": ">", "equal": "==", "not_equal": "!="}
-                if name in names:
-                    return m.tree("compare", inside, (names[name],))
+                if name in COMPARISONS:
+                    return m.tree("compare", inside, (COMPARISONS[name],))
                 return m.power(inside[0], inside[1]) if name == "power" else m.call(name, *inside)
             if not inside:
                 return m.call(name, *(m.number(Coefficient.of(Dim.of(p))) for p in node.parameters))

@@ -92,8 +92,26 @@ class Moving:
                     terms = [[*whole[:k], slopes[node.operands[k]], *whole[k + 1 :]] for k in parts]
                     slopes[node] = np.asarray(sum(np.abs(product_of(node, t, self.sizes)) for t in terms))
                 else:
-                    slopes[node] = np.abs(values[node].imag) / TINY
+                    slopes[node] = self._steepest(node, parts, values, slopes)
         return _largest(slopes[self.expr]) if self.expr in slopes else 0.0
+
+    def _steepest(
+        self, node: Expr, parts: Sequence[int], values: Mapping[Expr, Array], slopes: Mapping[Expr, Array]
+    ) -> Array:
+        """The slope of a function whose arguments have these slopes, or, if it is larger, its own."""
+        steepest = np.abs(values[node].imag) / TINY
+        total = np.zeros(steepest.shape)
+        for k in parts:
+            child = node.children[k]
+            turns = np.where(np.arange(slopes[child].size) % 2, -1.0, 1.0).reshape(slopes[child].shape)
+            found = np.zeros(steepest.shape)
+            for signs in (1.0, turns):  # all of one sign may cancel too, as in a softmax
+                memo = _Overlay({c: np.real(values[c]) for c in node.children})
+                memo[child] = np.real(values[child]) + TINY * 1j * signs * slopes[child]
+                slope_ = np.abs(np.imag(value_of(node, {}, self.sizes, memo))) / TINY
+                found = np.maximum(found, np.where(np.isfinite(slope_), slope_, 0.0))
+            total = total + found
+        return np.asarray(np.maximum(steepest, total))
 
 
 class _Overlay(dict[Expr, Array]):
