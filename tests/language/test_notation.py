@@ -148,6 +148,7 @@ def test_rows_are_known(text: str, row: bool) -> None:
         "‖A‖₂",
         "‖A‖₁",
         "x(2)",
+        "x × x",
         "√a^2",
         "√a**2",
         "[a > 0] x",

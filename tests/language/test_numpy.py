@@ -336,3 +336,15 @@ def test_an_axis_by_position_is_refused(text: str) -> None:
     """NumPy's second argument is an axis where the language's max(a, b) is entry by entry."""
     with pytest.raises(ChainruleError):
         parse_formula(text, "X[m,n]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["softmax(X, axis=None)", "softmax(X, axis=(0, 1))", "argmax(X, axis=(0, 1))"],
+        *["max(X, X, axis=0)", "min(X, 0, keepdims=True)", "eye(0)", "ones(-1)", "zeros(0, n)"],
+    ],
+)
+def test_options_that_cannot_be_met_are_refused(text: str) -> None:
+    with pytest.raises(ChainruleError):
+        parse_formula(text, "X[m,n]")

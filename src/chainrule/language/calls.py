@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chainrule.errors import ShapeMismatch, SyntaxProblem, UnknownName
 from chainrule.expr import nodes
+from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr
 from chainrule.language import functions
 from chainrule.language.context import Context
@@ -44,6 +45,9 @@ class Calls(Context):
                 )
             written, values = [], []
             plain = self.dims(node, given)
+            for size_ in plain:
+                if isinstance(size_, Dim) and size_.constant is not None and size_.constant < 1:
+                    raise self.problem(f"{size_} is not a size", node.span, hint="sizes count from 1")
             letters = "d" * len(plain)
         else:
             taken = list(zip(letters, given, node.arguments, strict=True))

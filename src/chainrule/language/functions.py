@@ -88,7 +88,10 @@ def _axes(x: Expr, axis: Axis) -> tuple[int, ...]:
 
 def _last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
     """`x` with one axis moved to the end, and the order that moves it back."""
-    (a,) = _axes(x, axis)
+    axes = _axes(x, axis)
+    if len(axes) != 1:
+        raise ShapeMismatch("one axis is named here, not several", hint="axis=0")
+    (a,) = axes
     order = (*(k for k in range(x.rank) if k != a), a)
     return nodes.permute(x, order), tuple(order.index(k) for k in range(x.rank))
 
@@ -135,12 +138,22 @@ def _extreme(row: Tensorial, x: Any, axis: Axis, keepdims: bool) -> Expr:
 
 def max(x: Any, *others: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     """The largest entry, of all or along an axis; of several arguments the larger, entry by entry."""
+    _no_axis("max", others, axis, keepdims)
     return maximum(x, *others) if others else _extreme(tensorial.amax, x, axis, keepdims)
 
 
 def min(x: Any, *others: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     """The smallest entry, of all or along an axis; of several arguments the smaller, entry by entry."""
+    _no_axis("min", others, axis, keepdims)
     return minimum(x, *others) if others else _extreme(tensorial.amin, x, axis, keepdims)
+
+
+def _no_axis(name: str, others: Sequence[Any], axis: Axis, keepdims: bool) -> None:
+    if others and (axis is not None or keepdims):
+        raise ShapeMismatch(
+            f"{name} of several arguments works entry by entry and has no axis",
+            hint=f"{name}(x, axis=0) is along an axis; concat(x, y) joins vectors",
+        )
 
 
 def argmax(x: Any, axis: int | None = None) -> Expr:

@@ -199,6 +199,13 @@ class Operators(Context):
             made = nodes.multiply(left.expr, right.expr)
             return Value(made, left.row or right.row, self.times(node, left, right))
         kinds = (left.kind, right.kind)
+        sign = self.setting.source[node.place.start : node.place.end]
+        if kinds == ("column", "column") and sign == "×":
+            raise self.problem(
+                "x × y may mean the cross product, which is not in the language",
+                node.place,
+                hint="write x · y for the dot product, x ⊙ y entry by entry",
+            )
         if kinds == ("column", "column") and node.symbol == "·":
             kinds = ("row", "column")
         spec = _PRODUCTS.get(kinds)
