@@ -170,8 +170,8 @@ class Reader:
         inside = [signed(parts(r, side)) for r in arguments]
         if name in COMPARISONS:
             return m.tree("compare", inside, (COMPARISONS[name],))
-        if name == "abs" and (node.rank < 2 or all(r.body is None for r in arguments)):
-            return m.tree("abs", inside)
+        if name in ("abs", "sqrt") and (node.rank < 2 or all(r.body is None for r in arguments)):
+            return m.tree("abs" if name == "abs" else "root", inside)
         return m.call(
             "sigmoid" if name == "sigmoid" and "σ" in self.taken else CALLS.get(name, name), *inside
         )
@@ -234,7 +234,9 @@ class Reader:
         for reading in readings:
             coefficient = coefficient * reading.coefficient
         if coefficient.rational < 0:
-            swap = next((k for k, r in enumerate(readings) if r.opposite is not None), None)
+            # One of two equal factors is not turned: −(x − μ)ᵀΣ⁻¹(x − μ) shows its quadratic form.
+            alone = [r.opposite is not None and _twins(r, readings) == 1 for r in readings]
+            swap = next((k for k, turns in enumerate(alone) if turns), None)
             if swap is not None:
                 coefficient, readings[swap] = -coefficient, _swapped(readings[swap])
         above: list[Tree] = []
@@ -407,6 +409,11 @@ def _kron(left: Reading, right: Reading) -> Reading:
     )
 
 
+def _twins(reading: Reading, readings: Sequence[Reading]) -> int:
+    """How many factors are written as this one is."""
+    return sum(other.body == reading.body and other.above == reading.above for other in readings)
+
+
 def _is_basis(reading: Reading) -> bool:
     return reading.body is not None and reading.body[0].op == "basis"
 
@@ -455,8 +462,12 @@ def _collected(above: tuple[Tree, ...], below: tuple[Tree, ...]) -> tuple[list[T
             ):
                 base, exponent = factor.args[0], int(factor.args[1].data[0].rational)
             exponents[base] = exponents.get(base, 0) + sign * exponent
-    up = [m.power(base, m.number(e)) for base, e in exponents.items() if e > 0]
-    return up, [m.power(base, m.number(-e)) for base, e in exponents.items() if e < 0]
+    up = [_raised(base, e) for base, e in exponents.items() if e > 0]
+    return up, [_raised(base, -e) for base, e in exponents.items() if e < 0]
+
+
+def _raised(base: Tree, exponent: int) -> Tree:
+    return base if exponent == 1 else m.power(base, m.number(exponent))
 
 
 def _in_front(scalars: list[Tree], body: Tree) -> Tree:
