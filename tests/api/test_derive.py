@@ -491,3 +491,34 @@ def test_fractions_stand_over_one_denominator_where_that_is_shorter(
 ) -> None:
     d = one(formula, shapes=shapes, wrt="x")
     assert d.text == answer and d.check(points=3).passed
+
+
+def test_a_quadratic_form_keeps_its_sign_in_front() -> None:
+    d = one("exp(-(x - mu) @ inv(S) @ (x - mu)/2)", shapes="x[n] mu[n] S[n,n]:spd", wrt="mu", layout="shape")
+    assert d.sheet.written_formula.text == "exp(−(1/2) (x − μ)ᵀS⁻¹(x − μ))"
+    assert d.text == "exp(−(1/2) (x − μ)ᵀS⁻¹(x − μ)) S⁻¹(x − μ)"
+
+
+def test_a_root_is_written_as_one() -> None:
+    assert one("sqrt(x @ x + 1)", shapes="x[n]", wrt="x").sheet.written_formula.text == "√(xᵀx + 1)"
+
+
+@pytest.mark.parametrize(
+    ("formula", "says"),
+    [
+        ("maximum(x, y)", "x = y in some entry; at a tie x has the whole weight"),
+        ("minimum(y, x)", "y = x in some entry; at a tie y has the whole weight"),
+        ("maximum(3, x)", "3 = x in some entry; at a tie the constant has the whole weight"),
+        ("max(X, axis=0) * x", "two entries of a column of X are largest"),
+        ("max(X, axis=1) * x", "two entries of a row of X are largest"),
+    ],
+)
+def test_ties_say_who_has_the_weight(formula: str, says: str) -> None:
+    assert says in str(one(formula, shapes="x[n] y[n] X[n,n]", wrt="X" if "X" in formula else "x"))
+
+
+def test_too_many_axes_are_refused() -> None:
+    with pytest.raises(cr.LimitExceeded, match="64 axes"):
+        cr.derive("sum(T)", wrt="T", shapes="T[a,b,c,d,e,f,g,h]", order=8)
+    with pytest.raises(cr.LimitExceeded, match="13 axes"):
+        cr.derive("[" * 150 + "x" + "]" * 150, wrt="x")

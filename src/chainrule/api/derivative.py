@@ -34,6 +34,8 @@ LAYOUTS = ("numerator", "denominator", "shape")
 DIALECTS = ("numpy", "matlab")
 HIGHEST_ORDER = 8
 MOST_BLOCKS = 256
+# NumPy's own limit; letters for the labels of einsum end not far beyond.
+MOST_AXES = 32
 POINTS = 20  # at which a derivative is checked before it is printed
 EACH = 8  # so many derivatives are checked one by one; more of them all together
 
@@ -70,6 +72,12 @@ def derive(
             f"{len(targets)} variables to order {order} make {len(targets) ** order:,} blocks; "
             f"at most {MOST_BLOCKS} are derived at once",
             hint="ask for fewer variables, or for each block by itself",
+        )
+    axes = parsed.expr.rank + order * max(len(target.shape) for target in targets)
+    if axes > MOST_AXES:
+        raise LimitExceeded(
+            f"this derivative has {axes} axes; at most {MOST_AXES} are allowed",
+            hint="lower the order, or derive by a part with fewer axes",
         )
     chains = Chains(parsed.expr, targets)
     keys = list(product(targets, repeat=order))

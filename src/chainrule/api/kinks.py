@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from chainrule.expr.nodes import Apply, Einsum, Expr, constant_of, number
-from chainrule.expr.walk import depends_on, topological
-from chainrule.rules.elementwise import abs_, log, power, relu
+from chainrule.expr.walk import depends_on, topological, variables
+from chainrule.rules.elementwise import abs_, log, maximum, minimum, power, relu
 from chainrule.rules.table import Elementwise, Row
-from chainrule.rules.tensorial import norm
+from chainrule.rules.tensorial import amax, amin, norm
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,17 @@ def kinks(formula: Expr, wrt: Iterable[Expr], write: Callable[[Expr], str], orde
         if node is not formula and all(_is_smooth(node, user, order) for user in users[node]):
             continue
         if any(argument in active for argument in node.arguments):
-            found[Kink(_where(node, node.function, write), node.function.takes)] = None
+            found[Kink(_where(node, node.function, write), _takes(node, node.function, write))] = None
     return list(found)
+
+
+def _takes(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
+    """The value taken there; of a maximum, which argument has the weight."""
+    if row not in (maximum, minimum):
+        return row.takes
+    if not all(variables(a) for a in node.arguments):
+        return "at a tie the constant has the whole weight"
+    return f"at a tie {write(node.arguments[0])} has the whole weight"
 
 
 def _is_smooth(node: Apply, user: Expr, order: int) -> bool:
@@ -72,4 +81,10 @@ def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
     constants = [constant_of(a) for a in node.arguments]
     texts = [write(a if c is None else number(c)) for a, c in zip(node.arguments, constants, strict=True)]
     place = re.sub(r"#(\d)", lambda m: texts[int(m[1]) - 1], row.at_kink)
-    return f"{place} in some entry" if isinstance(row, Elementwise) and node.rank else place
+    if isinstance(row, Elementwise):
+        return f"{place} in some entry" if node.rank else place
+    if row in (amax, amin) and node.rank == 1 and node.arguments[0].rank == 2:
+        # One maximum for each row: of Xᵀ, for each column of X.
+        line, matrix = ("column", texts[0][:-1]) if texts[0].endswith("ᵀ") else ("row", texts[0])
+        return place.replace(f"of {texts[0]}", f"of a {line} of {matrix}")
+    return place

@@ -9,7 +9,7 @@ from chainrule.errors import ShapeMismatch, Span, SyntaxProblem
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import functions, problems
-from chainrule.language.limits import MAX_DEGREE, check_number
+from chainrule.language.limits import MAX_DEGREE, check_number, check_shape
 from chainrule.language.parser import QUOTES
 from chainrule.language.sizes import Sizes
 from chainrule.language.syntax import Listing, Node
@@ -61,6 +61,7 @@ class Context:
             raise self.problem("a formula has one value", node.span, hint="write [a, b] for a vector of two")
         entries = [self.whole(v, n) for v, n in zip(value.items, node.entries, strict=True)]
         made = self.built(functions.stack, [e.expr for e in entries], node.span, node.entries)
+        check_shape(made.shape, self.setting.source, node.span)
         return Value(made, row=value.row)
 
     def fresh(self, node: Node, slot: int = 0) -> Dim:
