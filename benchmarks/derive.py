@@ -1,9 +1,8 @@
 """How long deriving takes: formulas, import, --help, depth, and SymPy on what it can do.
 
 Run `python3 dev.py bench`. It prints tables and asserts nothing about time; every derivative is checked
-before its
-time is shown. Deriving is process CPU time, the median of rounds; start-up is the smallest wall time of whole
-processes, so that a busy machine does not count. SymPy is a development dependency only.
+before its time is shown. Deriving is process CPU time, the median of rounds; start-up is the smallest wall
+time of whole processes, so that a busy machine does not count. SymPy is a development dependency only.
 """
 
 from __future__ import annotations

@@ -52,11 +52,10 @@ def derive(
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
-    `wrt` is a name or a variable, several of them ("w,b", [w, b]: a mapping with one derivative for each), or
-    scalars in brackets ("[x, y]": one Jacobian, its last axis over them). `order` 2 is the Hessian; with
+    `wrt` is a name or a variable, several of them ("w,b", [w, b]: a mapping with one derivative for each),
+    or scalars in brackets ("[x, y]": one Jacobian, its last axis over them). `order` 2 is the Hessian; with
     several variables the blocks, keyed by pairs of names. Shapes: output axes, then those of wrt once for
-    each order.
-    Raises: ChainruleError with the place in the text and a way out.
+    each order. Raises: ChainruleError with the place in the text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
     >>> d.shape

@@ -1,10 +1,8 @@
 """Reverse accumulation over the graph, once for all requested variables.
 
-In: an expression and the variables. Out: for each variable the derivative as a raw graph, axes = output axes
-followed
-by the variable's axes. Nothing is simplified here; the seed is an identity, which is only a repeated label,
-so a
-Jacobian of any order costs no more structure than a gradient.
+In: an expression and the variables. Out: for each variable the derivative as a raw graph, axes = output
+axes followed by the variable's axes. Nothing is simplified here; the seed is an identity, which is only a
+repeated label, so a Jacobian of any order costs no more structure than a gradient.
 
 The cotangent of a node of shape s has axes output + s. Source: Laue, Mitterreiter, Giesen, NeurIPS 2018.
 """

@@ -43,8 +43,8 @@ class Expr:
     __slots__ = ("__weakref__", "digest", "shape")
     shape: Shape
     digest: bytes
-    # Rows that Python operators need (power, comparisons); `rules` fills them in, since rows live above this
-    # room.
+    # Rows that Python operators need (power, comparisons); `rules` fills them in, since rows live above
+    # this room.
     rows: ClassVar[dict[str, Function]] = {}
     # NumPy must leave `array * expression` to the expression instead of making an object array of it.
     __array_ufunc__ = None
@@ -159,10 +159,8 @@ class Einsum(Expr):
     """coefficient · Σ over labels not in `output` of the product of the operands.
 
     labels[k] are operand k's axis labels, sizes[label] their sizes. A label repeated in `output` is a
-    diagonal,
-    a label in `output` that no operand carries is a broadcast: a number, an identity and a vector of ones
-    have
-    no operands at all.
+    diagonal, a label in `output` that no operand carries is a broadcast: a number, an identity and a vector
+    of ones have no operands at all.
     """
 
     __slots__ = ("coefficient", "labels", "operands", "output", "sizes")

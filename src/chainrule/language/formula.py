@@ -52,10 +52,9 @@ def parse_formula(
 ) -> Formula:
     """The formula that `text` writes down.
 
-    `shapes` declares variables; the shapes of others are inferred, and `assumptions` says how. `shape` is the
-    shape of the whole where it is known: it decides the size of a lone 𝟏 or I, and a number stands for every
-    entry.
-    Raises: a ChainruleError with the place in the text.
+    `shapes` declares variables; the shapes of others are inferred, and `assumptions` says how. `shape` is
+    the shape of the whole where it is known: it decides the size of a lone 𝟏 or I, and a number stands for
+    every entry. Raises: a ChainruleError with the place in the text.
 
     >>> f = parse_formula("mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]")
     >>> f.expr.shape, list(f.variables)

@@ -1,12 +1,13 @@
 """Names for parts: which parts of some expressions deserve one, and with which letter.
 
-In: expressions that are printed together, the names that a person gave to parts. Out: the expressions with named parts
-replaced by variables, and the definitions, each before it is used.
+In: expressions that are printed together, the names that a person gave to parts. Out: the expressions with
+named parts replaced by variables, and the definitions, each before it is used.
 
-A part gets a name when a person gave it one, when it is the argument of an activation that reads data through a matrix
-product (z = Xw + b), or when naming it makes everything together shorter. A part counts wherever it stands times a
-number: −m is an occurrence of m.
+A part gets a name when a person gave it one, when it is the argument of an activation that reads data
+through a matrix product (z = Xw + b), or when naming it makes everything together shorter. A part counts
+wherever it stands times a number: −m is an occurrence of m.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,13 +93,16 @@ class _Namer:
             coefficient, part = self.parts[node]
             if part in symbols:
                 values[node] = scaled(coefficient, symbols[part])
-        # A definition is written in terms of the others, so a part may only become visible inside another one.
+        # A definition is written in terms of the others, so a part may only become visible inside another
+        # one.
         definitions: dict[Expr, Expr] = {}
         memo = dict(values)
         for part in sorted(symbols, key=lambda p: (self._depth(p), self.names[p])):
             own = [child for child in part.children if child in values and self.parts[child][1] is part]
             done = {n: v for n, v in values.items() if n not in own} if own else memo
-            definitions[part] = rebuild(part, [transform(child, lambda n: n, done) for child in part.children])
+            definitions[part] = rebuild(
+                part, [transform(child, lambda n: n, done) for child in part.children]
+            )
         exprs = tuple(transform(e, lambda n: n, memo) for e in self.exprs)
         wanted = {v.name for e in (*exprs, *definitions.values()) for v in variables(e)}
         used = [p for p in definitions if self.names[p] in wanted]
@@ -153,7 +157,10 @@ class _Namer:
         return count > 1 and count * (length - 1) > length + OVERHEAD
 
     def _activation_arguments(self) -> dict[Expr, str]:
-        """The parts that are arguments of activations inside something larger, with the use that their letter tells."""
+        """The parts that are arguments of activations inside something larger.
+
+        With the use that their letter tells.
+        """
         found: dict[Expr, str] = {}
         for node in self.order:
             if isinstance(node, Apply) and node.function.name in ACTIVATIONS and node not in self.exprs:

@@ -1,8 +1,11 @@
-"""From derivatives to what is printed: matrix language where it exists, else index notation; parts named once.
+"""From derivatives to what is printed: matrix language where it exists, else index notation.
 
-In: expressions (simplified), the side on which each is written, a person's names. Out: Presentations, which both
-printers can write, and the definitions of the names.
+Parts named once.
+
+In: expressions (simplified), the side on which each is written, a person's names. Out: Presentations, which
+both printers can write, and the definitions of the names.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +23,11 @@ from chainrule.notation.text import to_text
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An expression to print. `turned`: as its transpose, a vector as a row. `ranks`: how many of its axes are those
-    of the formula, then of each variable that it is differentiated by."""
+    """An expression to print. `turned`: as its transpose, a vector as a row.
+
+    `ranks`: how many of its axes are those of the formula, then of each variable that it is differentiated
+    by.
+    """
 
     expr: Expr
     turned: bool = False

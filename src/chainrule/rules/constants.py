@@ -3,8 +3,7 @@
 Numbers with a name, and the constant tensors that select, place or regroup entries.
 
 Indexing, slicing, concatenation, reshaping, vec and kron are contractions with these tensors, so none of
-them needs
-a derivative rule: a slice x[1:3] is S x with S = select(1, 1, 2, n), two rows of the identity.
+them needs a derivative rule: a slice x[1:3] is S x with S = select(1, 1, 2, n), two rows of the identity.
 """
 
 from __future__ import annotations

@@ -395,7 +395,8 @@ def _power(xp: Any, x: Any, p: Any) -> Any:
     return xp.power(x, p)
 
 
-# Up to this exponent NumPy multiplies complex numbers out; beyond it a tiny imaginary part drowns in rounding.
+# Up to this exponent NumPy multiplies complex numbers out; beyond it a tiny imaginary part drowns in
+# rounding.
 EXACT = 64
 
 

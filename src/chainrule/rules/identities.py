@@ -1,9 +1,9 @@
 """What simplification may do to functions, one named row each.
 
-A row looks at one function node with canonical arguments and gives an equal expression, or None. `ends` says
-why it
-cannot run for ever. Facts about parts (symmetric, positive) come from the caller, who knows the assumptions.
-Identities of products (powers of equal factors, cancelled inverses) belong to `simplify.product`.
+A row looks at one function node with canonical arguments and gives an equal expression, or None. `ends`
+says why it cannot run for ever. Facts about parts (symmetric, positive) come from the caller, who knows the
+assumptions. Identities of products (powers of equal factors, cancelled inverses) belong to
+`simplify.product`.
 """
 
 from __future__ import annotations

@@ -3,10 +3,8 @@
 A row with a missing field fails when the table is built.
 
 Numeric forms: `evaluate(xp, *arrays, *parameters)` is the plain reference, written so that it also accepts
-complex
-arrays (branches look at the real part), which is what the complex-step check needs. `code` is the NumPy
-source
-template of generated code: #1, #2 stand for arguments, $1, $2 for parameters.
+complex arrays (branches look at the real part), which is what the complex-step check needs. `code` is the
+NumPy source template of generated code: #1, #2 stand for arguments, $1, $2 for parameters.
 """
 
 from __future__ import annotations

@@ -20,8 +20,7 @@ def core_einsum(spec: str, *operands: Expr) -> Expr:
     """A product in letters over the core axes; the batch axes in front are carried along.
 
     A letter that only the output has is a core axis repeated from an operand by an identity: "a->ab" is not
-    allowed,
-    "a->aa" is a diagonal.
+    allowed, "a->aa" is a diagonal.
     """
     inputs, output = spec.split("->")
     parts = inputs.split(",")

@@ -3,10 +3,8 @@
 Deltas are only labels.
 
 In: any graph. Out: a graph of the same value in which no named identity of `rules.identities` applies any
-more.
-The work on products is in `product.py`; this file holds sums, functions and stacks, and the door through
-which
-every node passes once.
+more. The work on products is in `product.py`; this file holds sums, functions and stacks, and the door
+through which every node passes once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The canonical form of a product: flat, deltas absorbed into labels, equal factors merged into powers.
 
-In: a coefficient, canonical operands, their labels, the output. Out: a canonical expression. A product whose
-factors fall apart into parts without common labels keeps each closed part (xᵀAx, tr A) as one scalar factor,
-so
-that equal scalars meet as powers.
+In: a coefficient, canonical operands, their labels, the output. Out: a canonical expression. A product
+whose factors fall apart into parts without common labels keeps each closed part (xᵀAx, tr A) as one scalar
+factor, so that equal scalars meet as powers.
 """
 
 from __future__ import annotations

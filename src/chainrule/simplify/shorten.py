@@ -4,10 +4,8 @@ Common factors outside sums, products multiplied out only where terms then cance
 denominator where that is shorter.
 
 In: any expression. Out: an equal one whose written-out tree is no larger: a fixed point, so doing it twice
-changes
-nothing. Every candidate is made by the normaliser's own doors, so the result stays canonical up to the last
-pass,
-which takes a common number out of a sum: 2(Ax + λx).
+changes nothing. Every candidate is made by the normaliser's own doors, so the result stays canonical up to
+the last pass, which takes a common number out of a sum: 2(Ax + λx).
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class Demand:
     tries: int
 
 
-# First far from trouble, then wherever there is a point at all: the complex step needs no distance to speak
-# of.
+# First far from trouble, then wherever there is a point at all: the complex step needs no distance to
+# speak of.
 DEMANDS = (
     Demand(0.05, 0.05, 30.0, False, 30),
     Demand(1e-2, 1e-2, 300.0, False, 60),
