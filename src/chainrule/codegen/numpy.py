@@ -8,6 +8,7 @@ that stand above it; a formula has only what the parser reads back.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -129,7 +130,7 @@ def _spelled(c: str) -> str:
 # ---------------------------------------------------------------- the two vocabularies
 
 
-class _Vocabulary:
+class _Vocabulary(ABC):
     """Writes one operation, given the text of its arguments."""
 
     prefix = ""
@@ -180,8 +181,8 @@ class _Vocabulary:
     def _size(self, op: Op) -> Text:
         return self.dim(op.data[0])
 
-    def _named(self, op: Op) -> Text:
-        raise NotImplementedError
+    @abstractmethod
+    def _named(self, op: Op) -> Text: ...
 
     # ---- arithmetic
 
@@ -206,8 +207,8 @@ class _Vocabulary:
     def _pow(self, op: Op, a: Text, exponent: Text) -> Text:
         return Text(f"{a.at(ATOM)}**{exponent.at(SIGN)}", POWER)
 
-    def _cast(self, op: Op, a: Text) -> Text:
-        raise NotImplementedError
+    @abstractmethod
+    def _cast(self, op: Op, a: Text) -> Text: ...
 
     # ---- axes
 
@@ -261,8 +262,8 @@ class _Vocabulary:
             k += count
         return f"{','.join(text)}->{''.join(LETTERS[a] for a in kept)}"
 
-    def _call(self, op: Op, *args: Text) -> Text:
-        raise NotImplementedError
+    @abstractmethod
+    def _call(self, op: Op, *args: Text) -> Text: ...
 
     def fill_template(self, template: str, args: Sequence[Text], parameters: Sequence[Any]) -> Text:
         """A row's template with #1 for arguments and $1 for parameters, brackets where they are needed."""
