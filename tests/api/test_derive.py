@@ -522,3 +522,9 @@ def test_too_many_axes_are_refused() -> None:
         cr.derive("sum(T)", wrt="T", shapes="T[a,b,c,d,e,f,g,h]", order=8)
     with pytest.raises(cr.LimitExceeded, match="13 axes"):
         cr.derive("[" * 150 + "x" + "]" * 150, wrt="x")
+
+
+def test_a_notebook_shows_the_columns_of_a_matrix() -> None:
+    shown = one("[3*x**2*y, 2*x + y**8]", wrt="[x, y]")._repr_latex_()
+    assert r"\begin{pmatrix} 6 x y & 3 x^{2} \\ 2 & 8 y^{7} \end{pmatrix}" in shown
+    assert shown.count("&") == 2

@@ -229,8 +229,9 @@ class Sheet:
     def equations(self) -> str:
         """The answers with their labels."""
         rows = [f"{a.label_latex} &= {a.written.latex}" for a in self.answers]
-        rows += [rf"\text{{where }} {name_latex(name)} &= {part.latex}" for name, part in self.where]
-        return rows[0].replace("&", "") if len(rows) == 1 else _aligned(rows)
+        named = [f"{name_latex(name)} &= {part.latex}" for name, part in self.where]
+        rows += [r"\text{where } " * (row is named[0]) + row for row in named]
+        return rows[0].replace(" &= ", " = ", 1) if len(rows) == 1 else _aligned(rows)
 
     def notebook(self, report: Report | str) -> str:
         """What a notebook shows: the answers and what the check found."""
