@@ -246,7 +246,10 @@ class Derivative(Printable):
         >>> derive("softmax(x)", wrt="x", shapes="x[n]").text
         'diag(p) − ppᵀ where p = softmax(x)'
         """
-        return text_where(self.sheet.answers[0].written, self.sheet.where)
+        answer = self.sheet.answers[0]
+        # Entries say nothing without the letters that they are the entries at.
+        label = f"{answer.label} = " if answer.written.form == "index" else ""
+        return label + text_where(answer.written, self.sheet.where)
 
     @property
     def latex(self) -> str:

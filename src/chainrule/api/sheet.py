@@ -198,7 +198,8 @@ class Sheet:
                 lines.append(f"{label} = {to_text(answer.written.vec)}    columns stacked by vec")
             if answer.gradient is not None:
                 name = pretty(answer.derivative.wrt[0].name)
-                lines.append(f"gradient in the shape of {name}: {answer.gradient.text}")
+                label = f"{answer.label} = " if answer.gradient.form == "index" else ""
+                lines.append(f"gradient in the shape of {name}: {label}{answer.gradient.text}")
         if self.where:
             lines += _wrapped((f"{pretty(name)} = {part.text}" for name, part in self.where), "where ", ", ")
         return lines + [f"{row.name}: {row.says}" for row in self._unfamiliar()]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from chainrule.codegen.numpy import identifier, numpy_source
 from chainrule.codegen.stable import stable
-from chainrule.errors import ArrayMismatch
+from chainrule.errors import ArrayMismatch, DomainProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import topological
@@ -84,13 +84,19 @@ class CompiledFunction:
             )
         ready = self._as_given(given)
         dtype: np.dtype[Any] | None = DOUBLE
-        if ready is not None:
-            result = self._function(*ready)
-        else:
-            arrays, sizes = self._bind(given)
-            result = self._function(*(arrays[n] for n in self._arrays), *(sizes[n] for n in self._sizes))
-            kinds = {arrays[n].dtype for n in self._arrays}
-            dtype = kinds.pop() if len(kinds) == 1 else None
+        try:
+            if ready is not None:
+                result = self._function(*ready)
+            else:
+                arrays, sizes = self._bind(given)
+                result = self._function(*(arrays[n] for n in self._arrays), *(sizes[n] for n in self._sizes))
+                kinds = {arrays[n].dtype for n in self._arrays}
+                dtype = kinds.pop() if len(kinds) == 1 else None
+        except np.linalg.LinAlgError as problem:
+            raise DomainProblem(
+                f"a matrix that has to be inverted is singular at these arrays ({problem})",
+                hint="the derivative in this form exists only where the matrix is invertible",
+            ) from None
         if isinstance(result, dict):
             return {name: _finished(value, dtype) for name, value in result.items()}
         return _finished(result, dtype)

@@ -31,11 +31,15 @@ SIZES = (2, 3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Arrays by variable and integers by named size; `margin` is the smallest distance from a kink."""
+    """Arrays by variable and integers by named size; `margin` is the smallest distance from a kink.
+
+    ties: distances of exactly 0 were let pass, since no point without them was found.
+    """
 
     values: dict[str, Array]
     sizes: dict[str, int]
     margin: float
+    ties: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class Sampler:
                 margin, failed = self.probe(values, sizes, demand)
                 if failed is None:
                     self.manner = kind
-                    return Point(values, sizes, margin)
+                    return Point(values, sizes, margin, demand.ties)
                 misses[failed.reason] += 1
                 if attempt % 8 == 7:
                     sizes = self.sizes(rng, 0 if level < 2 else 30)
