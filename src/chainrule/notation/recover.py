@@ -513,6 +513,12 @@ def _scalar_order(part: Tree) -> tuple[int, int, tuple[tuple[int, str], ...], st
     return {0: 0, 1: 9}.get(rank, rank), 0 if part.op != "symbol" else -1, (), key
 
 
+def _on_diagonal(reading: Reading) -> bool:
+    """Whether it is a multiple of I or of diag(v): a number beside it would be taken for a multiple of I."""
+    body = None if reading.body is None else reading.body[0]
+    return body is not None and (body is m.IDENTITY or (body.op == "call" and body.data[0] == "diag"))
+
+
 def _add(readings: list[Reading], rank: int, direction: int) -> Forms:
     """The sum of the terms in both orientations."""
     first = _terms(readings, 0, direction)
@@ -532,8 +538,9 @@ def _terms(readings: list[Reading], side: int, direction: int) -> Tree:
     A polynomial stays in descending powers.
     """
     terms = []
+    diagonal = any(map(_on_diagonal, readings))
     for reading in readings:
-        sign, term = parts(reading, side)
+        sign, term = parts(reading, side, drop_ones=not diagonal)
         terms.append(((reading.ones or not term.leaves, -term.leaves, term.key), sign * direction, term))
     terms.sort(key=lambda t: t[0])
     if not _is_polynomial([term for _, _, term in terms]):

@@ -557,9 +557,11 @@ def _parity(facts: Facts, node: Apply) -> Expr | None:
 
 @_rewrite("absolute value of a multiple", abs_, ends="a factor goes outside")
 def _abs_of_multiple(facts: Facts, node: Apply) -> Expr | None:
-    if facts.is_positive(node.arguments[0]) or facts.has(node.arguments[0], "nonnegative"):
-        return node.arguments[0]
-    coefficient, body = _multiple(node.arguments[0])
+    inside = node.arguments[0]
+    never_negative = _function(inside, abs_, relu, norm) is not None or facts.has(inside, "nonnegative")
+    if never_negative or facts.is_positive(inside):
+        return inside
+    coefficient, body = _multiple(inside)
     if coefficient.is_one or not _plain_sizes(coefficient):
         return None
     return scale(coefficient if coefficient.rational > 0 else -coefficient, elementwise(abs_, body))

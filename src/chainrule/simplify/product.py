@@ -199,7 +199,7 @@ class Product:
                 work.drop(k)
                 return
         for k in constants:
-            if self._pick_entry(work, k):
+            if self._pick_entry(work, k) or self._pull_entry(work, k):
                 return
 
     def _meet(self, work: _Work, a: Factor, b: Factor) -> bool:
@@ -288,6 +288,24 @@ class Product:
                 work.settle()
                 return True
         return False
+
+    def _pull_entry(self, work: _Work, k: int) -> bool:
+        """e₂ ⊙ v = v₂ e₂: beside a basis vector only one entry of the other factors counts."""
+        factor, (label, *_) = work.factors[k]
+        if not isinstance(factor, Apply) or factor.function is not BASIS or label not in work.output:
+            return False
+        others = [p for p, (_, axes) in enumerate(work.factors) if p != k and label in axes]
+        if not others or any(_is_selector(work.factors[p][0]) for p in others):
+            return False
+        fresh = max(work.sizes) + 1
+        work.sizes[fresh] = work.sizes[label]
+        work.alive.add(fresh)
+        for p in others:
+            f, axes = work.factors[p]
+            work.factors[p] = (f, tuple(fresh if a == label else a for a in axes))
+        work.factors.append((factor, (fresh,)))
+        work.changed = True
+        return True
 
     # ------------------------------------------------------------ structures of variables
 
@@ -797,6 +815,10 @@ def _selected(expr: Apply) -> set[int] | None:
     if start.constant is None or count.constant is None:
         return None
     return {start.constant + step * k for k in range(count.constant)}
+
+
+def _is_selector(factor: Expr) -> bool:
+    return isinstance(factor, Apply) and factor.function in SELECTORS
 
 
 def _sums_to_one(factor: Expr, axes: Labels) -> Labels:
