@@ -90,6 +90,7 @@ EXAMPLES: dict[str, list[str]] = {
         "logdet(diag(p))",
         "logdet(A.T)",
     ],
+    "determinant and inverse of a written-out matrix": ["det([[s, t], [t, 2]])", "inv([[s, t], [q, 2]])"],
     "reduction of a constant": [
         "softmax(2*ones(n))",
         "logsumexp(ones(n) + 1)",

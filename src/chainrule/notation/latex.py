@@ -190,12 +190,11 @@ def _array(node: Tree, parts: list[str]) -> str:
     return r"\begin{pmatrix} " + (" & " if node.data[0] else r" \\ ").join(parts) + r" \end{pmatrix}"
 
 
-def _select(node: Tree) -> str:
-    """Rows of I, counted from 1, the last one included."""
-    start, step, count, _ = node.data
+def _rows(start: Dim, step: int, count: Dim) -> str:
+    """Rows counted from 1, the last one included."""
     one = Dim.of(1)
     first, last = start + one, start + Dim.of(step) * (count - one) + one
-    return f"I_{{{dim_latex(first)}:{f'{step}:' if step != 1 else ''}{dim_latex(last)},\\,:}}"
+    return f"{dim_latex(first)}:{f'{step}:' if step != 1 else ''}{dim_latex(last)}"
 
 
 def _indices(indices: tuple[str, ...]) -> str:
@@ -228,7 +227,8 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "array": _array,
     "entry": lambda t, p: f"{p[0]}_{{{_indices(t.data)}}}",
     "basis": lambda t, p: f"e_{{{dim_latex(t.data[0] + Dim.of(1))}}}",
-    "select": lambda t, p: _select(t),
+    "select": lambda t, p: f"I_{{{_rows(*t.data[:3])},\\,:}}",
+    "slice": lambda t, p: f"{{{p[0]}}}_{{{_rows(*t.data)}}}",
     "delta": lambda t, p: rf"\delta_{{{_indices(t.data)}}}",
     "sigma": lambda t, p: rf"\sum_{{{_indices(t.data)}}} {p[0]}",
     "derivative": _derivative,

@@ -24,6 +24,7 @@ norm, abs         ‖·‖, |·|                        (inside,)
 compare           the indicator 1[a > b]          (a, b)               (sign,)
 array             entries written out             entries              (True if the entries stand in one row,)
 basis, select     a row, some rows of I                                the parameters of their rows
+slice             x[1:n]                          (variable,)          start, step, count
 entry             X_ij, x₁                        (base,)              indices
 delta             δ_ij                                                 (i, j)
 sigma             Σ over indices                  (body,)              indices
@@ -187,7 +188,7 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
         case "sigma":
             return mine <= SUM
         case "entry":
-            return mine < ATOM or part.op in ("basis", "select", "array", "root")
+            return mine < ATOM or part.op in ("basis", "select", "slice", "array", "root")
         case _:
             return False
 
@@ -282,7 +283,7 @@ def chain(*factors: Tree) -> Tree:
         flat.extend(factor.args if factor.op == "chain" else (factor,))
     flat = [f for f in flat if f is not IDENTITY] or [IDENTITY]
     merged: list[Tree] = []
-    for factor in flat:
+    for factor in _sliced(flat):
         base, exponent = _matrix_power_of(factor)
         if merged:
             last, before = _matrix_power_of(merged[-1])
@@ -291,6 +292,25 @@ def chain(*factors: Tree) -> Tree:
                 continue
         merged.append(factor)
     return merged[0] if len(merged) == 1 else tree("chain", merged)
+
+
+def _sliced(factors: list[Tree]) -> list[Tree]:
+    """Rows of I times a variable are a slice of it: x[1:n]."""
+    result: list[Tree] = []
+    for factor in factors:
+        if result and result[-1].op == "select" and factor.op == "name":
+            result[-1] = tree("slice", (factor,), result[-1].data[:3])
+        elif (
+            result and factor.op == "transpose" and factor.args[0].op == "select" and _turned_name(result[-1])
+        ):
+            result[-1] = tree("transpose", (tree("slice", result[-1].args, factor.args[0].data[:3]),))
+        else:
+            result.append(factor)
+    return result
+
+
+def _turned_name(part: Tree) -> bool:
+    return part.op == "transpose" and part.args[0].op == "name"
 
 
 def _is_vector(part: Tree) -> bool:

@@ -117,7 +117,7 @@ def _is_word(factor: Tree) -> bool:
     """A function, a sum, or a name of several letters, as it stands at either end of a factor."""
     while factor.op in ("transpose", "inverse", "inverse_transpose", "power", "matrix_power", "entry"):
         factor = factor.args[0]
-    if factor.op in ("call", "diagonal", "compare", "root", "basis", "select", "array", "sigma"):
+    if factor.op in ("call", "diagonal", "compare", "root", "basis", "select", "slice", "array", "sigma"):
         return True
     return factor.op == "name" and len(pretty(factor.data[0])) > 1
 
@@ -204,6 +204,7 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "array": lambda t, p: "[" + ", ".join(p) + "]",
     "entry": _entry,
     "basis": lambda t, p: f"eye({dim_text(t.data[1])})[{_index(t.data[0])}]",
+    "slice": lambda t, p: f"{p[0]}[{_slice(*t.data)}]",
     "select": lambda t, p: f"eye({dim_text(t.data[3])})[{_slice(*t.data[:3])}]",
     "delta": lambda t, p: "δ" + _subscript(t.data),
     "sigma": lambda t, p: f"Σ{_subscript(t.data)} {p[0]}",

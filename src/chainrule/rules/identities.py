@@ -19,6 +19,7 @@ from chainrule.expr.nodes import (
     Apply,
     Einsum,
     Expr,
+    Stack,
     Sum,
     add,
     constant_of,
@@ -703,6 +704,35 @@ def _diagonal_of(expr: Expr) -> Expr | None:
             expr.coefficient, expr.operands, expr.labels, expr.output[:1], dict(enumerate(expr.sizes))
         )
     return None
+
+
+def _two_by_two(expr: Expr) -> tuple[Expr, Expr, Expr, Expr] | None:
+    """The entries of a matrix of 2 × 2 that is written out."""
+    if not isinstance(expr, Stack) or len(expr.entries) != 2:
+        return None
+    first, second = expr.entries
+    if (
+        not isinstance(first, Stack)
+        or not isinstance(second, Stack)
+        or len(first.entries) != 2
+        or first.rank != 1
+    ):
+        return None
+    return (*first.entries, *second.entries)  # type: ignore[return-value]
+
+
+@_rewrite(
+    "determinant and inverse of a written-out matrix", det, inv, ends="a function of a matrix disappears"
+)
+def _written_out_matrix(facts: Facts, node: Apply) -> Expr | None:
+    entries = _two_by_two(node.arguments[0])
+    if entries is None:
+        return None
+    a, b, c, d = entries
+    determinant = a * d - b * c
+    if node.function is det:
+        return determinant
+    return determinant**-1 * Stack((Stack((d, negate(b))), Stack((negate(c), a))))
 
 
 def _scalars_apart(expr: Expr) -> tuple[list[Expr], Expr | None]:
