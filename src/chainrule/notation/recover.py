@@ -98,7 +98,7 @@ class Reader:
                 return None if readings is None else self._apply(node, readings)
             case Stack():
                 readings = self._all(node.entries)
-                return None if readings is None else _stack(readings, node.rank)
+                return None if readings is None else _stack(readings, node.shape)
             case _:
                 raise AssertionError(type(node))
 
@@ -583,9 +583,17 @@ def _ones(rank: int) -> Forms:
     return ALL_ONES if rank == 1 else (ONES_MATRIX, ONES_MATRIX)
 
 
-def _stack(readings: list[Reading], rank: int) -> Reading:
-    rows = [whole(r, 1) for r in readings]
-    if rank == 1:
+def _row(reading: Reading, shape: Sequence[Dim]) -> Tree:
+    """One row of a written-out matrix; a row of zeros is written out as the others are."""
+    size = shape[1].constant if len(shape) == 2 else None
+    if reading.coefficient.is_zero and size is not None and size <= LARGEST_ARRAY:
+        return m.tree("array", [m.number(0)] * size, (True,))
+    return whole(reading, 1)
+
+
+def _stack(readings: list[Reading], shape: Sequence[Dim]) -> Reading:
+    rows = [_row(r, shape) for r in readings]
+    if len(shape) == 1:
         return Reading(body=turned(m.tree("array", rows, (False,))))
     matrix = m.tree("array", rows, (False,))
     if not all(row.op == "array" for row in rows):

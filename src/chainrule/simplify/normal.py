@@ -245,6 +245,17 @@ class Normaliser:
             return self.product(ONE, (self.stack(rows),), ((axis, *rest),), axes, sizes)
         return None
 
+    def explicit(self, expr: Expr) -> Expr:
+        """A result whose entries are known one by one, written out: e₁e₁ᵀ of 2 × 2 is [[1, 0], [0, 0]]."""
+        if isinstance(expr, Stack):
+            return self.stack([self.explicit(entry) for entry in expr.entries])
+        if not isinstance(expr, Einsum | Apply):
+            return expr
+        written = self._written_out([expr])
+        if not isinstance(written, Stack):
+            return expr
+        return self.explicit(written)
+
     # ------------------------------------------------------------ functions
 
     def apply(

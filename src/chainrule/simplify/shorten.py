@@ -87,7 +87,7 @@ class _Shortener:
             if following is current:
                 break
             current = following
-        return transform(current, self._common_number, self.last)
+        return transform(self.normal.explicit(current), self._common_number, self.last)
 
     def cost(self, expr: Expr) -> int:
         """What the written-out tree costs a reader: operands, functions and operators; saturates."""
