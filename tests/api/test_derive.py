@@ -528,3 +528,8 @@ def test_a_notebook_shows_the_columns_of_a_matrix() -> None:
     shown = one("[3*x**2*y, 2*x + y**8]", wrt="[x, y]")._repr_latex_()
     assert r"\begin{pmatrix} 6 x y & 3 x^{2} \\ 2 & 8 y^{7} \end{pmatrix}" in shown
     assert shown.count("&") == 2
+
+
+def test_a_choice_may_join_smoothly_so_its_kinks_are_not_certain() -> None:
+    assert "perhaps not differentiable where r = 0" in str(one("where(abs(r) < 1, r**2/2, abs(r) - 1/2)", wrt="r"))
+    assert "perhaps" not in str(one("abs(r)", wrt="r"))

@@ -8,20 +8,24 @@ from dataclasses import dataclass
 
 from chainrule.expr.nodes import Apply, Einsum, Expr, constant_of, number
 from chainrule.expr.walk import depends_on, topological, variables
-from chainrule.rules.elementwise import abs_, log, maximum, minimum, power, relu
+from chainrule.rules.elementwise import abs_, log, maximum, minimum, power, relu, where
 from chainrule.rules.table import Elementwise, Row
 from chainrule.rules.tensorial import amax, amin, norm
 
 
 @dataclass(frozen=True)
 class Kink:
-    """The set where a part of the formula is not differentiable, and the value taken there."""
+    """The set where a part of the formula is not differentiable, and the value taken there.
+
+    certain  False where a choice or a condition may join both sides smoothly, as in the Huber loss
+    """
 
     where: str
     takes: str
+    certain: bool = True
 
     def __str__(self) -> str:
-        return f"not differentiable where {self.where}; {self.takes}"
+        return f"{'' if self.certain else 'perhaps '}not differentiable where {self.where}; {self.takes}"
 
 
 def kinks(formula: Expr, wrt: Iterable[Expr], write: Callable[[Expr], str], order: int = 1) -> list[Kink]:
@@ -36,6 +40,7 @@ def kinks(formula: Expr, wrt: Iterable[Expr], write: Callable[[Expr], str], orde
     for node in nodes:
         for child in dict.fromkeys(node.children):
             users[child].append(node)
+    chosen = any(isinstance(n, Apply) and n.function is where and n in active for n in nodes)
     found: dict[Kink, None] = {}
     for node in nodes:
         if not isinstance(node, Apply) or not isinstance(node.function, Row) or not node.function.at_kink:
@@ -43,7 +48,9 @@ def kinks(formula: Expr, wrt: Iterable[Expr], write: Callable[[Expr], str], orde
         if node is not formula and all(_is_smooth(node, user, order) for user in users[node]):
             continue
         if any(argument in active for argument in node.arguments):
-            found[Kink(_where(node, node.function, write), _takes(node, node.function, write))] = None
+            row = node.function
+            certain = not chosen and not (isinstance(row, Elementwise) and row.indicator)
+            found[Kink(_where(node, row, write), _takes(node, row, write), certain)] = None
     return list(found)
 
 
