@@ -166,7 +166,10 @@ def order(part: Tree) -> tuple[int, str]:
         "abs": 3,
         "compare": 4,
     }
-    return rank.get(inner.op, 2), part.key
+    key = part.key
+    if inner.op == "call" and inner.args and inner.args[0].op == "sum" and len(inner.args[0].args) == 1:
+        key = f"call({inner.args[0].args[0].key}~"  # σ(x) before σ(−x)
+    return rank.get(inner.op, 2), key
 
 
 def entrywise(factors: Sequence[Factor], side: int) -> Tree:
