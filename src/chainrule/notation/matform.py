@@ -152,7 +152,9 @@ def _cost(node: Tree) -> int:
             brackets = PARENTHESES if needs_parentheses(args[0], node) else 0
             return args[0].cost + brackets + args[1].cost + (3 if node.data[0] else 0)
         case "call":
-            return inside + 2 * len(node.data[0]) + 4 + 4 * (len(args) - 1)
+            # A diagonal matrix is one thing more to read: diag(d) Ax gives way to d ⊙ Ax.
+            surcharge = 4 if node.data[0] == "diag" else 0
+            return inside + 2 * len(node.data[0]) + 4 + 4 * (len(args) - 1) + surcharge
         case "transpose" | "inverse" | "inverse_transpose" | "matrix_power":
             return inside + EXTRA[op] + (PARENTHESES if needs_parentheses(args[0], node) else 0)
         case "array":
@@ -352,6 +354,10 @@ def power(base: Tree, exponent: Tree, matrix: bool = False) -> Tree:
         return base
     if exponent.op == "number" and exponent.data[0] == HALF:
         return tree("root", (base,))
+    if base.op == "power" and base.data == (matrix,):
+        inner, outer = base.args[1], exponent
+        if all(e.op == "number" and is_integer(e.data[0]) for e in (inner, outer)):
+            return tree("power", (base.args[0], number(inner.data[0] * outer.data[0])), (matrix,))
     return tree("power", (base, exponent), (matrix,))
 
 
@@ -364,6 +370,10 @@ def times(*factors: Tree) -> Tree:
     for factor in factors:
         flat.extend(factor.args if factor.op == "times" else (factor,))
     flat = [f for f in flat if not is_one(f)] or [ONE]
+    below = [f.args[1] for f in flat if f.op == "divide" and is_one(f.args[0])]
+    if below and len(below) < len(flat):
+        above = [f for f in flat if f.op != "divide" or not is_one(f.args[0])]
+        return divide(times(*above), times(*below))
     return flat[0] if len(flat) == 1 else tree("times", flat)
 
 

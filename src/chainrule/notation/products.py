@@ -258,6 +258,7 @@ def _search(parts: list[Part], output: set[int]) -> Part | None:
         for label in part.labels:
             carriers[label] = carriers.get(label, 0) | 1 << k
     best: dict[int, Part | None] = {1 << k: part for k, part in enumerate(parts)}
+    masks = {part.labels for part in parts if part.forms[0].op in ENTRYWISE}
 
     def joined(mask: int) -> Part | None:
         if mask in best:
@@ -278,7 +279,7 @@ def _search(parts: list[Part], output: set[int]) -> Part | None:
                 p = joined(left)
                 q = joined(right) if p is not None else None
                 if p is not None and q is not None:
-                    result = _better(result, _join(p, q, labels))
+                    result = _better(result, _join(p, q, labels) or _outer(p, q, masks))
                 if not sub:
                     break
         best[mask] = result
@@ -355,6 +356,21 @@ def _join(p: Part, q: Part, labels: tuple[int, ...]) -> Part | None:
             candidates = [m.tree("diagonal", (m.chain(*pair),)) for pair in ((a[0], b[1]), (b[0], a[1]))]
             candidates.append(m.chain(m.times(*sorted((a[0], b[0]), key=order)), m.ONES))
             return Part(labels, turned(m.cheapest(*candidates)))
+
+
+# A matrix made entry by entry: between two vectors it is multiplied by their outer product, where a linear map would
+# be scaled from both sides: rwᵀ ⊙ 1[Z > 0], but diag(u) A diag(v).
+ENTRYWISE = frozenset(("compare", "call", "times", "divide", "power", "root", "abs"))
+
+
+def _outer(p: Part, q: Part, masks: set[tuple[int, ...]]) -> Part | None:
+    """The outer product of two vectors that sit on the two sides of a matrix made entry by entry."""
+    if len(p.labels) != 1 or len(q.labels) != 1 or (*sorted(p.labels + q.labels),) not in masks:
+        return None
+    if p.forms[0] is m.ONES or q.forms[0] is m.ONES:
+        return None
+    a, b = (p.forms, q.forms) if p.labels < q.labels else (q.forms, p.forms)
+    return Part((*sorted(p.labels + q.labels),), settle(m.chain(a[0], b[1]), m.chain(b[0], a[1])))
 
 
 def _dot(a: Forms, b: Forms) -> Tree:
