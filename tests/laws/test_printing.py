@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from chainrule.codegen.numpy import numpy_formula
 from chainrule.derive import jacobians
 from chainrule.expr.nodes import Expr
-from chainrule.expr.walk import variables
+from chainrule.expr.walk import dim_names, substitute_dims, variables
 from chainrule.language import parse_formula
 from chainrule.notation.present import Request, present_many
 from chainrule.simplify import normalise, simplify
 from chainrule.verify.reference import evaluate
-from tests.laws.expressions import EVERY, SIZES, any_expression, point
+from tests.laws.expressions import EVERY, SIZES, N, any_expression, point
 from tests.laws.test_laws import LAW, close, value
 
 SHAPES = " ".join(f"{v.name}[{','.join(map(str, v.shape))}]" if v.shape else v.name for v in EVERY)
@@ -41,8 +41,9 @@ def derivative(expr: Expr, pick: int) -> Expr:
 
 
 def read_back(text: str, like: Expr) -> Expr:
-    """What the text says; the size of a 𝟏 that nothing else fixes is the one it was printed for."""
-    return parse_formula(text, SHAPES, shape=like.shape).expr
+    """What the text says, in the shape that it was printed for; an I that nothing measures is n × n."""
+    parsed = parse_formula(text, SHAPES, shape=like.shape).expr
+    return substitute_dims(parsed, {d: N for d in dim_names(parsed) if d not in ("m", "n")})
 
 
 @settings(LAW, max_examples=200)

@@ -358,8 +358,8 @@ def _join(p: Part, q: Part, labels: tuple[int, ...]) -> Part | None:
             return Part(labels, turned(m.cheapest(*candidates)))
 
 
-# A matrix made entry by entry: between two vectors it is multiplied by their outer product, where a linear map would
-# be scaled from both sides: rwᵀ ⊙ 1[Z > 0], but diag(u) A diag(v).
+# A matrix made entry by entry: between two vectors it is multiplied by their outer product, where a linear
+# map would be scaled from both sides: rwᵀ ⊙ 1[Z > 0], but diag(u) A diag(v).
 ENTRYWISE = frozenset(("compare", "call", "times", "divide", "power", "root", "abs"))
 
 

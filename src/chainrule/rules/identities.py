@@ -297,6 +297,9 @@ def _trivial_power(facts: Facts, node: Apply) -> Expr | None:
         return elementwise(exp, exponent)
     if e is not None and e > 0 and _indicator(base):
         return base
+    diagonal = _diagonal_of(base)
+    if e is not None and e > 0 and diagonal is not None:
+        return Einsum(ONE, (diagonal ** number(e),), ((0,),), (0, 0))
     if e is not None and e.denominator == 1 and facts.has(base, "sign"):
         return base if e % 2 else _constant(1, node)
     return None
