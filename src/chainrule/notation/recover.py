@@ -235,9 +235,11 @@ class Reader:
             coefficient = coefficient * reading.coefficient
         if coefficient.rational < 0:
             # One of two equal factors is not turned: −(x − μ)ᵀΣ⁻¹(x − μ) shows its quadratic form.
-            alone = [r.opposite is not None and _twins(r, readings) == 1 for r in readings]
-            swap = next((k for k, turns in enumerate(alone) if turns), None)
-            if swap is not None:
+            alone = [
+                k for k, r in enumerate(readings) if r.opposite is not None and _twins(r, readings) == 1
+            ]
+            if alone:
+                swap = min(alone, key=lambda k: _gain(readings[k]))
                 coefficient, readings[swap] = -coefficient, _swapped(readings[swap])
         above: list[Tree] = []
         below: list[Tree] = []
@@ -412,6 +414,19 @@ def _kron(left: Reading, right: Reading) -> Reading:
 def _twins(reading: Reading, readings: Sequence[Reading]) -> int:
     """How many factors are written as this one is."""
     return sum(other.body == reading.body and other.above == reading.above for other in readings)
+
+
+def _gain(reading: Reading) -> int:
+    """Where a difference is turned round first: u − 1 to 1 − u, then y − f(x) to f(x) − y."""
+    assert reading.opposite is not None
+    before = (reading.above if reading.body is None else reading.body)[0]
+    after = reading.opposite[0]
+    if before.op != "sum" or after.op != "sum":
+        return 1
+    if not after.args[0].leaves or not before.args[0].leaves:
+        return 0 if before.args[0].leaves else 3
+    leads = [t.args[0].op == "name" for t in (before, after)]
+    return 1 if leads == [True, False] else 2
 
 
 def _is_basis(reading: Reading) -> bool:
