@@ -233,14 +233,14 @@ class Reader:
         coefficient = product.coefficient
         for reading in readings:
             coefficient = coefficient * reading.coefficient
-        if coefficient.rational < 0:
-            # One of two equal factors is not turned: −(x − μ)ᵀΣ⁻¹(x − μ) shows its quadratic form.
-            alone = [
-                k for k, r in enumerate(readings) if r.opposite is not None and _twins(r, readings) == 1
-            ]
-            if alone:
-                swap = min(alone, key=lambda k: _gain(readings[k]))
-                coefficient, readings[swap] = -coefficient, _swapped(readings[swap])
+        # One of two equal factors is not turned: −(x − μ)ᵀΣ⁻¹(x − μ) shows its quadratic form.
+        alone = [k for k, r in enumerate(readings) if r.opposite is not None and _twins(r, readings) == 1]
+        alone.sort(key=lambda k: _gain(readings[k]))
+        gains = sum(_gain(readings[k]) < 2 for k in alone)
+        odd = coefficient.rational < 0
+        # Two signs cancel: as many are turned as gain, or one fewer where that would leave a sign in front.
+        for swap in alone[: max(odd, gains - (gains + odd) % 2)]:
+            coefficient, readings[swap] = -coefficient, _swapped(readings[swap])
         above: list[Tree] = []
         below: list[Tree] = []
         graph = Graph(product.output)
@@ -417,7 +417,7 @@ def _twins(reading: Reading, readings: Sequence[Reading]) -> int:
 
 
 def _gain(reading: Reading) -> int:
-    """Where a difference is turned round first: u − 1 to 1 − u, then y − f(x) to f(x) − y."""
+    """How much a difference gains by turning round: 0 for u − 1, 1 for y − f(x), 2 where it is all one."""
     assert reading.opposite is not None
     before = (reading.above if reading.body is None else reading.body)[0]
     after = reading.opposite[0]
