@@ -125,7 +125,8 @@ def number_latex(value: Coefficient) -> str:
 def _juxtapose(node: Tree, parts: list[str]) -> str:
     text = parts[0]
     for before, after, part in zip(node.args, node.args[1:], parts[1:], strict=False):
-        if part[0].isdigit() or (part.startswith(r"\frac") and before.op in _QUOTIENTS):
+        far = after.op == "operator" or (part.startswith(r"\frac") and before.op in _QUOTIENTS)
+        if part[0].isdigit() or far:
             text += r" \cdot " + part
         else:
             text += (r" \, " if _is_word(before) or _is_word(after) else " ") + part
@@ -178,8 +179,20 @@ def _call(node: Tree, parts: list[str]) -> str:
 
 def _derivative(node: Tree, parts: list[str]) -> str:
     order = "" if len(parts) == 2 else f"^{{{len(parts) - 1}}}"
-    below = r" \, ".join(rf"\partial {p}" for p in parts[1:])
-    return rf"\frac{{\partial{order} {parts[0]}}}{{{below}}}"
+    sign = r"\mathrm{d}" if node.data else r"\partial"
+    below = r" \, ".join(f"{sign} {p}" for p in parts[1:])
+    return rf"\frac{{{sign}{order} {parts[0]}}}{{{below}}}"
+
+
+def _operator(node: Tree, parts: list[str]) -> str:
+    sign = r"\mathrm{d}" if node.data[0] == "d" else r"\partial"
+    return rf"\frac{{{sign}}}{{{sign} {parts[1]}}} {parts[0]}"
+
+
+def _grid(node: Tree, parts: list[str]) -> str:
+    columns = node.data[1]
+    rows = [" & ".join(parts[k : k + columns]) for k in range(0, len(parts), columns)]
+    return r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}"
 
 
 def _array(node: Tree, parts: list[str]) -> str:
@@ -232,4 +245,8 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "delta": lambda t, p: rf"\delta_{{{_indices(t.data)}}}",
     "sigma": lambda t, p: rf"\sum_{{{_indices(t.data)}}} {p[0]}",
     "derivative": _derivative,
+    "product": lambda t, p: r" \cdot ".join(p),
+    "operator": _operator,
+    "differential": lambda t, p: rf"\mathrm{{d}}{'' if p[0].startswith('(') else ' '}{p[0]}",
+    "grid": _grid,
 }

@@ -28,12 +28,16 @@ slice             x[1:n]                          (variable,)          start, st
 entry             X_ij, x₁                        (base,)              indices
 delta             δ_ij                                                 (i, j)
 sigma             Σ over indices                  (body,)              indices
-derivative        ∂Y_ij/∂X_kl                     (of, by, by, ...)
+derivative        ∂Y_ij/∂X_kl, dy/dx              (of, by, by, ...)    "d" for a total derivative
+product           factors with a dot between them factors
+operator          ∂/∂x (body): not yet derived    (body, by)           "∂" or "d"
+differential      dX, d(AX)                       (body,)
+grid              a matrix on lines of its own    entries by row       rows, columns
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -45,6 +49,7 @@ SUM, TIMES, OVER, CHAIN, POSTFIX, ATOM = range(6)
 PRECEDENCE = {
     "sum": SUM, "sigma": TIMES, "times": TIMES, "divide": TIMES, "kron": TIMES, "over": OVER,
     "derivative": OVER, "chain": CHAIN, "scale": CHAIN, "power": POSTFIX, "transpose": POSTFIX,
+    "product": TIMES, "operator": TIMES, "differential": CHAIN,
     "inverse": POSTFIX, "inverse_transpose": POSTFIX, "matrix_power": POSTFIX,
 }  # fmt: skip
 
@@ -182,13 +187,21 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
         case "chain":
             return mine < CHAIN or part.op == "scale"
         case "scale":
-            if part.op in ("chain", "sigma"):
+            if part.op in ("chain", "sigma", "operator"):
                 return part is not parent.args[-1]
             return mine < CHAIN
         case "power" | "transpose" | "inverse" | "inverse_transpose" | "matrix_power":
             return part is parent.args[0] and (mine <= POSTFIX or part.op in ("compare", "root"))
         case "sigma":
             return mine <= SUM
+        case "product":
+            # An operator reaches as far to the right as it can, so it is enclosed unless it stands last.
+            reaches = part.op in ("operator", "sigma") and part is not parent.args[-1]
+            return mine <= SUM or reaches or part.op in ("product", "times", "kron", "divide")
+        case "operator":
+            return part is parent.args[0] and (mine <= OVER or part.op in ("chain", "scale"))
+        case "differential":
+            return mine < ATOM or part.op in ("basis", "select", "slice", "array")
         case "entry":
             return mine < ATOM or part.op in ("basis", "select", "slice", "array", "root")
         case _:
@@ -425,6 +438,55 @@ def call(function: str, *arguments: Tree, options: str = "") -> Tree:
 def diag(part: Tree) -> Tree:
     """diag(part)."""
     return IDENTITY if part is ONES else call("diag", part)
+
+
+def product(*factors: Tree) -> Tree:
+    """The factors with a dot between them, as a chain rule is written: nothing is tidied."""
+    return factors[0] if len(factors) == 1 else tree("product", factors)
+
+
+def derivative(of: Tree, by: Tree, sign: str = "∂") -> Tree:
+    """∂y/∂x, or dy/dx for a total derivative."""
+    return tree("derivative", (of, by), ("d",) if sign == "d" else ())
+
+
+def operator(body: Tree, by: Tree, sign: str = "∂") -> Tree:
+    """∂/∂x (body), which is not yet derived."""
+    return tree("operator", (body, by), (sign,))
+
+
+def differential(body: Tree) -> Tree:
+    """dX, d(AX)."""
+    return tree("differential", (body,))
+
+
+def grid(rows: Sequence[Sequence[Tree]]) -> Tree:
+    """A matrix that is shown on lines of its own, entry by entry."""
+    return tree("grid", [entry for row in rows for entry in row], (len(rows), len(rows[0])))
+
+
+def replace_leaves(root: Tree, leaves: Mapping[Tree, Tree]) -> Tree:
+    """The tree with some of its parts replaced by others, and tidied again where that undoes a transpose."""
+    done: dict[Tree, Tree] = dict(leaves)
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if node in done:
+            stack.pop()
+            continue
+        missing = [a for a in node.args if a not in done]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        inside = [done[a] for a in node.args]
+        done[node] = transpose(inside[0]) if node.op == "transpose" else tree(node.op, inside, node.data)
+    return done[root]
+
+
+DOTS = tree("symbol", (), ("⋯", r"\cdots"))
+DOTS_DOWN = tree("symbol", (), ("⋮", r"\vdots"))
+DOTS_ACROSS = tree("symbol", (), ("⋱", r"\ddots"))
 
 
 def cheapest(*trees: Tree) -> Tree:

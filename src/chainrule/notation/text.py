@@ -86,7 +86,7 @@ def juxtapose(node: Tree, parts: list[str]) -> str:
 
 
 def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
-    if right[0] == "[":
+    if right[0] == "[" or after.op == "operator":
         return " · "
     if right[0] in "0123456789":
         return " " if left[-1] == "ᵀ" else " · "
@@ -171,7 +171,14 @@ def _entry(node: Tree, parts: list[str]) -> str:
 
 def _derivative(node: Tree, parts: list[str]) -> str:
     order = "" if len(parts) == 2 else str(len(parts) - 1).translate(SUPERSCRIPTS)
-    return f"∂{order}{parts[0]}/" + "".join(f"∂{p}" for p in parts[1:])
+    sign = node.data[0] if node.data else "∂"
+    return f"{sign}{order}{parts[0]}/" + "".join(f"{sign}{p}" for p in parts[1:])
+
+
+def _grid(node: Tree, parts: list[str]) -> str:
+    columns = node.data[1]
+    rows = [", ".join(parts[k : k + columns]) for k in range(0, len(parts), columns)]
+    return "[" + "; ".join(rows) + "]"
 
 
 def _root(node: Tree, parts: list[str]) -> str:
@@ -209,4 +216,8 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "delta": lambda t, p: "δ" + _subscript(t.data),
     "sigma": lambda t, p: f"Σ{_subscript(t.data)} {p[0]}",
     "derivative": _derivative,
+    "product": lambda t, p: " · ".join(p),
+    "operator": lambda t, p: f"{t.data[0]}/{t.data[0]}{p[1]} {p[0]}",
+    "differential": lambda t, p: f"d{p[0]}",
+    "grid": _grid,
 }

@@ -1,0 +1,305 @@
+"""Intermediate variables: the formula as a program of small steps, and the paths that lead through it.
+
+In: a formula as it was written, the parts that a person named, what it is differentiated by. Out: a Flow:
+one variable for each operator that a derivation differentiates by itself, innermost first. Affine
+expressions stay whole (z = Xw + b), signs, transposes and broadcasts are never steps of their own.
+Source: Parr and Howard 2018, section 4.5.1 (one operator for each equation) and 4.5.2 (paths).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
+from chainrule.expr.walk import depends_on, rebuild, topological, transform, variables
+from chainrule.rules.elementwise import power, relu, sigmoid, softplus
+from chainrule.rules.elementwise import tanh as tanh_row
+from chainrule.rules.tensorial import softmax
+
+ACTIVATIONS = frozenset((relu.name, sigmoid.name, softplus.name, tanh_row.name, softmax.name, "maximum"))
+# Paths are listed one by one up to this many.
+MOST_PATHS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One intermediate variable: symbol = value.
+
+    value  in terms of the formula's variables and the symbols before it
+    whole  the same written out in the formula's variables
+    given  whether the person named it
+    """
+
+    symbol: Variable
+    value: Expr
+    whole: Expr
+    given: bool = False
+
+    @property
+    def name(self) -> str:
+        """How it is called."""
+        return self.symbol.name
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A formula in steps. The last part is the formula itself.
+
+    wrt     the variables that it is differentiated by
+    parts   every part that depends on them, and those that the person named; each after what it uses
+    """
+
+    wrt: tuple[Variable, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def output(self) -> Part:
+        """The formula itself."""
+        return self.parts[-1]
+
+    @cached_property
+    def by_symbol(self) -> dict[Variable, Part]:
+        """The parts by their symbols."""
+        return {part.symbol: part for part in self.parts}
+
+    @cached_property
+    def active(self) -> frozenset[Variable]:
+        """The variables and symbols that change when what it is differentiated by changes."""
+        found = set(self.wrt)
+        for part in self.parts:
+            if any(v in found for v in variables(part.value)):
+                found.add(part.symbol)
+        return frozenset(found)
+
+    def arguments(self, part: Part) -> tuple[Variable, ...]:
+        """What the part reads that changes: the sources of its edges, in the order of the parts."""
+        read = set(variables(part.value)) & self.active
+        order = [*self.wrt, *(p.symbol for p in self.parts)]
+        return tuple(v for v in order if v in read)
+
+    def users(self, symbol: Variable) -> tuple[Part, ...]:
+        """The parts that read a variable or symbol."""
+        return tuple(part for part in self.parts if symbol in self.arguments(part))
+
+    def count_paths(self, source: Variable) -> int:
+        """How many paths lead from a variable to the output."""
+        count: dict[Variable, int] = {self.output.symbol: 1}
+        for part in reversed(self.parts):
+            for argument in self.arguments(part):
+                count[argument] = count.get(argument, 0) + count.get(part.symbol, 0)
+        return count.get(source, 0)
+
+    def paths(self, source: Variable) -> list[tuple[Variable, ...]]:
+        """The paths from a variable to the output, each from the variable on; at most MOST_PATHS."""
+        found: list[tuple[Variable, ...]] = []
+        for path in self._paths(source):
+            found.append(path)
+            if len(found) == MOST_PATHS:
+                break
+        return found
+
+    def _paths(self, source: Variable) -> Iterator[tuple[Variable, ...]]:
+        pending: list[tuple[Variable, ...]] = [(source,)]
+        while pending:
+            path = pending.pop()
+            if path[-1] is self.output.symbol:
+                yield path
+                continue
+            pending.extend((*path, part.symbol) for part in reversed(self.users(path[-1])))
+
+
+def flow(
+    expr: Expr,
+    wrt: Sequence[Variable],
+    names: Mapping[str, Expr] | None = None,
+    *,
+    output: str = "y",
+    taken: Iterable[str] = (),
+) -> Flow:
+    """The formula in steps; `names` are the parts that a person named, `output` names the whole.
+
+    >>> x = Variable("x")
+    >>> [(part.name, part.value.children[0]) for part in flow(x**2 + x, [x]).parts]
+    [('u', x), ('y', u)]
+    """
+    given = {part: name for name, part in (names or {}).items() if part.children}
+    given.pop(expr, None)
+    active = depends_on([expr], wrt)
+    cuts = _cuts(expr, active, given)
+    namer = _Namer(expr, cuts, given, {*taken, output, *(v.name for v in variables(expr)), *(names or {})})
+    symbols: dict[Expr, Variable] = {}
+    parts: list[Part] = []
+    done: dict[Expr, Expr] = {}
+    for node in cuts:
+        value = rebuild(node, [transform(child, lambda n: n, done) for child in node.children])
+        value = _opened(value)
+        symbol = Variable(output if node is expr else namer(node, value), node.shape)
+        symbols[node] = symbol
+        done[node] = symbol
+        parts.append(Part(symbol, value, node, node in given))
+    return Flow(tuple(wrt), tuple(parts))
+
+
+def _opened(value: Expr) -> Expr:
+    """A sum of one term without its brackets."""
+    return value.terms[0] if isinstance(value, Sum) and len(value.terms) == 1 else value
+
+
+# ---------------------------------------------------------------- where a formula is cut
+
+
+def _cuts(root: Expr, active: set[Expr], given: Mapping[Expr, str]) -> list[Expr]:
+    """The nodes that become variables, children before parents, the root last."""
+    order = topological([root])
+    wanted: set[Expr] = {root} | {node for node in order if node in given}
+    for node in order:
+        if node is not root and _is_shared(node, order, active) and not _is_light(node):
+            wanted.add(node)
+    for node in reversed(order):
+        if node in active:
+            wanted.update(_cut_below(node, active, wanted))
+    return [node for node in order if node in wanted]
+
+
+def _is_shared(node: Expr, order: Sequence[Expr], active: set[Expr]) -> bool:
+    if node not in active or not node.children:
+        return False
+    return sum(child is node for other in order for child in other.children) > 1
+
+
+def _cut_below(node: Expr, active: set[Expr], wanted: set[Expr]) -> list[Expr]:
+    """Which parts of a node that is differentiated in one go are variables of their own."""
+    found: list[Expr] = []
+    pending = [part for part in _parts_of(_whole(node, wanted)) if part in active and part.children]
+    while pending:
+        part = pending.pop(0)
+        if part not in wanted and _stays(part, node, active):
+            pending[:0] = [p for p in _parts_of(part) if p in active and p.children]
+        else:
+            found.append(part)
+    return found
+
+
+def _parts_of(node: Expr) -> list[Expr]:
+    return [_bare(child) for child in node.children]
+
+
+def _whole(node: Expr, wanted: set[Expr]) -> Expr:
+    """The node itself without the signs and numbers in front of it: (1/N) Σ v² is a sum."""
+    core = _bare(node)
+    return node if core in wanted or not core.children else core
+
+
+def _stays(part: Expr, node: Expr, active: set[Expr]) -> bool:
+    """Whether a part is differentiated together with what it is a part of."""
+    core = _bare(node)
+    match core:
+        case Sum():
+            return _is_affine(part, active)
+        case Einsum():
+            # Σ v² is one step, and so is a quotient.
+            return _is_power(part) if len(core.operands) == 1 else _is_reciprocal(part)
+        case Stack():
+            return isinstance(part, Stack)
+        case _:
+            return False
+
+
+def _bare(node: Expr) -> Expr:
+    """What a sign, a number, a transpose or a broadcast is applied to."""
+    while _is_light(node):
+        node = node.children[0]
+    return node
+
+
+def _is_light(node: Expr) -> bool:
+    """A sign, a number, a transpose, a broadcast, a diagonal: nothing that needs a step of its own."""
+    if not isinstance(node, Einsum) or len(node.operands) != 1:
+        return False
+    return set(node.labels[0]) <= set(node.output)
+
+
+def _is_affine(node: Expr, active: set[Expr]) -> bool:
+    """A matrix product with one factor that moves: the Xw of Xw + b."""
+    if not isinstance(node, Einsum) or len(node.operands) != 2:
+        return False
+    summed = {a for axes in node.labels for a in axes} - set(node.output)
+    return bool(summed) and sum(o in active for o in node.operands) == 1
+
+
+def _is_power(node: Expr) -> bool:
+    return isinstance(node, Apply) and node.function is power and constant_of(node.arguments[1]) is not None
+
+
+def _is_reciprocal(node: Expr) -> bool:
+    if not isinstance(node, Apply) or node.function is not power:
+        return False
+    exponent = constant_of(node.arguments[1])
+    return exponent is not None and exponent.rational < 0
+
+
+# ---------------------------------------------------------------- what the parts are called
+
+
+class _Namer:
+    """Letters by use: z before an activation, a after it, v for an error, u else; numbered if several."""
+
+    def __init__(
+        self, root: Expr, cuts: Sequence[Expr], given: Mapping[Expr, str], taken: Iterable[str]
+    ) -> None:
+        self.given = given
+        self.taken = {*taken, *given.values()}
+        users: dict[Expr, list[Expr]] = {}
+        for node in topological([root]):
+            for child in node.children:
+                users.setdefault(_bare(child), []).append(node)
+        self.users = users
+        letters = [self._letter(node) for node in cuts if node is not root and node not in given]
+        self.several = {letter for letter in letters if letters.count(letter) > 1}
+        self.count: dict[str, int] = {}
+
+    def __call__(self, node: Expr, value: Expr) -> str:
+        if node in self.given:
+            return self.given[node]
+        letter = self._letter(node)
+        while True:
+            self.count[letter] = self.count.get(letter, 0) + 1
+            name = f"{letter}{self.count[letter]}" if letter in self.several else letter
+            if name not in self.taken and pretty(name) not in self.taken:
+                self.taken.add(name)
+                return name
+            self.several.add(letter)
+
+    def _letter(self, node: Expr) -> str:
+        above = self.users.get(node, [])
+        activated = any(isinstance(u, Apply) and u.function.name in ACTIVATIONS for u in above)
+        if isinstance(node, Apply) and node.function.name in ACTIVATIONS and _contracts(node):
+            letter = "p" if node.function is softmax else "a"
+        elif activated and _contracts(node):
+            letter = "z"
+        elif isinstance(node, Sum) and len(node.terms) == 2 and _has_sign(node) and node.rank:
+            letter = (
+                "v" if _has_sign(node.terms[1]) or not isinstance(_bare(node.terms[1]), Variable) else "e"
+            )
+            letter = "r" if not any(isinstance(n, Apply) for n in topological([node])) else letter
+        else:
+            letter = "u"
+        return letter.upper() if node.rank == 2 else letter
+
+
+def _has_sign(node: Expr) -> bool:
+    if isinstance(node, Sum):
+        return any(map(_has_sign, node.terms))
+    return isinstance(node, Einsum) and node.coefficient.rational < 0
+
+
+def _contracts(node: Expr) -> bool:
+    return any(
+        isinstance(n, Einsum)
+        and len(n.operands) > 1
+        and any(a not in n.output for axes in n.labels for a in axes)
+        for n in topological([node])
+    )
