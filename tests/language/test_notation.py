@@ -181,6 +181,11 @@ def test_profile_notes_reads_circles_entry_by_entry() -> None:
     )
 
 
+def test_circled_sums_bind_as_sums() -> None:
+    formula = parse_formula("w ⊗ x ⊖ w ⊘ x ⊕ v", "w[n] x[n] v[n]", profile="notes")
+    assert formula.expr is parse_formula("w*x - w/x + v", "w[n] x[n] v[n]").expr
+
+
 def test_kronecker_reading_is_echoed() -> None:
     (said,) = parse_formula("A ⊗ B", "A[n,n] B[m,m]").assumptions
     assert said == "⊗ is read as the Kronecker product; --profile notes reads it entry by entry."

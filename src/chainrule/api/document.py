@@ -28,6 +28,7 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
         "formula": {
             "source": formula.source,
             "dialect": formula.dialect,
+            "profile": formula.profile,
             **_written(sheet.written_formula),
             "shape": _sizes(formula.expr.shape),
         },
@@ -76,7 +77,10 @@ def _written(shown: Presentation) -> dict[str, str]:
 
 
 def _vec(shown: Presentation) -> dict[str, str] | None:
-    return None if shown.vec is None else {"text": to_text(shown.vec), "latex": to_latex(shown.vec)}
+    return None if shown.vec is None else {
+        "text": to_text(shown.vec, shown.profile),
+        "latex": to_latex(shown.vec, shown.profile),
+    }
 
 
 def _sizes(shape: Any) -> list[str | int]:

@@ -14,7 +14,7 @@ from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import dim_names
 from chainrule.expr.walk import variables as variables_of
-from chainrule.language import Formula, parse_declarations, parse_formula
+from chainrule.language import Formula, check_profile, parse_declarations, parse_formula
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
 from chainrule.notation.text import dim_text
@@ -64,7 +64,8 @@ def read(
     for name in dim_names(formula):
         if name in found:
             raise ShapeMismatch(f"{name} is a variable and a size at once", hint="rename one of the two")
-    return Formula("", "numpy", formula, found, {}, ())
+    check_profile(profile)
+    return Formula("", "numpy", formula, found, profile=profile)
 
 
 def named_parts(formula: Formula) -> dict[str, Expr]:
@@ -92,7 +93,9 @@ class Simplified:
 
     @cached_property
     def _shown(self) -> tuple[Presentation, list[tuple[str, Presentation]]]:
-        (shown,), where = present_many([Request(self.expression)], named_parts(self.formula))
+        (shown,), where = present_many(
+            [Request(self.expression)], named_parts(self.formula), profile=self.formula.profile
+        )
         return shown, where
 
     @property
@@ -132,13 +135,20 @@ class Verdict:
     """Whether two formulas are the same; made by `equal`, and true or false like the answer.
 
     proved       whether both have one canonical form
+    profile      in whose signs it is said
     comparison   what random points showed, where canonical forms differ
     assumptions  sentences: how what was not declared was read
     """
 
     def __init__(
-        self, left: Expr, right: Expr, comparison: Comparison | None, assumptions: Sequence[str] = ()
+        self,
+        left: Expr,
+        right: Expr,
+        comparison: Comparison | None,
+        assumptions: Sequence[str] = (),
+        profile: str | None = None,
     ) -> None:
+        self.profile = profile
         self.left = left
         self.right = right
         self.comparison = comparison
@@ -154,7 +164,7 @@ class Verdict:
 
     def __str__(self) -> str:
         if self.comparison is None:
-            return f"equal: both simplify to {present(self.left).text}"
+            return f"equal: both simplify to {present(self.left, profile=self.profile).text}"
         if self.comparison.equal:
             return (
                 f"equal at {self.comparison.points} random points, "
@@ -200,11 +210,11 @@ def equal(
     a, b = (simplest(formula.expr) for formula in (first, second))
     said = list(dict.fromkeys([*first.assumptions, *second.assumptions]))
     if a is b:
-        return Verdict(a, b, None, said)
+        return Verdict(a, b, None, said, profile)
     from chainrule.verify.compare import equal as compare
 
     everything = {**first.variables, **second.variables}
-    return Verdict(a, b, compare(a, b, list(everything.values())), said)
+    return Verdict(a, b, compare(a, b, list(everything.values())), said, profile)
 
 
 def _together(

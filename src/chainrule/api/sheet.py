@@ -89,7 +89,9 @@ class Sheet:
             requests.append(Request(d.expression, is_turned(d, self.layout), ranks))
         second = [d for d in self.derivatives if is_gradient(d) and is_turned(d, self.layout)]
         requests += [Request(d.expression) for d in second]
-        shown, self.where = present_many(requests, named_parts(self.formula), taken=taken)
+        shown, self.where = present_many(
+            requests, named_parts(self.formula), taken=taken, profile=self.formula.profile
+        )
         gradients = dict(zip(second, shown[len(self.derivatives) :], strict=True))
         self.answers = [
             Answer(
@@ -147,7 +149,10 @@ class Sheet:
     @cached_property
     def written_formula(self) -> Presentation:
         """The value of the formula as it was written."""
-        return present(self.statements[-1][1])
+        return self._present(self.statements[-1][1])
+
+    def _present(self, expr: Expr) -> Presentation:
+        return present(expr, profile=self.formula.profile)
 
     def heading(self) -> list[str]:
         """The formula with the shape of every part, and how it was read."""
@@ -159,11 +164,11 @@ class Sheet:
         for name, value in self.statements:
             inside = [n for n in topological([value])[:-1] if _is_part(n) and n not in shown]
             shown.update(dict.fromkeys(inside[: max(0, MOST_PARTS - len(items))]))
-            texts = [present(n).text for n in inside if n in shown]
+            texts = [self._present(n).text for n in inside if n in shown]
             sizes = [sizes_text(n.shape) for n in inside if n in shown]
             items += [f"{text}: {size}" for text, size in zip(texts, sizes, strict=True)]
             if name != self.letter:
-                items.append(f"{pretty(name)} = {present(value).text}: {sizes_text(value.shape)}")
+                items.append(f"{pretty(name)} = {self._present(value).text}: {sizes_text(value.shape)}")
         lines += _wrapped(dict.fromkeys(items))
         return [*lines, *(f"    {sentence}" for sentence in self.formula.assumptions)]
 
@@ -176,7 +181,7 @@ class Sheet:
         names = {part.text: pretty(name) for name, part in self.where}
 
         def write(expr: Expr) -> str:
-            text = present(expr).text
+            text = self._present(expr).text
             return names.get(text, text)
 
         return kinks(self.normal, moving, write, max(d.order for d in self.derivatives))
@@ -195,7 +200,8 @@ class Sheet:
             if answer.written.vec is not None:
                 inputs = [(target.name, len(target.shape)) for target in answer.derivative.wrt]
                 label = to_text(vec_derivative((self.letter, self.formula.expr.rank), inputs))
-                lines.append(f"{label} = {to_text(answer.written.vec)}    columns stacked by vec")
+                vec = to_text(answer.written.vec, self.formula.profile)
+                lines.append(f"{label} = {vec}    columns stacked by vec")
             if answer.gradient is not None:
                 name = pretty(answer.derivative.wrt[0].name)
                 label = f"{answer.label} = " if answer.gradient.form == "index" else ""

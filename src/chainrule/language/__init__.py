@@ -1,6 +1,6 @@
 """Text to expression: a safe parser for three ways of writing a formula, with shapes declared or inferred."""
 
 from chainrule.language.declarations import Declarations, parse_declarations
-from chainrule.language.formula import Formula, parse_formula
+from chainrule.language.formula import Formula, check_profile, parse_formula
 
-__all__ = ["Declarations", "Formula", "parse_declarations", "parse_formula"]
+__all__ = ["Declarations", "Formula", "check_profile", "parse_declarations", "parse_formula"]

@@ -32,6 +32,7 @@ class Formula:
     names        the parts that the person named, in order
     assumptions  sentences: which shapes were inferred or taken by convention, how ambiguous signs were read
     row          whether the value is a row, in notation with ᵀ
+    profile      in whose signs it was written, which are those of the answer
     """
 
     source: str
@@ -41,6 +42,13 @@ class Formula:
     names: dict[str, Expr] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
     row: bool = False
+    profile: str | None = None
+
+
+def check_profile(profile: str | None) -> None:
+    """Raises: OptionError if there is no such profile."""
+    if profile not in PROFILES:
+        raise OptionError(f"unknown profile `{profile}`", hint="the only profile is notes")
 
 
 def parse_formula(
@@ -64,8 +72,7 @@ def parse_formula(
     """
     if dialect not in DIALECTS:
         raise OptionError(f"unknown dialect `{dialect}`", hint="dialects are numpy and matlab")
-    if profile not in PROFILES:
-        raise OptionError(f"unknown profile `{profile}`", hint="the only profile is notes")
+    check_profile(profile)
     declared = parse_declarations(shapes)
     tokens = without_arguments(tokenize(text, dialect), text)
     ranks = {name: variable.rank for name, variable in declared.variables.items()}
@@ -95,9 +102,8 @@ def parse_formula(
     expr = value.expr
     if shape is not None and expr.rank < len(shape) and (not expr.rank or constant_of(expr) is not None):
         expr = broadcast_to(expr, tuple(shape))
-    return Formula(
-        text, dialect, expr, variables, names, tuple(dict.fromkeys(said)), value.row and value.rank == 1
-    )
+    row = value.row and value.rank == 1
+    return Formula(text, dialect, expr, variables, names, tuple(dict.fromkeys(said)), row, profile)
 
 
 def _checked(program: list[Statement], text: str, declared: Declarations) -> list[Statement]:

@@ -80,7 +80,7 @@ class Operators(Context):
         a, b = values
         shapes, spans = (a.expr.shape, b.expr.shape), (parts[0].span, parts[1].span)
         mixed = a.rank == b.rank == 1 and a.row != b.row
-        strict = symbol in ("⊙", "⊘", ".*", "./", ".^") or self.setting.dialect == "matlab"
+        strict = symbol in ("⊙", "⊘", "⊗", "⊕", "⊖", ".*", "./", ".^") or self.setting.dialect == "matlab"
         if mixed or (strict and {a.rank, b.rank} == {1, 2}):
             problem = problems.entrywise_problem(
                 self.setting.source, spans, shapes, (a.row, b.row), symbol, self.sizes.shown

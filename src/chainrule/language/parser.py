@@ -1,6 +1,6 @@
 """Tokens to syntax trees: operator precedence with an explicit stack, so that depth costs no recursion.
 
-Binding, loosest first:  comparisons,  + -,  Σ_k,  * / @ · ⊙ ⊘ ⊗ .* ./,  unary -,  juxtaposition,  ** ^ .^,
+Binding, loosest first:  comparisons, + - ⊕ ⊖,  Σ_k,  * / @ · ⊙ ⊘ ⊗ .* ./,  unary -,  juxtaposition,  ** ^ .^,
 and what follows an operand: ᵀ ² [..] .T
 """
 
@@ -34,8 +34,8 @@ from chainrule.language.tokens import Token
 QUOTES = "quotes stand only in einsum('ij,j->i', A, x)"
 COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!="})
 BINARY = {
-    **dict.fromkeys(COMPARISONS, 10), "+": 20, "-": 20,
-    **dict.fromkeys(["*", "/", "@", "·", "⊙", "⊘", "⊗", "⊕", "⊖", ".*", "./"], 30),
+    **dict.fromkeys(COMPARISONS, 10), **dict.fromkeys(["+", "-", "⊕", "⊖"], 20),
+    **dict.fromkeys(["*", "/", "@", "·", "⊙", "⊘", "⊗", ".*", "./"], 30),
     "": 50, "**": 60, "^": 60, ".^": 60,
 }  # fmt: skip
 _SUM, _MINUS, _TIGHT_MINUS, _ROOT, _POSTFIX = 25, 40, 58, 75, 70

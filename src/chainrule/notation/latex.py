@@ -8,12 +8,13 @@ of their rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.names import ACCENTS, GREEK, SPELLED
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
+from chainrule.notation.profiles import spelled
 from chainrule.rules.table import ROWS
 
 # What a function is called in print, where that is not the name of its row.
@@ -26,13 +27,14 @@ _NAME = re.compile(r"([^\W\d_]+)(.*)", re.DOTALL)
 _QUOTIENTS = ("over", "number")
 
 
-def to_latex(tree: Tree) -> str:
-    r"""The tree in LaTeX.
+def to_latex(tree: Tree, profile: str | None = None) -> str:
+    r"""The tree in LaTeX, in the signs of a profile.
 
     >>> residual = m.signed_sum([(1, m.name("x")), (-1, m.name("b"))])
     >>> print(to_latex(m.chain(m.transpose(m.name("A")), residual)))
     A^\top (x - b)
     """
+    tree, writers = spelled(tree, profile), VOCABULARIES[profile]
     done: dict[Tree, str] = {}
     stack = [tree]
     while stack:
@@ -42,13 +44,13 @@ def to_latex(tree: Tree) -> str:
             stack.extend(missing)
             continue
         stack.pop()
-        done[node] = _write(node, [done[a] for a in node.args])
+        done[node] = _write(node, [done[a] for a in node.args], writers)
     return done[tree]
 
 
-def _write(node: Tree, parts: list[str]) -> str:
+def _write(node: Tree, parts: list[str], writers: Mapping[str, Writer]) -> str:
     pairs = zip(node.args, parts, strict=True)
-    return WRITERS[node.op](node, [group(p) if _needs_parentheses(a, node, p) else p for a, p in pairs])
+    return writers[node.op](node, [group(p) if _needs_parentheses(a, node, p) else p for a, p in pairs])
 
 
 def _needs_parentheses(part: Tree, parent: Tree, text: str) -> bool:
@@ -142,10 +144,10 @@ def _is_word(factor: Tree) -> bool:
     return factor.op == "name" and r"\mathit" in name_latex(factor.data[0])
 
 
-def _power(node: Tree, parts: list[str]) -> str:
+def _power(node: Tree, parts: list[str], product: str = r"\odot") -> str:
     simple = re.fullmatch(r"(-?)\\frac\{(\w+)\}\{(\w+)\}", parts[1])
     exponent = f"{simple[1]}{simple[2]}/{simple[3]}" if simple else parts[1]
-    return rf"{parts[0]}^{{\odot {exponent}}}" if node.data[0] else f"{parts[0]}^{{{exponent}}}"
+    return rf"{parts[0]}^{{{product} {exponent}}}" if node.data[0] else f"{parts[0]}^{{{exponent}}}"
 
 
 def _sum(node: Tree, parts: list[str]) -> str:
@@ -215,7 +217,8 @@ def _indices(indices: tuple[str, ...]) -> str:
     return separator.join(re.sub(r"(\D)(\d+)", r"\1_{\2}", i) for i in indices)
 
 
-WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
+Writer = Callable[[Tree, list[str]], str]
+WRITERS: dict[str, Writer] = {
     "name": lambda t, p: name_latex(t.data[0]),
     "symbol": lambda t, p: str(t.data[1]),
     "number": lambda t, p: number_latex(t.data[0]),
@@ -249,4 +252,12 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "operator": _operator,
     "differential": lambda t, p: rf"\mathrm{{d}}{'' if p[0].startswith('(') else ' '}{p[0]}",
     "grid": _grid,
+}
+VOCABULARIES: dict[str | None, Mapping[str, Writer]] = {
+    None: WRITERS,
+    "notes": {
+        **WRITERS,
+        "times": lambda t, p: r" \otimes ".join(p),
+        "power": lambda t, p: _power(t, p, r"\circ"),
+    },
 }

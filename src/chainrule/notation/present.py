@@ -42,6 +42,7 @@ class Presentation:
     indices  the letters of its axes in index form
     vec      ∂vec(Y)/∂vec(X)ᵀ (∂²f/∂vec(X)∂vec(X)ᵀ for a scalar f) where Kronecker products can say it
     part     what a name stands for, written out, if this is the definition of a name
+    profile  in whose signs it is written; None: those of this project
     """
 
     tree: Tree
@@ -49,21 +50,22 @@ class Presentation:
     indices: tuple[str, ...] = ()
     vec: Tree | None = None
     part: Expr | None = None
+    profile: str | None = None
 
     @property
     def text(self) -> str:
         """As Unicode text, which the language reads back."""
-        return to_text(self.tree)
+        return to_text(self.tree, self.profile)
 
     @property
     def latex(self) -> str:
         """As LaTeX for mathematics mode."""
-        return to_latex(self.tree)
+        return to_latex(self.tree, self.profile)
 
 
-def present(expr: Expr, *, turned: bool = False) -> Presentation:
+def present(expr: Expr, *, turned: bool = False, profile: str | None = None) -> Presentation:
     """One expression, without names for its parts."""
-    written, _ = present_many([Request(expr, turned)], abbreviate=False)
+    written, _ = present_many([Request(expr, turned)], abbreviate=False, profile=profile)
     return written[0]
 
 
@@ -73,6 +75,7 @@ def present_many(
     *,
     taken: Iterable[str] = (),
     abbreviate: bool = True,
+    profile: str | None = None,
 ) -> tuple[list[Presentation], list[tuple[str, Presentation]]]:
     """Several expressions printed together, and the definitions of the names in them, each before it is used.
 
@@ -92,9 +95,12 @@ def present_many(
         exprs, definitions, parts = list(named.exprs), named.definitions, named.parts
     everything = [*exprs, *(part for _, part in definitions)]
     reader = Reader([*taken, *(v.name for v in variables(*everything))])
-    written = [_one(reader, e, r.turned, r.ranks) for e, r in zip(exprs, requests, strict=True)]
+    written = [
+        replace(_one(reader, e, r.turned, r.ranks), profile=profile)
+        for e, r in zip(exprs, requests, strict=True)
+    ]
     where = [
-        (name, replace(_one(reader, definition, False, ()), part=part))
+        (name, replace(_one(reader, definition, False, ()), part=part, profile=profile))
         for (name, definition), part in zip(definitions, parts, strict=True)
     ]
     return written, where

@@ -7,12 +7,13 @@ In: a Tree. Out: a string. It decides only about characters: parentheses come fr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.names import pretty
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
+from chainrule.notation.profiles import spelled
 
 SUPERSCRIPTS = str.maketrans(
     "0123456789-+()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
@@ -22,12 +23,15 @@ SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 LONG = 12
 
 
-def to_text(tree: Tree) -> str:
-    """The tree as one line of text.
+def to_text(tree: Tree, profile: str | None = None) -> str:
+    """The tree as one line of text, in the signs of a profile.
 
     >>> to_text(m.chain(m.transpose(m.name("A")), m.signed_sum([(1, m.name("x")), (-1, m.name("b"))])))
     'Aᵀ(x − b)'
+    >>> to_text(m.times(m.name("w"), m.name("x")), "notes")
+    'w ⊗ x'
     """
+    tree, writers = spelled(tree, profile), VOCABULARIES[profile]
     done: dict[Tree, str] = {}
     stack = [tree]
     while stack:
@@ -37,17 +41,17 @@ def to_text(tree: Tree) -> str:
             stack.extend(missing)
             continue
         stack.pop()
-        done[node] = _write(node, [done[a] for a in node.args])
+        done[node] = _write(node, [done[a] for a in node.args], writers)
     return done[tree] + ("ᵀ" if tree.op == "array" and tree.data[0] else "")
 
 
-def _write(node: Tree, parts: list[str]) -> str:
+def _write(node: Tree, parts: list[str], writers: Mapping[str, Writer]) -> str:
     inside = [f"({p})" if m.needs_parentheses(a, node) else p for a, p in zip(node.args, parts, strict=True)]
     if node.op != "array":
         # Entries in a row are a row by themselves; as a part of a matrix they are one of its lines.
         rows = [a.op == "array" and a.data[0] for a in node.args]
         inside = [p + "ᵀ" if row else p for p, row in zip(inside, rows, strict=True)]
-    return WRITERS[node.op](node, inside)
+    return writers[node.op](node, inside)
 
 
 def dim_text(dim: Dim) -> str:
@@ -122,13 +126,13 @@ def _is_word(factor: Tree) -> bool:
     return factor.op == "name" and len(pretty(factor.data[0])) > 1
 
 
-def _power(node: Tree, parts: list[str]) -> str:
+def _power(node: Tree, parts: list[str], product: str = "⊙") -> str:
     base, exponent = parts
     raised = exponent.replace("−", "-").replace(" ", "")
     simple = (raised.isalnum() and raised.isascii()) or (raised.startswith("-") and raised[1:].isalnum())
     translated = raised.translate(SUPERSCRIPTS)
     if simple and not any(c.isascii() for c in translated):
-        return base + ("⊙" if node.data[0] else "") + translated
+        return base + (product if node.data[0] else "") + translated
     mark = "**" if node.data[0] else "^"
     return f"{base}{mark}{exponent}" if node.args[1].precedence == m.ATOM else f"{base}{mark}({exponent})"
 
@@ -186,7 +190,8 @@ def _root(node: Tree, parts: list[str]) -> str:
     return f"√{parts[0]}" if bare else f"√({parts[0]})"
 
 
-WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
+Writer = Callable[[Tree, list[str]], str]
+WRITERS: dict[str, Writer] = {
     "name": lambda t, p: pretty(t.data[0]),
     "symbol": lambda t, p: str(t.data[0]),
     "number": lambda t, p: number_text(t.data[0]),
@@ -220,4 +225,13 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "operator": lambda t, p: f"{t.data[0]}/{t.data[0]}{p[1]} {p[0]}",
     "differential": lambda t, p: f"d{p[0]}",
     "grid": _grid,
+}
+VOCABULARIES: dict[str | None, Mapping[str, Writer]] = {
+    None: WRITERS,
+    "notes": {
+        **WRITERS,
+        "times": lambda t, p: " ⊗ ".join(p),
+        # A⊗² would be A ⊗ A to some and a Kronecker product to others.
+        "power": lambda t, p: _power(t, p, "∘"),
+    },
 }
