@@ -17,7 +17,7 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula, check_profile, parse_declarations, parse_formula
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
-from chainrule.notation.text import dim_text
+from chainrule.notation.text import sizes_text
 from chainrule.simplify import Normaliser
 from chainrule.simplify import simplify as simplest
 
@@ -253,17 +253,6 @@ def declared(variable: Variable) -> str:
 def size(dim: Dim) -> str | int:
     """A size as people write it: a name, a number, a polynomial."""
     return str(dim) if dim.constant is None else dim.constant
-
-
-def sizes_text(shape: Sequence[Dim]) -> str:
-    """A shape in words: scalar, n, m × n, (n − 1) × n².
-
-    >>> n = Dim.of("n")
-    >>> sizes_text((n + n, n * n)), sizes_text((n - Dim.of(1), n)), sizes_text((n - Dim.of(1),))
-    ('2n × n²', '(n − 1) × n', 'n − 1')
-    """
-    texts = [f"({dim_text(d)})" if len(shape) > 1 and len(d.terms) > 1 else dim_text(d) for d in shape]
-    return " × ".join(texts) if shape else "scalar"
 
 
 def text_where(shown: Presentation, where: Sequence[tuple[str, Presentation]]) -> str:

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chainrule.api.formulas import named_parts, sizes_text
+from chainrule.api.formulas import named_parts
 from chainrule.api.kinks import Kink, kinks
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
@@ -23,7 +23,7 @@ from chainrule.language import Formula
 from chainrule.notation.index import vec_derivative
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
-from chainrule.notation.text import to_text
+from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.table import Row
 from chainrule.simplify import normalise
 

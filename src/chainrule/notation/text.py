@@ -7,7 +7,7 @@ In: a Tree. Out: a string. It decides only about characters: parentheses come fr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.names import pretty
@@ -62,6 +62,17 @@ def dim_text(dim: Dim) -> str:
     """
     raised = re.sub(r"\*\*(\d+)", lambda found: found[1].translate(SUPERSCRIPTS), str(dim))
     return raised.replace(" - ", " − ").replace("*", "" if all(len(n) == 1 for n in dim.names) else "·")
+
+
+def sizes_text(shape: Sequence[Dim]) -> str:
+    """A shape in words: scalar, n, m × n, (n − 1) × n².
+
+    >>> n = Dim.of("n")
+    >>> sizes_text((n + n, n * n)), sizes_text((n - Dim.of(1), n)), sizes_text((n - Dim.of(1),))
+    ('2n × n²', '(n − 1) × n', 'n − 1')
+    """
+    texts = [f"({dim_text(d)})" if len(shape) > 1 and len(d.terms) > 1 else dim_text(d) for d in shape]
+    return " × ".join(texts) if shape else "scalar"
 
 
 def number_text(value: Coefficient) -> str:

@@ -70,7 +70,7 @@ SMALLEST = 1e-180
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
     """The worst of many comparisons."""
 
     worst: float = 0.0
@@ -154,7 +154,7 @@ def check_derivative(
     named = [v for w in by for v in (w if isinstance(w, tuple) else (w,))]
     sampler = Sampler(everything, [*variables, *named])
     rng = np.random.default_rng(seed)
-    tally = _Tally()
+    tally = Tally()
     alive = constant_of(chain[-1]) is not None
     drawn: list[Point] = []
     # Where the derivative is 0 at every point (all units of a network dead), a wrong one would pass: a few
@@ -185,7 +185,7 @@ def _check_point(
     by: Sequence[Wrt],
     point: Point,
     memo: dict[Expr, Array],
-    tally: _Tally,
+    tally: Tally,
     rng: np.random.Generator,
     points: int,
     directions: bool,
@@ -200,13 +200,13 @@ def _check_point(
             tally.misshapen(memo[derivative].shape, memo[below].shape + inputs, place)
             return
         count = int(np.prod(inputs, dtype=int))
-        noise = partial(_noise, derivative, memo, point)
+        noise = partial(noise_of, derivative, memo, point)
         if count * (moving.effort + 1) * points <= EFFORT:
-            columns = [slope(moving, _unit(wrt, inputs, k), reach) for k in range(count)]
+            columns = [slope(moving, unit_direction(wrt, inputs, k), reach) for k in range(count)]
             want = np.stack([c.value for c in columns], axis=-1).reshape(memo[below].shape + inputs)
             error, methods = max((c.error for c in columns), default=0.0), {c.method: None for c in columns}
-            loud = [_unit(wrt, inputs, k) for k in range(min(count, 64))]
-            _judge(tally, memo[derivative], want, noise, error, place, methods, moving, loud)
+            loud = [unit_direction(wrt, inputs, k) for k in range(min(count, 64))]
+            judge(tally, memo[derivative], want, noise, error, place, methods, moving, loud)
         else:
             for _ in range(3):
                 u = rng.standard_normal(inputs)
@@ -214,14 +214,14 @@ def _check_point(
                 got = np.tensordot(memo[derivative], u, len(inputs)) if inputs else memo[derivative] * u
                 methods = {f"{one.method} in random directions": None}
                 loud = [_direction(wrt, u)]
-                _judge(tally, np.asarray(got), one.value, noise, one.error, place, methods, moving, loud)
+                judge(tally, np.asarray(got), one.value, noise, one.error, place, methods, moving, loud)
         below = derivative
     if directions and len(chain) > 1:
         _check_direction(formula, chain[-1], by, point, memo, tally, rng)
 
 
-def _judge(
-    tally: _Tally,
+def judge(
+    tally: Tally,
     got: Array,
     want: Array,
     noise: Callable[[], float],
@@ -231,6 +231,7 @@ def _judge(
     moving: Moving,
     directions: Sequence[Direction],
 ) -> None:
+    """Notes a derivative against a numeric one; `error` is what the numeric one leaves open."""
     tally.methods.update(methods)
     tolerance = TOLERANCE
     if error:
@@ -252,7 +253,7 @@ def _check_direction(
     by: Sequence[Wrt],
     point: Point,
     memo: dict[Expr, Array],
-    tally: _Tally,
+    tally: Tally,
     rng: np.random.Generator,
 ) -> None:
     """The last order, contracted with one direction for each variable, against differences of the formula."""
@@ -270,7 +271,7 @@ def _check_direction(
         axes = arrays[wrt].ndim
         got = np.tensordot(got, arrays[wrt], axes) if axes else got * arrays[wrt]
         bound = np.tensordot(bound, np.abs(arrays[wrt]), axes) if axes else bound * np.abs(arrays[wrt])
-    noise = partial(_noise, last, memo, point)
+    noise = partial(noise_of, last, memo, point)
     _compare_mixed(formula, np.asarray(got), _largest(bound), noise, groups, arrays, point, memo, tally)
 
 
@@ -283,7 +284,7 @@ def _compare_mixed(
     arrays: Mapping[Wrt, Array],
     point: Point,
     memo: Mapping[Expr, Array],
-    tally: _Tally,
+    tally: Tally,
 ) -> None:
     """A derivative along directions against differences of the formula; its terms sum to `scale` at most."""
     moving = Moving(formula, [v for w in groups for v in _variables(w)], memo, point.sizes)
@@ -304,9 +305,9 @@ def _check_forms(
     code: CompiledFunction | None,
     point: Point,
     memo: dict[Expr, Array],
-    tally: _Tally,
+    tally: Tally,
 ) -> None:
-    noise = partial(_noise, last, memo, point)
+    noise = partial(noise_of, last, memo, point)
     for form in same:
         tally.add(memo[form], memo[last], noise, TOLERANCE, f"the printed form{_sizes_text(point)}")
     if code is not None:
@@ -340,7 +341,7 @@ def _check_large(
     named = [v for w in by for v in _variables(w)]
     sampler = Sampler(exprs, [*variables, *named, *tensors])
     rng = np.random.default_rng(seed)
-    tally = _Tally()
+    tally = Tally()
     drawn: list[Point] = []
     for _ in range(points):
         point = sampler.point(rng)
@@ -351,21 +352,21 @@ def _check_large(
             direction = _direction(wrt, memo[tensor])
             found = slope(moving, direction, min(0.05, point.margin / 10))
             place = f"order {order} in a random direction{_sizes_text(point)}"
-            noise = partial(_noise, number, memo, point)
+            noise = partial(noise_of, number, memo, point)
             methods = {f"{found.method} in random directions": None}
-            _judge(tally, memo[number], found.value, noise, found.error, place, methods, moving, [direction])
+            judge(tally, memo[number], found.value, noise, found.error, place, methods, moving, [direction])
         if len(drawn) % DIRECTIONS == 0 and len(chain) > 1:
             groups = {wrt: by.count(wrt) for wrt in along}
             arrays = {wrt: memo[u] for wrt, u in along.items()}
             scale = magnitude(below, memo, point.sizes)
-            noise = partial(_noise, below, memo, point)
+            noise = partial(noise_of, below, memo, point)
             _compare_mixed(start, memo[below], scale, noise, groups, arrays, point, memo, tally)
         _check_forms(below, forms, None, point, memo, tally)
         drawn.append(point)
     return _report(tally, len(chain), drawn, seed)
 
 
-def _report(tally: _Tally, order: int, drawn: Sequence[Point], seed: int) -> Report:
+def _report(tally: Tally, order: int, drawn: Sequence[Point], seed: int) -> Report:
     return Report(
         passed=tally.excess <= 1,
         order=order,
@@ -404,7 +405,7 @@ def check_gradients(
     """
     sampler = Sampler([formula, *gradients.values()], [*variables, *gradients])
     rng = np.random.default_rng(seed)
-    tally = _Tally()
+    tally = Tally()
     drawn: list[Point] = []
     for _ in range(points):
         point = sampler.point(rng)
@@ -478,7 +479,7 @@ def equal(
             break
         memo: dict[Expr, Array] = {}
         run([a, b], point.values, point.sizes, memo)
-        tally = _Tally()
+        tally = Tally()
         noise = partial(_noise_of_both, a, b, memo, point)
         tally.add(memo[a], memo[b], noise, TOLERANCE, "the value")
         worst = max(worst, tally.worst)
@@ -498,7 +499,8 @@ def _direction(wrt: Wrt, u: Array) -> Direction:
     return {v: u[k] for k, v in enumerate(wrt)} if isinstance(wrt, tuple) else {wrt: u}
 
 
-def _unit(wrt: Wrt, shape: tuple[int, ...], k: int) -> Direction:
+def unit_direction(wrt: Wrt, shape: tuple[int, ...], k: int) -> Direction:
+    """Entry k alone moves."""
     u = np.zeros(shape)
     u.flat[k] = 1.0
     return _direction(wrt, u)
@@ -508,13 +510,13 @@ def _largest(value: Any) -> float:
     return float(np.max(np.abs(value), initial=0.0))
 
 
-def _noise(expr: Expr, memo: Mapping[Expr, Array], point: Point) -> float:
+def noise_of(expr: Expr, memo: Mapping[Expr, Array], point: Point) -> float:
     """What rounding may leave of a zero in the value of `expr`."""
     return NOISE * magnitude(expr, memo, point.sizes)
 
 
 def _noise_of_both(a: Expr, b: Expr, memo: Mapping[Expr, Array], point: Point) -> float:
-    return max(_noise(a, memo, point), _noise(b, memo, point))
+    return max(noise_of(a, memo, point), noise_of(b, memo, point))
 
 
 def _rounding(moving: Moving, direction: Direction, floor: float) -> float:

@@ -1,0 +1,178 @@
+"""The lines of a derivation as claims, compared with numbers that no rule of ours has made.
+
+In: claims: that an expression is equal to another, or is the derivative of one by a variable; and what the
+intermediate variables stand for. Out: a tally, and the claims that fail. In a derivative by an intermediate
+variable every other name is held fixed, as in a direct partial derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from chainrule.errors import DomainProblem
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import topological
+from chainrule.verify.compare import TOLERANCE, Tally, judge, noise_of, unit_direction
+from chainrule.verify.differences import Moving, slope
+from chainrule.verify.reference import Array, run
+from chainrule.verify.sample import Point, Sampler
+
+POINTS = 20
+FEWEST = 3
+EFFORT = 60_000  # evaluations of small nodes that all points together may cost
+COLUMNS = 24  # entries of a variable that are moved one by one; of more, random ones
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`value` is `of`; with `by` it is the derivative of `of` by that variable, all other names held fixed.
+
+    along   a variable that holds a direction: then `value` is the derivative along it (a differential)
+    name    how it is told if it fails
+    """
+
+    name: str
+    value: Expr
+    of: Expr
+    by: Variable | None = None
+    along: Variable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was compared, and what failed."""
+
+    claims: int
+    points: int
+    worst: float
+    method: str
+    failed: tuple[str, ...] = field(default=())
+
+
+def check_claims(
+    claims: Sequence[Claim],
+    definitions: Sequence[tuple[Variable, Expr]] = (),
+    variables: Sequence[Variable] = (),
+    *,
+    points: int | None = None,
+    seed: int = 0,
+) -> Outcome:
+    """Compares each claim at random points; `definitions` are the intermediate variables, written out.
+
+    Raises: DomainProblem if there is no point at which everything can be evaluated.
+
+    >>> x, u = Variable("x"), Variable("u")
+    >>> right = Claim("power rule", 2 * x, x**2, x)
+    >>> wrong = Claim("chain rule", 2.001 * u, u**2, u)
+    >>> check_claims([right, wrong], [(u, x + 1)]).failed
+    ('chain rule',)
+    """
+    symbols = {symbol for symbol, _ in definitions}
+    along = {claim.along for claim in claims if claim.along is not None}
+    inputs = {
+        node
+        for claim in claims
+        for node in topological([claim.value, claim.of])
+        if isinstance(node, Variable) and node not in symbols
+    }
+    named = sorted({*variables, *inputs, *along}, key=lambda v: v.name)
+    wholes = [whole for _, whole in definitions]
+    # Kinks and domains of what is claimed hold the point away from them too.
+    free = [c.value for c in claims if not any(n in symbols for n in topological([c.value]))]
+    sampler = Sampler(
+        [*wholes, *free, *(c.of for c in claims if not symbols & set(topological([c.of])))], named
+    )
+    rng = np.random.default_rng(seed)
+    tallies = [Tally() for _ in claims]
+    drawn = 0
+    wanted = points or POINTS
+    while drawn < wanted:
+        try:
+            point = sampler.point(rng)
+        except DomainProblem:
+            if not drawn:
+                raise
+            break
+        effort = _check_point(claims, definitions, named, point, tallies, rng)
+        drawn += 1
+        if points is None:
+            wanted = min(POINTS, max(FEWEST, int(EFFORT / max(effort, 1.0))))
+    methods = dict.fromkeys(method for tally in tallies for method in tally.methods)
+    return Outcome(
+        len(claims),
+        drawn,
+        max((tally.worst for tally in tallies), default=0.0),
+        " and ".join(methods) or "values",
+        tuple(claim.name for claim, tally in zip(claims, tallies, strict=True) if tally.excess > 1),
+    )
+
+
+def _check_point(
+    claims: Sequence[Claim],
+    definitions: Sequence[tuple[Variable, Expr]],
+    named: Sequence[Variable],
+    point: Point,
+    tallies: Sequence[Tally],
+    rng: np.random.Generator,
+) -> float:
+    """One point; what it cost."""
+    memo: dict[Expr, Array] = {}
+    run([*named, *(whole for _, whole in definitions)], point.values, point.sizes, memo)
+    values = dict(point.values)
+    for symbol, whole in definitions:
+        values[symbol.name] = memo[symbol] = memo[whole]
+    effort = 0.0
+    for claim, tally in zip(claims, tallies, strict=True):
+        own = dict(memo)
+        inputs = [v for v in (claim.by, claim.along) if v is not None]
+        run([claim.value, claim.of, *inputs], values, point.sizes, own)
+        noise = partial(noise_of, claim.value, own, point)
+        if claim.by is None:
+            both = partial(_larger, noise, partial(noise_of, claim.of, own, point))
+            tally.add(own[claim.value], own[claim.of], both, TOLERANCE, claim.name)
+            effort += 1
+        else:
+            effort += _check_derivative(claim, point, own, tally, noise, rng)
+    return effort
+
+
+def _check_derivative(
+    claim: Claim,
+    point: Point,
+    memo: dict[Expr, Array],
+    tally: Tally,
+    noise: partial[float],
+    rng: np.random.Generator,
+) -> float:
+    assert claim.by is not None
+    moving = Moving(claim.of, [claim.by], memo, point.sizes)
+    reach = min(0.05, point.margin / 10)
+    got, shape = memo[claim.value], memo[claim.by].shape
+    if claim.along is not None:
+        one = slope(moving, {claim.by: memo[claim.along]}, reach)
+        judge(
+            tally, got, one.value, noise, one.error, claim.name, {one.method: None}, moving,
+            [{claim.by: memo[claim.along]}],
+        )  # fmt: skip
+        return moving.effort
+    if got.shape != memo[claim.of].shape + shape:
+        tally.misshapen(got.shape, memo[claim.of].shape + shape, claim.name)
+        return 1.0
+    count = int(np.prod(shape, dtype=int))
+    chosen = range(count) if count <= COLUMNS else sorted(rng.choice(count, COLUMNS, replace=False).tolist())
+    directions = [unit_direction(claim.by, shape, k) for k in chosen]
+    slopes = [slope(moving, u, reach) for u in directions]
+    want = np.stack([s.value for s in slopes], axis=-1)
+    flat = got.reshape((*memo[claim.of].shape, count))[..., list(chosen)]
+    error = max(s.error for s in slopes)
+    methods = dict.fromkeys(s.method for s in slopes)
+    judge(tally, flat, want, noise, error, claim.name, methods, moving, directions)
+    return count * (moving.effort + 1)
+
+
+def _larger(*noises: partial[float]) -> float:
+    return max(noise() for noise in noises)
