@@ -30,7 +30,7 @@ from chainrule.errors import (
 )
 
 if TYPE_CHECKING:
-    from chainrule.api import Derivative, Derivatives, derive, equal, simplify, variables
+    from chainrule.api import Derivative, Derivatives, check, derive, equal, simplify, variables
 
 __version__ = "0.1.0"
 
@@ -47,6 +47,7 @@ __all__ = [
     "ShapeMismatch",
     "SyntaxProblem",
     "UnknownName",
+    "check",
     "derive",
     "equal",
     "simplify",

@@ -1,6 +1,18 @@
 """The public face: a formula and a variable in, a Derivative out, which ties the rooms together."""
 
+from chainrule.api.checking import Checked, check
 from chainrule.api.derivative import Derivative, Derivatives, derive
 from chainrule.api.formulas import Simplified, Verdict, equal, simplify, variables
 
-__all__ = ["Derivative", "Derivatives", "Simplified", "Verdict", "derive", "equal", "simplify", "variables"]
+__all__ = [
+    "Checked",
+    "Derivative",
+    "Derivatives",
+    "Simplified",
+    "Verdict",
+    "check",
+    "derive",
+    "equal",
+    "simplify",
+    "variables",
+]

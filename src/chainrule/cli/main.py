@@ -44,6 +44,13 @@ DERIVE = """examples:
   echo "sum(exp(x))" | chainrule derive - --shapes "x[n]" --wrt x
 """
 
+CHECK = """exit status 0: right, in this layout or the other; 1: wrong, or right under an assumption
+
+examples:
+  chainrule check "x @ A @ x" --shapes "A[n,n] x[n]" --wrt x --claim "2*A@x"
+  chainrule check "sum((X @ w - y)**2)" --shapes "X[N,n] w[n] y[N]" --wrt w --claim "2Xᵀ(Xw − y)"
+"""
+
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose mistakes are ChainruleErrors with the nearest valid word."""
@@ -121,6 +128,14 @@ def build_parser() -> Parser:
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
 
+    sub = command("check", check, "whether a person's answer is right, and if not, why", CHECK)
+    formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
+    sub.add_argument("--wrt", metavar="VAR", help='by which variable: "w", or scalars together "[x, y]"')
+    sub.add_argument("--claim", metavar="ANSWER", help="the answer that is checked")
+    reading(sub)
+    sub.add_argument("--order", metavar="K", default="1", help="1 to 8; 2 is the Hessian")
+    sub.add_argument("--format", metavar="text|json", default="text", help="what is printed")
+
     sub = command(
         "equal", equal, "whether two formulas are the same", "exit status 0: the same, 1: different"
     )
@@ -171,6 +186,24 @@ def _formatted(result: Derivative | Derivatives, form: str, at: str | None) -> s
     shown, mark = (result.latex, "%") if form == "latex" else (result.numpy_source, "#")
     values = [] if point is None else "\n".join(result.sheet.point_lines(point)).splitlines()
     return "\n".join([shown, *(f"{mark} {line}" for line in values)])
+
+
+def check(options: argparse.Namespace) -> int:
+    """`chainrule check`: print the verdict on a claim."""
+    form = choose(options.format, ("text", "json"), "--format")
+    if options.claim is None:
+        raise OptionError("there is no claim to check", hint='add --claim "2*A@x"')
+    result = chainrule.check(
+        read_formula(options.formula),
+        wrt=options.wrt,
+        claim=options.claim,
+        shapes=options.shapes,
+        order=_order(options.order),
+        dialect=choose(options.dialect, DIALECTS, "--dialect"),
+        profile=options.profile,
+    )
+    write(result.to_json() if form == "json" else str(result), sys.stdout)
+    return 0 if result else 1
 
 
 def equal(options: argparse.Namespace) -> int:

@@ -70,23 +70,11 @@ def parse_formula(
     >>> parse_formula("2(A + Aᵀ)x", "A[n,n] x[n]").expr.shape
     (Dim(n),)
     """
-    if dialect not in DIALECTS:
-        raise OptionError(f"unknown dialect `{dialect}`", hint="dialects are numpy and matlab")
-    check_profile(profile)
-    declared = parse_declarations(shapes)
-    tokens = without_arguments(tokenize(text, dialect), text)
-    ranks = {name: variable.rank for name, variable in declared.variables.items()}
-    scope = Scope(text, ranks, frozenset(declared.dims), TABLE.keys(), assigned_names(tokens))
-    program = _checked(
-        parse_program(resolve(tokens, scope), text, dialect, scope.assumptions), text, declared
-    )
-    statements = _ordered(program, text)
-    assigned = frozenset(s.name for s in statements if s.name)
-    setting = Setting(text, dialect, profile, frozenset(declared.dims), assigned)
-    free = _free_names(statements, declared, assigned)
+    parsed = outline(text, shapes, dialect, profile)
+    statements, declared, setting, free = parsed.statements, parsed.declared, parsed.setting, parsed.free
     sizes = Sizes()
     variables = dict(declared.variables)
-    said: list[str] = list(scope.assumptions)
+    said: list[str] = list(parsed.assumptions)
     if free or shape is not None or _has_unknown_sizes(statements):
         found = infer(
             Problem(
@@ -104,6 +92,49 @@ def parse_formula(
         expr = broadcast_to(expr, tuple(shape))
     row = value.row and value.rank == 1
     return Formula(text, dialect, expr, variables, names, tuple(dict.fromkeys(said)), row, profile)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a text says before shapes are known.
+
+    free         the names that nothing declares, in order of appearance
+    assumptions  how names that run together were read
+    """
+
+    statements: list[Statement]
+    declared: Declarations
+    setting: Setting
+    free: list[str]
+    assumptions: tuple[str, ...]
+
+
+def outline(
+    text: str,
+    shapes: str | Mapping[str, object] | None = None,
+    dialect: str = "numpy",
+    profile: str | None = None,
+) -> Outline:
+    """The statements of a text, those that others need first; raises a ChainruleError if it cannot be read.
+
+    >>> outline("A @ x + b", "A[m,n] x[n]").free
+    ['b']
+    """
+    if dialect not in DIALECTS:
+        raise OptionError(f"unknown dialect `{dialect}`", hint="dialects are numpy and matlab")
+    check_profile(profile)
+    declared = parse_declarations(shapes)
+    tokens = without_arguments(tokenize(text, dialect), text)
+    ranks = {name: variable.rank for name, variable in declared.variables.items()}
+    scope = Scope(text, ranks, frozenset(declared.dims), TABLE.keys(), assigned_names(tokens))
+    program = _checked(
+        parse_program(resolve(tokens, scope), text, dialect, scope.assumptions), text, declared
+    )
+    statements = _ordered(program, text)
+    assigned = frozenset(s.name for s in statements if s.name)
+    setting = Setting(text, dialect, profile, frozenset(declared.dims), assigned)
+    free = _free_names(statements, declared, assigned)
+    return Outline(statements, declared, setting, free, tuple(scope.assumptions))
 
 
 def _checked(program: list[Statement], text: str, declared: Declarations) -> list[Statement]:

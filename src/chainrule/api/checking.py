@@ -1,0 +1,120 @@
+"""check(): a person's answer in, a verdict out, with what explains the difference.
+
+In: a formula, what it is differentiated by, a claim: a closed form as text or expression, a function,
+numbers at a point. Out: a Checked, which prints as text and as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from chainrule.api.derivative import Derivative, derive
+from chainrule.api.formulas import Shapes
+from chainrule.api.targets import Wrt
+from chainrule.errors import OptionError
+from chainrule.expr.nodes import Expr
+from chainrule.notation.present import present
+
+if TYPE_CHECKING:
+    from chainrule.grade.judge import Diagnosis, Judgement
+
+RIGHT = ("equal", "layout")
+
+
+class Checked:
+    """What became of a claim; true if it is right.
+
+    verdict     "equal", "layout" (the transpose is right), "assumption" or "wrong"
+    diagnosis   the code of what explains the difference, or None
+    diagnoses   all that explain it, the simplest first: each has a code and a text
+    assumption  what has to be assumed for the claim to be right
+    text        everything for the person
+    """
+
+    def __init__(self, derivative: Derivative, claim: str, judgement: Judgement) -> None:
+        self.derivative = derivative
+        self.claim = claim
+        self.verdict = judgement.verdict
+        self.diagnosis = judgement.diagnosis
+        self.diagnoses: tuple[Diagnosis, ...] = judgement.diagnoses
+        self.assumption = judgement.assumption
+        self.text = judgement.text
+
+    def __bool__(self) -> bool:
+        return self.verdict in RIGHT
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+    def to_json(self) -> str:
+        """The same for other programs."""
+        return json.dumps(
+            {
+                "schema": "chainrule/check",
+                "version": 1,
+                "verdict": self.verdict,
+                "diagnosis": self.diagnosis,
+                "assumption": self.assumption,
+                "diagnoses": [{"code": d.code, "text": d.text} for d in self.diagnoses],
+                "claim": self.claim,
+                "correct": self.derivative.text,
+                "text": self.text,
+            },
+            ensure_ascii=False,
+            indent=2,
+        )
+
+
+def check(
+    formula: str | Expr,
+    wrt: Wrt | None = None,
+    claim: Any = None,
+    shapes: Shapes = None,
+    *,
+    order: int = 1,
+    dialect: str = "numpy",
+    layout: str = "numerator",
+    profile: str | None = None,
+) -> Checked:
+    """Whether a claimed derivative is right, and if not, what explains the difference.
+
+    Raises: ChainruleError if the formula or the claim cannot be read.
+
+    >>> check("x @ A @ x", wrt="x", claim="2*A@x", shapes="A[n,n] x[n]").assumption
+    'A is symmetric'
+    """
+    derivative = derive(formula, wrt, shapes, order=order, layout=layout, dialect=dialect, profile=profile)
+    if not isinstance(derivative, Derivative):
+        raise OptionError(
+            "one claim is about one derivative, and several variables were given",
+            hint="check them one by one, or as one Jacobian of scalars: [x, y]",
+        )
+    if claim is None:
+        raise OptionError("there is no claim to check", hint='write claim="2*A@x"')
+    return _checked(derivative, claim, dialect, profile)
+
+
+def _checked(derivative: Derivative, claim: Any, dialect: str, profile: str | None) -> Checked:
+    from chainrule.grade.case import expression
+    from chainrule.grade.claim import Reading, read_claim
+    from chainrule.grade.judge import judge_claim
+
+    formula, correct = derivative.formula, derivative.expression
+    reading = Reading(formula.variables, formula.names, dialect, profile)
+    expressions = [claim] if isinstance(claim, Expr) else read_claim(claim, reading, correct.shape)
+    text = claim if isinstance(claim, str) else present(claim).text
+    judgements = [
+        judge_claim(
+            expression(e, text),
+            correct,
+            of=formula.expr if derivative.order == 1 else None,
+            wrt=tuple(dict.fromkeys(v for target in derivative.wrt for v in target.variables)),
+            variables=list(formula.variables.values()),
+        )
+        for e in expressions
+    ]
+    right = [j for j in judgements if j.verdict in RIGHT]
+    return Checked(derivative, text, (right or judgements)[0])

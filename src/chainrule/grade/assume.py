@@ -1,0 +1,65 @@
+"""Claims that are right once something is assumed of a variable: symmetric, orthogonal, positive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chainrule.errors import DomainProblem
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import substitute
+from chainrule.grade.case import Case, Found, agreeing
+from chainrule.verify.probe import probe
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """An assumption on a variable, and how it is said."""
+
+    code: str
+    words: tuple[str, ...]  # as a declaration names them
+    says: str
+    ranks: tuple[int, ...]
+    square: bool = False
+
+
+STRUCTURES = (
+    Structure("symmetric", ("symmetric",), "{} is symmetric", (2,), square=True),
+    Structure("diagonal", ("diagonal",), "{} is diagonal", (2,), square=True),
+    Structure("orthogonal", ("orthogonal",), "{} is orthogonal", (2,), square=True),
+    Structure("plus-minus-one", ("sign",), "every entry of {} is 1 or −1", (0, 1, 2)),
+    Structure("positive", ("positive",), "{} is positive", (0, 1, 2)),
+    Structure("sum-to-one", ("simplex",), "the entries of {} sum to one", (1, 2)),
+)
+
+
+def assumed(case: Case) -> Iterator[Found]:
+    """The claim is right for values of one variable with a structure that was not declared."""
+    if case.claim.expr is None:
+        return
+    for place, structure in enumerate(STRUCTURES):
+        for v in case.variables:
+            if v.rank not in structure.ranks or set(structure.words) <= set(v.structure):
+                continue
+            if structure.square and v.shape[0] != v.shape[1]:
+                continue
+            if _right_if(case, {v: Variable(v.name, v.shape, (*v.structure, *structure.words))}):
+                says = structure.says.format(pretty(v.name))
+                sizes = f"[{','.join(map(str, v.shape))}]" if v.rank else ""
+                hint = f"declare it with {v.name}{sizes}:{structure.words[0]} if it is"
+                yield Found(30 + place, structure.code, f"They agree when {says}: {hint}.", says)
+
+
+def _right_if(case: Case, changes: dict[Expr, Expr]) -> bool:
+    assert case.claim.expr is not None
+    exprs = [substitute(e, changes) for e in (case.claim.expr, case.correct)]
+    of = [substitute(case.of, changes)] if case.of is not None else []
+    known = [v for v in (changes.get(v, v) for v in case.variables) if isinstance(v, Variable)]
+    try:
+        points = probe([*exprs, *of], known)
+    except (DomainProblem, AssertionError):
+        return False
+    claimed, correct = (points.values(e) for e in exprs)
+    noise = [max(a, b) for a, b in zip(*(points.noise(e) for e in exprs), strict=True)]
+    return agreeing(claimed, correct, case.views, noise, case.claim.tolerance) is not None

@@ -1,0 +1,135 @@
+"""Reading a claim: a closed form in any accepted notation, over the variables of a formula.
+
+In: the text, the variables and named parts of the formula, the shape of the correct answer. Out:
+expressions in terms of the variables. A text with names that the formula lacks, or that is no formula, is
+refused; one that can be read but whose sizes do not fit raises the ShapeMismatch of the language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from chainrule.errors import ShapeMismatch, SyntaxProblem, UnknownName
+from chainrule.expr.dims import Dim
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Expr, Variable, constant_of, zeros
+from chainrule.expr.walk import substitute
+from chainrule.language import parse_formula
+from chainrule.language.formula import outline
+from chainrule.language.syntax import Name, post_order
+
+# ∂f/∂x =, df/dx =, ∇f =, gradient =: what may stand before a claim, and says nothing.
+LEFT = re.compile(r"\s*(?:[∂d∇]|grad|D\b|J\b|H\b)[^=<>!]*?(?<![=<>!])=(?!=)", re.IGNORECASE)
+FOREIGN = re.compile(r"'|\.\*|\./|\.\^")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """In what terms a claim is read.
+
+    parts  what the person named in the formula, written out
+    """
+
+    variables: Mapping[str, Variable]
+    parts: Mapping[str, Expr] = field(default_factory=dict)
+    dialect: str = "numpy"
+    profile: str | None = None
+
+    @property
+    def declaration(self) -> str:
+        """The declarations of everything that a claim may name."""
+        known = {**{name: Variable(name, part.shape) for name, part in self.parts.items()}, **self.variables}
+        return " ".join(_declared(v) for v in known.values())
+
+    def expression(self, text: str, shape: Sequence[Dim] | None = None) -> Expr:
+        """What the text says, once.
+
+        Raises: ShapeMismatch if sizes do not fit; UnknownName, SyntaxProblem if it cannot be read.
+        """
+        dialect = self._dialect(text)
+        self._check_names(text, dialect)
+        formula = parse_formula(text, self.declaration, dialect, self.profile, shape)
+        symbols: dict[Expr, Expr] = {
+            Variable(name, part.shape): part
+            for name, part in self.parts.items()
+            if name not in self.variables
+        }
+        return substitute(formula.expr, symbols) if symbols else formula.expr
+
+    def _dialect(self, text: str) -> str:
+        """The dialect asked for; MATLAB where only it has the signs that the claim is written with."""
+        return "matlab" if self.dialect == "numpy" and FOREIGN.search(text) else self.dialect
+
+    def _check_names(self, text: str, dialect: str) -> None:
+        parsed = outline(text, self.declaration, dialect, self.profile)
+        if not parsed.free:
+            return
+        unknown = parsed.free[0]
+        nodes = [n for s in parsed.statements for n in post_order(s.value)]
+        places = [n.span for n in nodes if isinstance(n, Name) and n.name == unknown]
+        known = [*self.variables, *self.parts, *parsed.declared.dims]
+        near = get_close_matches(unknown, known, 1, 0.5)
+        raise UnknownName(
+            f"the formula has no variable {pretty(unknown)}" + (f"; did you mean {near[0]}?" if near else ""),
+            hint=f"a claim is in terms of {', '.join(known)}; or say what it is: ... where {unknown} = ...",
+            source=text,
+            spans=tuple(sorted(places, key=lambda s: s.start)[:1]),
+        )
+
+
+def read_claim(text: str, reading: Reading, shape: Sequence[Dim]) -> list[Expr]:
+    """What a claim may say: one expression, or two where 𝟏 and I fit in either layout.
+
+    >>> from chainrule.language import parse_declarations
+    >>> x = parse_declarations("x[n]").variables
+    >>> [e.shape for e in read_claim("df/dx = 2x", Reading(x), x["x"].shape)]
+    [(Dim(n),)]
+    """
+    text = without_left_side(text, reading)
+    found: dict[Expr, None] = {}
+    failure: ShapeMismatch | None = None
+    for wanted in dict.fromkeys([tuple(shape), tuple(reversed(shape))]):
+        try:
+            found[_unspread(text, reading, wanted)] = None
+        except ShapeMismatch as problem:
+            failure = failure or problem
+    if failure is not None and not found:
+        raise failure
+    return list(found)
+
+
+def _unspread(text: str, reading: Reading, shape: tuple[Dim, ...]) -> Expr:
+    """The expression; a number other than 0 stays a number, however many entries the answer has."""
+    expr = reading.expression(text, shape)
+    constant = constant_of(expr)
+    if not shape or constant is None:
+        return expr
+    try:
+        alone = reading.expression(text)
+    except ShapeMismatch:
+        return expr
+    return alone if not alone.rank and not constant.is_zero else zeros(shape) if not alone.rank else expr
+
+
+def without_left_side(text: str, reading: Reading) -> str:
+    """The text with a left side such as ∂f/∂x = blanked, unless index notation needs it.
+
+    >>> without_left_side("df/dx = 2x", Reading({"x": Variable("x")}))
+    '        2x'
+    """
+    match = LEFT.match(text)
+    if not match:
+        return text
+    try:
+        outline(text, reading.declaration, reading._dialect(text), reading.profile)
+    except (SyntaxProblem, UnknownName):
+        return " " * match.end() + text[match.end() :]
+    return text
+
+
+def _declared(v: Variable) -> str:
+    sizes = f"[{','.join(map(str, v.shape))}]" if v.rank else ""
+    return f"{v.name}{sizes}" + (f":{{{','.join(v.structure)}}}" if v.structure else "")

@@ -1,0 +1,132 @@
+"""What is said to the person: verdicts, the claim beside the correct answer, numbers.
+
+In: a case and what was found. Out: sentences and formulas as text. It judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.grade.case import Case, Found
+from chainrule.notation.present import Request, present_many
+from chainrule.notation.text import dim_text
+from chainrule.simplify import simplify
+from chainrule.verify.probe import gap
+from chainrule.verify.reference import Array
+
+BESIDE = 60  # characters of two formulas that stand on one line
+FEW = 12  # numbers of a point that are shown
+
+# What is said of an answer that is right when its array is turned.
+LAYOUTS = {
+    "transpose": "It is the transpose of the answer in numerator layout, so in the other layout.",
+    "input axes first": "The axes of the variable stand before those of the formula: the other layout.",
+    "axes of each reversed": "The axes of the formula and of the variable are each in reverse order.",
+    "axes reversed": "Its axes are in reverse order: the other layout.",
+    "vec": "It is the gradient with its columns stacked.",
+    "vec transposed": "It is the transpose of the matrix form by vec, so in the other layout.",
+    "vec by rows": "It is the matrix form with rows stacked in place of columns.",
+    "vec by rows transposed": "It is the transpose of the matrix form with rows stacked in place of columns.",
+}
+
+
+def formula(expr: Expr) -> str:
+    """An expression at its simplest, on one line.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> n = Dim.of("n")
+    >>> A, x = Variable("A", (n, n)), Variable("x", (n,))
+    >>> formula(A @ x + A.T @ x)
+    '(A + Aᵀ)x'
+    """
+    return written(simplify(expr))
+
+
+def written(expr: Expr, turned: bool = False) -> str:
+    """An expression as it stands, nothing simplified."""
+    (shown,), where = present_many([Request(expr, turned)])
+    label = f"[{''.join(shown.indices)}] " if shown.form == "index" and shown.indices else ""
+    names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where)
+    return label + shown.text + (f" where {names}" if names else "")
+
+
+def sizes(expr: Expr) -> str:
+    """The shape of an expression in words: a scalar, a vector of n, m × n."""
+    if not expr.rank:
+        return "a scalar"
+    if expr.rank == 1:
+        return f"a vector of {dim_text(expr.shape[0])}"
+    return " × ".join(f"({dim_text(d)})" if len(d.terms) > 1 else dim_text(d) for d in expr.shape)
+
+
+def correct_text(correct: Expr, of: Expr | None, wrt: Sequence[Variable]) -> str:
+    """The correct answer, as a row and as a column where it may be either."""
+    simplest = simplify(correct)
+    if simplest.rank == 1 and (of is None or not of.rank):
+        return (
+            f"{written(simplest, turned=True)}, as a row (numerator layout); {written(simplest)} as a column"
+        )
+    if simplest.rank == 2 and of is not None and not of.rank and len(wrt) == 1 and wrt[0].rank == 2:
+        shape = f"in the shape of {pretty(wrt[0].name)}"
+        return f"{written(simplest, turned=True)} (numerator layout); {written(simplest)} {shape}"
+    return written(simplest)
+
+
+def number(value: float) -> str:
+    """A number to five digits.
+
+    >>> number(0.33333333), number(-2.0)
+    ('0.33333', '−2')
+    """
+    return f"{value:.5g}".replace("-", "−")
+
+
+def report(case: Case, found: Sequence[Found]) -> str:
+    """The whole text for the person: the verdict, both answers, what explains the difference."""
+    claimed = case.claim.text if case.claim.expr is None else written(case.claim.expr)
+    correct = correct_text(case.correct, case.of, case.wrt)
+    opening = f"Right only if {found[0].assumption}." if found[0].assumption else "Not equal."
+    if len(claimed) + len(correct) <= 2 * BESIDE:
+        lines = [f"{opening}   claimed {claimed}    correct {correct}"]
+    else:
+        lines = [opening, f"  claimed {claimed}", f"  correct {correct}"]
+    lines.append(found[0].text)
+    if len(found) > 1:
+        lines += [f"Or: {other.text}" for other in found[1:]]
+    return "\n".join(lines)
+
+
+def difference(case: Case) -> Found:
+    """Where and by how much they differ, when nothing explains it."""
+    claimed, correct = case.claimed[0], case.probe.values(case.correct)[0]
+    if claimed.shape != correct.shape:
+        shapes = f"The claim has the shape {_shape(claimed)}, the correct answer {_shape(correct)}."
+        if case.claim.expr is not None:
+            shapes = f"The claim is {sizes(case.claim.expr)}, the correct answer {sizes(case.correct)}."
+        return Found(90, "shape", shapes)
+    apart = gap(claimed, correct)
+    where = _point(case)
+    parts = []
+    for index, a, b in apart.entries:
+        entry = f"entry [{', '.join(str(i + 1) for i in index)}] is" if index else "the value is"
+        parts.append(f"{entry} {number(a)} in place of {number(b)}")
+    counted = f"{apart.count} of {apart.total} entries differ: " if apart.total > 1 else ""
+    return Found(99, "other", f"{where}{counted}{'; '.join(parts)}.")
+
+
+def _shape(array: Array) -> str:
+    return " × ".join(map(str, array.shape)) or "of a scalar"
+
+
+def _point(case: Case) -> str:
+    """At x = 1, y = 2: where that is short; else at a random point."""
+    point = case.probe.points[0]
+    if sum(v.size for v in point.values.values()) > FEW or not point.values:
+        return "At a random point "
+    return "At " + ", ".join(f"{pretty(n)} = {_array(v)}" for n, v in sorted(point.values.items())) + " "
+
+
+def _array(value: Array) -> str:
+    return number(float(value)) if not value.ndim else "[" + ", ".join(map(_array, value)) + "]"

@@ -1,0 +1,176 @@
+"""Values at sample points, and the ways in which two arrays may be the same answer.
+
+In: expressions. Out: their values at points of several kinds inside every domain; whether arrays are equal
+up to rounding, one a constant times the other, or one the other in another layout; where they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.errors import DomainProblem
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.verify.reference import Array, magnitude, run
+from chainrule.verify.sample import MANNERS, Point, Sampler
+
+TOLERANCE = 1e-8
+NOISE = 1e-12  # of the largest number met on the way: what rounding may leave
+# Most points are ordinary; the others find claims that hold only near 0, on one side or far away.
+KINDS = ("normal", "normal", "normal", "negative", "normal", "wide", "small", "positive")
+Values = list[Array]
+
+
+class Probe:
+    """Some points, and the values of any expression there."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self.points = list(points)
+        self._memos: list[dict[Expr, Array]] = [{} for _ in self.points]
+
+    def values(self, expr: Expr) -> Values:
+        """The value of an expression at each point; NaN and infinity pass through."""
+        for point, memo in zip(self.points, self._memos, strict=True):
+            run([expr], point.values, point.sizes, memo)
+        return [memo[expr] for memo in self._memos]
+
+    def noise(self, expr: Expr) -> list[float]:
+        """What rounding may leave in its value at each point."""
+        self.values(expr)
+        return [
+            NOISE * magnitude(expr, memo, point.sizes)
+            for point, memo in zip(self.points, self._memos, strict=True)
+        ]
+
+
+def probe(exprs: Sequence[Expr], variables: Sequence[Variable], *, kinds: Sequence[str] = KINDS) -> Probe:
+    """Points at which all of `exprs` can be evaluated, one of each kind as far as there are such.
+
+    Raises: DomainProblem if there is no point at all.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> x = Variable("x", (Dim.of("n"),))
+    >>> len(probe([x.sum()], [x]).points)
+    8
+    """
+    sampler = Sampler(exprs, variables)
+    rng = np.random.default_rng(0)
+    points: list[Point] = []
+    for kind in kinds:
+        sampler.manner = MANNERS.index(kind)
+        try:
+            points.append(sampler.point(rng))
+        except DomainProblem:
+            if not points:
+                raise
+    return Probe(points)
+
+
+def close(a: Array, b: Array, noise: float = 0.0, tolerance: float = TOLERANCE) -> bool:
+    """Whether two arrays are equal up to rounding, relative to the largest entry."""
+    if a.shape != b.shape:
+        return False
+    with np.errstate(all="ignore"):
+        gap = float(np.max(np.abs(a - b), initial=0.0))
+        scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
+    return bool(np.isfinite(gap)) and gap <= max(tolerance * scale, noise)
+
+
+def factor(a: Array, b: Array) -> float | None:
+    """The number c with a = c·b, if there is one other than 0.
+
+    >>> factor(np.array([2.0, 4.0]), np.array([1.0, 2.0]))
+    2.0
+    """
+    if a.shape != b.shape or not np.isfinite(a).all() or not np.isfinite(b).all():
+        return None
+    weight = float(np.sum(b * b))
+    if not weight:
+        return None
+    ratio = float(np.sum(a * b)) / weight
+    return ratio if ratio and close(a, ratio * b) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Entries in which two arrays differ, worst first: index, the first value, the second."""
+
+    entries: tuple[tuple[tuple[int, ...], float, float], ...]
+    count: int
+    total: int
+
+
+def gap(a: Array, b: Array, tolerance: float = TOLERANCE, most: int = 3) -> Gap:
+    """Where two arrays of one shape differ by more than rounding."""
+    with np.errstate(all="ignore"):
+        apart = np.abs(a - b)
+    scale = max(float(np.max(np.abs(b), initial=0.0)), 1e-300)
+    apart = np.where(np.isfinite(apart), apart, np.inf)
+    order = np.argsort(-apart, axis=None, kind="stable")
+    count = int(np.sum(apart > tolerance * scale))
+    entries = []
+    for flat in order[: min(most, count)]:
+        index = tuple(int(i) for i in np.unravel_index(int(flat), apart.shape))
+        entries.append((index, float(a[index]), float(b[index])))
+    return Gap(tuple(entries), count, a.size)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A way to write an array: `turn` makes it from the array with output axes, then input axes.
+
+    plain  whether that is the array itself, or its matrix form by vec
+    """
+
+    name: str
+    turn: Callable[[Array], Array]
+    plain: bool = False
+
+
+def views(rank: int, out: int | None) -> list[View]:
+    """The ways to write a derivative whose first `out` axes are those of what was differentiated.
+
+    >>> [view.name for view in views(2, 1)]
+    ['itself', 'transpose', 'vec', 'vec transposed', 'vec by rows', 'vec by rows transposed']
+    """
+    found = [View("itself", lambda a: a, plain=True)]
+    if rank == 2:
+        found.append(View("transpose", np.transpose))
+    outs = [out] if out is not None else list(range(rank + 1))
+    for lead in outs if rank > 2 else ():
+        found.append(View("input axes first", _permuted((*range(lead, rank), *range(lead)))))
+        mirrored = (*reversed(range(lead)), *reversed(range(lead, rank)))
+        found.append(View("axes of each reversed", _permuted(mirrored)))
+    if rank > 2:
+        found.append(View("axes reversed", np.transpose))
+    for lead in outs if rank > 1 else ():
+        for order, suffix in (("F", ""), ("C", " by rows")):
+            found.append(View(f"vec{suffix}", _stacked(lead, order), plain=order == "F" and lead > 0))
+            if lead:
+                found.append(View(f"vec{suffix} transposed", _stacked(lead, order, turned=True)))
+    return found
+
+
+def _permuted(axes: tuple[int, ...]) -> Callable[[Array], Array]:
+    return lambda array: np.transpose(array, axes)
+
+
+def _stacked(lead: int, order: str, turned: bool = False) -> Callable[[Array], Array]:
+    """∂vec(Y)/∂vec(X)ᵀ; of the gradient of a scalar a vector."""
+
+    def turn(array: Array) -> Array:
+        rows, columns = array.shape[:lead], array.shape[lead:]
+        if order == "F":
+            array = np.transpose(array, (*reversed(range(lead)), *reversed(range(lead, array.ndim))))
+        sizes = [int(np.prod(rows, dtype=int))] if lead else []
+        made = array.reshape([*sizes, int(np.prod(columns, dtype=int))])
+        return made.T if turned else made
+
+    return turn
+
+
+def squeezed(array: Array) -> Array:
+    """Without axes of size 1."""
+    return array.reshape([n for n in array.shape if n != 1])
