@@ -17,6 +17,9 @@ PLAIN = {
     "ᵀ": "'", "−": "-", "·": ".", "⊙": ".*", "⊘": "./", "⊗": "(x)", "×": "x", "∂": "d", "∇": "grad ",
     "Σ": "sum", "√": "sqrt", "‖": "||", "𝟏": "1", "𝟎": "0", "≤": "<=", "≥": ">=", "≠": "!=", "→": "->",
     "∞": "inf", "∈": " in ", "…": "...", "’": "'", "′": "'", "–": "-", "ℝ": "R",
+    "←": "<-", "↦": "|->", "⇒": "=>", "⋯": "...", "⋮": ":", "⋱": "...", "✓": "ok", "✗": "x", "≈": "~",
+    **dict.fromkeys("⎡⎢⎣", "["), **dict.fromkeys("⎤⎥⎦", "]"), **dict.fromkeys("⎛⎜⎝", "("),
+    **dict.fromkeys("⎞⎟⎠", ")"), **dict.fromkeys("⎧⎨⎩⎪", "{"), "\N{NO-BREAK SPACE}": " ",
 }  # fmt: skip
 EXPONENT = r"[⁻⁺⁽⁾⁰¹²³⁴-⁹ᵀⁿˣʸᶻᵃᵇᵏᵐᵖ]+"
 PARTS = re.compile(rf"ᵀ(?!{EXPONENT})|{EXPONENT}|.", re.DOTALL)
@@ -32,6 +35,12 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="chainrule")
+
+
+def as_shown(text: str, stream: TextIO) -> str:
+    """The text as the stream will show it, for whoever aligns columns."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, errors="chainrule").decode(encoding)
 
 
 def _plain(problem: UnicodeError) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from chainrule.expr.dims import Coefficient, Dim
-from chainrule.expr.names import pretty
+from chainrule.expr.names import SUBSCRIPT, pretty
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.profiles import spelled
@@ -19,19 +19,24 @@ SUPERSCRIPTS = str.maketrans(
     "0123456789-+()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
 )
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+LOWERED_LETTERS = str.maketrans({plain: lowered for lowered, plain in SUBSCRIPT.items()})
 # A factor longer than this stands apart from its neighbour by a space.
 LONG = 12
 
 
-def to_text(tree: Tree, profile: str | None = None) -> str:
-    """The tree as one line of text, in the signs of a profile.
+def to_text(tree: Tree, profile: str | None = None, *, lowered: bool = False) -> str:
+    """The tree as one line of text, in the signs of a profile; `lowered`: letters of indices below the line.
 
     >>> to_text(m.chain(m.transpose(m.name("A")), m.signed_sum([(1, m.name("x")), (-1, m.name("b"))])))
     'Aᵀ(x − b)'
     >>> to_text(m.times(m.name("w"), m.name("x")), "notes")
     'w ⊗ x'
+    >>> to_text(m.tree("entry", (m.name("X"),), ("i", "j")), lowered=True)
+    'Xᵢⱼ'
     """
     tree, writers = spelled(tree, profile), VOCABULARIES[profile]
+    if lowered:
+        writers = {**writers, **LOWERED}
     done: dict[Tree, str] = {}
     stack = [tree]
     while stack:
@@ -103,6 +108,8 @@ def juxtapose(node: Tree, parts: list[str]) -> str:
 def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
     if right[0] == "[" or after.op == "operator":
         return " · "
+    if after.op == "differential":
+        return " "
     if right[0] in "0123456789":
         return " " if left[-1] == "ᵀ" else " · "
     if (
@@ -184,6 +191,16 @@ def _entry(node: Tree, parts: list[str]) -> str:
     return (node.args[0].data[0] if plain else parts[0]) + _subscript(node.data)
 
 
+def _lowered(indices: tuple[str, ...]) -> str:
+    text = "".join(indices).translate(LOWERED_LETTERS)
+    return _subscript(indices) if any(c.isascii() for c in text) else text
+
+
+def _lowered_entry(node: Tree, parts: list[str]) -> str:
+    plain = node.args[0].op != "name" or len(parts[0]) == 1
+    return (parts[0] if plain else f"({parts[0]})") + _lowered(node.data)
+
+
 def _derivative(node: Tree, parts: list[str]) -> str:
     order = "" if len(parts) == 2 else str(len(parts) - 1).translate(SUPERSCRIPTS)
     sign = node.data[0] if node.data else "∂"
@@ -236,6 +253,11 @@ WRITERS: dict[str, Writer] = {
     "operator": lambda t, p: f"{t.data[0]}/{t.data[0]}{p[1]} {p[0]}",
     "differential": lambda t, p: f"d{p[0]}",
     "grid": _grid,
+}
+LOWERED: dict[str, Writer] = {
+    "entry": _lowered_entry,
+    "delta": lambda t, p: "δ" + _lowered(t.data),
+    "sigma": lambda t, p: f"Σ{_lowered(t.data)} {p[0]}",
 }
 VOCABULARIES: dict[str | None, Mapping[str, Writer]] = {
     None: WRITERS,
