@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from chainrule.derive import jacobians
 from chainrule.expr.dims import Dim
@@ -43,9 +44,13 @@ class Target:
 
 
 class Chains:
-    """Derivatives of one expression by some targets; what two of them share is computed once."""
+    """Derivatives of one expression by some targets; what two of them share is computed once.
 
-    def __init__(self, expr: Expr, targets: Sequence[Target]) -> None:
+    `at_kink` is the derivative taken at the kink of relu, and of a maximum or minimum with a constant.
+    """
+
+    def __init__(self, expr: Expr, targets: Sequence[Target], at_kink: Fraction = Fraction(0)) -> None:
+        self.at_kink = at_kink
         self.moving = list(dict.fromkeys(v for target in targets for v in target.variables))
         self.normal = Normaliser(v.name for v in self.moving if v.structure)
         self.formula = self.normal(expr)
@@ -68,7 +73,7 @@ class Chains:
 
     def _sweep(self, below: Expr) -> dict[Expr, Expr]:
         if below not in self._sweeps:
-            self._sweeps[below] = jacobians(below, self.moving)
+            self._sweeps[below] = jacobians(below, self.moving, self.at_kink)
         return self._sweeps[below]
 
     def _jointly(self, below: Expr, target: Target) -> Expr:

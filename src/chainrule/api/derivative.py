@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.api.chain import Chains, Target
 from chainrule.api.document import document
 from chainrule.api.formulas import Shapes, latex_where, named_parts, read, size, text_where
+from chainrule.api.options import LAYOUTS, Options, read_at_kink
 from chainrule.api.point import Point, evaluate
 from chainrule.api.sheet import Sheet, matrix_shape
 from chainrule.api.targets import Wrt, parse_targets
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from chainrule.codegen.load import CompiledFunction
     from chainrule.verify.compare import Report
 
-LAYOUTS = ("numerator", "denominator", "shape")
 DIALECTS = ("numpy", "matlab")
 HIGHEST_ORDER = 8
 MOST_BLOCKS = 256
@@ -49,13 +49,15 @@ def derive(
     layout: str = "numerator",
     dialect: str = "numpy",
     profile: str | None = None,
+    at_kink: float | str = 0,
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
     `wrt` is a name or a variable, several of them ("w,b", [w, b]: a mapping with one derivative for each),
     or scalars in brackets ("[x, y]": one Jacobian, its last axis over them). `order` 2 is the Hessian; with
-    several variables the blocks, keyed by pairs of names. Shapes: output axes, then those of wrt once for
-    each order. Raises: ChainruleError with the place in the text and a way out.
+    several variables the blocks, keyed by pairs of names. `at_kink` (0, 1 or 0.5) is the derivative taken at
+    the kink of relu, and of a maximum or minimum with a constant. Shapes: output axes, then those of wrt once
+    for each order. Raises: ChainruleError with the place in the text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
     >>> d.shape
@@ -64,6 +66,7 @@ def derive(
     '2 * x'
     """
     _validate(order, layout, dialect)
+    options = Options(layout, read_at_kink(at_kink))
     parsed = read(formula, shapes, dialect, profile)
     targets, several = parse_targets(wrt, parsed)
     if len(targets) ** order > MOST_BLOCKS:
@@ -78,7 +81,7 @@ def derive(
             f"this derivative has {axes} axes; at most {MOST_AXES} are allowed",
             hint="lower the order, or derive by a part with fewer axes",
         )
-    chains = Chains(parsed.expr, targets)
+    chains = Chains(parsed.expr, targets, options.at_kink)
     keys = list(product(targets, repeat=order))
     try:
         found = [chains(key) for key in keys]
@@ -86,10 +89,10 @@ def derive(
         raise _locate(problem, parsed) from None
     simplest = simplify_many([chain[-1] for chain in found])
     derivatives = [
-        Derivative(parsed, key, layout, chain, expression)
+        Derivative(parsed, key, options, chain, expression)
         for key, chain, expression in zip(keys, found, simplest, strict=True)
     ]
-    return Derivatives(parsed, layout, derivatives) if several else derivatives[0]
+    return Derivatives(parsed, options, derivatives) if several else derivatives[0]
 
 
 def _validate(order: object, layout: object, dialect: object) -> None:
@@ -118,11 +121,16 @@ class Printable(ABC):
     """What one derivative and a mapping of them share: being printed, which runs the check once.
 
     formula  what was differentiated, as it was read
-    layout   how it is written: "numerator", "denominator" or "shape"
+    options  the layout and what else was asked for
     """
 
     formula: Formula
-    layout: str
+    options: Options
+
+    @property
+    def layout(self) -> str:
+        """How it is written: "numerator", "denominator" or "shape"."""
+        return self.options.layout
 
     @abstractmethod
     def parts(self) -> Sequence[Derivative]:
@@ -196,13 +204,13 @@ class Derivative(Printable):
         self,
         formula: Formula,
         wrt: tuple[Target, ...],
-        layout: str,
+        options: Options,
         chain: tuple[Expr, ...],
         expression: Expr,
     ) -> None:
         self.formula = formula
         self.wrt = wrt
-        self.layout = layout
+        self.options = options
         self.expression = expression
         self._chain = chain
 
@@ -305,9 +313,9 @@ class Derivative(Printable):
 class Derivatives(Printable, Mapping[Any, Derivative]):
     """Derivatives by several variables, keyed by name; from order 2 on blocks, keyed by tuples of names."""
 
-    def __init__(self, formula: Formula, layout: str, derivatives: Sequence[Derivative]) -> None:
+    def __init__(self, formula: Formula, options: Options, derivatives: Sequence[Derivative]) -> None:
         self.formula = formula
-        self.layout = layout
+        self.options = options
         self._derivatives = {d.names if d.order > 1 else d.names[0]: d for d in derivatives}
 
     def parts(self) -> Sequence[Derivative]:

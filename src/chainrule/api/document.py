@@ -39,6 +39,7 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
         "assumptions": list(formula.assumptions),
         "order": sheet.derivatives[0].order,
         "layout": sheet.layout,
+        "at_kink": float(sheet.options.at_kink),
         "derivatives": [_answer(answer) for answer in sheet.answers],
         "where": [{"name": name, **_written(part)} for name, part in sheet.where],
         "not_differentiable": [{"where": kink.where, "takes": kink.takes} for kink in sheet.kinks],
@@ -77,10 +78,14 @@ def _written(shown: Presentation) -> dict[str, str]:
 
 
 def _vec(shown: Presentation) -> dict[str, str] | None:
-    return None if shown.vec is None else {
-        "text": to_text(shown.vec, shown.profile),
-        "latex": to_latex(shown.vec, shown.profile),
-    }
+    return (
+        None
+        if shown.vec is None
+        else {
+            "text": to_text(shown.vec, shown.profile),
+            "latex": to_latex(shown.vec, shown.profile),
+        }
+    )
 
 
 def _sizes(shape: Any) -> list[str | int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from chainrule.expr.nodes import Apply, Einsum, Expr, constant_of, number
 from chainrule.expr.walk import depends_on, topological, variables
@@ -28,9 +29,16 @@ class Kink:
         return f"{'' if self.certain else 'perhaps '}not differentiable where {self.where}; {self.takes}"
 
 
-def kinks(formula: Expr, wrt: Iterable[Expr], write: Callable[[Expr], str], order: int = 1) -> list[Kink]:
+def kinks(
+    formula: Expr,
+    wrt: Iterable[Expr],
+    write: Callable[[Expr], str],
+    order: int = 1,
+    at_kink: Fraction = Fraction(0),
+) -> list[Kink]:
     """The kinks of a canonical formula that the variables can move it across; `write` writes a part.
 
+    `at_kink` is the derivative taken at the kink of relu, and of a maximum or minimum with a constant.
     |x|³ has none at order 1 and 2, and ln|x| has none where it has a value.
     """
     targets = list(wrt)
@@ -50,17 +58,20 @@ def kinks(formula: Expr, wrt: Iterable[Expr], write: Callable[[Expr], str], orde
         if any(argument in active for argument in node.arguments):
             row = node.function
             certain = not chosen and not (isinstance(row, Elementwise) and row.indicator)
-            found[Kink(_where(node, row, write), _takes(node, row, write), certain)] = None
+            found[Kink(_where(node, row, write), _takes(node, row, write, at_kink), certain)] = None
     return list(found)
 
 
-def _takes(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
+def _takes(node: Apply, row: Row, write: Callable[[Expr], str], at_kink: Fraction) -> str:
     """The value taken there; of a maximum, which argument has the weight."""
+    if row is relu:
+        return f"relu′(0) is taken as {at_kink}"
     if row not in (maximum, minimum):
         return row.takes
-    if not all(variables(a) for a in node.arguments):
-        return "at a tie the constant has the whole weight"
-    return f"at a tie {write(node.arguments[0])} has the whole weight"
+    moving = [a for a in node.arguments if variables(a)]
+    if len(moving) > 1 or at_kink == 1:
+        return f"at a tie {write(moving[0])} has the whole weight"
+    return "at a tie " + ("both have the weight 1/2" if at_kink else "the constant has the whole weight")
 
 
 def _is_smooth(node: Apply, user: Expr, order: int) -> bool:

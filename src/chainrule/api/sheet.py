@@ -30,6 +30,7 @@ from chainrule.simplify import normalise
 if TYPE_CHECKING:
     from chainrule.api.chain import Target
     from chainrule.api.derivative import Derivative
+    from chainrule.api.options import Options
     from chainrule.api.point import Point
     from chainrule.verify.compare import Report
 
@@ -47,7 +48,7 @@ class Printable(Protocol):
     """What a sheet is about."""
 
     formula: Formula
-    layout: str
+    options: Options
 
     def parts(self) -> Sequence[Derivative]:
         """The derivatives that are printed."""
@@ -75,7 +76,8 @@ class Sheet:
 
     def __init__(self, about: Printable) -> None:
         self.formula = about.formula
-        self.layout = about.layout
+        self.options = about.options
+        self.layout = about.options.layout
         self.derivatives = about.parts()
         sizes = {d for v in self.formula.variables.values() for dim in v.shape for d in dim.names}
         taken = {*self.formula.variables, *self.formula.names, *sizes}
@@ -184,7 +186,8 @@ class Sheet:
             text = self._present(expr).text
             return names.get(text, text)
 
-        return kinks(self.normal, moving, write, max(d.order for d in self.derivatives))
+        order = max(d.order for d in self.derivatives)
+        return kinks(self.normal, moving, write, order, self.options.at_kink)
 
     def answer_lines(self) -> list[str]:
         """The derivatives with shape and layout, gradients ready for an update step, the names of parts."""

@@ -125,6 +125,9 @@ def build_parser() -> Parser:
     sub.add_argument(
         "--layout", metavar="|".join(LAYOUTS), default="numerator", help="how gradients are laid out"
     )
+    sub.add_argument(
+        "--at-kink", metavar="0|1|0.5", default="0", help="relu′(0), and the weight in a tie with a constant"
+    )
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
 
@@ -161,6 +164,7 @@ def derive(options: argparse.Namespace) -> int:
         layout=choose(options.layout, LAYOUTS, "--layout"),
         dialect=choose(options.dialect, DIALECTS, "--dialect"),
         profile=options.profile,
+        at_kink=options.at_kink,
     )
     write(_formatted(result, options.format, options.at), sys.stdout)
     if options.format in ("latex", "numpy"):

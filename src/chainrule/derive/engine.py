@@ -10,6 +10,7 @@ The cotangent of a node of shape s has axes output + s. Source: Laue, Mitterreit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from chainrule.errors import NoDerivative
 from chainrule.expr.dims import ONE, Dim
@@ -19,9 +20,10 @@ from chainrule.rules.constants import component
 from chainrule.rules.table import Constant, Elementwise, Tensorial
 
 
-def jacobians(root: Expr, wrt: Sequence[Expr]) -> dict[Expr, Expr]:
+def jacobians(root: Expr, wrt: Sequence[Expr], at_kink: Fraction = Fraction(0)) -> dict[Expr, Expr]:
     """∂root/∂v for each v in `wrt` (variables, or any nodes of the graph taken as independent).
 
+    `at_kink` is the derivative taken at the kink of relu, and of a maximum or minimum with a constant.
     Shapes: root.shape + v.shape; 0 of that shape where v does not occur.
     Raises: NoDerivative if a function on the way has no derivative rule.
 
@@ -42,12 +44,14 @@ def jacobians(root: Expr, wrt: Sequence[Expr]) -> dict[Expr, Expr]:
         if node in stops:
             result[node] = cotangent
             continue
-        for child, contribution in _pullback(node, cotangent, root.rank, active):
+        for child, contribution in _pullback(node, cotangent, root.rank, active, at_kink):
             cotangents.setdefault(child, []).append(contribution)
     return {v: result[v] if v in result else zeros(root.shape + v.shape) for v in wrt}
 
 
-def _pullback(node: Expr, cotangent: Expr, lead: int, active: set[Expr]) -> list[tuple[Expr, Expr]]:
+def _pullback(
+    node: Expr, cotangent: Expr, lead: int, active: set[Expr], at_kink: Fraction
+) -> list[tuple[Expr, Expr]]:
     """What each active child receives from the cotangent of `node`; `lead` is the number of output axes."""
     match node:
         case Variable():
@@ -57,7 +61,7 @@ def _pullback(node: Expr, cotangent: Expr, lead: int, active: set[Expr]) -> list
         case Sum():
             return [(term, cotangent) for term in node.terms if term in active]
         case Apply():
-            return _apply(node, cotangent, lead, active)
+            return _apply(node, cotangent, lead, active, at_kink)
         case Stack():
             return [
                 (entry, _contract(cotangent, component(k, Dim.of(len(node.entries))), lead))
@@ -85,15 +89,18 @@ def _einsum(node: Einsum, cotangent: Expr, lead: int, active: set[Expr]) -> list
     return contributions
 
 
-def _apply(node: Apply, cotangent: Expr, lead: int, active: set[Expr]) -> list[tuple[Expr, Expr]]:
+def _apply(
+    node: Apply, cotangent: Expr, lead: int, active: set[Expr], at_kink: Fraction
+) -> list[tuple[Expr, Expr]]:
     row = node.function
     assert not isinstance(row, Constant), "a constant depends on nothing"
     assert isinstance(row, Elementwise | Tensorial), f"no kind of row: {row}"
+    rules = row.derivatives(at_kink) if isinstance(row, Elementwise) else row.d
     contributions: list[tuple[Expr, Expr]] = []
     for k, argument in enumerate(node.arguments):
-        if argument not in active or row.d[k] is None:
+        if argument not in active or rules[k] is None:
             continue
-        rule = row.d[k]
+        rule = rules[k]
         if isinstance(rule, str) or rule is None:
             raise NoDerivative(
                 f"no derivative is known for `{row.name}`",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +24,44 @@ def _real(xp: Any, x: Any) -> Any:
 
 def _log(x: Expr) -> Expr:
     return elementwise(log, x)
+
+
+# The weight at a tie of what is not constant: no weight unless another one is asked for.
+NOTHING = Fraction(0)
+Weights = tuple[Callable[..., Expr], ...]
+
+
+def _relu(weight: Fraction) -> Weights:
+    return (lambda x, y: _step(x, number(0), weight),)
+
+
+def _maximum(weight: Fraction) -> Weights:
+    return (lambda a, b, y: _wins(a, b, weight), lambda a, b, y: _loses(a, b, weight))
+
+
+def _minimum(weight: Fraction) -> Weights:
+    return (lambda a, b, y: _wins(-a, -b, weight), lambda a, b, y: _loses(-a, -b, weight))
+
+
+def _step(a: Expr, b: Expr, weight: Fraction) -> Expr:
+    """1 where a > b, the weight where a = b, else 0."""
+    if weight in (0, 1):
+        return a >= b if weight else a > b
+    return (1 - weight) * (a > b) + weight * (a >= b)
+
+
+def _wins(a: Expr, b: Expr, weight: Fraction) -> Expr:
+    """The weight of a in max(a, b): at a tie with a constant the given one, else the first one's is 1."""
+    if variables(a) and variables(b):
+        return a >= b
+    return _step(a, b, weight if variables(a) else 1 - weight)
+
+
+def _loses(a: Expr, b: Expr, weight: Fraction) -> Expr:
+    """The weight of b in max(a, b), so that both add up to 1."""
+    if variables(a) and variables(b):
+        return b > a
+    return _step(b, a, 1 - weight if variables(a) else weight)
 
 
 exp: Elementwise = Elementwise(
@@ -244,7 +283,8 @@ erf = Elementwise(
 )
 relu: Elementwise = Elementwise(
     name="relu",
-    d=(lambda x, y: x > 0,),
+    d=_relu(NOTHING),
+    weighted=_relu,
     says="relu′ is 1 where x > 0, else 0",
     evaluate=lambda xp, x: xp.where(_real(xp, x) > 0, x, 0 * x),
     code="np.maximum(#1, 0)",
@@ -282,7 +322,8 @@ softplus: Elementwise = Elementwise(
 )
 maximum = Elementwise(
     name="maximum",
-    d=(lambda a, b, y: _wins(a, b), lambda a, b, y: _loses(a, b)),
+    d=_maximum(NOTHING),
+    weighted=_maximum,
     says="the larger argument passes its derivative on",
     evaluate=lambda xp, a, b: xp.where(_real(xp, a) >= _real(xp, b), a, b),
     code="np.maximum(#1, #2)",
@@ -296,7 +337,8 @@ maximum = Elementwise(
 )
 minimum = Elementwise(
     name="minimum",
-    d=(lambda a, b, y: _wins(-a, -b), lambda a, b, y: _loses(-a, -b)),
+    d=_minimum(NOTHING),
+    weighted=_minimum,
     says="the smaller argument passes its derivative on",
     evaluate=lambda xp, a, b: xp.where(_real(xp, a) <= _real(xp, b), a, b),
     code="np.minimum(#1, #2)",
@@ -407,16 +449,6 @@ def _by_squaring(x: Any, exponent: int) -> Any:
             result = result * square
         square, left = square * square, left // 2
     return 1 / result if exponent < 0 else result
-
-
-def _wins(a: Expr, b: Expr) -> Expr:
-    """The weight of a in max(a, b): at a tie a constant takes the weight, else the first argument."""
-    return a > b if not variables(b) and variables(a) else a >= b
-
-
-def _loses(a: Expr, b: Expr) -> Expr:
-    """The weight of b in max(a, b), so that both add up to 1."""
-    return b >= a if not variables(b) and variables(a) else b > a
 
 
 def _choice(condition: Expr, yes: int, no: int) -> Expr:

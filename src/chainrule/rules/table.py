@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from chainrule.errors import ShapeMismatch
@@ -81,12 +82,15 @@ class Elementwise(Row):
     d            one function for each argument: (arguments..., y) -> ∂y/∂argument, an expression of the same
     shape;
                  None where it is 0 off the jumps, "unknown" where asking for it is an error
+    weighted     `d` for a chosen weight at the kink, which `d` itself takes as 0; None where it cannot be
+    chosen
     parity       "odd": f(−x) = −f(x), "even": f(−x) = f(x)
     indicator    its values are 0 and 1, so its positive powers are itself
     positive     its values are > 0
     """
 
     d: tuple[Callable[..., Expr] | str | None, ...]
+    weighted: Callable[[Fraction], tuple[Callable[..., Expr], ...]] | None = None
     parity: str = ""
     indicator: bool = False
     positive: bool = False
@@ -95,6 +99,10 @@ class Elementwise(Row):
     def arity(self) -> int:
         """The number of arguments."""
         return len(self.d)
+
+    def derivatives(self, at_kink: Fraction = Fraction(0)) -> tuple[Callable[..., Expr] | str | None, ...]:
+        """`d`, with the given weight at the kink where one can be chosen."""
+        return self.weighted(at_kink) if self.weighted is not None and at_kink else self.d
 
     def result_shape(self, shapes: Sequence[Shape], parameters: tuple[Parameter, ...]) -> Shape:
         if len(shapes) != self.arity:

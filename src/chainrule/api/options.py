@@ -1,0 +1,50 @@
+"""How a derivative is asked for, beyond the formula and the variables: read, checked, kept in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Real
+
+from chainrule.errors import OptionError, Span
+
+LAYOUTS = ("numerator", "denominator", "shape")
+AT_KINK = (Fraction(0), Fraction(1), Fraction(1, 2))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the answer depends on besides the formula.
+
+    layout   "numerator", "denominator" or "shape"
+    at_kink  the derivative taken at the kink of relu, and of a maximum or minimum with a constant
+    """
+
+    layout: str = "numerator"
+    at_kink: Fraction = Fraction(0)
+
+
+def read_at_kink(value: object) -> Fraction:
+    """The value at a kink: 0, 1 or a half, as a number or a text.
+
+    >>> read_at_kink("0.5"), read_at_kink(1)
+    (Fraction(1, 2), Fraction(1, 1))
+    """
+    number: Fraction | None = None
+    try:
+        if isinstance(value, str):
+            number = Fraction(value.strip().replace("½", "1/2"))
+        elif isinstance(value, Real) and not isinstance(value, bool):
+            number = Fraction(float(value))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        pass
+    if number not in AT_KINK:
+        shown = value if isinstance(value, str) else repr(value)
+        raise OptionError(
+            f"the value at a kink is 0, 1 or 0.5, not {shown}",
+            hint="0 is the default; a subderivative of relu at 0 lies between 0 and 1",
+            source=f"at_kink={shown}",
+            spans=(Span(8, 8 + max(1, len(shown))),),
+        )
+    assert number is not None
+    return number
