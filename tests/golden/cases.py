@@ -44,7 +44,12 @@ class Case:
     def derivative(self) -> cr.Derivative:
         """What chainrule derives."""
         found = cr.derive(
-            self["formula"], wrt=self["wrt"], shapes=self["shapes"], order=self.order, layout=self.layout
+            self["formula"],
+            wrt=self["wrt"],
+            shapes=self["shapes"],
+            order=self.order,
+            layout=self.layout,
+            functions=self["functions"],
         )
         assert isinstance(found, cr.Derivative)
         return found
@@ -70,7 +75,9 @@ class Case:
 
     def parse(self, text: str) -> Formula:
         """A text in chainrule's notation, with the shape that this derivative is written in."""
-        return parse_formula(text, self["shapes"], shape=self.written.shape)
+        return parse_formula(
+            text, self["shapes"], shape=self.written.shape, functions=self["functions"]
+        )
 
 
 def read(file: str) -> list[Case]:

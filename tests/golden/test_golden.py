@@ -13,7 +13,7 @@ from chainrule.language import parse_formula
 from chainrule.verify.compare import equal
 from chainrule.verify.reference import evaluate
 
-FILES = ("expected_forms.txt", "literature.txt")
+FILES = ("expected_forms.txt", "literature.txt", "unknown_functions.txt")
 CASES = {file: read(file) for file in FILES}
 EVERY = [case for cases in CASES.values() for case in cases]
 WISHES = {case.name: case for case in read("wishes.txt")}

@@ -11,7 +11,7 @@ from chainrule.language import limits, parse_formula
 from chainrule.language.functions import TABLE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(formula|matlab)\n(.*?)```", PAGE, flags=re.DOTALL)
+BLOCKS = re.findall(r"```(formula|matlab|unknown)\n(.*?)```", PAGE, flags=re.DOTALL)
 LINES = [
     (line, "matlab" if kind == "matlab" else "numpy") for kind, block in BLOCKS for line in block.splitlines()
 ]
@@ -20,7 +20,8 @@ LINES = [
 @pytest.mark.parametrize(("line", "dialect"), LINES)
 def test_example_is_read(line: str, dialect: str) -> None:
     text, _, shapes = line.partition("#")
-    parse_formula(text, shapes.strip() or None, dialect=dialect)
+    shapes, _, functions = shapes.partition("|")
+    parse_formula(text, shapes.strip() or None, dialect=dialect, functions=functions.strip() or None)
 
 
 def test_every_function_is_listed() -> None:

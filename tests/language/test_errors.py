@@ -11,7 +11,7 @@ from chainrule.errors import ChainruleError
 from chainrule.language import parse_formula
 
 FOLDER = Path(__file__).parent / "errors"
-FIELDS = ("formula", "shapes", "dialect")
+FIELDS = ("formula", "shapes", "dialect", "functions")
 
 
 def blocks(path: Path) -> list[tuple[str, str]]:
@@ -41,9 +41,18 @@ def written(text: str) -> str:
 
 def message(given: dict[str, str]) -> str:
     """What chainrule says."""
+    return str(problem(given))
+
+
+def problem(given: dict[str, str]) -> ChainruleError:
     with pytest.raises(ChainruleError) as caught:
-        parse_formula(given["formula"], given.get("shapes"), dialect=given.get("dialect", "numpy"))
-    return str(caught.value)
+        parse_formula(
+            given["formula"],
+            given.get("shapes"),
+            dialect=given.get("dialect", "numpy"),
+            functions=given.get("functions"),
+        )
+    return caught.value
 
 
 @pytest.mark.parametrize(("file", "name"), CASES)
@@ -70,14 +79,11 @@ def _indented(text: str) -> str:
 
 @pytest.mark.parametrize(("file", "name"), CASES)
 def test_error_says_where_and_how_out(file: str, name: str) -> None:
-    given = fields(dict(blocks(FOLDER / f"{file}.txt"))[name])
-    with pytest.raises(ChainruleError) as caught:
-        parse_formula(given["formula"], given.get("shapes"), dialect=given.get("dialect", "numpy"))
-    problem = caught.value
-    assert problem.hint
-    assert problem.spans or name in ("empty", "only spaces", "length")
-    assert all(0 <= span.start <= span.end <= len(problem.source) + 1 for span in problem.spans)
-    assert "?" not in problem.message.replace("did you mean", "").replace(problem.source, "").rstrip("?")
+    found = problem(fields(dict(blocks(FOLDER / f"{file}.txt"))[name]))
+    assert found.hint
+    assert found.spans or name in ("empty", "only spaces", "length")
+    assert all(0 <= span.start <= span.end <= len(found.source) + 1 for span in found.spans)
+    assert "?" not in found.message.replace("did you mean", "").replace(found.source, "").rstrip("?")
 
 
 def test_shape_errors_carry_the_sizes() -> None:

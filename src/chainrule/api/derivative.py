@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.api.chain import Chains, Target
 from chainrule.api.document import document
-from chainrule.api.formulas import Shapes, latex_where, named_parts, read, size, text_where
+from chainrule.api.formulas import Functions, Shapes, latex_where, named_parts, read, size, text_where
 from chainrule.api.options import LAYOUTS, Options, read_at_kink
 from chainrule.api.point import Point, evaluate
 from chainrule.api.sheet import Sheet, matrix_shape
@@ -25,6 +25,7 @@ from chainrule.codegen.numpy import numpy_formula, numpy_formulas
 from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import Formula
+from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify_many
 
 if TYPE_CHECKING:
@@ -50,14 +51,16 @@ def derive(
     dialect: str = "numpy",
     profile: str | None = None,
     at_kink: float | str = 0,
+    functions: Functions = None,
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
     `wrt` is a name or a variable, several of them ("w,b", [w, b]: a mapping with one derivative for each),
     or scalars in brackets ("[x, y]": one Jacobian, its last axis over them). `order` 2 is the Hessian; with
     several variables the blocks, keyed by pairs of names. `at_kink` (0, 1 or 0.5) is the derivative taken at
-    the kink of relu, and of a maximum or minimum with a constant. Shapes: output axes, then those of wrt once
-    for each order. Raises: ChainruleError with the place in the text and a way out.
+    the kink of relu, and of a maximum or minimum with a constant. `functions` declares those left unknown:
+    "f: scalar, g: elementwise, h: n->m". Shapes: output axes, then those of wrt once for each order. Raises:
+    ChainruleError with the place in the text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
     >>> d.shape
@@ -67,7 +70,7 @@ def derive(
     """
     _validate(order, layout, dialect)
     options = Options(layout, read_at_kink(at_kink))
-    parsed = read(formula, shapes, dialect, profile)
+    parsed = read(formula, shapes, dialect, profile, functions)
     targets, several = parse_targets(wrt, parsed)
     if len(targets) ** order > MOST_BLOCKS:
         raise LimitExceeded(
@@ -303,7 +306,7 @@ class Derivative(Printable):
             seed=seed,
             variables=list(self.formula.variables.values()),
             same=[self.expression],
-            code=self.compile(),
+            code=None if unknown_in(self.expression) else self.compile(),
         )
         if not report.passed:
             raise CheckFailed(f"∂/∂{' ∂'.join(self.names)} {report}")

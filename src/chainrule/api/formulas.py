@@ -15,6 +15,7 @@ from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import dim_names
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula, check_profile, parse_declarations, parse_formula
+from chainrule.language import Functions as Declared
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
 from chainrule.notation.text import sizes_text
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LEGIBLE = 12  # numbers, up to which two formulas that differ are shown at a point
 Shapes = str | Mapping[str, object] | None
+Functions = str | Mapping[str, object] | Declared | None
 
 
 def variables(declarations: str) -> tuple[Expr, ...]:
@@ -41,11 +43,15 @@ def variables(declarations: str) -> tuple[Expr, ...]:
 
 
 def read(
-    formula: str | Expr, shapes: Shapes = None, dialect: str = "numpy", profile: str | None = None
+    formula: str | Expr,
+    shapes: Shapes = None,
+    dialect: str = "numpy",
+    profile: str | None = None,
+    functions: Functions = None,
 ) -> Formula:
     """The formula as data, from text or from an expression built in Python."""
     if isinstance(formula, str):
-        return parse_formula(formula, shapes, dialect=dialect, profile=profile)
+        return parse_formula(formula, shapes, dialect=dialect, profile=profile, functions=functions)
     if not isinstance(formula, Expr):
         raise OptionError(
             f"a formula is a text or an expression, not {type(formula).__name__}",
@@ -53,6 +59,8 @@ def read(
         )
     if shapes:
         raise OptionError("an expression has its shapes already", hint="leave out shapes=")
+    if functions:
+        raise OptionError("an expression has its functions already", hint="leave out functions=")
     found: dict[str, Variable] = {}
     for variable in variables_of(formula):
         other = found.setdefault(variable.name, variable)
@@ -118,7 +126,12 @@ class Simplified:
 
 
 def simplify(
-    formula: str | Expr, shapes: Shapes = None, *, dialect: str = "numpy", profile: str | None = None
+    formula: str | Expr,
+    shapes: Shapes = None,
+    *,
+    dialect: str = "numpy",
+    profile: str | None = None,
+    functions: Functions = None,
 ) -> Simplified:
     """A formula at its simplest.
 
@@ -127,7 +140,7 @@ def simplify(
     >>> print(simplify("inv(inv(A)) @ x + A @ x", shapes="A[n,n] x[n]"))
     2Ax
     """
-    parsed = read(formula, shapes, dialect, profile)
+    parsed = read(formula, shapes, dialect, profile, functions)
     return Simplified(parsed, simplest(parsed.expr))
 
 
@@ -197,6 +210,7 @@ def equal(
     *,
     dialect: str = "numpy",
     profile: str | None = None,
+    functions: Functions = None,
 ) -> Verdict:
     """Whether two formulas have the same value for all arguments.
 
@@ -206,7 +220,7 @@ def equal(
     >>> bool(equal("tr(A @ B)", "tr(B @ A)", shapes="A[m,n] B[n,m]"))
     True
     """
-    first, second = _together(left, right, shapes, dialect, profile)
+    first, second = _together(left, right, shapes, dialect, profile, functions)
     a, b = (simplest(formula.expr) for formula in (first, second))
     said = list(dict.fromkeys([*first.assumptions, *second.assumptions]))
     if a is b:
@@ -218,19 +232,28 @@ def equal(
 
 
 def _together(
-    left: str | Expr, right: str | Expr, shapes: Shapes, dialect: str, profile: str | None
+    left: str | Expr,
+    right: str | Expr,
+    shapes: Shapes,
+    dialect: str,
+    profile: str | None,
+    functions: Functions,
 ) -> tuple[Formula, Formula]:
     """Both formulas with one shape for each name: what one shows about a name holds in the other."""
-    first = read(left, None if isinstance(left, Expr) else shapes, dialect, profile)
+    if isinstance(left, Expr):
+        first = read(left, None, dialect, profile)
+    else:
+        first = read(left, shapes, dialect, profile, functions)
     if isinstance(right, Expr):
         return first, read(right)
+    known = functions if isinstance(left, Expr) else first.functions
     try:
-        return first, read(right, declaration({**first.variables}) or shapes, dialect, profile)
+        return first, read(right, declaration({**first.variables}) or shapes, dialect, profile, known)
     except ShapeMismatch:
-        second = read(right, shapes, dialect, profile)
+        second = read(right, shapes, dialect, profile, known)
         if isinstance(left, Expr):
             raise
-        return read(left, declaration(second.variables) or shapes, dialect, profile), second
+        return read(left, declaration(second.variables) or shapes, dialect, profile, known), second
 
 
 def declaration(variables: Mapping[str, Variable]) -> str:

@@ -25,6 +25,7 @@ from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.table import Row
+from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import normalise
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Sheet:
         self.layout = about.options.layout
         self.derivatives = about.parts()
         sizes = {d for v in self.formula.variables.values() for dim in v.shape for d in dim.names}
-        taken = {*self.formula.variables, *self.formula.names, *sizes}
+        taken = {*self.formula.variables, *self.formula.names, *sizes, *unknown_in(self.formula.expr)}
         letters = LETTERS[min(self.formula.expr.rank, 2)]
         self.letter = next((c for c in letters if c not in taken), "result")
         self.taken = frozenset(taken)

@@ -40,6 +40,7 @@ DERIVE = """examples:
   chainrule derive "x @ A @ x" --shapes "A[n,n]:symmetric x[n]" --wrt x --order 2
   chainrule derive "[3*x**2*y, 2*x + y**8]" --wrt "[x, y]" --at "x=1,y=2"
   chainrule derive "logdet(X)" --shapes "X[n,n]" --wrt X --layout shape --format latex
+  chainrule derive "f(g(x))" --functions "f: scalar, g: scalar" --wrt x
   chainrule derive @loss.txt --wrt w          (the formula stands in a file)
   echo "sum(exp(x))" | chainrule derive - --shapes "x[n]" --wrt x
 """
@@ -111,6 +112,9 @@ def build_parser() -> Parser:
     def reading(sub: Parser) -> None:
         sub.add_argument("--shapes", metavar="DECL", help='what the names are: "X[N,n] w[n] b y[N]:sign"')
         sub.add_argument(
+            "--functions", metavar="DECL", help='functions left unknown: "f: scalar, g: elementwise, h: n->m"'
+        )
+        sub.add_argument(
             "--dialect", metavar="|".join(DIALECTS), default="numpy", help="how formulas are written"
         )
         sub.add_argument("--profile", metavar="NAME", help="a reading of ⊗ and other signs: notes")
@@ -165,6 +169,7 @@ def derive(options: argparse.Namespace) -> int:
         dialect=choose(options.dialect, DIALECTS, "--dialect"),
         profile=options.profile,
         at_kink=options.at_kink,
+        functions=options.functions,
     )
     write(_formatted(result, options.format, options.at), sys.stdout)
     if options.format in ("latex", "numpy"):
@@ -218,6 +223,7 @@ def equal(options: argparse.Namespace) -> int:
         shapes=options.shapes,
         dialect=choose(options.dialect, DIALECTS, "--dialect"),
         profile=options.profile,
+        functions=options.functions,
     )
     write("\n".join([str(verdict), *(f"    {sentence}" for sentence in verdict.assumptions)]), sys.stdout)
     return 0 if verdict else 1
@@ -231,6 +237,7 @@ def simplify(options: argparse.Namespace) -> int:
         shapes=options.shapes,
         dialect=choose(options.dialect, DIALECTS, "--dialect"),
         profile=options.profile,
+        functions=options.functions,
     )
     write({"text": str(result), "latex": result.latex, "numpy": result.numpy_source}[form], sys.stdout)
     say(result.assumptions)

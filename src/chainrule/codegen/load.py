@@ -17,12 +17,13 @@ import numpy.typing as npt
 
 from chainrule.codegen.numpy import identifier, numpy_source
 from chainrule.codegen.stable import stable
-from chainrule.errors import ArrayMismatch, DomainProblem
+from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.rules.constants import BASIS, SELECT
+from chainrule.rules.unknown import unknown_in
 
 Array = npt.NDArray[Any]
 DOUBLE = np.dtype(np.float64)
@@ -273,6 +274,7 @@ def compile_expressions(
     """
     single = isinstance(outputs, Expr)
     wanted = {"": outputs} if isinstance(outputs, Expr) else dict(outputs)
+    refuse_unknown(*wanted.values())
     declared = list({v.name: v for v in (*variables, *variables_of(*wanted.values()))}.values())
     rewritten, kept = stable(wanted, names or {})
     source = numpy_source(rewritten, declared, kept, single=single, function=function)
@@ -289,6 +291,18 @@ def compile_expressions(
         slices=[n for n in topological(wanted.values()) if isinstance(n, Apply) and _may_miss(n)],
         check_finite=check_finite,
     )
+
+
+def refuse_unknown(*exprs: Expr) -> None:
+    """Raises OptionError if a function in them was left unknown: it has no values."""
+    names = unknown_in(*exprs)
+    if names:
+        several = len(names) > 1
+        raise OptionError(
+            f"{' and '.join(names)} {'are' if several else 'is'} left unknown, "
+            "so the formula has no values and cannot be compiled",
+            hint=f"write the function{'s' * several} out, for example sin(x) in the place of {names[0]}(x)",
+        )
 
 
 def _may_miss(node: Apply) -> bool:

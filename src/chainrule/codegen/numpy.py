@@ -23,6 +23,7 @@ from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of
 from chainrule.rules.table import ROWS, Row
+from chainrule.rules.unknown import Unknown, unknown_in
 
 ATOM, POWER, SIGN, TIMES, PLUS, COMPARE = 100, 90, 80, 70, 60, 40
 WIDTH = 96
@@ -579,6 +580,8 @@ class _Formula(_Vocabulary):
 
     def _call(self, op: Op, *args: Text) -> Text:
         row, *parameters = op.data
+        if isinstance(row, Unknown):
+            return Text(f"{row.written(tuple(parameters))}({', '.join(a.text for a in args)})")
         rank = op.args[0].rank
         if row.name in ("softmax", "logsumexp") and rank > 1:
             return Text(f"{row.name}({args[0].text}, axis={rank - 1})")
@@ -788,6 +791,7 @@ def _formulas(
     present = variables_of(*exprs.values())
     dims = {d: d for op in program.ops for dim in (*op.shape, *_dims_in(op.data)) for d in dim.names}
     taken = {v.name for v in present} | set(dims) | {_head(row) for row in ROWS.values()} | {*exprs}
+    taken.update(unknown_in(*exprs.values()))
     # A part may be called e, as a residual is, where the number e does not occur.
     taken -= set(names or {}) - {op.data[0].name for op in program.ops if op.kind == "named"}
     vocabulary = _Formula({v.name: v.name for v in present}, dims)

@@ -2,5 +2,14 @@
 
 from chainrule.language.declarations import Declarations, parse_declarations
 from chainrule.language.formula import Formula, check_profile, parse_formula
+from chainrule.language.unknown import Functions, parse_functions
 
-__all__ = ["Declarations", "Formula", "check_profile", "parse_declarations", "parse_formula"]
+__all__ = [
+    "Declarations",
+    "Formula",
+    "Functions",
+    "check_profile",
+    "parse_declarations",
+    "parse_formula",
+    "parse_functions",
+]

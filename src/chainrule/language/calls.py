@@ -6,9 +6,11 @@ from chainrule.errors import ShapeMismatch, SyntaxProblem, UnknownName
 from chainrule.expr import nodes
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr
-from chainrule.language import functions
+from chainrule.language import functions, problems
 from chainrule.language.context import Context
+from chainrule.language.marks import read_call
 from chainrule.language.syntax import Call, Listing, Node
+from chainrule.language.unknown import Declared, orders_of_call
 from chainrule.language.values import Value, as_dim
 
 _MIXED = frozenset({"outer", "dot", "kron", "einsum", "matmul", "solve", "concat", "concatenate", "stack"})
@@ -19,6 +21,8 @@ class Calls(Context):
 
     def call(self, node: Call, parts: list[Value]) -> Value:
         """The value of a call."""
+        if (declared := self.setting.functions.find(node.name)) is not None:
+            return self.unknown(node, declared, parts)
         if node.name in ("vector", "matrix"):
             return self.filled(node, parts)
         entry = functions.TABLE[node.name]
@@ -69,6 +73,42 @@ class Calls(Context):
         row = self.turned(node, values)
         made = self.built(make, [v.expr for v in values], node.span, written)
         return Value(made, row and made.rank == 1)
+
+    def unknown(self, node: Call, declared: Declared, parts: list[Value]) -> Value:
+        """The value of a function left unknown, or of its derivative."""
+        if node.keywords:
+            raise self.problem(f"{declared.name} has no options", node.span, hint="leave the keyword out")
+        if not parts:
+            raise self.problem(
+                f"{declared.name} has no argument", node.span, hint=f"write {declared.name}(x)"
+            )
+        values = [self.whole(v, n) for v, n in zip(parts, node.arguments, strict=True)]
+        orders = self.orders(node, declared, len(values))
+        wrong = next((k for k, v in enumerate(values) if declared.kind == "scalar" and v.rank), None)
+        if wrong is not None:
+            given = node.arguments[wrong]
+            raise ShapeMismatch(
+                f"{declared.name} is a scalar function, and {self.text(given)} "
+                f"{problems.is_text(values[wrong].expr.shape, self.sizes.shown)}",
+                source=self.setting.source,
+                spans=(given.span,),
+                hint=f"declare {declared.name}: elementwise to apply it to each entry, "
+                f"or {declared.name}: n->m for a vector function of a vector",
+            )
+        made = self.built(declared.builder(orders), [v.expr for v in values], node.span, node.arguments)
+        row = made.rank == 1 and (
+            self.turned(node, values) if declared.kind != "map" else _is_row(node.name, declared)
+        )
+        return Value(made, row)
+
+    def orders(self, node: Call, declared: Declared, arity: int) -> tuple[int, ...]:
+        """How often the called function is differentiated by each argument."""
+        found = orders_of_call(read_call(node.name), declared, arity)
+        if isinstance(found, str):
+            raise self.problem(
+                found, node.place, hint="f′(u), ∂₁f(u, v), ∇h(u) are derivatives of unknown functions"
+            )
+        return found
 
     def letters(self, node: Call, entry: functions.Entry) -> str:
         """A letter for each argument; raises where there are too many or too few."""
@@ -153,3 +193,8 @@ class Calls(Context):
             raise self.problem(f"{node.name} takes one scalar", node.span, hint=f"{node.name}(1)")
         shape = tuple(self.fresh(node, slot) for slot in range(1 if node.name == "vector" else 2))
         return Value(nodes.broadcast_to(parts[0].expr, shape))
+
+
+def _is_row(name: str, declared: Declared) -> bool:
+    """h′(u) of a scalar h by a vector is a row, the 1 × n Jacobian; ∇h(u) is a column."""
+    return bool(read_call(name).primes) and not declared.output

@@ -13,6 +13,7 @@ from chainrule.language.limits import MAX_DEGREE, check_number, check_shape
 from chainrule.language.parser import QUOTES
 from chainrule.language.sizes import Sizes
 from chainrule.language.syntax import Listing, Node
+from chainrule.language.unknown import NONE, Functions
 from chainrule.language.values import Value, as_dim
 
 
@@ -25,6 +26,7 @@ class Setting:
     profile: str | None
     dims: frozenset[str]
     assigned: frozenset[str]
+    functions: Functions = NONE
 
 
 class Context:

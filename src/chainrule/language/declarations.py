@@ -43,7 +43,7 @@ def parse_declarations(shapes: str | Mapping[str, object] | None) -> Declaration
         if isinstance(shapes, str)
         else " ".join(_written(name, value) for name, value in shapes.items())
     )
-    reader = _Reader(text)
+    reader = Reader(text)
     while not reader.done():
         reader.declaration()
     dims = tuple(dict.fromkeys(n for v in reader.variables.values() for d in v.shape for n in d.names))
@@ -73,8 +73,10 @@ def _written(name: str, value: object) -> str:
     )
 
 
-class _Reader:
+class Reader:
     """Reads one declaration after the other."""
+
+    example = "declare as in X[N,n] w[n] b y[N]:sign"
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -93,7 +95,7 @@ class _Reader:
 
     def problem(self, message: str, span: Span, hint: str = "") -> SyntaxProblem:
         return SyntaxProblem(
-            message, source=self.text, spans=(span,), hint=hint or "declare as in X[N,n] w[n] b y[N]:sign"
+            message, source=self.text, spans=(span,), hint=hint or self.example
         )
 
     def done(self) -> bool:

@@ -18,6 +18,14 @@ from chainrule.language.resolve import Scope, assigned_names, resolve, without_a
 from chainrule.language.sizes import Sizes
 from chainrule.language.syntax import Call, Name, Number, Postfix, Special, Statement, post_order
 from chainrule.language.tokens import tokenize
+from chainrule.language.unknown import (
+    NONE,
+    Functions,
+    Given,
+    check_names,
+    parse_functions,
+    with_arities,
+)
 
 DIALECTS = ("numpy", "matlab")
 PROFILES = (None, "notes")
@@ -33,6 +41,7 @@ class Formula:
     assumptions  sentences: which shapes were inferred or taken by convention, how ambiguous signs were read
     row          whether the value is a row, in notation with ᵀ
     profile      in whose signs it was written, which are those of the answer
+    functions    those left unknown, with the numbers of arguments that the formula gives them
     """
 
     source: str
@@ -43,6 +52,7 @@ class Formula:
     assumptions: tuple[str, ...] = ()
     row: bool = False
     profile: str | None = None
+    functions: Functions = NONE
 
 
 def check_profile(profile: str | None) -> None:
@@ -57,12 +67,14 @@ def parse_formula(
     dialect: str = "numpy",
     profile: str | None = None,
     shape: Sequence[Dim] | None = None,
+    functions: Given = None,
 ) -> Formula:
     """The formula that `text` writes down.
 
     `shapes` declares variables; the shapes of others are inferred, and `assumptions` says how. `shape` is
     the shape of the whole where it is known: it decides the size of a lone 𝟏 or I, and a number stands for
-    every entry. Raises: a ChainruleError with the place in the text.
+    every entry. `functions` declares those left unknown, "f: scalar, h: n->m". Raises: a ChainruleError with
+    the place in the text.
 
     >>> f = parse_formula("mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]")
     >>> f.expr.shape, list(f.variables)
@@ -70,7 +82,7 @@ def parse_formula(
     >>> parse_formula("2(A + Aᵀ)x", "A[n,n] x[n]").expr.shape
     (Dim(n),)
     """
-    parsed = outline(text, shapes, dialect, profile)
+    parsed = outline(text, shapes, dialect, profile, functions)
     statements, declared, setting, free = parsed.statements, parsed.declared, parsed.setting, parsed.free
     sizes = Sizes()
     variables = dict(declared.variables)
@@ -91,7 +103,8 @@ def parse_formula(
     if shape is not None and expr.rank < len(shape) and (not expr.rank or constant_of(expr) is not None):
         expr = broadcast_to(expr, tuple(shape))
     row = value.row and value.rank == 1
-    return Formula(text, dialect, expr, variables, names, tuple(dict.fromkeys(said)), row, profile)
+    said_once = tuple(dict.fromkeys(said))
+    return Formula(text, dialect, expr, variables, names, said_once, row, profile, setting.functions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,7 @@ def outline(
     shapes: str | Mapping[str, object] | None = None,
     dialect: str = "numpy",
     profile: str | None = None,
+    functions: Given = None,
 ) -> Outline:
     """The statements of a text, those that others need first; raises a ChainruleError if it cannot be read.
 
@@ -124,16 +138,20 @@ def outline(
         raise OptionError(f"unknown dialect `{dialect}`", hint="dialects are numpy and matlab")
     check_profile(profile)
     declared = parse_declarations(shapes)
-    tokens = without_arguments(tokenize(text, dialect), text)
+    unknown = parse_functions(functions, TABLE.keys())
+    tokens = without_arguments(tokenize(text, dialect, unknown.declared), text)
+    given = assigned_names(tokens)
+    check_names(unknown, declared, given, text)
     ranks = {name: variable.rank for name, variable in declared.variables.items()}
-    scope = Scope(text, ranks, frozenset(declared.dims), TABLE.keys(), assigned_names(tokens))
+    dims = frozenset((*declared.dims, *unknown.dims))
+    scope = Scope(text, ranks, dims, TABLE.keys(), set(given), unknown=unknown)
     program = _checked(
         parse_program(resolve(tokens, scope), text, dialect, scope.assumptions), text, declared
     )
     statements = _ordered(program, text)
     assigned = frozenset(s.name for s in statements if s.name)
-    setting = Setting(text, dialect, profile, frozenset(declared.dims), assigned)
-    free = _free_names(statements, declared, assigned)
+    setting = Setting(text, dialect, profile, dims, assigned, with_arities(unknown, statements, text))
+    free = _free_names(statements, declared, assigned | dims)
     return Outline(statements, declared, setting, free, tuple(scope.assumptions))
 
 

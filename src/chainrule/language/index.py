@@ -29,6 +29,7 @@ from chainrule.language.syntax import (
     Statement,
     post_order,
 )
+from chainrule.language.unknown import Declared
 from chainrule.language.values import Value
 from chainrule.rules.table import ROWS, Elementwise, lookup
 
@@ -260,6 +261,8 @@ class _Indices:
         )
 
     def call(self, node: Call, parts: Sequence[Value]) -> Value:
+        if (declared := self.elaborator.setting.functions.find(node.name)) is not None:
+            return self.unknown(node, declared, parts)
         build = functions.TABLE[node.name].build
         name = build.__name__
         known = name in _ENTRYWISE or isinstance(ROWS.get(name), Elementwise)
@@ -269,6 +272,17 @@ class _Indices:
             )
         exprs, _ = self.together(node, parts)
         return Value(build(*exprs))
+
+    def unknown(self, node: Call, declared: Declared, parts: Sequence[Value]) -> Value:
+        """An elementwise function left unknown, of entries."""
+        if declared.kind != "elementwise" or node.keywords:
+            raise self.problem(
+                f"{declared.name} is not declared to work entry by entry",
+                node,
+                f"declare {declared.name}: elementwise, or apply it before the index: (h(x))_i",
+            )
+        exprs, _ = self.together(node, parts)
+        return Value(declared.builder(self.elaborator.orders(node, declared, len(exprs)))(*exprs))
 
 
 def _same(a: Expr, b: Expr) -> Expr:

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from chainrule.errors import Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import GREEK, ascii_name
 from chainrule.language.tokens import COMPLEX, Token
+from chainrule.language.unknown import NONE, Functions, bare
 
 MODULES = frozenset({"np", "numpy", "jnp", "torch", "linalg"})
 METHODS = ("T", "sum", "mean", "max", "min", "dot", "trace")
@@ -36,6 +37,7 @@ class Scope:
     functions: Collection[str]
     assigned: set[str] = field(default_factory=set)
     assumptions: list[str] = field(default_factory=list)
+    unknown: Functions = NONE
 
     def knows(self, name: str) -> bool:
         """Whether it is declared, a size, or named in the formula."""
@@ -50,9 +52,9 @@ class Scope:
         return name
 
 
-def assigned_names(tokens: list[Token]) -> set[str]:
-    """The names on the left of `=`, outside brackets."""
-    found: set[str] = set()
+def assigned_names(tokens: list[Token]) -> dict[str, Span]:
+    """The names on the left of `=`, outside brackets, and where they stand."""
+    found: dict[str, Span] = {}
     depth = 0
     for before, token, after in zip(
         [Token("newline", "", Span(0, 0)), *tokens], tokens, tokens[1:], strict=False
@@ -60,7 +62,7 @@ def assigned_names(tokens: list[Token]) -> set[str]:
         depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
         starts = before.kind == "newline" or before.text in (";", ",", "where")
         if token.kind == "name" and after.text == "=" and not depth and starts:
-            found.add(ascii_name(token.text))
+            found.setdefault(ascii_name(token.text), token.span)
     return found
 
 
@@ -213,6 +215,8 @@ def _name(token: Token, following: Token, scope: Scope, runs: bool) -> list[Toke
     found = _known(token, called, scope) or _split(token, called, scope)
     if found:
         return found
+    if scope.unknown:
+        _check_run(token, following, scope)
     if called:
         raise unknown_function(token.text, scope, token.span)
     if token.text in ("E", "\U0001d53c") and following.text == "[":
@@ -319,7 +323,7 @@ def _piece(
         "name", text, Span(token.span.start + start, token.span.start + end), token.spaced and not start
     )
     name = scope.stored(text)
-    if called and text in scope.functions:
+    if called and (text in scope.functions or scope.unknown.find(text) is not None):
         return [replace(part, kind="call")] if start else []
     if scope.knows(name) or (name in constants and not called):
         return [replace(part, text=name)]
@@ -330,13 +334,25 @@ def _piece(
     return []
 
 
+def _check_run(token: Token, following: Token, scope: Scope) -> None:
+    """xf′(u) must not be read as the transpose of a name xf."""
+    for k in range(1, len(token.text)):
+        if following.text == "ᵀ" and scope.unknown.find(token.text[k:]) is not None:
+            raise SyntaxProblem(
+                f"`{token.text}` is not declared",
+                source=scope.source,
+                spans=(token.span,),
+                hint=f"put a space between the factors: {token.text[:k]} {token.text[k:]}",
+            )
+
+
 def _letters(token: Token, scope: Scope) -> list[Token]:
     """In notation without declarations `Ax` is A x: every letter a name of its own."""
     text = token.text
     longest = 4 if text.isupper() else 2 if text.islower() else 3
     if not 1 < len(text) <= longest or not text.isalpha() or scope.variables:
         return []
-    if text in scope.functions or ascii_name(text) in GREEK:
+    if text in scope.functions or scope.unknown.find(text) is not None or ascii_name(text) in GREEK:
         return []
     return [
         Token(
@@ -352,6 +368,9 @@ def _letters(token: Token, scope: Scope) -> list[Token]:
 def _check_spelling(token: Token, scope: Scope) -> None:
     """Refuses an undeclared name that looks like a slip: near a declared one, or a function."""
     name = ascii_name(token.text)
+    known = scope.unknown.find(token.text)
+    if known is not None:
+        raise bare(token.text, known, scope.source, token.span)
     if token.text in scope.functions and len(token.text) > 1:
         raise SyntaxProblem(
             f"{token.text} is a function",
@@ -391,12 +410,13 @@ def unknown_function(text: str, scope: Scope, span: Span) -> UnknownName:
             spans=(span,),
             hint="split the formula into its real and imaginary parts",
         )
-    names = [*sorted(n for n in scope.functions if n.isascii()), *scope.variables]
+    names = [*sorted(n for n in scope.functions if n.isascii()), *scope.unknown.declared, *scope.variables]
     near = get_close_matches(text, names, 1, 0.5) or get_close_matches(text.lower(), names, 1, 0.5)
     hint = "docs/language.md lists the functions"
     if len(text) == 1:
         hint = (
-            f"a name before a bracket is a function; for the product write {text} * (...), or declare {text}"
+            f"a name before a bracket is a function; for the product write {text} * (...), "
+            f"or declare {text}, as a variable or as a function left unknown"
         )
     return UnknownName(
         f"unknown function `{text}`" + (f"; did you mean {near[0]}?" if near and len(text) > 1 else ""),

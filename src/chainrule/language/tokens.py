@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from chainrule.errors import LimitExceeded, Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import SUBSCRIPT
 from chainrule.language.limits import MAX_EXPONENT, check_length, check_name
+from chainrule.language.marks import call_at
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind` is num, imag, name, sub (an index below the line), op, str, special (𝟏 𝟎), newline or end."""
+    """One token.
+
+    `kind` is num, imag, name, sub (an index below the line), op, str, special (𝟏 𝟎), call, newline or end.
+    """
 
     kind: str
     text: str
@@ -64,8 +69,8 @@ _LATIN = ("LATIN ", "GREEK ", "MATHEMATICAL ", "COMBINING ")
 COMPLEX = "chainrule works on real numbers: a complex function has no real Jacobian of the kind derived here"
 
 
-def tokenize(text: str, dialect: str) -> list[Token]:
-    """The tokens of `text`, the last one of kind `end`.
+def tokenize(text: str, dialect: str, functions: Collection[str] = ()) -> list[Token]:
+    """The tokens of `text`, the last one of kind `end`; calls of `functions` left unknown are of kind `call`.
 
     >>> [t.text for t in tokenize("Xᵀ(y − 2.5)", "numpy")]
     ['X', 'ᵀ', '(', 'y', '-', '2.5', ')', '']
@@ -74,6 +79,10 @@ def tokenize(text: str, dialect: str) -> list[Token]:
     tokens: list[Token] = []
     position, spaced, depth = 0, False, 0
     while position < len(text):
+        if called := call_at(text, position, functions):
+            tokens.append(Token("call", called, Span(position, position + len(called)), spaced))
+            position, spaced = position + len(called), False
+            continue
         match = _TOKEN.match(text, position)
         kind = match.lastgroup if match else None
         if match is None or kind is None:
@@ -282,6 +291,7 @@ def _stray(text: str, position: int) -> SyntaxProblem:
     shown = f"`{char}` " if char.isprintable() and not char.isspace() else ""
     hints = {
         "∞": "a formula works on finite numbers", "∇": "name the variable to derive by with --wrt instead",
+        "″": "f″(x) is a derivative where f is declared as a function left unknown",
         "∫": "integrals are not part of the language", "~": "write 1 - c for the opposite of a condition c",
         "&": "multiply conditions, which are numbers 0 and 1", "!": "a factorial has no derivative here",
         "%": "there is no remainder in formulas", "$": "write the formula without dollar signs",

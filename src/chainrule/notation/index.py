@@ -21,6 +21,7 @@ from chainrule.notation.products import ONES_MATRIX
 from chainrule.notation.recover import COMPARISONS, Product, Reader, Reading, flatten, parts, signed, whole
 from chainrule.rules.constants import MERGE
 from chainrule.rules.table import Elementwise
+from chainrule.rules.unknown import Unknown, unknown_in
 
 Letters = tuple[str, ...]
 # The letters that the language reads as indices, the clearest first.
@@ -77,6 +78,7 @@ def _alphabet(expr: Expr, reader: Reader) -> list[str]:
     nodes = topological([expr])
     used = {n.name for n in nodes if isinstance(n, Variable)}
     used |= {name for n in nodes if isinstance(n, Einsum) for name in n.coefficient.names}
+    used.update(unknown_in(expr))
     letters = [c for c in ALPHABET if c not in used] + [c for c in ALPHABET if c in used]
     if count > len(letters):
         return [f"i{k}" for k in range(1, count + 1)]
@@ -320,6 +322,8 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
             return _einsum(node, inside)
         case Apply():
             name = node.function.name
+            if isinstance(node.function, Unknown):
+                return m.call(node.function.written(node.parameters), *inside)
             if isinstance(node.function, Elementwise):
                 if name in COMPARISONS:
                     return m.tree("compare", inside, (COMPARISONS[name],))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from chainrule.expr.dims import Coefficient, Dim
-from chainrule.expr.names import ACCENTS, GREEK, SPELLED
+from chainrule.expr.names import ACCENTS, GREEK, SPELLED, ascii_name
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.profiles import spelled
@@ -25,6 +25,11 @@ SIGNS = {">": ">", "≥": r"\ge", "=": "=", "≠": r"\ne", "<": "<", "≤": r"\l
 _ENCLOSED = ("(", "{", "[", ",", "&", r"\\", r"\lvert", r"\lVert", r"\lfloor", r"\begin{cases}")
 _NAME = re.compile(r"([^\W\d_]+)(.*)", re.DOTALL)
 _QUOTIENTS = ("over", "number")
+MARKS = {"∂": r"\partial", "∇": r"\nabla"}
+_DIGITS = "0123456789"
+_PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾", f"{_DIGITS}{_DIGITS}()") | {ord("′"): "'", ord("″"): "''"}
+_MARKED = re.compile("([∂∇])([₀-₉]*)([⁰¹²³⁴-⁹]*)")
+_UNKNOWN = re.compile(f"((?:{_MARKED.pattern.replace('(', '(?:')})*)(.*?)([′″]*|⁽[⁰¹²³⁴-⁹]+⁾)", re.DOTALL)
 
 
 def to_latex(tree: Tree, profile: str | None = None) -> str:
@@ -164,9 +169,7 @@ def _call(node: Tree, parts: list[str]) -> str:
     operator = re.fullmatch(r"(.*)\(#1(, #\d)*\)", template)
     below = rf"_{{\mathrm{{{_plain(options)}}}}}" if options else ""
     if operator or function in COMMANDS or not template or len(parts) > template.count("#"):
-        head = COMMANDS.get(function) or (
-            operator[1] if operator else rf"\operatorname{{{_plain(function)}}}"
-        )
+        head = COMMANDS.get(function) or (operator[1] if operator else _function(function))
         return head + below + group(", ".join(parts))
 
     def argument(mark: re.Match[str]) -> str:
@@ -177,6 +180,25 @@ def _call(node: Tree, parts: list[str]) -> str:
         return parts[k] if enclosed or node.args[k].precedence >= m.POSTFIX else group(parts[k])
 
     return re.sub(r"#(\d)", argument, template) + below
+
+
+def _function(written: str) -> str:
+    r"""A function that has no row: a name, with the order of its derivative if it was left unknown.
+
+    >>> [_function(f) for f in ("vec", "f₁″", "∂₁²∂₂f", "∇h", "f⁽³⁾")]
+    ['\\operatorname{vec}', "f_{1}''", '\\partial_{1}^{2} \\partial_{2} f', '\\nabla h', 'f^{(3)}']
+    """
+    parts = _UNKNOWN.fullmatch(written)
+    assert parts is not None, written
+    text = ""
+    for mark, below, above in _MARKED.findall(parts[1]):
+        index = f"_{{{below.translate(_PLAIN)}}}" if below else ""
+        times = f"^{{{above.translate(_PLAIN)}}}" if above else ""
+        text += f"{MARKS[mark]}{index}{times} "
+    name = name_latex(ascii_name(parts[2]))
+    primes = parts[3].translate(_PLAIN)
+    text += rf"\operatorname{{{_plain(parts[2])}}}" if r"\mathit" in name else name
+    return text + (f"^{{{primes}}}" if primes.startswith("(") else primes)
 
 
 def _derivative(node: Tree, parts: list[str]) -> str:

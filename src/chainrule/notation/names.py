@@ -18,6 +18,7 @@ from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import dim_names, rebuild, topological, transform, variables
 from chainrule.notation.recover import Reader
+from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import Normaliser, simplify_many
 from chainrule.simplify.normal import scaled, split
 from chainrule.simplify.product import primitive
@@ -67,6 +68,7 @@ class _Namer:
         simplest = simplify_many(list(named.values()))
         self.given = {self._part(expr)[1]: name for name, expr in zip(named, simplest, strict=True)}
         self.taken = {*taken, *dim_names(*exprs), *given, *(v.name for v in variables(*exprs))}
+        self.taken.update(unknown_in(*exprs))
         self.names: dict[Expr, str] = {}
 
     def _part(self, node: Expr) -> tuple[Coefficient, Expr]:

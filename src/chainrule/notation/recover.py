@@ -29,6 +29,7 @@ from chainrule.notation.products import (
     turned,
 )  # fmt: skip
 from chainrule.rules.constants import MERGE
+from chainrule.rules.unknown import UnknownEntrywise, UnknownMap, arguments_named
 
 # Beyond this many operands a product inside a product is kept as one part, so that deep graphs stay linear.
 LARGEST_PRODUCT = 12
@@ -156,6 +157,8 @@ class Reader:
                 return replace(arguments[0], below=(*arguments[0].below, _norm(arguments[0])), opposite=None)
             case "power":
                 return self._power(node, arguments)
+        if isinstance(node.function, UnknownMap):
+            return _unknown_map(node, node.function, arguments)
         if hasattr(node.function, "core"):
             return self._tensorial(node, arguments[0])
         if rank and all(r.ones for r in arguments):
@@ -172,6 +175,8 @@ class Reader:
             return m.tree("compare", inside, (COMPARISONS[name],))
         if name in ("abs", "sqrt") and (node.rank < 2 or all(r.body is None for r in arguments)):
             return m.tree("abs" if name == "abs" else "root", inside)
+        if isinstance(node.function, UnknownEntrywise):
+            return m.call(node.function.written(node.parameters), *inside)
         return m.call(
             "sigmoid" if name == "sigmoid" and "σ" in self.taken else CALLS.get(name, name), *inside
         )
@@ -388,6 +393,17 @@ class Reader:
         return {label: number for label, number in found.items() if label in used}
 
 
+def _unknown_map(node: Apply, row: UnknownMap, arguments: Sequence[Reading]) -> Reading | None:
+    """h(x), h′(x), ∇h(x): its arguments stand as columns."""
+    if any(a.rank != axes for a, axes in zip(node.arguments, row.core, strict=True)):
+        return None
+    called = m.call(row.written(node.parameters), *(whole(r, 0) for r in arguments))
+    if not node.rank:
+        return Reading(above=(called,))
+    symmetric = node.rank == 2 and row.is_symmetric(node.parameters)
+    return Reading(body=(called, called) if symmetric else turned(called))
+
+
 def _mapped(reading: Reading, column: Callable[[Tree], Tree], row: Callable[[Tree], Tree]) -> Reading:
     """The same scalars, and a function of the body."""
     assert reading.body is not None
@@ -558,9 +574,21 @@ def _terms(readings: list[Reading], side: int, direction: int) -> Tree:
         sign, term = parts(reading, side, drop_ones=not diagonal)
         terms.append(((reading.ones or not term.leaves, -term.leaves, term.key), sign * direction, term))
     terms.sort(key=lambda t: t[0])
+    if all(_partial(term) for _, _, term in terms):
+        # The chain rule goes through the arguments in their order, second derivatives first.
+        terms.sort(key=lambda t: _partial(t[2]) or (0, ()))
     if not _is_polynomial([term for _, _, term in terms]):
         terms.insert(0, terms.pop(next((k for k, t in enumerate(terms) if t[1] > 0), 0)))
     return m.signed_sum([(sign, term) for _, sign, term in terms])
+
+
+def _partial(term: Tree) -> tuple[int, tuple[int, ...]] | None:
+    """Of a term with a factor ∂₁²∂₂f(...): its order, counted down, and by which arguments."""
+    for factor in term.args if term.op in ("scale", "over", "chain", "times") else (term,):
+        if factor.op == "call" and factor.data[0].startswith("∂"):
+            by = arguments_named(factor.data[0])
+            return -len(by), by
+    return None
 
 
 def _is_polynomial(terms: Sequence[Tree]) -> bool:

@@ -19,6 +19,7 @@ from chainrule.rules.elementwise import power
 from chainrule.rules.identities import Pair, by_head, pairs_in_sum
 from chainrule.rules.table import Constant, Elementwise
 from chainrule.rules.tensorial import inv, matrix_power
+from chainrule.rules.unknown import UnknownMap
 from chainrule.simplify.product import Product
 
 # A sum over basis vectors of an axis of at most this many entries is written out as a vector.
@@ -83,6 +84,8 @@ class Normaliser:
             match expr:
                 case Variable():
                     known = any(self.has(expr, s) for s in ("symmetric", "spd", "diagonal"))
+                case Apply() if isinstance(expr.function, UnknownMap):
+                    known = expr.function.is_symmetric(expr.parameters)
                 case Apply():
                     kept = isinstance(expr.function, Elementwise) or expr.function in (inv, matrix_power)
                     known = kept and all(map(self.is_symmetric, expr.arguments))
@@ -264,13 +267,13 @@ class Normaliser:
         """The canonical form of a function of canonical arguments."""
         if isinstance(function, Elementwise) and arguments[0].rank:
             for outside in (self._repeated, self._permuted):
-                moved = outside(function, arguments)
+                moved = outside(function, arguments, parameters)
                 if moved is not None:
                     return moved
             if all(isinstance(a, Stack) or _is_constant(a) for a in arguments) and any(
                 isinstance(a, Stack) for a in arguments
             ):
-                return self._entrywise(function, arguments)
+                return self._entrywise(function, arguments, parameters)
         node = Apply(function, arguments, parameters)
         for identity in by_head.get(function.name, ()):
             other = identity.apply(self, node)
@@ -278,7 +281,9 @@ class Normaliser:
                 return self(other)
         return node
 
-    def _repeated(self, function: Elementwise, arguments: Sequence[Expr]) -> Expr | None:
+    def _repeated(
+        self, function: Elementwise, arguments: Sequence[Expr], parameters: tuple[Parameter, ...]
+    ) -> Expr | None:
         """f(a repeated along an axis) = f(a) repeated along it."""
         shape = arguments[0].shape
         for axis in range(len(shape)):
@@ -300,11 +305,13 @@ class Normaliser:
                     for a in arguments
                     if isinstance(a, Einsum)
                 ]
-                inside = self.apply(function, smaller)
+                inside = self.apply(function, smaller, parameters)
                 return self.product(ONE, (inside,), (rest,), tuple(range(len(shape))), dict(enumerate(shape)))
         return None
 
-    def _permuted(self, function: Elementwise, arguments: Sequence[Expr]) -> Expr | None:
+    def _permuted(
+        self, function: Elementwise, arguments: Sequence[Expr], parameters: tuple[Parameter, ...]
+    ) -> Expr | None:
         """f(Aᵀ) = f(A)ᵀ: a permutation that all arguments share, constants aside, goes outside."""
         orders = {_pure_permutation(a) for a in arguments if not _is_constant(a)}
         order = orders.pop() if len(orders) == 1 else None
@@ -313,10 +320,12 @@ class Normaliser:
         axes = tuple(range(len(order)))
         back = tuple(order.index(k) for k in axes)
         inner = [self.product(ONE, (b,), (axes,), back, dict(enumerate(b.shape))) for b in arguments]
-        value = self.apply(function, inner)
+        value = self.apply(function, inner, parameters)
         return self.product(ONE, (value,), (axes,), order, dict(enumerate(value.shape)))
 
-    def _entrywise(self, function: Elementwise, arguments: Sequence[Expr]) -> Expr:
+    def _entrywise(
+        self, function: Elementwise, arguments: Sequence[Expr], parameters: tuple[Parameter, ...]
+    ) -> Expr:
         count = next(len(a.entries) for a in arguments if isinstance(a, Stack))
         rows = []
         for k in range(count):
@@ -327,7 +336,7 @@ class Normaliser:
                 else:
                     assert isinstance(a, Einsum)
                     row.append(number(a.coefficient, a.shape[1:]))
-            rows.append(self.apply(function, row))
+            rows.append(self.apply(function, row, parameters))
         return self.stack(rows)
 
     def stack(self, entries: Sequence[Expr]) -> Expr:
