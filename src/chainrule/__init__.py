@@ -30,7 +30,7 @@ from chainrule.errors import (
 )
 
 if TYPE_CHECKING:
-    from chainrule.api import Derivative, Derivatives, check, derive, equal, simplify, variables
+    from chainrule.api import Derivative, Derivatives, check, derive, equal, rules, simplify, variables
 
 __version__ = "0.1.0"
 
@@ -50,20 +50,21 @@ __all__ = [
     "check",
     "derive",
     "equal",
+    "rules",
     "simplify",
     "variables",
 ]
 
 
 class _Package(ModuleType):
-    """This package, in which `derive` and `simplify` stay functions.
+    """This package, in which `derive`, `rules` and `simplify` stay functions.
 
     Loading a submodule sets an attribute of its name on its package, and some rooms are named like the
     function that people call.
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (isinstance(value, ModuleType) and name in ("derive", "simplify")):
+        if not (isinstance(value, ModuleType) and name in ("derive", "rules", "simplify")):
             super().__setattr__(name, value)
 
 

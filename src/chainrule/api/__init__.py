@@ -1,10 +1,12 @@
 """The public face: a formula and a variable in, a Derivative out, which ties the rooms together."""
 
+from chainrule.api.catalogue import Catalogue, rules
 from chainrule.api.checking import Checked, check
 from chainrule.api.derivative import Derivative, Derivatives, derive
 from chainrule.api.formulas import Simplified, Verdict, equal, simplify, variables
 
 __all__ = [
+    "Catalogue",
     "Checked",
     "Derivative",
     "Derivatives",
@@ -13,6 +15,7 @@ __all__ = [
     "check",
     "derive",
     "equal",
+    "rules",
     "simplify",
     "variables",
 ]

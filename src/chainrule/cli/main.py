@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "latex", "numpy", "json", "markdown")
 LAYOUTS = ("numerator", "denominator", "shape")
 DIALECTS = ("numpy", "matlab")
+TABLES = ("text", "markdown", "latex", "json")
 LONGEST_INPUT = 4_000_000
 
 EPILOG = """examples:
@@ -50,6 +51,13 @@ CHECK = """exit status 0: right, in this layout or the other; 1: wrong, or right
 examples:
   chainrule check "x @ A @ x" --shapes "A[n,n] x[n]" --wrt x --claim "2*A@x"
   chainrule check "sum((X @ w - y)**2)" --shapes "X[N,n] w[n] y[N]" --wrt w --claim "2Xᵀ(Xw − y)"
+"""
+
+RULES = """examples:
+  chainrule rules                     (all of them)
+  chainrule rules chain               (what is called chain)
+  chainrule rules softmax
+  chainrule rules "matrix rules" --layout shape --format markdown
 """
 
 
@@ -154,6 +162,14 @@ def build_parser() -> Parser:
     formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
     reading(sub)
     sub.add_argument("--format", metavar="text|latex|numpy", default="text", help="what is printed")
+
+    sub = command("rules", rules, "the rules, each with an example that is derived now", RULES)
+    sub.add_argument("name", metavar="NAME", nargs="?", help="a rule, a function, a section, or a word")
+    sub.add_argument(
+        "--layout", metavar="|".join(LAYOUTS), default="numerator", help="how gradients are laid out"
+    )
+    sub.add_argument("--profile", metavar="NAME", help="the signs of an author: notes")
+    sub.add_argument("--format", metavar="|".join(TABLES), default="text", help="what is printed")
     return parser
 
 
@@ -241,6 +257,17 @@ def simplify(options: argparse.Namespace) -> int:
     )
     write({"text": str(result), "latex": result.latex, "numpy": result.numpy_source}[form], sys.stdout)
     say(result.assumptions)
+    return 0
+
+
+def rules(options: argparse.Namespace) -> int:
+    """`chainrule rules`: print the catalogue of rules, or what it has on one of them."""
+    form = choose(options.format, TABLES, "--format")
+    found = chainrule.rules(
+        options.name, layout=choose(options.layout, LAYOUTS, "--layout"), profile=options.profile
+    )
+    printers = (found.to_text, found.to_markdown, found.to_latex, found.to_json)
+    write(dict(zip(TABLES, printers, strict=True))[form](), sys.stdout)
     return 0
 
 

@@ -147,7 +147,7 @@ def _is_word(factor: Tree) -> bool:
 def _power(node: Tree, parts: list[str], product: str = "⊙") -> str:
     base, exponent = parts
     raised = exponent.replace("−", "-").replace(" ", "")
-    simple = (raised.isalnum() and raised.isascii()) or (raised.startswith("-") and raised[1:].isalnum())
+    simple = re.fullmatch(r"-?\w+([-+]\d+)?", raised, re.ASCII)
     translated = raised.translate(SUPERSCRIPTS)
     if simple and not any(c.isascii() for c in translated):
         return base + (product if node.data[0] else "") + translated

@@ -1,0 +1,135 @@
+"""The catalogue of rules, whole or in part: what it shows is derived, and checked, when it is printed.
+
+In: a name, a word, or nothing. Out: a Catalogue as text, Markdown, LaTeX or JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from chainrule.api.lookup import Chosen, others, selected
+from chainrule.api.rulebook import GROUPS, Entry, Group, Workshop, sentence, sentences, typed
+from chainrule.api.tables import (
+    Line,
+    Section,
+    line_text,
+    section_data,
+    section_latex,
+    section_markdown,
+    section_text,
+)
+from chainrule.rules.table import Row
+
+SCHEMA = "chainrule/rules"
+VERSION = 1
+
+
+class Catalogue:
+    """The rules, or some of them; made by `rules`.
+
+    sections  tables of cells, everything in them derived
+    see_also  names of further rules about the same words
+    """
+
+    def __init__(
+        self,
+        chosen: Chosen,
+        layout: str,
+        profile: str | None,
+        see_also: Sequence[str] = (),
+    ) -> None:
+        self.layout = layout
+        self.profile = profile
+        self.see_also = tuple(see_also)
+        self._shop = Workshop(layout, profile)
+        self._by_itself = not any(rules is group.rules for group, rules in chosen)
+        self.sections = tuple(self._section(group, rules) for group, rules in chosen)
+
+    def _section(self, group: Group, rules: Sequence[Entry]) -> Section:
+        lines = []
+        for rule in rules:
+            where = rule.source if isinstance(rule, Row) else rule.where
+            said = self._shop.signed(sentences(rule))
+            # A table of derivatives need not be told that they are derivatives of sin and cos.
+            listed = not re.fullmatch(r"derivative of \S+", said)
+            name = typed(rule) if isinstance(rule, Row) else rule.name
+            lines.append(Line(name, group.fill(rule, self._shop), said, where, listed))
+        return Section(group.title, group.columns, tuple(lines), self._shop.signed(group.remark))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its rules.
+
+        >>> rules("chain rule").names
+        ['chain rule']
+        """
+        return [line.name for line in self]
+
+    def __iter__(self) -> Iterator[Line]:
+        return (line for section in self.sections for line in section.lines)
+
+    def __len__(self) -> int:
+        return sum(len(section.lines) for section in self.sections)
+
+    @cached_property
+    def checked(self) -> str:
+        """What the check found, made once. Raises: CheckFailed."""
+        return self._shop.report()
+
+    def to_text(self) -> str:
+        """The tables, or each rule by itself where a few were asked for, and what the check found."""
+        if self._by_itself:
+            parts = [line_text(section, line) for section in self.sections for line in section.lines]
+            parts += [f"see also: {', '.join(self.see_also)}"] if self.see_also else []
+        else:
+            parts = [section_text(section) for section in self.sections]
+        return "\n\n".join([*parts, self.checked])
+
+    def to_markdown(self) -> str:
+        """The tables in Markdown, with formulas in LaTeX."""
+        return "\n\n".join([*map(section_markdown, self.sections), sentence(self.checked)])
+
+    def to_latex(self) -> str:
+        """The tables in LaTeX; they need the packages amsmath and amssymb."""
+        assert self.checked, "the check runs before anything is printed"
+        return "\n\n".join(map(section_latex, self.sections))
+
+    def to_json(self) -> str:
+        """The tables for other programs; docs/json.md describes the format."""
+        content = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "layout": self.layout,
+            "profile": self.profile,
+            "sections": [section_data(section) for section in self.sections],
+            "check": self.checked,
+        }
+        return json.dumps(content, ensure_ascii=False, indent=2)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+
+def rules(name: str | None = None, *, layout: str = "numerator", profile: str | None = None) -> Catalogue:
+    """The catalogue of rules, or what it has on one rule, one function or a word.
+
+    Every derivative in it is derived now and checked when it is printed.
+    Raises: UnknownName with the nearest name; OptionError.
+
+    >>> [line.says for line in rules("sum rule")]
+    ['The rates of change of the parts add up.']
+    >>> rules("relu").sections[0].lines[0].rows[0][2].text
+    '1[x > 0]'
+    """
+    if name is None:
+        return Catalogue([(group, group.rules) for group in GROUPS], layout, profile)
+    chosen = selected(name)
+    return Catalogue(chosen, layout, profile, others(name, chosen))
