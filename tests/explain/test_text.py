@@ -13,7 +13,8 @@ from explain.samples import ALL, add, components, entry, line, n, neuron, one_pa
 from chainrule.cli.terminal import PLAIN, as_shown, prepare_streams
 from chainrule.explain.boxes import Pen, box, width_of
 from chainrule.explain.derivation import Checked, Line, Phase, Sentence
-from chainrule.explain.text import formula, to_text
+from chainrule.explain.text import to_text
+from chainrule.explain.words import formula
 from chainrule.notation import matform as m
 
 PEN = Pen(formula)

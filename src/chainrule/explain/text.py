@@ -8,13 +8,12 @@ In: a Derivation. Out: lines of at most a width where what they hold allows it. 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from chainrule.explain.boxes import Box, Pen, box, padded, width_of
-from chainrule.explain.derivation import Derivation, Line, Phase, Sentence, Words
-from chainrule.notation.matform import Tree
-from chainrule.notation.text import to_text as formula_text
+from chainrule.explain.derivation import Derivation, Line, Phase, Sentence
+from chainrule.explain.words import formula, trees, words_text
 
 WIDTH = 110
 # A left side wider than this stands on a line of its own when lines go on below it.
@@ -42,34 +41,6 @@ def _distinct(derivation: Derivation, spell: Spell) -> Spell:
     ):
         return spell
     return lambda text: spell(text.replace("∂", "del "))
-
-
-def trees(derivation: Derivation) -> Iterator[Tree]:
-    """Every part of every formula in the lines of a derivation, each once."""
-    lines = (*derivation.heading, *derivation.lines(), *derivation.answer, *derivation.where)
-    pending = [tree for line in lines for tree in (line.left, line.right) if tree is not None]
-    seen: set[Tree] = set()
-    while pending:
-        tree = pending.pop()
-        if tree not in seen:
-            seen.add(tree)
-            yield tree
-            pending += tree.args
-
-
-def formula(tree: Tree) -> str:
-    """A formula on one line, as derivations write it: indices stand below the line.
-
-    >>> from chainrule.notation import matform as m
-    >>> formula(m.tree("entry", (m.name("X"),), ("i", "j")))
-    'Xᵢⱼ'
-    """
-    return formula_text(tree, lowered=True)
-
-
-def words_text(words: Words) -> str:
-    """Words with their formulas as text."""
-    return "".join(word if isinstance(word, str) else formula(word) for word in words)
 
 
 @dataclass(slots=True)

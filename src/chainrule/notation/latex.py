@@ -53,6 +53,12 @@ def to_latex(tree: Tree, profile: str | None = None) -> str:
     return done[tree]
 
 
+def factor(part: Tree, parent: Tree) -> str:
+    """A part as it stands in its parent, in parentheses where it needs them."""
+    text = to_latex(part)
+    return group(text) if _needs_parentheses(part, parent, text) else text
+
+
 def _write(node: Tree, parts: list[str], writers: Mapping[str, Writer]) -> str:
     pairs = zip(node.args, parts, strict=True)
     return writers[node.op](node, [group(p) if _needs_parentheses(a, node, p) else p for a, p in pairs])
@@ -144,7 +150,7 @@ def _is_word(factor: Tree) -> bool:
     """A function, an indicator or a name of several letters, which stands apart from its neighbours."""
     while factor.op in ("transpose", "inverse", "inverse_transpose", "power", "matrix_power"):
         factor = factor.args[0]
-    if factor.op in ("call", "diagonal", "compare"):
+    if factor.op in ("call", "diagonal", "compare", "differential"):
         return True
     return factor.op == "name" and r"\mathit" in name_latex(factor.data[0])
 
@@ -268,7 +274,7 @@ WRITERS: dict[str, Writer] = {
     "select": lambda t, p: f"I_{{{_rows(*t.data[:3])},\\,:}}",
     "slice": lambda t, p: f"{{{p[0]}}}_{{{_rows(*t.data)}}}",
     "delta": lambda t, p: rf"\delta_{{{_indices(t.data)}}}",
-    "sigma": lambda t, p: rf"\sum_{{{_indices(t.data)}}} {p[0]}",
+    "sigma": lambda t, p: (rf"\sum_{{{_indices(t.data)}}} " if t.data else r"\sum ") + p[0],
     "derivative": _derivative,
     "product": lambda t, p: r" \cdot ".join(p),
     "operator": _operator,

@@ -1,0 +1,215 @@
+"""Sentences with formulas in them, and formulas that are too long for a line, for every way of writing.
+
+Words are strings and trees. A string may name variables in Unicode ("b does not depend on xⱼ"); `spans` finds
+them, so that each writer shows a variable in a sentence as it does in a formula.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chainrule.explain.boxes import width_of
+from chainrule.explain.derivation import Derivation, Line, Phase, Sentence, Words
+from chainrule.expr.names import GREEK, SUBSCRIPT, ascii_name
+from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
+from chainrule.notation.text import to_text
+
+_BELOW = "".join(SUBSCRIPT)
+_LETTERS = "".join(c for c in SUBSCRIPT if not SUBSCRIPT[c].isdigit())
+_NUMBERS = "".join(c for c in SUBSCRIPT if SUBSCRIPT[c].isdigit())
+_RAISED = {"ᵀ": m.transpose, "⁻¹": m.inverse, "⁻ᵀ": lambda part: m.transpose(m.inverse(part))} | {
+    mark: (lambda part, k=k: m.power(part, m.number(k))) for k, mark in ((2, "²"), (3, "³"))
+}
+# One letter, with what stands below and above it, that is no word and no part of one.
+_VARIABLE = re.compile(
+    rf"(?<![\w.’'-])([A-Za-z{''.join(GREEK.values())}][\u0302-\u0307]?)([{_NUMBERS}]*)([{_LETTERS}]*)"
+    rf"(ᵀ|⁻¹|⁻ᵀ|[²³])?(?![\w(’'′{_BELOW}⁰-⁹⁻ⁿ]|\.\w|-\w)"
+)
+# A number, or a letter that is a word by itself, is part of a formula next to one of these.
+_WORDS = ("a", "A", "I", "O", "d")
+_NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w.,]\w|\w)")
+_OPERATORS = "=<>≤≥≠→←↦×·⊙⊗⊘−+∈"
+
+
+def formula(tree: Tree) -> str:
+    """A formula on one line, as derivations write it: indices stand below the line.
+
+    >>> formula(m.tree("entry", (m.name("X"),), ("i", "j")))
+    'Xᵢⱼ'
+    """
+    return to_text(tree, lowered=True)
+
+
+def words_text(words: Words) -> str:
+    """Words with their formulas as text."""
+    return "".join(word if isinstance(word, str) else formula(word) for word in words)
+
+
+def spans(words: Words) -> tuple[str | Tree, ...]:
+    """The words with the variables in their strings as trees.
+
+    >>> spans(("b does not depend on xⱼ, nor on a row of A",))
+    (<b>, ' does not depend on ', <entry(x;j)>, ', nor on a row of A')
+    """
+    found: list[str | Tree] = []
+    for word in words:
+        found += [word] if not isinstance(word, str) else [part for part in _spans(word) if part != ""]
+    return tuple(found)
+
+
+def _spans(text: str) -> Iterator[str | Tree]:
+    done = 0
+    for match in sorted(
+        (*_VARIABLE.finditer(text), *_NUMBER.finditer(text)), key=lambda found: found.start()
+    ):
+        if (match[0].isdigit() or match[0] in _WORDS) and not _beside_operator(text, match):
+            continue
+        part = m.number(int(match[0])) if match[0].isdigit() else _variable(*match.groups())
+        if formula(part) != match[0] or match[0] == "Σ":
+            continue
+        yield text[done : match.start()]
+        yield part
+        done = match.end()
+    yield text[done:]
+
+
+def _beside_operator(text: str, match: re.Match[str]) -> bool:
+    near = text[: match.start()].rstrip()[-1:], text[match.end() :].lstrip()[:1]
+    return any(char and char in _OPERATORS for char in near)
+
+
+def _variable(letter: str, digits: str, indices: str, raised: str) -> Tree:
+    part = m.name(ascii_name(letter + digits))
+    if indices:
+        part = m.tree("entry", (part,), tuple(SUBSCRIPT[c] for c in indices))
+    return _RAISED[raised](part) if raised else part
+
+
+def wrapped(words: Words, width: int) -> list[Words]:
+    """The words in lines of a width, broken at spaces outside formulas."""
+    lines: list[list[str | Tree]] = [[]]
+    used = 0
+    for word in words:
+        pieces = [word] if not isinstance(word, str) else re.findall(r" +|[^ ]+", word)
+        for piece in pieces:
+            long = width_of(words_text((piece,)))
+            if piece == " " and used >= width - 1:
+                lines.append([])
+                used = 0
+            elif used + long > width and used and lines[-1][-1] == " ":
+                lines[-1].pop()
+                lines.append([piece])
+                used = long
+            else:
+                lines[-1].append(piece)
+                used += long
+    return [_joined(line) for line in lines if line]
+
+
+def _joined(line: list[str | Tree]) -> Words:
+    words: list[str | Tree] = []
+    for piece in line:
+        if isinstance(piece, str) and words and isinstance(words[-1], str):
+            words[-1] += piece
+        else:
+            words.append(piece)
+    return tuple(words)
+
+
+def folded(tree: Tree, width: int) -> list[tuple[str, Tree]]:
+    """A long sum or product in parts that fit into lines, each with the operator that it starts with.
+
+    >>> x, y = m.name("x"), m.name("y")
+    >>> folded(m.signed_sum([(1, x), (1, y), (-1, x)]), 6)
+    [('', <sum(x,y;1,1)>), ('−', <sum(x;1)>)]
+    """
+    if tree.op not in ("sum", "product") or width_of(formula(tree)) <= width:
+        return [("", tree)]
+    signs = tree.data if tree.op == "sum" else (0,) * len(tree.args)
+    groups: list[list[tuple[int, Tree]]] = []
+    used = width
+    for sign, part in zip(signs, tree.args, strict=True):
+        long = width_of(formula(part)) + 3
+        if used + long > width + 3:
+            groups.append([])
+            used = 0
+        groups[-1].append((sign, part))
+        used += long
+    done: list[tuple[str, Tree]] = []
+    for k, group in enumerate(groups):
+        parts, own = [part for _, part in group], [sign for sign, _ in group]
+        if tree.op == "product":
+            done.append(("·" if k else "", m.tree("product", parts)))
+        elif k == 0:
+            done.append(("", m.tree("sum", parts, own)))
+        else:
+            done.append(("+" if own[0] > 0 else "−", m.tree("sum", parts, (1, *own[1:]))))
+    return done
+
+
+def factor_sizes(tree: Tree, sizes: str) -> tuple[list[str], str]:
+    """The sizes of each factor of a product, and of the whole; [] where they are not told one by one.
+
+    >>> factor_sizes(m.product(m.name("A"), m.name("B")), "m × n · n × k = m × k")
+    (['m × n', 'n × k'], 'm × k')
+    """
+    parts, equals, whole = sizes.partition(" = ")
+    factors = parts.split(" · ")
+    if tree.op == "product" and equals and len(factors) == len(tree.args):
+        return factors, whole
+    return [], sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Lines that follow each other; the first may go on from `last`, a line above them."""
+
+    lines: tuple[Line, ...]
+    last: Line | None = None
+
+    @property
+    def left(self) -> Tree | None:
+        """The left side of the first line, written out again where it goes on from above."""
+        first = self.lines[0]
+        return first.left if first.left is not None or self.last is None else self.last.left
+
+
+def runs(phases: Sequence[Phase]) -> list[tuple[Phase, list[Run | Sentence | Phase]]]:
+    """Each phase with what stands in it, lines that follow each other together."""
+    found: list[tuple[Phase, list[Run | Sentence | Phase]]] = []
+    last: Line | None = None
+    for phase in phases:
+        parts: list[Run | Sentence | Phase] = []
+        for entry in phase.entries:
+            if not isinstance(entry, Line):
+                parts.append(entry)
+            elif parts and isinstance(parts[-1], Run):
+                parts[-1] = Run((*parts[-1].lines, entry), parts[-1].last)
+            else:
+                parts.append(Run((entry,), last))
+            if isinstance(entry, Line) and entry.left is not None:
+                last = entry
+        found.append((phase, parts))
+    return found
+
+
+def title(phase: Phase) -> Words:
+    """The number and the title of a phase; () if it has neither."""
+    number = () if phase.number is None else (f"{phase.number}. ",)
+    return (*number, phase.title) if phase.title else number
+
+
+def trees(derivation: Derivation) -> Iterator[Tree]:
+    """Every part of every formula in the lines of a derivation, each once."""
+    lines = (*derivation.heading, *derivation.lines(), *derivation.answer, *derivation.where)
+    pending = [tree for line in lines for tree in (line.left, line.right) if tree is not None]
+    seen: set[Tree] = set()
+    while pending:
+        tree = pending.pop()
+        if tree not in seen:
+            seen.add(tree)
+            yield tree
+            pending += tree.args
