@@ -82,7 +82,7 @@ def operator() -> Derivation:
         ),
         answer=(line(m.derivative(y, x, "d"), add(n(9), m.scale(n(18), x))),),
         checked=CHECKED,
-        start=square(x) and Variable("x") * 2,
+        start=Variable("x") * 2,
         steps=(Step("sum rule", (), Variable("x") * 2, Variable("x") + Variable("x"), "2 x is x + x"),),
     )
 

@@ -6,9 +6,9 @@ import re
 
 COMMANDS = set(
     r"""frac partial mathrm cdot odot oslash otimes operatorname mathbf mathbb mathit top sum sqrt text left
-    right ln sin cos tan exp max min ne le ge to leftarrow eta lambda underbrace cdots vdots ddots quad qquad times
-    lVert rVert lvert rvert sigma delta Delta Sigma alpha begin end prime paragraph subparagraph emph textasciitilde
-    textbackslash textasciicircum dots vert hat \ , { } _ # % & $""".split()
+    right ln sin cos tan exp max min ne le ge to leftarrow eta lambda underbrace cdots vdots ddots quad qquad
+    times lVert rVert lvert rvert sigma delta Delta Sigma alpha begin end prime paragraph subparagraph emph
+    textasciitilde textbackslash textasciicircum dots vert hat \ , { } _ # % & $""".split()
 ) | {" "}
 ENVIRONMENTS = {"align*", "aligned", "pmatrix", "cases"}
 WITH_GROUP = {"text", "emph", "paragraph", "subparagraph", "operatorname", "mathbf", "mathbb", "mathit"}
