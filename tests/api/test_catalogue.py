@@ -72,9 +72,12 @@ def test_every_derivative_holds_and_parses_back(everything: Catalogue) -> None:
     for d in everything._shop.derivatives:
         assert d.check(2).passed
         shapes = declaration(d.formula.variables)
-        plain = cr.derive(d.formula.source, wrt=d.names[0], shapes=shapes, layout="shape")
+        functions = d.formula.functions
+        plain = cr.derive(
+            d.formula.source, wrt=d.names[0], shapes=shapes, functions=functions, layout="shape"
+        )
         assert isinstance(plain, cr.Derivative)
-        read = parse_formula(plain.text, shapes, shape=plain.expression.shape)
+        read = parse_formula(plain.text, shapes, shape=plain.expression.shape, functions=functions)
         assert equal(read.expr, plain.expression, points=2).equal, plain.text
 
 
@@ -83,6 +86,53 @@ def test_what_is_printed_says_that_it_was_checked(everything: Catalogue) -> None
     assert re.search(r"checked: \d{3} results at 3 random points each", text)
     assert "The vector rule contains the others" in text
     assert text == str(rules()), "the same in every call"
+
+
+STATED = [rule for group in GROUPS for rule in group.rules if isinstance(rule, Rule) and rule.functions]
+# How the derivatives of the parts, as the notes write them, are typed.
+TYPED = {
+    "df/dx": "f′(x)", "dg/dx": "g′(x)", "df/du": "f′(g(x))", "du/dx": "g′(x)",
+    "∂f/∂u": "f′(g(x))", "∂u/∂x": "g′(x)", "∂f/∂x": "f′(x)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", STATED, ids=[rule.name for rule in STATED])
+def test_what_is_stated_is_what_is_compared(rule: Rule) -> None:
+    """Rules about functions that are left open are derived, and agree with what the notes state."""
+    d = cr.derive(rule.formula, wrt=rule.wrt[0], shapes=rule.shapes, functions=rule.functions)
+    assert isinstance(d, cr.Derivative) and d.check(3).passed
+    assert cr.equal(d.expression, parse_formula(rule.reads, rule.shapes, functions=rule.functions).expr)
+    if "Σᵢ" in rule.states:
+        parts = "f(x, g(x), h(x))"
+        direct, term = rule.states.split(" + Σᵢ ")
+        terms = [
+            term.replace("∂f/∂uᵢ", f"∂{k}{parts}").replace("duᵢ/dx", f"{g}′(x)")
+            for k, g in (("₂", "g"), ("₃", "h"))
+        ]
+        assert " + ".join([direct.replace("∂f/∂x", f"∂₁{parts}"), *terms]) == rule.reads
+        return
+    typed = rule.states
+    for shown, written in TYPED.items():
+        typed = typed.replace(shown, written)
+    assert typed == rule.reads
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("product rule", "f′(x) g′(x)"),
+        ("chain rule", "f′(x) · g′(x)"),
+        ("single-variable total-derivative chain rule", "∂₂f(x, g(x), h(x)) · g′(x)"),
+        ("element-wise chain rule", "diag(f′(x) ⊙ g′(x))"),
+    ],
+)
+def test_a_wrong_statement_is_not_printed(name: str, wrong: str) -> None:
+    """Among them the mistake of the notes' example: the path through g alone."""
+    (rule,) = (rule for rule in STATED if rule.name == name)
+    shop = Workshop()
+    rulebook._statement(replace(rule, reads=wrong), shop)
+    with pytest.raises(CheckFailed):
+        shop.report()
 
 
 def test_a_wrong_derivative_is_not_printed() -> None:
@@ -213,5 +263,5 @@ def test_data_is_complete() -> None:
             assert names.count(rule.name) == 1 or rule.name in ROWS
             assert rule.says.endswith(".") and rule.where
             if isinstance(rule, Rule):
-                assert bool(rule.functions) == bool(rule.states) == bool(rule.latex[0])
+                assert bool(rule.functions) == bool(rule.states) == bool(rule.reads) == bool(rule.latex[0])
                 assert not rule.functions or rule.example

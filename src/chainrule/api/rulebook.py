@@ -55,9 +55,11 @@ class Workshop:
     derivatives: list[Derivative] = field(default_factory=list)
     equalities: list[tuple[Expr, Expr]] = field(default_factory=list)
 
-    def derived(self, formula: str, wrt: str, shapes: str) -> Derivative:
+    def derived(self, formula: str, wrt: str, shapes: str, functions: str = "") -> Derivative:
         """The derivative of one formula by one variable."""
-        found = derive(formula, wrt=wrt, shapes=shapes, layout=self.layout, profile=self.profile)
+        found = derive(
+            formula, wrt=wrt, shapes=shapes, layout=self.layout, profile=self.profile, functions=functions
+        )
         assert isinstance(found, Derivative)
         self.derivatives.append(found)
         return found
@@ -140,12 +142,14 @@ def _scalar(rule: Rule, shop: Workshop) -> tuple[tuple[Cell, ...], ...]:
 
 
 def _statement(rule: Rule, shop: Workshop) -> tuple[Cell, Cell]:
-    """Formula and derivative; stated where functions are left open, derived otherwise."""
+    """Formula and derivative; where functions are left open, stated and compared with the derived one."""
+    d = shop.derived(rule.formula, rule.wrt[0], rule.shapes, rule.functions)
     if rule.functions:
+        stated = read(rule.reads, rule.shapes, functions=rule.functions)
+        shop.equalities.append((d.expression, stated.expr))
         texts = (shop.signed(t) for t in (rule.written or rule.formula, rule.states))
         above, below = (Cell(*pair) for pair in zip(texts, map(shop.signed, rule.latex), strict=True))
         return above, below
-    d = shop.derived(rule.formula, rule.wrt[0], rule.shapes)
     return shop.written(rule.formula, d), shop.value(d)
 
 

@@ -1,8 +1,9 @@
 """The rules of matrix calculus as data: what each says, an example, where it stands.
 
 Formulas are texts in the notation that is read (⊙ for the element-wise product). A rule about functions that
-are left open states its derivative; every other derivative, and that of every example, is derived when it is
-printed. Section numbers and R numbers are those of the source notes.
+are left open states its derivative, which is compared with the derived one; every other derivative, and that
+of every example, is what is derived when it is printed. Section numbers and R numbers are those of the source
+notes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Rule:
     formula    what is differentiated, and `wrt` by what; several variables give one derivative each
     functions  the functions in it that are left open: "f: scalar"
     states     its derivative, where functions are left open; du/dx and the like are derivatives of the parts
+    reads      the same as it is typed, which is compared with what is derived
     written    how the formula is written, where that is not how it is typed
     latex      formula and derivative, where functions are left open
     entry      entry i of the formula, with its shapes: what the rule is assembled from
@@ -45,6 +47,7 @@ class Rule:
     shapes: str
     functions: str = ""
     states: str = ""
+    reads: str = ""
     written: str = ""
     latex: tuple[str, str] = ("", "")
     example: Example | None = None
@@ -104,6 +107,7 @@ SCALAR = (
         shapes="c x",
         functions="f: scalar",
         states="c df/dx",
+        reads="c f′(x)",
         latex=(r"c \, f(x)", r"c \frac{df}{dx}"),
         example=Example("3x", "x", "x"),
         section="2",
@@ -129,6 +133,7 @@ SCALAR = (
         shapes="x",
         functions="f: scalar, g: scalar",
         states="df/dx + dg/dx",
+        reads="f′(x) + g′(x)",
         latex=("f(x) + g(x)", r"\frac{df}{dx} + \frac{dg}{dx}"),
         example=Example("x² + 3x", "x", "x"),
         section="2",
@@ -143,6 +148,7 @@ SCALAR = (
         shapes="x",
         functions="f: scalar, g: scalar",
         states="df/dx − dg/dx",
+        reads="f′(x) − g′(x)",
         latex=("f(x) - g(x)", r"\frac{df}{dx} - \frac{dg}{dx}"),
         example=Example("x² − 3x", "x", "x"),
         section="2",
@@ -157,6 +163,7 @@ SCALAR = (
         shapes="x",
         functions="f: scalar, g: scalar",
         states="f(x) dg/dx + df/dx g(x)",
+        reads="f(x) g′(x) + f′(x) g(x)",
         latex=(r"f(x) \, g(x)", r"f(x) \frac{dg}{dx} + \frac{df}{dx} g(x)"),
         example=Example("x² · x", "x", "x", r"x^{2} \cdot x"),
         section="2",
@@ -172,6 +179,7 @@ SCALAR = (
         shapes="x",
         functions="f: scalar, g: scalar",
         states="df/du · du/dx",
+        reads="f′(g(x)) · g′(x)",
         latex=(r"f(u),\ u = g(x)", r"\frac{df}{du} \frac{du}{dx}"),
         example=Example("ln(x²)", "x", "x"),
         section="2",
@@ -186,6 +194,7 @@ SCALAR = (
         shapes="x",
         functions="f: scalar, g: scalar",
         states="(df/dx g(x) − f(x) dg/dx)/g(x)²",
+        reads="(f′(x) g(x) − f(x) g′(x))/g(x)²",
         latex=(r"\frac{f(x)}{g(x)}", r"\frac{\frac{df}{dx} g(x) - f(x) \frac{dg}{dx}}{g(x)^2}"),
         example=Example("sin(x)/x", "x", "x"),
         source=CALCULUS,
@@ -199,6 +208,7 @@ SCALAR = (
         shapes="a b x",
         functions="f: scalar, g: scalar",
         states="a df/dx + b dg/dx",
+        reads="a f′(x) + b g′(x)",
         latex=(r"a \, f(x) + b \, g(x)", r"a \frac{df}{dx} + b \frac{dg}{dx}"),
         example=Example("9(x + x²)", "x", "x", "9(x + x^{2})"),
         section="2",
@@ -307,6 +317,7 @@ REDUCTION = (
         shapes="x[n]",
         functions="f: n->p",
         states="𝟏ᵀ ∂f/∂x",
+        reads="𝟏ᵀ f′(x)",
         latex=(r"\sum_i f_i(x)", r"\mathbf{1}^\top \frac{\partial f}{\partial x}"),
         example=Example("sum(sin(Ax))", "x", "A[p,n] x[n]"),
         section="4.4",
@@ -381,6 +392,7 @@ CHAIN = (
         shapes="x",
         functions="f: scalar, g: scalar",
         states="df/du · du/dx",
+        reads="f′(g(x)) · g′(x)",
         latex=(r"f(u),\ u = g(x)", r"\frac{df}{du} \frac{du}{dx}"),
         example=Example("sin(x²)", "x", "x"),
         when="one path leads from x to y, through functions of one number",
@@ -397,6 +409,7 @@ CHAIN = (
         shapes="x",
         functions="f: scalar, g: scalar, h: scalar",
         states="∂f/∂x + Σᵢ ∂f/∂uᵢ · duᵢ/dx",
+        reads="∂₁f(x, g(x), h(x)) + ∂₂f(x, g(x), h(x)) · g′(x) + ∂₃f(x, g(x), h(x)) · h′(x)",
         latex=(
             r"f(x, u_1, \ldots, u_n),\ u_i = g_i(x)",
             r"\frac{\partial f}{\partial x} + \sum_i \frac{\partial f}{\partial u_i} \frac{du_i}{dx}",
@@ -417,6 +430,7 @@ CHAIN = (
         shapes="x[n]",
         functions="f: k->m, g: n->k",
         states="∂f/∂u ∂u/∂x",
+        reads="f′(g(x)) g′(x)",
         latex=(
             r"f(u),\ u = g(x)",
             r"\frac{\partial f}{\partial u} \frac{\partial u}{\partial x}",
@@ -437,6 +451,7 @@ CHAIN = (
         shapes="x[n]",
         functions="f: elementwise, g: elementwise",
         states="diag(df/du ⊙ du/dx)",
+        reads="diag(f′(g(x)) ⊙ g′(x))",
         latex=(
             r"f(u),\ u = g(x) \text{ entry by entry}",
             r"\operatorname{diag}\left(\frac{df}{du} \odot \frac{du}{dx}\right)",
