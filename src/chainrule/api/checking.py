@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.derivative import Derivative, derive
-from chainrule.api.formulas import Shapes
+from chainrule.api.formulas import Functions, Shapes
 from chainrule.api.targets import Wrt
 from chainrule.errors import OptionError
 from chainrule.expr.nodes import Expr
@@ -78,6 +78,7 @@ def check(
     dialect: str = "numpy",
     layout: str = "numerator",
     profile: str | None = None,
+    functions: Functions = None,
 ) -> Checked:
     """Whether a claimed derivative is right, and if not, what explains the difference.
 
@@ -86,7 +87,16 @@ def check(
     >>> check("x @ A @ x", wrt="x", claim="2*A@x", shapes="A[n,n] x[n]").assumption
     'A is symmetric'
     """
-    derivative = derive(formula, wrt, shapes, order=order, layout=layout, dialect=dialect, profile=profile)
+    derivative = derive(
+        formula,
+        wrt,
+        shapes,
+        order=order,
+        layout=layout,
+        dialect=dialect,
+        profile=profile,
+        functions=functions,
+    )
     if not isinstance(derivative, Derivative):
         raise OptionError(
             "one claim is about one derivative, and several variables were given",
@@ -103,7 +113,7 @@ def _checked(derivative: Derivative, claim: Any, dialect: str, profile: str | No
     from chainrule.grade.judge import judge_claim
 
     formula, correct = derivative.formula, derivative.expression
-    reading = Reading(formula.variables, formula.names, dialect, profile)
+    reading = Reading(formula.variables, formula.names, dialect, profile, formula.functions)
     expressions = [claim] if isinstance(claim, Expr) else read_claim(claim, reading, correct.shape)
     text = claim if isinstance(claim, str) else present(claim).text
     judgements = [

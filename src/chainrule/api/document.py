@@ -36,6 +36,7 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
             {"name": v.name, "shape": _sizes(v.shape), "structure": list(v.structure)}
             for v in formula.variables.values()
         ],
+        "functions": [{"name": d.name, "kind": d.signature} for d in formula.functions.declared.values()],
         "assumptions": list(formula.assumptions),
         "order": sheet.derivatives[0].order,
         "layout": sheet.layout,

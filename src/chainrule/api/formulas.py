@@ -19,6 +19,7 @@ from chainrule.language import Functions as Declared
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
 from chainrule.notation.text import sizes_text
+from chainrule.rules.unknown import one_choice
 from chainrule.simplify import Normaliser
 from chainrule.simplify import simplify as simplest
 
@@ -195,7 +196,8 @@ def _difference(left: Expr, right: Expr, comparison: Comparison) -> str:
     if point is None or values is None or sum(v.size for v in (*point.values.values(), *values)) > LEGIBLE:
         return f"{comparison.reason}, by {comparison.worst:.1e} of the larger one"
     where = ", ".join(f"{name} = {_rounded(value)}" for name, value in point.values.items())
-    return f"at {where} the first is {_rounded(values[0])}, the second {_rounded(values[1])}"
+    said = f"the first is {_rounded(values[0])}, the second {_rounded(values[1])}"
+    return f"{one_choice(left, right)}at {where} {said}"
 
 
 def _rounded(value: Any) -> str:

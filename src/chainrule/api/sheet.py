@@ -163,6 +163,7 @@ class Sheet:
         kind = f"vector of {sizes_text(shape)}" if len(shape) == 1 else sizes_text(shape)
         lines = [f"{self.letter} = {self.written_formula.text}    {kind}"]
         items = [f"{pretty(v.name)}: {sizes_text(v.shape)}" for v in self.formula.variables.values()]
+        items += self.formula.functions.said()
         shown: dict[Expr, None] = {}
         for name, value in self.statements:
             inside = [n for n in topological([value])[:-1] if _is_part(n) and n not in shown]

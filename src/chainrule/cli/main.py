@@ -226,6 +226,7 @@ def check(options: argparse.Namespace) -> int:
         order=_order(options.order),
         dialect=choose(options.dialect, DIALECTS, "--dialect"),
         profile=options.profile,
+        functions=options.functions,
     )
     write(result.to_json() if form == "json" else str(result), sys.stdout)
     return 0 if result else 1

@@ -19,7 +19,9 @@ from chainrule.expr.nodes import Expr, Variable, constant_of, zeros
 from chainrule.expr.walk import substitute
 from chainrule.language import parse_formula
 from chainrule.language.formula import outline
+from chainrule.language.marks import without_marks
 from chainrule.language.syntax import Name, post_order
+from chainrule.language.unknown import NONE, Functions
 
 # ∂f/∂x =, df/dx =, ∇f =, gradient =: what may stand before a claim, and says nothing.
 LEFT = re.compile(r"\s*(?:[∂d∇]|grad|D\b|J\b|H\b)[^=<>!]*?(?<![=<>!])=(?!=)", re.IGNORECASE)
@@ -30,13 +32,15 @@ FOREIGN = re.compile(r"'|\.\*|\./|\.\^")
 class Reading:
     """In what terms a claim is read.
 
-    parts  what the person named in the formula, written out
+    parts      what the person named in the formula, written out
+    functions  those that the formula leaves unknown
     """
 
     variables: Mapping[str, Variable]
     parts: Mapping[str, Expr] = field(default_factory=dict)
     dialect: str = "numpy"
     profile: str | None = None
+    functions: Functions = NONE
 
     @property
     def declaration(self) -> str:
@@ -51,7 +55,9 @@ class Reading:
         """
         dialect = self._dialect(text)
         self._check_names(text, dialect)
-        formula = parse_formula(text, self.declaration, dialect, self.profile, shape)
+        formula = parse_formula(
+            text, self.declaration, dialect, self.profile, shape, functions=self.functions
+        )
         symbols: dict[Expr, Expr] = {
             Variable(name, part.shape): part
             for name, part in self.parts.items()
@@ -61,10 +67,11 @@ class Reading:
 
     def _dialect(self, text: str) -> str:
         """The dialect asked for; MATLAB where only it has the signs that the claim is written with."""
-        return "matlab" if self.dialect == "numpy" and FOREIGN.search(text) else self.dialect
+        shown = without_marks(text, self.functions.declared)
+        return "matlab" if self.dialect == "numpy" and FOREIGN.search(shown) else self.dialect
 
     def _check_names(self, text: str, dialect: str) -> None:
-        parsed = outline(text, self.declaration, dialect, self.profile)
+        parsed = outline(text, self.declaration, dialect, self.profile, self.functions)
         if not parsed.free:
             return
         unknown = parsed.free[0]
@@ -124,7 +131,7 @@ def without_left_side(text: str, reading: Reading) -> str:
     if not match:
         return text
     try:
-        outline(text, reading.declaration, reading._dialect(text), reading.profile)
+        outline(text, reading.declaration, reading._dialect(text), reading.profile, reading.functions)
     except (SyntaxProblem, UnknownName):
         return " " * match.end() + text[match.end() :]
     return text

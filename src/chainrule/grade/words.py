@@ -12,6 +12,7 @@ from chainrule.expr.nodes import Expr, Variable
 from chainrule.grade.case import Case, Found
 from chainrule.notation.present import Request, present_many
 from chainrule.notation.text import dim_text
+from chainrule.rules.unknown import one_choice
 from chainrule.simplify import simplify
 from chainrule.verify.probe import gap
 from chainrule.verify.reference import Array
@@ -108,6 +109,8 @@ def difference(case: Case) -> Found:
         return Found(90, "shape", shapes)
     apart = gap(claimed, correct)
     where = _point(case)
+    if chosen := one_choice(case.correct):
+        where = f"{chosen[0].upper()}{chosen[1:]}a{where[1:]}"
     parts = []
     for index, a, b in apart.entries:
         entry = f"entry [{', '.join(str(i + 1) for i in index)}] is" if index else "the value is"

@@ -46,6 +46,17 @@ def call_at(text: str, position: int, names: Collection[str]) -> str:
     return found[0] if found and stored(found[2], names) in names else ""
 
 
+def without_marks(text: str, names: Collection[str]) -> str:
+    """The text with the primes of unknown functions gone: f'(x) has no transpose in it.
+
+    >>> without_marks("f'(x) A'", ["f"])
+    "f(x) A'"
+    """
+    if not names:
+        return text
+    return _CALL.sub(lambda found: found[2] if stored(found[2], names) in names else found[0], text)
+
+
 def stored(name: str, names: Collection[str]) -> str:
     """The declared spelling, where f₁ may stand for f1 or f_1."""
     own = ascii_name(name)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chainrule.errors import ChainruleError, OptionError, ShapeMismatch, Span, SyntaxProblem, UnknownName
-from chainrule.expr.names import ascii_name
+from chainrule.expr.names import ascii_name, pretty
 from chainrule.expr.nodes import Expr, Shape, broadcast
 from chainrule.language.declarations import RESERVED, Declarations, Reader
 from chainrule.language.marks import Marked, read_call, stored
@@ -83,8 +83,17 @@ class Declared:
         """The declaration of its kind: scalar(2), n,p->m."""
         if self.kind != "map":
             return self.kind + (f"({self.arity})" if self.arity and self.arity > 1 else "")
-        inputs = ",".join(str(shape[0]) if shape else "scalar" for shape in self.inputs)
+        inputs = ",".join(map(dim_words, self.inputs))
         return f"{inputs}->{self.output[0] if self.output else ''}"
+
+
+    @property
+    def words(self) -> str:
+        """What it is, for people: scalar function, function n, p → m."""
+        if self.kind != "map":
+            return f"{self.kind} function"
+        inputs = ", ".join(map(dim_words, self.inputs))
+        return f"function {inputs} → {dim_words(self.output)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,20 @@ class Functions:
         """The function that a call names, order marks and all."""
         return self.declared.get(stored(read_call(called).name, self.declared))
 
+    def said(self) -> list[str]:
+        """What they are, for people.
+
+        >>> parse_functions("f: scalar, h: n->m, g: scalar").said()
+        ['f, g: unknown scalar functions', 'h: unknown function n → m']
+        """
+        kinds: dict[str, list[str]] = {}
+        for function in self.declared.values():
+            kinds.setdefault(function.words, []).append(pretty(function.name))
+        return [
+            f"{', '.join(names)}: unknown {words.replace('function', 'functions') if names[1:] else words}"
+            for words, names in kinds.items()
+        ]
+
     def text(self) -> str:
         """The declaration, as it can be read again.
 
@@ -114,6 +137,11 @@ class Functions:
         'h: n->, f: scalar'
         """
         return ", ".join(f"{d.name}: {d.signature}" for d in self.declared.values())
+
+
+def dim_words(shape: Shape) -> str:
+    """One argument or value: its size, or scalar."""
+    return str(shape[0]) if shape else "scalar"
 
 
 NONE = Functions()

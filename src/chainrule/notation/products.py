@@ -169,6 +169,8 @@ def order(part: Tree) -> tuple[int, str]:
     key = part.key
     if inner.op == "call" and inner.args and inner.args[0].op == "sum" and len(inner.args[0].args) == 1:
         key = f"call({inner.args[0].args[0].key}~"  # σ(x) before σ(−x)
+    elif inner.op == "call":
+        key = inner.key
     return rank.get(inner.op, 2), key
 
 

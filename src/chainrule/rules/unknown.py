@@ -93,7 +93,7 @@ def entrywise(symbol: str, arity: int, scalar: bool) -> UnknownEntrywise:
     >>> from chainrule.expr.nodes import Variable
     >>> x = Variable("x")
     >>> apply_unknown(entrywise("f", 1, True), (x,), (1,))
-    f: scalar(1)(x)
+    f: scalar(1)(x, (1,))
     """
     name = f"{symbol}: {'scalar' if scalar else 'elementwise'}({arity})"
     return UnknownEntrywise(
@@ -153,6 +153,12 @@ def unknown_in(*roots: Expr) -> tuple[str, ...]:
     ('f',)
     """
     return tuple(sorted({row.symbol for row in _rows(roots)}))
+
+
+def one_choice(*roots: Expr) -> str:
+    """Words before numbers that stand for one of many functions: "with one choice of f and g, "."""
+    names = [pretty(name) for name in unknown_in(*roots)]
+    return f"with one choice of {' and '.join(names)}, " if names else ""
 
 
 def _rows(roots: Iterable[Expr]) -> list[Unknown]:

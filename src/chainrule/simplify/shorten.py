@@ -134,11 +134,11 @@ class _Shortener:
             expanded = self._multiplied_out(node)
             return node if expanded is None else expanded
         if isinstance(node, Sum):
-            candidates = [self._factored(node)]
+            # Where it costs the same, one fraction reads better than a fraction in a fraction.
+            candidates = [*self._over_denominators(node), self._factored(node)]
             expanded = self._multiplied_out(node)
             if expanded is not None:
                 candidates.append(self._factored(expanded) if isinstance(expanded, Sum) else expanded)
-            candidates += self._over_denominators(node)
         elif isinstance(node, Einsum):
             candidates = [node]
             if any(isinstance(o, Sum) for o in node.operands):
