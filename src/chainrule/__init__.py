@@ -30,7 +30,18 @@ from chainrule.errors import (
 )
 
 if TYPE_CHECKING:
-    from chainrule.api import Derivative, Derivatives, check, derive, equal, rules, simplify, variables
+    from chainrule.api import (
+        Derivative,
+        Derivatives,
+        Explanation,
+        check,
+        derive,
+        equal,
+        explain,
+        rules,
+        simplify,
+        variables,
+    )
 
 __version__ = "0.1.0"
 
@@ -41,6 +52,7 @@ __all__ = [
     "Derivative",
     "Derivatives",
     "DomainProblem",
+    "Explanation",
     "LimitExceeded",
     "NoDerivative",
     "OptionError",
@@ -50,6 +62,7 @@ __all__ = [
     "check",
     "derive",
     "equal",
+    "explain",
     "rules",
     "simplify",
     "variables",
@@ -64,7 +77,7 @@ class _Package(ModuleType):
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (isinstance(value, ModuleType) and name in ("derive", "rules", "simplify")):
+        if not (isinstance(value, ModuleType) and name in ("derive", "explain", "rules", "simplify")):
             super().__setattr__(name, value)
 
 

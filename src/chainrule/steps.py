@@ -1,11 +1,11 @@
-"""What was rewritten, by which rule, where: a derivation as data before anyone words or draws it."""
+"""What was rewritten, by which rule, where, and what lines claim: a derivation as data, before any words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chainrule.expr.nodes import Expr
+from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import rebuild
 
 # Where a part stands in an expression: which child, which child of that, and so on.
@@ -25,6 +25,21 @@ class Step:
     before: Expr
     after: Expr
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`value` is `of`; with `by` it is the derivative of `of` by that variable, all other names held fixed.
+
+    along   a variable that holds a direction: then `value` is the derivative along it (a differential)
+    name    how it is told if it fails
+    """
+
+    name: str
+    value: Expr
+    of: Expr
+    by: Variable | None = None
+    along: Variable | None = None
 
 
 def part_at(whole: Expr, path: Path) -> Expr:

@@ -3,6 +3,7 @@
 from chainrule.api.catalogue import Catalogue, rules
 from chainrule.api.checking import Checked, check
 from chainrule.api.derivative import Derivative, Derivatives, derive
+from chainrule.api.explanation import Explanation, explain
 from chainrule.api.formulas import Simplified, Verdict, equal, simplify, variables
 
 __all__ = [
@@ -10,11 +11,13 @@ __all__ = [
     "Checked",
     "Derivative",
     "Derivatives",
+    "Explanation",
     "Simplified",
     "Verdict",
     "check",
     "derive",
     "equal",
+    "explain",
     "rules",
     "simplify",
     "variables",

@@ -23,12 +23,14 @@ from chainrule.api.sheet import Sheet, matrix_shape
 from chainrule.api.targets import Wrt, parse_targets
 from chainrule.codegen.numpy import numpy_formula, numpy_formulas
 from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
+from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import Formula
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify_many
 
 if TYPE_CHECKING:
+    from chainrule.api.explanation import Explanation
     from chainrule.codegen.load import CompiledFunction
     from chainrule.verify.compare import Report
 
@@ -175,6 +177,28 @@ class Printable(ABC):
         """
         return evaluate(self.formula, {d.names: d.expression for d in self.parts()}, point)
 
+    def explain(
+        self,
+        style: str | None = None,
+        *,
+        open: str | Sequence[str] = (),
+    ) -> Explanation:
+        """How it is derived, step by step, each step with its rule and checked.
+
+        style  "operator" (d/dx is pushed inward), "variables" (intermediate variables and a chain rule),
+               "components" (one entry, then all) or "differentials"; chosen from the problem if left out
+        open   names of steps whose derivatives are shown entry by entry too, or "all"
+        Raises: OptionError for a style that cannot show this derivative.
+
+        >>> page = derive("log(x**2)", wrt="x").explain("variables")
+        >>> [phase.title for phase in page.phases]
+        ['Introduce intermediate variables', 'Differentiate each', 'Combine', 'Substitute back']
+        """
+        from chainrule.api.explanation import explanation
+
+        opened = [name.strip() for name in open.split(",")] if isinstance(open, str) else list(open)
+        return explanation(self, style, opened=[ascii_name(n) for n in opened if n])
+
     def to_text(self, point: Point | None = None) -> str:
         """Everything that is printed: the formula, the derivative, what the check found."""
         return self.sheet.text(self.report, point)
@@ -201,6 +225,7 @@ class Derivative(Printable):
 
     wrt         by what, one target for each order
     expression  its closed form, at its simplest
+    chain       the derivatives of each order, canonical, with no structure used
     """
 
     def __init__(
@@ -215,7 +240,7 @@ class Derivative(Printable):
         self.wrt = wrt
         self.options = options
         self.expression = expression
-        self._chain = chain
+        self.chain = chain
 
     def parts(self) -> Sequence[Derivative]:
         """Itself."""
@@ -300,7 +325,7 @@ class Derivative(Printable):
 
         report = check_derivative(
             self.formula.expr,
-            self._chain,
+            self.chain,
             [target.moving for target in self.wrt],
             points=points or POINTS,
             seed=seed,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from chainrule.api import Derivative, Derivatives
 
 FORMATS = ("text", "latex", "numpy", "json", "markdown")
+PAGES = ("text", "markdown", "latex")
+STYLES = ("operator", "variables", "components", "differentials")
 LAYOUTS = ("numerator", "denominator", "shape")
 DIALECTS = ("numpy", "matlab")
 TABLES = ("text", "markdown", "latex", "json")
@@ -58,6 +60,15 @@ RULES = """examples:
   chainrule rules chain               (what is called chain)
   chainrule rules softmax
   chainrule rules "matrix rules" --layout shape --format markdown
+"""
+
+
+EXPLAIN = """examples:
+  chainrule explain "log(sin(x**3)**2)" --wrt x
+  chainrule explain "mean((y - relu(X @ w + b))**2)" --shapes "X[N,n] w[n] b y[N]" --wrt w
+  chainrule explain "9*(x + x**2)" --wrt x --style operator
+  chainrule explain "w * x" --shapes "w[n] x[n]" --wrt x --style components
+  chainrule explain "sum((X @ W - Y)**2)" --shapes "X[N,n] W[n,k] Y[N,k]" --wrt W
 """
 
 
@@ -127,21 +138,35 @@ def build_parser() -> Parser:
         )
         sub.add_argument("--profile", metavar="NAME", help="a reading of ⊗ and other signs: notes")
 
+    def deriving(sub: Parser) -> None:
+        formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
+        sub.add_argument(
+            "--wrt", metavar="VARS", help='by which variable: "w", several "w,b", scalars together "[x, y]"'
+        )
+        reading(sub)
+        sub.add_argument("--order", metavar="K", default="1", help="1 to 8; 2 is the Hessian")
+        sub.add_argument(
+            "--layout", metavar="|".join(LAYOUTS), default="numerator", help="how gradients are laid out"
+        )
+        sub.add_argument(
+            "--at-kink",
+            metavar="0|1|0.5",
+            default="0",
+            help="relu′(0), and the weight in a tie with a constant",
+        )
+
     sub = command("derive", derive, "the derivative of a formula in closed form, checked", DERIVE)
-    formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
-    sub.add_argument(
-        "--wrt", metavar="VARS", help='by which variable: "w", several "w,b", scalars together "[x, y]"'
-    )
-    reading(sub)
-    sub.add_argument("--order", metavar="K", default="1", help="1 to 8; 2 is the Hessian")
-    sub.add_argument(
-        "--layout", metavar="|".join(LAYOUTS), default="numerator", help="how gradients are laid out"
-    )
-    sub.add_argument(
-        "--at-kink", metavar="0|1|0.5", default="0", help="relu′(0), and the weight in a tie with a constant"
-    )
+    deriving(sub)
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
+
+    sub = command("explain", explain, "how the derivative is found: every step named and checked", EXPLAIN)
+    deriving(sub)
+    sub.add_argument("--style", metavar="|".join(STYLES), help="how it is told; chosen from the problem")
+    sub.add_argument(
+        "--open", metavar="STEPS", default="", help='steps shown entry by entry too: "a,z", or all'
+    )
+    sub.add_argument("--format", metavar="|".join(PAGES), default="text", help="what is printed")
 
     sub = command("check", check, "whether a person's answer is right, and if not, why", CHECK)
     formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
@@ -176,7 +201,26 @@ def build_parser() -> Parser:
 def derive(options: argparse.Namespace) -> int:
     """`chainrule derive`: print a derivative that passed its check, and its value at a point."""
     choose(options.format, FORMATS, "--format")
-    result = chainrule.derive(
+    result = _derived(options)
+    write(_formatted(result, options.format, options.at), sys.stdout)
+    if options.format in ("latex", "numpy"):
+        say(result.formula.assumptions)
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    """`chainrule explain`: print a derivation; status 1 if one of its steps fails its check."""
+    choose(options.format, PAGES, "--format")
+    if options.style is not None:
+        choose(options.style, STYLES, "--style")
+    page = _derived(options).explain(options.style, open=options.open)
+    shown = {"text": page.to_text, "markdown": page.to_markdown, "latex": page.to_latex}
+    write(shown[options.format](), sys.stdout)
+    return 1 if page.checked.failed else 0
+
+
+def _derived(options: argparse.Namespace) -> Derivative | Derivatives:
+    return chainrule.derive(
         read_formula(options.formula),
         wrt=options.wrt,
         shapes=options.shapes,
@@ -187,10 +231,6 @@ def derive(options: argparse.Namespace) -> int:
         at_kink=options.at_kink,
         functions=options.functions,
     )
-    write(_formatted(result, options.format, options.at), sys.stdout)
-    if options.format in ("latex", "numpy"):
-        say(result.formula.assumptions)
-    return 0
 
 
 def say(assumptions: Sequence[str]) -> None:

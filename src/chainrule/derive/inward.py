@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, TypeGuard
 
 from chainrule.derive.engine import jacobians
@@ -28,6 +29,7 @@ from chainrule.expr.nodes import (
     Variable,
     constant_of,
     identity,
+    number,
     zeros,
 )
 from chainrule.expr.walk import depends_on, topological, transform
@@ -79,8 +81,10 @@ class Inward:
     ['constant multiple rule', 'sum rule', 'dx/dx = 1', 'power rule']
     """
 
-    def __init__(self, expr: Expr, wrt: Variable, *, differential: bool = False) -> None:
-        self.expr, self.wrt, self.differential = expr, wrt, differential
+    def __init__(
+        self, expr: Expr, wrt: Variable, *, differential: bool = False, at_kink: Fraction = Fraction(0)
+    ) -> None:
+        self.expr, self.wrt, self.differential, self.at_kink = expr, wrt, differential, at_kink
         self.tail: Shape = () if differential else wrt.shape
         self.moved = Variable(f"d{wrt.name}", wrt.shape, wrt.structure)
         self.active = depends_on([expr], [wrt])
@@ -184,10 +188,13 @@ class Inward:
         return Einsum(body.coefficient, (above, v ** (-2)), (axes + back, axes), axes + back, sizes)
 
     def _linear_name(self, body: Einsum) -> str:
-        if len(body.operands) > 1 and body.rank and _is_contraction(body):
+        if len(body.operands) > 1 and _is_contraction(body):
             return "the derivative of a linear map is that map"
         if _is_contraction(body):
             return "the derivative of a sum is the sum of the derivatives"
+        if len(body.operands) == 1 and body.coefficient.is_one:
+            carried = set(body.labels[0])
+            return "scalar expansion" if set(body.output) != carried else "transposed entry by entry"
         return "constant multiple rule"
 
     def _apply(self, body: Apply) -> tuple[str, Expr, str]:
@@ -207,7 +214,7 @@ class Inward:
 
     def _through(self, body: Apply, row: Elementwise | Tensorial, k: int, argument: Expr) -> Expr:
         """∂f/∂argument times the derivative of the argument."""
-        rule = row.d[k]
+        rule = (row.derivatives(self.at_kink) if isinstance(row, Elementwise) else row.d)[k]
         if rule is None or isinstance(rule, str):
             raise NoDerivative(
                 f"no derivative is known for `{row.name}`",
@@ -217,7 +224,7 @@ class Inward:
         inner = identity(argument.shape) if plain else self.derivative(argument)
         axes = tuple(range(body.rank))
         if isinstance(row, Elementwise):
-            local = rule(*body.arguments, body)
+            local = _folded(rule(*body.arguments, body))
             if plain and not argument.rank:
                 return local
             back = tuple(range(body.rank, body.rank + len(self.tail)))
@@ -255,6 +262,23 @@ def _is_reciprocal(node: Expr) -> bool:
     return exponent is not None and exponent.rational == -1 and not exponent.powers
 
 
+def _folded(local: Expr) -> Expr:
+    """A local derivative with its numbers added up: 2x, not 2x²⁻¹."""
+
+    def change(node: Expr) -> Expr:
+        if isinstance(node, Sum) and all(constant_of(t) is not None for t in node.terms):
+            constants = [c for c in map(constant_of, node.terms) if c is not None]
+            if all(not c.powers for c in constants):
+                return number(sum((c.rational for c in constants), Fraction(0)), node.shape)
+        if isinstance(node, Apply) and node.function is power:
+            exponent = constant_of(node.arguments[1])
+            if exponent is not None and exponent.is_one:
+                return node.arguments[0]
+        return node
+
+    return transform(local, change)
+
+
 def _first(whole: Expr) -> tuple[Expr, list[Path]] | None:
     """The first derivative that is not taken, and every place where it stands."""
     holding = {n for n in topological([whole]) if is_unevaluated(n)}
@@ -277,14 +301,14 @@ def _first(whole: Expr) -> tuple[Expr, list[Path]] | None:
     return first, paths
 
 
-def taken(expr: Expr, wrt: Variable, differential: bool = False) -> Expr:
+def taken(expr: Expr, wrt: Variable, differential: bool = False, at_kink: Fraction = Fraction(0)) -> Expr:
     """An expression with every derivative in it taken by the engine: what it stands for."""
 
     def change(node: Expr) -> Expr:
         if not is_unevaluated(node):
             return node
         body = node.children[0]
-        jacobian = jacobians(body, [wrt])[wrt]
+        jacobian = jacobians(body, [wrt], at_kink)[wrt]
         if not differential:
             return jacobian
         axes = tuple(range(jacobian.rank))

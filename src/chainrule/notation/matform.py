@@ -185,6 +185,8 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
         case "over":
             return mine <= TIMES or mine == OVER if part is parent.args[0] else mine <= CHAIN
         case "chain":
+            if part.op == "operator":
+                return part is not parent.args[-1]
             return mine < CHAIN or part.op == "scale"
         case "scale":
             if part.op in ("chain", "sigma", "operator"):

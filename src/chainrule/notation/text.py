@@ -120,7 +120,7 @@ def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
         or left[-1] in "‖|"
     ):
         return " "
-    return " " if after.indices and not left[-1].isdigit() else ""
+    return " " if (before.indices or after.indices) and not left[-1].isdigit() else ""
 
 
 def _is_long(factor: Tree, text: str) -> bool:
@@ -135,11 +135,16 @@ def _end(factor: Tree, side: int) -> Tree:
     return factor
 
 
+WORDS = frozenset(
+    ("call", "diagonal", "compare", "root", "basis", "select", "slice", "array", "sigma", "differential")
+)
+
+
 def _is_word(factor: Tree) -> bool:
     """A function, a sum, or a name of several letters, as it stands at either end of a factor."""
     while factor.op in ("transpose", "inverse", "inverse_transpose", "power", "matrix_power", "entry"):
         factor = factor.args[0]
-    if factor.op in ("call", "diagonal", "compare", "root", "basis", "select", "slice", "array", "sigma"):
+    if factor.op in WORDS:
         return True
     return factor.op == "name" and len(pretty(factor.data[0])) > 1
 

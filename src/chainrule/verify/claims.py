@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.errors import DomainProblem
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import topological
+from chainrule.steps import Claim
 from chainrule.verify.compare import TOLERANCE, Tally, judge, noise_of, unit_direction
 from chainrule.verify.differences import Moving, slope
 from chainrule.verify.reference import Array, run
@@ -25,21 +26,6 @@ POINTS = 20
 FEWEST = 3
 EFFORT = 60_000  # evaluations of small nodes that all points together may cost
 COLUMNS = 24  # entries of a variable that are moved one by one; of more, random ones
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """`value` is `of`; with `by` it is the derivative of `of` by that variable, all other names held fixed.
-
-    along   a variable that holds a direction: then `value` is the derivative along it (a differential)
-    name    how it is told if it fails
-    """
-
-    name: str
-    value: Expr
-    of: Expr
-    by: Variable | None = None
-    along: Variable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,228 @@
+"""explain(): the derivation of a derivative, as a page of text, Markdown, LaTeX, HTML, or as data.
+
+In: a formula and a variable, or a derivative that is already there. Out: an Explanation, which holds one
+Derivation for each variable and order, and prints itself in a terminal and a notebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from chainrule.api.chain import Target
+from chainrule.api.derivative import Derivative, Printable, derive
+from chainrule.api.formulas import Shapes
+from chainrule.api.targets import Wrt
+from chainrule.explain import Checked, Derivation, Line, Phase
+from chainrule.explain.board import Subject
+from chainrule.explain.build import explain as explain_one
+from chainrule.explain.latex import to_latex
+from chainrule.explain.markdown import to_markdown
+from chainrule.explain.text import to_text
+from chainrule.expr.nodes import Expr, Stack
+from chainrule.expr.walk import variables as variables_of
+from chainrule.language import Formula
+from chainrule.notation import matform as m
+from chainrule.notation.present import present
+from chainrule.simplify import simplify
+
+# Letters for the value of a formula: of scalars, of vectors to a scalar, to a vector, to a matrix.
+SCALARS, LOSSES, VECTORS, MATRICES = "yfgq", "CLJf", "yuvf", "YFZM"
+
+
+class Explanation:
+    """Derivations that belong together: one for each variable, and one for each order.
+
+    derivations  in the order in which they are read
+    """
+
+    def __init__(self, derivations: Sequence[Derivation]) -> None:
+        self.derivations = tuple(derivations)
+
+    @property
+    def derivation(self) -> Derivation:
+        """The derivation, of the last order if there are several."""
+        return self.derivations[-1]
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The steps of the derivation."""
+        return self.derivation.phases
+
+    @property
+    def introduce(self) -> Phase:
+        """Phase 1 of the style `variables`: the intermediate variables."""
+        return self.derivation.introduce
+
+    @property
+    def differentiate(self) -> Phase:
+        """Phase 2 of the style `variables`: the derivatives of the intermediate variables."""
+        return self.derivation.differentiate
+
+    @property
+    def combine(self) -> Phase:
+        """Phase 3 of the style `variables`: the chain rule."""
+        return self.derivation.combine
+
+    @property
+    def substitute(self) -> Phase:
+        """Phase 4 of the style `variables`: the intermediate variables written out."""
+        return self.derivation.substitute
+
+    @property
+    def checked(self) -> Checked:
+        """What the check of every step found; the worst of several derivations."""
+        return max((d.checked for d in self.derivations), key=lambda c: (len(c.failed), c.worst))
+
+    def to_text(self) -> str:
+        """Everything as text."""
+        return "\n\n".join(map(to_text, self.derivations))
+
+    def to_markdown(self) -> str:
+        """Everything as Markdown, with formulas in LaTeX."""
+        return "\n\n".join(map(to_markdown, self.derivations))
+
+    def to_latex(self) -> str:
+        """Everything as LaTeX, one align* for each phase."""
+        return "\n\n".join(map(to_latex, self.derivations))
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+
+def explain(
+    formula: str | Expr,
+    wrt: Wrt | None = None,
+    shapes: Shapes = None,
+    *,
+    style: str | None = None,
+    open: str | Sequence[str] = (),
+    **options: Any,
+) -> Explanation:
+    """How a derivative is found, step by step: `derive` with these options, then `.explain`.
+
+    Raises: ChainruleError with the place in the text and a way out.
+
+    >>> page = explain("x**2 + 3*x", wrt="x")
+    >>> page.derivation.style, page.checked.failed
+    ('operator', ())
+    """
+    derived = derive(formula, wrt, shapes, **options)
+    return derived.explain(style, open=open)
+
+
+def explanation(
+    about: Printable,
+    style: str | None = None,
+    *,
+    opened: Sequence[str] = (),
+) -> Explanation:
+    """The derivations of some derivatives of one formula.
+
+    Raises: OptionError for a style that cannot show it; NoDerivative.
+    """
+    pages: list[Derivation] = []
+    for derivative in about.parts():
+        pages += _of(derivative, style, opened)
+    notes = about.formula.assumptions
+    kinks = tuple(map(str, about.sheet.kinks))
+    pages[0] = replace(pages[0], notes=notes)
+    pages[-1] = replace(pages[-1], kinks=kinks)
+    return Explanation(pages)
+
+
+def _of(derivative: Derivative, style: str | None, opened: Sequence[str]) -> list[Derivation]:
+    """One derivation for each order; of scalars together, one for each, and one that assembles them."""
+    formula, pages = derivative.formula, []
+    expr, names = formula.expr, formula.names
+    for k, target in enumerate(derivative.wrt):
+        letter = letter_of(formula, expr, target)
+        subject = Subject(
+            expr,
+            target.variables[0],
+            tuple(formula.variables.values()),
+            names,
+            derivative.layout,
+            letter,
+            at_kink=derivative.options.at_kink,
+        )
+        if target.joint and style in (None, "operator"):
+            pages.append(_side_by_side(subject, target, opened))
+        else:
+            for variable in target.variables:
+                pages.append(explain_one(replace(subject, wrt=variable), style, opened=opened))
+        if k + 1 < len(derivative.wrt):
+            expr, names = simplify(derivative.chain[k]), {}
+    return pages
+
+
+def _side_by_side(subject: Subject, target: Target, opened: Sequence[str]) -> Derivation:
+    """The partial derivatives by scalars one by one, then together: a gradient, the rows of a Jacobian."""
+    letter, expr = m.name(subject.letter), subject.expr
+    entries = expr.entries if isinstance(expr, Stack) else ()
+    functions = [(f"{subject.letter}{k + 1}", entry) for k, entry in enumerate(entries)]
+    pages = [
+        [
+            explain_one(replace(subject, expr=entry, letter=name, wrt=v), "operator", opened=opened)
+            for v in target.variables
+        ]
+        for name, entry in functions or [(subject.letter, expr)]
+    ]
+    general = [
+        [m.derivative(m.name(name), m.name(v.name)) for v in target.variables]
+        for name, _ in functions or [(subject.letter, expr)]
+    ]
+    table = [[next(line.right for line in page.answer if line.result) for page in row] for row in pages]
+    if subject.layout == "denominator":
+        general = [list(row) for row in zip(*general, strict=True)]
+        table = [list(row) for row in zip(*table, strict=True)]
+    left = m.tree("derivative", (letter, m.call("", *(m.name(v.name) for v in target.variables))))
+    reason = "a row for each function, a column for each variable"
+    if not entries:
+        left = m.tree("symbol", (), (f"∇{subject.letter}", rf"\nabla {subject.letter}"))
+        reason = "the gradient: all partial derivatives"
+    if subject.layout == "denominator":
+        reason += ", and all that transposed (denominator layout)"
+    sizes = f"{len(table)} × {len(table[0])}"
+    together = (Line(left, m.grid(general), (reason,), sizes), Line(None, m.grid(table)))
+    partial = tuple(
+        entry for row in pages for page in row for phase in page.phases for entry in phase.entries
+    )
+    phases = (
+        Phase("Differentiate by one variable at a time", partial, 1),
+        Phase("Put them together", together, 2),
+    )
+    checks = [page.checked for row in pages for page in row]
+    worst = max(checks, key=lambda c: c.worst)
+    failed = tuple(f for c in checks for f in c.failed)
+    return Derivation(
+        style="operator",
+        layout=subject.layout,
+        heading=(Line(letter, present(expr).tree),),
+        sizes=pages[0][0].sizes[: len(subject.variables)],
+        phases=phases,
+        answer=(Line(left, m.grid(table), (), sizes, result=True),),
+        checked=replace(worst, steps=sum(c.steps for c in checks), failed=failed),
+    )
+
+
+def letter_of(formula: Formula, expr: Expr, target: Target) -> str:
+    """What the value of a formula is called: y, C for a loss with targets y, L of a matrix."""
+    taken = {*formula.variables, *formula.names}
+    taken |= {name for v in formula.variables.values() for dim in v.shape for name in dim.names}
+    scalars = not any(v.rank for v in variables_of(expr))
+    if expr.rank:
+        letters = VECTORS if expr.rank == 1 else MATRICES
+    elif scalars:
+        letters = SCALARS
+    elif any(v.rank > 1 for v in target.variables):
+        letters = "LCJf"
+    else:
+        letters = LOSSES if "y" in taken or "t" in taken else "f" + LOSSES
+    return next((c for c in letters if c not in taken), "result")

@@ -1,0 +1,229 @@
+"""What every style of derivation needs: how symbols, derivatives and sizes are written in one layout.
+
+In: what is explained and its steps (a Flow). Out: trees. Expressions may hold placeholders: variables whose
+names begin with ∎, each of which is written as the tree that it stands for, a derivative that is not taken or
+the total derivative of an intermediate variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+
+from chainrule.derive.engine import jacobians
+from chainrule.derive.flow import Flow, Part
+from chainrule.derive.inward import Inward, is_unevaluated, taken
+from chainrule.expr.dims import ONE, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
+from chainrule.expr.walk import substitute, topological, variables
+from chainrule.notation import matform as m
+from chainrule.notation.layout import chain_layout, is_turned, layout_sizes
+from chainrule.notation.matform import Tree
+from chainrule.notation.present import Presentation, Request, present_many
+from chainrule.simplify import simplify
+from chainrule.steps import Claim
+
+# It sorts behind every letter, so derivatives stand behind what they are multiplied by.
+MARK = "∎"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is explained.
+
+    expr       the formula as it was written
+    wrt        the variable
+    variables  every variable of the formula
+    names      the parts that the person named
+    letter     what the value of the formula is called
+    given      abbreviations for the answer
+    at_kink    the derivative taken at the kink of relu, and of a maximum or minimum with a constant
+    """
+
+    expr: Expr
+    wrt: Variable
+    variables: tuple[Variable, ...]
+    names: Mapping[str, Expr]
+    layout: str
+    letter: str
+    given: Mapping[str, Expr] = field(default_factory=dict)
+    at_kink: Fraction = Fraction(0)
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Names that nothing else may have."""
+        sizes = {name for v in self.variables for dim in v.shape for name in dim.names}
+        return frozenset({*sizes, *(v.name for v in self.variables), *self.names, self.letter})
+
+
+class Board:
+    """One derivation while it is being written: its symbols, and what its lines claim."""
+
+    def __init__(self, subject: Subject, steps: Flow) -> None:
+        self.subject, self.flow = subject, steps
+        self.wrt = subject.wrt
+        self.output = steps.output
+        self.layout = chain_layout(self.output.symbol.rank, subject.layout)
+        self.claims: list[Claim] = []
+        self.wholes: dict[Expr, Expr] = {part.symbol: part.whole for part in steps.parts}
+        self._locals: dict[tuple[Part, Variable], Expr] = {}
+        self._marks: dict[Variable, Tree] = {}
+
+    # ------------------------------------------------------------ facts
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether more than one path leads from the variable to the output."""
+        return self.flow.count_paths(self.wrt) > 1
+
+    @cached_property
+    def alone(self) -> bool:
+        """Whether the formula has one variable, a scalar, so that d/dx is written, not ∂/∂x."""
+        inputs = variables(self.subject.expr)
+        return inputs == (self.wrt,) and not self.wrt.rank and not self.output.symbol.rank
+
+    @cached_property
+    def moving(self) -> tuple[Part, ...]:
+        """The parts on a path from the variable to the output."""
+        reach: set[Variable] = {self.output.symbol}
+        for part in reversed(self.flow.parts):
+            if part.symbol in reach:
+                reach.update(self.flow.arguments(part))
+        return tuple(p for p in self.flow.parts if p.symbol in reach and self.flow.arguments(p))
+
+    @property
+    def definitions(self) -> tuple[tuple[Variable, Expr], ...]:
+        """The intermediate variables, written out."""
+        return tuple((part.symbol, part.whole) for part in self.flow.parts)
+
+    def simplified(self, value: Expr, argument: Variable) -> Expr:
+        """∂value/∂argument at its simplest."""
+        return simplify(jacobians(value, [argument], self.subject.at_kink)[argument])
+
+    def local(self, part: Part, argument: Variable) -> Expr:
+        """∂part/∂argument, every other name held fixed, at its simplest; axes of the part, then the argument.
+
+        Raises: NoDerivative.
+        """
+        key = part, argument
+        if key not in self._locals:
+            self._locals[key] = self.simplified(part.value, argument)
+        return self._locals[key]
+
+    def written_out(self, expr: Expr) -> Expr:
+        """An expression in symbols in terms of the formula's variables."""
+        return substitute(expr, self.wholes)
+
+    @cached_property
+    def derivative(self) -> Expr:
+        """The derivative of the whole formula at its simplest."""
+        return self.simplified(self.subject.expr, self.wrt)
+
+    def inward(self, value: Expr, argument: Variable, *, differential: bool = False) -> Inward:
+        """The derivative of a part, pushed inward rule by rule."""
+        return Inward(value, argument, differential=differential, at_kink=self.subject.at_kink)
+
+    def taken(self, expr: Expr, argument: Variable) -> Expr:
+        """An expression with the derivatives in it taken."""
+        return taken(expr, argument, at_kink=self.subject.at_kink)
+
+    # ------------------------------------------------------------ symbols
+
+    @property
+    def total_sign(self) -> str:
+        """How a total derivative is written: with d where ∂ is a direct partial derivative."""
+        return "d" if self.several or self.alone else "∂"
+
+    def symbol(self, variable: Variable) -> Tree:
+        """A variable as it is written."""
+        return m.name(variable.name)
+
+    def total(self, symbol: Variable) -> Tree:
+        """The total derivative of an intermediate variable by the variable."""
+        return m.derivative(self.symbol(symbol), self.symbol(self.wrt), self.total_sign)
+
+    def partial(self, part: Part, argument: Variable) -> Tree:
+        """The local derivative of a part, written with d where nothing is held fixed."""
+        alone = len(self.flow.arguments(part)) == 1
+        plain = alone and (self.alone or (self.several and argument is self.wrt))
+        return m.derivative(self.symbol(part.symbol), self.symbol(argument), "d" if plain else "∂")
+
+    def placeholder(self, tree: Tree, shape: Sequence[Dim], turned: bool = False) -> Variable:
+        """A variable of that shape which is written as `tree`, or stands for its transpose if turned."""
+        variable = Variable(f"{MARK}{len(self._marks)}", tuple(shape))
+        self._marks[variable] = m.transpose(tree) if turned else tree
+        return variable
+
+    # ------------------------------------------------------------ trees
+
+    def tree(self, expr: Expr, turned: bool = False) -> Tree:
+        """An expression as it is written."""
+        return self.present(expr, turned).tree
+
+    def present(self, expr: Expr, turned: bool = False) -> Presentation:
+        """An expression as it is written, with what its axes are called where it has too many."""
+        shown = self._hidden(expr)
+        (written,), _ = present_many([Request(shown, turned)], taken=self.subject.taken, abbreviate=False)
+        leaves = {m.name(v.name): tree for v, tree in self._marks.items()}
+        if not leaves:
+            return written
+        return Presentation(
+            m.replace_leaves(written.tree, leaves), written.form, written.indices, written.vec, written.part
+        )
+
+    def _hidden(self, expr: Expr) -> Expr:
+        """The expression with derivatives that are not taken as placeholders."""
+        found: dict[Expr, Expr] = {}
+        for node in topological([expr]):
+            if is_unevaluated(node):
+                found[node] = self.unevaluated(node)
+        return substitute(expr, found) if found else expr
+
+    def unevaluated(self, node: Expr) -> Variable:
+        """A placeholder for a derivative that is not taken."""
+        assert isinstance(node, Apply)
+        body = node.arguments[0]
+        if node.rank == body.rank and self.wrt.rank:
+            return self.placeholder(m.differential(self.tree(body)), node.shape)
+        turned = is_turned(body.rank, self.wrt.rank, self.layout)
+        sign = "d" if self.alone else "∂"
+        tree = m.operator(self.tree(body), self.symbol(self.wrt), sign)
+        return self.placeholder(tree, node.shape, turned)
+
+    def jacobian(self, expr: Expr, output: int, inputs: int) -> Tree:
+        """A derivative with that many output and input axes, in the layout of the chain."""
+        return self.tree(expr, is_turned(output, inputs, self.layout))
+
+    def result(self, expr: Expr) -> Tree:
+        """A derivative of the formula by the variable, in the layout that was asked for."""
+        turned = is_turned(self.output.symbol.rank, self.wrt.rank, self.subject.layout)
+        return self.tree(expr, turned)
+
+    def sizes(self, output: Variable, argument: Variable) -> str:
+        """The sizes of a Jacobian in the layout of the chain."""
+        return layout_sizes(output.shape, argument.shape, self.layout)
+
+    def result_sizes(self) -> str:
+        """The sizes of the derivative in the layout that was asked for."""
+        return layout_sizes(self.output.symbol.shape, self.wrt.shape, self.subject.layout)
+
+    def chained(self, factors: Sequence[tuple[Expr, int]], inputs: int) -> Expr:
+        """The product of Jacobians, outermost first; each with the number of its output axes."""
+        product, output = factors[0]
+        for factor, middle in factors[1:]:
+            inner = factor.rank - middle
+            front = tuple(range(output))
+            shared = tuple(range(output, output + middle))
+            back = tuple(range(output + middle, output + middle + inner))
+            product = Einsum(ONE, (product, factor), (front + shared, shared + back), front + back)
+        assert product.rank == output + inputs
+        return product
+
+    # ------------------------------------------------------------ claims
+
+    def claim(self, name: str, value: Expr, of: Expr, by: Variable | None = None) -> Expr:
+        """Notes what a line claims; gives the value."""
+        self.claims.append(Claim(name, value, of, by))
+        return value

@@ -1,0 +1,217 @@
+"""From a formula to its derivation: the style is chosen from the problem, the lines are written and checked.
+
+In: a Subject and a style, or none. Out: a Derivation, every line of which has been compared with numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chainrule.derive.flow import flow
+from chainrule.errors import DomainProblem, OptionError
+from chainrule.explain import components, differentials, operator, variables
+from chainrule.explain.board import Board, Subject
+from chainrule.explain.derivation import Checked, Derivation, Line, Phase, Words
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Apply, Expr, Stack
+from chainrule.expr.walk import topological
+from chainrule.expr.walk import variables as variables_of
+from chainrule.notation import matform as m
+from chainrule.notation.index import derivative as indexed_derivative
+from chainrule.notation.layout import is_turned
+from chainrule.notation.matform import Tree
+from chainrule.notation.present import Presentation, Request, present_many
+from chainrule.notation.text import sizes_text
+from chainrule.rules.table import Elementwise
+from chainrule.simplify import normalise
+from chainrule.steps import Step
+
+STYLES = ("operator", "variables", "components", "differentials")
+# More steps than this read better as a recursion than as one differential.
+FEW_PARTS = 5
+
+
+def explain(
+    subject: Subject, style: str | None = None, *, opened: Sequence[str] = (), points: int | None = None
+) -> Derivation:
+    """The derivation of ∂subject/∂wrt.
+
+    `opened` names parts whose local derivatives are shown entry by entry too, "all" for every one.
+    Raises: OptionError for a style that does not exist or cannot show this; NoDerivative.
+    """
+    if style is not None and style not in STYLES:
+        raise OptionError(f"the style is {', '.join(STYLES[:-1])} or {STYLES[-1]}, not {style!r}")
+    steps = flow(subject.expr, [subject.wrt], subject.names, output=subject.letter, taken=subject.taken)
+    board = Board(subject, steps)
+    chosen = style or choose_style(board)
+    rewrites: tuple[Step, ...] = ()
+    start: Expr | None = None
+    if chosen == "operator":
+        phases, start, rewrites = operator.phases(board)
+    elif chosen == "variables":
+        phases = variables.phases(board)
+    elif chosen == "components":
+        phases = components.phases(board)
+    else:
+        phases = differentials.phases(board)
+    phases = (*phases, *_opened(board, opened))
+    answer, where = _answer(board)
+    return Derivation(
+        style=chosen,
+        layout=subject.layout,
+        heading=(Line(board.symbol(board.output.symbol), board.tree(subject.expr)),),
+        sizes=_sizes(board),
+        phases=phases,
+        answer=answer,
+        checked=_checked(board, points),
+        where=where,
+        start=start,
+        steps=rewrites,
+    )
+
+
+def choose_style(board: Board) -> str:
+    """Matrices by differentials, one element-wise step by components, nested functions by variables."""
+    parts, wrt, output = board.moving, board.wrt, board.output.symbol
+    if wrt.rank > 1 or any(p.symbol.rank > 1 for p in parts):
+        return "differentials" if len(parts) <= FEW_PARTS and not board.subject.names else "variables"
+    if not wrt.rank and not output.rank:
+        nested = any(
+            isinstance(part.value, Apply) and argument is not wrt
+            for part in parts
+            for argument in board.flow.arguments(part)
+        )
+        return "variables" if nested or board.subject.names else "operator"
+    if len(parts) == 1 and output.rank + wrt.rank == 2 and _is_simple(parts[0].value):
+        return "components"
+    return "variables"
+
+
+def _is_simple(value: Expr) -> bool:
+    nodes = topological([value])
+    return (
+        not any(isinstance(n, Stack) for n in nodes)
+        and sum(isinstance(n, Apply) and not isinstance(n.function, Elementwise) for n in nodes) == 0
+    )
+
+
+def _opened(board: Board, wanted: Sequence[str]) -> tuple[Phase, ...]:
+    """Local derivatives entry by entry."""
+    names = [part.name for part in board.moving]
+    for name in wanted:
+        if name != "all" and name not in names:
+            raise OptionError(
+                f"there is no step {name!r} to open",
+                hint=f"the steps are {', '.join(names)}, or all"
+                if names
+                else "nothing depends on the variable",
+            )
+    phases: list[Phase] = []
+    for part in board.moving:
+        if "all" not in wanted and part.name not in wanted:
+            continue
+        for argument in board.flow.arguments(part):
+            inner = components.opened(board, part.symbol, part.value, argument)
+            title = f"Entry by entry: how {part.name} depends on {argument.name}"
+            phases.append(Phase(title, tuple(entry for phase in inner for entry in phase.entries)))
+    return tuple(phases)
+
+
+def _sizes(board: Board) -> tuple[Words, ...]:
+    """What every name is, and the derivative."""
+    shown: list[Words] = []
+    for variable in board.subject.variables:
+        if variable in variables_of(board.subject.expr) or variable is board.wrt:
+            structure = f" ({', '.join(variable.structure)})" if variable.structure else ""
+            shown.append((board.symbol(variable), f": {sizes_text(variable.shape)}{structure}"))
+    output = board.output.symbol
+    shown.append((board.symbol(output), f": {sizes_text(output.shape)}"))
+    if output.rank or board.wrt.rank:
+        layout = (
+            "shape of the variable" if board.subject.layout == "shape" else f"{board.subject.layout} layout"
+        )
+        shown.append(("so ", board.total(output), f": {board.result_sizes()} in {layout}"))
+    return tuple(shown)
+
+
+def _answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+    """The derivative with names for its parts, the gradient ready for an update step, and the names."""
+    subject, output = board.subject, board.output.symbol
+    turned = is_turned(output.rank, board.wrt.rank, subject.layout)
+    requests = [Request(board.derivative, turned, (output.rank, board.wrt.rank))]
+    if turned and not output.rank:
+        requests.append(Request(board.derivative))
+    given = {name: normalise(part) for name, part in {**subject.names, **subject.given}.items()}
+    taken = subject.taken - set(subject.given)
+    own = {part.name for part in board.flow.parts} - set(given)
+    shown, named = present_many(requests, given, taken=taken | own)
+    again = _own_names(board, [part.part for _, part in named if part.part is not None], given)
+    if again:
+        shown, named = present_many(requests, {**given, **again}, taken=taken)
+    where = tuple(Line(m.name(name), part.tree, value=part.part) for name, part in named)
+    lines = [
+        Line(
+            _left(board, shown[0]),
+            shown[0].tree,
+            (),
+            board.result_sizes(),
+            value=board.derivative,
+            result=True,
+        )
+    ]
+    if shown[0].vec is not None:
+        column = [
+            m.call("vec", board.symbol(v)) if v.rank == 2 else board.symbol(v) for v in (output, board.wrt)
+        ]
+        lines.append(
+            Line(m.derivative(column[0], m.transpose(column[1])), shown[0].vec, ("columns stacked by vec",))
+        )
+    if not output.rank and board.wrt.rank:
+        lines += _update(board, shown[-1].tree, turned)
+    return tuple(lines), where
+
+
+def _own_names(board: Board, parts: Sequence[Expr], given: Mapping[str, Expr]) -> dict[str, Expr]:
+    """The parts of an answer that are intermediate variables, by their names."""
+    known = {normalise(part.whole): part for part in board.flow.parts[:-1]}
+    return {known[p].name: p for p in parts if p in known and known[p].name not in given}
+
+
+def _left(board: Board, shown: Presentation) -> Tree:
+    if shown.form != "index":
+        return board.total(board.output.symbol)
+    sides = [(v.name, v.rank) for v in (board.output.symbol, board.wrt)]
+    return indexed_derivative(sides[0], sides[1:], shown.indices)
+
+
+def _update(board: Board, gradient: Tree, turned: bool) -> list[Line]:
+    """W ← w − η ∂C/∂w, with the transpose that numerator layout needs."""
+    w = board.symbol(board.wrt)
+    eta = next((c for c in ("eta", "alpha", "t") if c not in board.subject.taken), "rate")
+    derivative = board.total(board.output.symbol)
+    step = m.scale(m.name(eta), m.transpose(derivative) if turned else derivative)
+    reason: Words = ("gradient-descent step",)
+    if turned and board.wrt.rank == 1:
+        n = Dim.of(1)
+        row, column = sizes_text((n, *board.wrt.shape)), sizes_text((*board.wrt.shape, n))
+        reason = (
+            "gradient-descent step: the derivative is a row, ",
+            row,
+            ", and ",
+            w,
+            f" a column, {column}, so it is transposed",
+        )
+    lines = [Line(w, m.signed_sum([(1, w), (-1, step)]), reason, relation="←")]
+    inner = m.signed_sum([(1, w), (-1, m.scale(m.name(eta), gradient))])
+    return [*lines, Line(w, inner, ("that is",), relation="←")]
+
+
+def _checked(board: Board, points: int | None) -> Checked:
+    from chainrule.verify.claims import check_claims  # loads NumPy, which writing a derivation does not need
+
+    inputs = [v for v in board.subject.variables if v in variables_of(board.subject.expr) or v is board.wrt]
+    try:
+        found = check_claims(board.claims, board.definitions, inputs, points=points)
+    except DomainProblem as problem:
+        return Checked(0, 0, 0.0, "", (), problem.message)
+    return Checked(max(found.claims - 1, 0), found.points, found.worst, found.method, found.failed)

@@ -1,0 +1,261 @@
+"""The style `components`: take one entry, differentiate it, assemble the matrix.
+
+In: an expression and what it is differentiated by. Out: phases, in index notation: the entry, its derivative
+rule by rule, the cases i = j and i ≠ j where the Jacobian is diagonal, the matrix of all entries with dots,
+and its closed form. Any local derivative of another style can be opened this way.
+Source: Parr and Howard 2018, sections 4.1 to 4.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from chainrule.explain.board import Board
+from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
+from chainrule.explain.entries import Entries, Letters
+from chainrule.explain.finish import simplification
+from chainrule.explain.operator import reason
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Variable
+from chainrule.expr.walk import topological, variables
+from chainrule.notation import matform as m
+from chainrule.notation.layout import is_turned
+from chainrule.notation.matform import Tree
+from chainrule.notation.text import dim_text, to_text
+from chainrule.rules.elementwise import power
+from chainrule.simplify import simplify
+
+# Matrices of known size up to this many rows and columns are written in full.
+FULL = 6
+
+
+def phases(board: Board) -> tuple[Phase, ...]:
+    """The whole formula by components."""
+    return opened(board, board.output.symbol, board.subject.expr, board.wrt)
+
+
+def opened(board: Board, symbol: Variable, value: Expr, wrt: Variable) -> tuple[Phase, ...]:
+    """∂symbol/∂wrt for symbol = value: one entry, then all of them."""
+    work = _Entries(board, symbol, value, wrt)
+    return (
+        Phase("Take one entry", work.entry(), 1),
+        Phase("Differentiate it", work.derived(), 2),
+        Phase("Assemble", work.assembled(), 3),
+    )
+
+
+class _Entries:
+    def __init__(self, board: Board, symbol: Variable, value: Expr, wrt: Variable) -> None:
+        self.board, self.symbol, self.value, self.wrt = board, symbol, value, wrt
+        self.writer = Entries(wrt, {*board.subject.taken, *(v.name for v in variables(value))})
+        free = self.writer.letters(symbol.rank + wrt.rank)
+        self.rows: Letters = free[: symbol.rank]
+        self.columns: Letters = free[symbol.rank :]
+        self.jacobian = board.simplified(value, wrt) if wrt in variables(value) else None
+
+    def at(self, expr: Expr, letters: Letters) -> Tree:
+        """The entry of an expression at letters."""
+        return self.writer.tree(expr, letters)
+
+    def _variable(self, variable: Variable, letters: Letters) -> Tree:
+        return self.writer.entry_of(variable, letters)
+
+    def left(self, rows: Letters) -> Tree:
+        """∂y_i/∂x_j."""
+        return m.derivative(self._variable(self.symbol, rows), self._variable(self.wrt, self.columns))
+
+    # ------------------------------------------------------------ phases
+
+    def entry(self) -> tuple[Entry, ...]:
+        self.board.claim(f"definition of {self.symbol.name}", self.value, self.board.written_out(self.symbol))
+        return tuple(
+            Line(self._variable(self.symbol, rows), self.at(self.value, rows), value=None)
+            for rows, _ in self._taken()
+        )
+
+    def _taken(self) -> list[tuple[Letters, Expr]]:
+        """Which entries are differentiated: entry i, or each one of a vector that is written out."""
+        if not isinstance(self.value, Stack):
+            return [(self.rows, self.value)]
+        return [((str(k + 1), *self.rows[1:]), entry) for k, entry in enumerate(self.value.entries)]
+
+    def derived(self) -> tuple[Entry, ...]:
+        if self.jacobian is None:
+            zero = Line(self.left(self.rows), m.number(0), ("constant rule",))
+            return (zero,)
+        self.board.claim(f"∂{self.symbol.name}/∂{self.wrt.name}", self.jacobian, self.value, self.wrt)
+        lines: list[Entry] = []
+        for rows, value in self._taken():
+            lines += self._rule_by_rule(rows, value)
+        return (*lines, *self._cases())
+
+    def _rule_by_rule(self, rows: Letters, value: Expr) -> list[Entry]:
+        inward = self.board.inward(value, self.wrt)
+        lines: list[Entry] = []
+        left: Tree | None = self.left(rows)
+        last = ""
+        letters = (*rows[self.symbol.rank - value.rank :], *self.columns)
+        moves = inward.moves()
+        for move in moves:
+            name = f"∂{self.symbol.name}/∂{self.wrt.name}: {move.rule}"
+            self.board.claim(name, self.board.taken(move.whole, self.wrt), value, self.wrt)
+            tree = self.at(move.whole, letters)
+            if to_text(tree) != last:
+                said = self._reason(move.rule, reason(self.board, move, self.wrt))
+                lines.append(Line(left, tree, (said,), value=move.whole))
+                left, last = None, to_text(tree)
+        if not isinstance(self.value, Stack):
+            assert self.jacobian is not None
+            final = self.at(self.jacobian, letters)
+            if to_text(final) != last:
+                last_whole = moves[-1].whole if moves else inward.start
+                words = simplification(self.board, last_whole, self.jacobian)
+                contracted = _has_sigma(self.at(last_whole, letters)) and not _has_sigma(final)
+                said_last = ("only one term of the sum is left",) if contracted else words
+                lines.append(Line(left, final, said_last, value=self.jacobian))
+        return lines
+
+    def _reason(self, rule: str, said: str) -> str:
+        if rule == "dx/dx = 1" and self.wrt.rank == 1:
+            (j,) = self.columns
+            (i,) = self.writer.letters(1, self.columns)
+            x = to_text(m.name(self.wrt.name))
+            return f"∂{x}_{i}/∂{x}_{j} is 1 if {i} = {j}, else 0: δ_{i}{j}"
+        return said
+
+    @property
+    def _diagonal(self) -> Expr | None:
+        """The vector on the diagonal of a Jacobian that has nothing beside it."""
+        j = self.jacobian
+        if j is None or self.symbol.rank != 1 or self.wrt.rank != 1 or not isinstance(j, Einsum):
+            return None
+        if j.output[0] != j.output[1]:
+            return None
+        return simplify(Einsum(j.coefficient, j.operands, j.labels, j.output[:1], dict(enumerate(j.sizes))))
+
+    def _cases(self) -> list[Entry]:
+        diagonal = self._diagonal
+        if diagonal is None:
+            return []
+        (i,), (j,) = self.rows, self.columns
+        value = self.at(diagonal, (i,))
+        case = m.derivative(self._variable(self.symbol, (i,)), self._variable(self.wrt, (i,)))
+        return [
+            Line(case, value, (f"the case {i} = {j}",)),
+            Line(self.left(self.rows), m.number(0), (f"the case {i} ≠ {j}",)),
+        ]
+
+    def assembled(self) -> tuple[Entry, ...]:
+        board, symbol, wrt = self.board, self.symbol, self.wrt
+        if self.jacobian is None:
+            return (Sentence(("Every entry is 0.",)),)
+        entries: list[Entry] = list(self._condition())
+        left = m.derivative(m.name(symbol.name), m.name(wrt.name))
+        total = symbol.rank + wrt.rank
+        if 1 <= total <= 2 and symbol.rank <= 1 and wrt.rank <= 1:
+            entries.append(Line(left, self._grid(self._general), ("all entries",)))
+            entries.append(Line(None, self._grid(self._value)))
+            left_or_none: Tree | None = None
+        else:
+            left_or_none = left
+        entries.append(
+            Line(
+                left_or_none,
+                board.tree(self.jacobian, turned=_turned(board, symbol, wrt)),
+                (),
+                board.sizes(symbol, wrt),
+                value=self.jacobian,
+            )
+        )
+        return tuple(entries)
+
+    def _condition(self) -> list[Entry]:
+        """The element-wise diagonal condition: that it holds, or why it fails."""
+        y, x = m.name(self.symbol.name), m.name(self.wrt.name)
+        if self.symbol.rank == 0 and self.wrt.rank == 1:
+            return [
+                Sentence((y, " is one number, so its derivative has one entry for each entry of ", x, "."))
+            ]
+        if self.symbol.rank == 1 and self.wrt.rank == 0:
+            return [
+                Sentence(("The one number ", x, " reaches every entry of ", y, ": a column, not a diagonal."))
+            ]
+        if self.symbol.rank != 1 or self.wrt.rank != 1:
+            return []
+        (i,) = self.rows
+        if self._diagonal is not None:
+            words = f" reads only entry {i} of "
+            after = " (the element-wise diagonal condition), so everything off the diagonal is 0."
+            return [Sentence((f"Entry {i} of ", y, words, x, after))]
+        if not _is_elementwise(self.value):
+            return []
+        through = [n for n in topological([self.value]) if _mixes(n, self.wrt)]
+        where: Words = (", through ", self.board.tree(through[0])) if through else ()
+        fails = ": the element-wise diagonal condition fails, and the full Jacobian is needed."
+        return [Sentence((f"Entry {i} of ", y, " reads every entry of ", x, *where, fails))]
+
+    # ------------------------------------------------------------ matrices with dots
+
+    def _grid(self, cell: Callable[[str | None, str | None], Tree]) -> Tree:
+        vertical, horizontal = self._counted(self.symbol), self._counted(self.wrt)
+        if self.board.layout == "denominator":
+            table = [[cell(r, c) for r in vertical] for c in horizontal]
+        else:
+            table = [[cell(r, c) for c in horizontal] for r in vertical]
+        return m.grid(table)
+
+    def _counted(self, variable: Variable) -> Sequence[str | None]:
+        """The indices along an axis: all of a small one, else the first, second, dots, and last."""
+        if not variable.rank:
+            return [""]
+        dim: Dim = variable.shape[0]
+        if dim.constant is not None and dim.constant <= FULL:
+            return [str(k) for k in range(1, dim.constant + 1)]
+        last = dim_text(dim) if dim.name or dim.constant else f"{{{dim_text(dim)}}}"
+        return ["1", "2", None, last]
+
+    def _general(self, row: str | None, column: str | None) -> Tree:
+        if row is None or column is None:
+            return _dots(row, column)
+        above = self._variable(self.symbol, (row,) if row else ())
+        return m.derivative(above, self._variable(self.wrt, (column,) if column else ()))
+
+    def _value(self, row: str | None, column: str | None) -> Tree:
+        if row is None or column is None:
+            return _dots(row, column)
+        assert self.jacobian is not None
+        diagonal = self._diagonal
+        if diagonal is not None:
+            return self.at(diagonal, (row,)) if row == column else m.number(0)
+        return self.at(self.jacobian, tuple(filter(None, (row, column))))
+
+
+def _dots(row: str | None, column: str | None) -> Tree:
+    if row is None and column is None:
+        return m.DOTS_ACROSS
+    return m.DOTS_DOWN if row is None else m.DOTS
+
+
+def _turned(board: Board, symbol: Variable, wrt: Variable) -> bool:
+    return is_turned(symbol.rank, wrt.rank, board.layout)
+
+
+def _has_sigma(tree: Tree) -> bool:
+    """Whether a sum is written out in it."""
+    return tree.op == "sigma" or any(map(_has_sigma, tree.args))
+
+
+def _is_elementwise(value: Expr) -> bool:
+    """Whether the outermost operation works entry by entry."""
+    if isinstance(value, Einsum):
+        return len(value.operands) > 1 and all(axes in (value.output, ()) for axes in value.labels)
+    return isinstance(value, Apply) and value.rank == 1
+
+
+def _mixes(node: Expr, wrt: Variable) -> bool:
+    """Whether a node reads several entries of the variable for one of its own."""
+    if wrt not in variables(node):
+        return False
+    if isinstance(node, Einsum):
+        return any(label not in node.output for axes in node.labels for label in axes)
+    return isinstance(node, Apply) and node.function is not power and hasattr(node.function, "core")

@@ -1,0 +1,68 @@
+"""The style `operator`: d/dx is pushed inward, one rule a line, until nothing is left to derive.
+
+In: a Board. Out: one phase. Source: the operator view of Parr and Howard 2018, section 2.
+"""
+
+from __future__ import annotations
+
+from chainrule.derive.inward import Move
+from chainrule.errors import OptionError
+from chainrule.explain.board import Board
+from chainrule.explain.derivation import Entry, Line, Phase, Sentence
+from chainrule.explain.finish import finishing
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import topological
+from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
+from chainrule.notation.text import to_text
+from chainrule.steps import Step
+
+# A board holds so many lines; what is longer is shown from both ends.
+MOST_LINES = 60
+
+
+def phases(board: Board) -> tuple[tuple[Phase, ...], Expr, tuple[Step, ...]]:
+    """The lines, and the rewrites behind them."""
+    inward = board.inward(board.subject.expr, board.wrt)
+    moves = inward.moves()
+    if any(not _is_writable(e) for e in (inward.start, *(move.whole for move in moves))):
+        raise OptionError(
+            "the style operator writes derivatives as matrices, and some here have more than two axes",
+            hint="style differentials or components has no such limit",
+        )
+    shown = moves if len(moves) <= MOST_LINES else [*moves[: MOST_LINES // 2], *moves[-MOST_LINES // 2 :]]
+    entries: list[Entry] = []
+    left: Tree | None = board.result(inward.start)
+    last = ""
+    for move in moves:
+        if move not in shown:
+            if not entries or not isinstance(entries[-1], Sentence):
+                entries.append(Sentence((f"likewise, {len(moves) - len(shown)} steps",)))
+            continue
+        board.claim(move.rule, board.taken(move.whole, board.wrt), board.subject.expr, board.wrt)
+        tree = board.result(move.whole)
+        text = to_text(tree)
+        if text != last:
+            entries.append(Line(left, tree, (reason(board, move),), value=move.whole))
+            left = None
+        last = text
+    raw = moves[-1].whole if moves else inward.start
+    entries += finishing(board, board.result(raw), raw, board.derivative)
+    return (Phase("", tuple(entries)),), inward.start, tuple(s for move in moves for s in move.steps)
+
+
+def reason(board: Board, move: Move, wrt: Variable | None = None) -> str:
+    """The rule in the letters of this formula."""
+    wrt = board.wrt if wrt is None else wrt
+    x = to_text(board.symbol(wrt))
+    if move.rule == "dx/dx = 1":
+        derivative = m.derivative(board.symbol(wrt), board.symbol(wrt), "d" if board.alone else "∂")
+        one = {0: "1", 1: "I"}.get(wrt.rank, "the identity")
+        return f"{to_text(derivative)} = {one}"
+    if move.rule == "constant rule":
+        return f"constant rule: {to_text(board.tree(move.body))} does not depend on {x}"
+    return f"{move.rule}: {move.why}" if move.why and move.why not in move.rule else move.rule
+
+
+def _is_writable(expr: Expr) -> bool:
+    return all(node.rank <= 2 for node in topological([expr]))

@@ -1,0 +1,500 @@
+"""The style `variables`: introduce intermediate variables, differentiate each, combine, substitute back.
+
+In: a Board. Out: exactly four phases. Which chain rule applies is decided from the paths and from the number
+of axes on them: products of Jacobians while everything is a scalar or a vector, a recursion from the output
+back where matrices lie on the way. Source: Parr and Howard 2018, section 4.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainrule.derive.flow import Part
+from chainrule.explain.board import Board
+from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
+from chainrule.explain.finish import finishing
+from chainrule.explain.reasons import role, rule
+from chainrule.expr.dims import ONE
+from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
+from chainrule.expr.walk import substitute, variables
+from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
+from chainrule.notation.text import sizes_text, to_text
+from chainrule.simplify import simplify
+from chainrule.steps import Claim
+
+TITLES = ("Introduce intermediate variables", "Differentiate each", "Combine", "Substitute back")
+# So many paths are spelled out, and so many symbols of one.
+SPELLED = 6
+LONG_PATH = 12
+# Beyond so many layers of one kind only the first two are told in full.
+LIKEWISE = 3
+
+
+def phases(board: Board) -> tuple[Phase, ...]:
+    """The four phases."""
+    first = Phase(TITLES[0], (*_introduced(board), *_paths(board)), 1)
+    if not board.moving:
+        return _nothing_moves(board, first)
+    if _has_matrices(board):
+        second, third = _differentials(board), _backwards(board)
+    else:
+        second, third = _locals(board), _combined(board)
+    return (first, Phase(_title(board), second, 2), Phase(TITLES[2], third, 3), _substituted(board, third))
+
+
+def chain_rule(board: Board) -> str:
+    """Which of the three chain rules applies."""
+    scalars = all(p.symbol.rank == 0 for p in board.moving)
+    if len(board.moving) == 1 and len(board.flow.arguments(board.output)) == 1:
+        return ""
+    if scalars and not board.wrt.rank:
+        return (
+            "single-variable total-derivative chain rule" if board.several else "single-variable chain rule"
+        )
+    if board.several:
+        return "vector total-derivative chain rule"
+    return "scalar case of the vector chain rule" if scalars else "vector chain rule"
+
+
+def _title(board: Board) -> str:
+    layout = board.layout if any(p.symbol.rank for p in board.moving) or board.wrt.rank else ""
+    return f"{TITLES[1]} ({layout} layout)" if layout and not _has_matrices(board) else TITLES[1]
+
+
+def _has_matrices(board: Board) -> bool:
+    return board.wrt.rank > 1 or any(p.symbol.rank > 1 for p in board.moving)
+
+
+# ---------------------------------------------------------------- 1
+
+
+def _introduced(board: Board) -> list[Entry]:
+    lines: list[Entry] = []
+    for part in board.flow.parts:
+        board.claim(f"definition of {part.name}", part.value, board.written_out(part.symbol))
+        words = role(part, board.flow)
+        lines.append(
+            Line(
+                board.symbol(part.symbol),
+                board.tree(part.value),
+                (words,) if words else (),
+                sizes_text(part.symbol.shape) if board.wrt.rank or part.symbol.rank else "",
+                value=part.value,
+            )
+        )
+    return lines
+
+
+def _paths(board: Board) -> list[Entry]:
+    """How many paths lead from the variable to the output, and which rule that asks for."""
+    source, target = board.symbol(board.wrt), board.symbol(board.output.symbol)
+    count = board.flow.count_paths(board.wrt)
+    if not count:
+        return [
+            Sentence(
+                ("No path leads from ", source, " to ", target, ": nothing moves when ", source, " moves.")
+            )
+        ]
+    if len(board.moving) == 1 and count == 1:
+        return []
+    rule_name = chain_rule(board)
+    if count == 1:
+        path = board.flow.paths(board.wrt)[0]
+        return [
+            Sentence(
+                (
+                    "One path leads from ",
+                    source,
+                    " to ",
+                    target,
+                    ": ",
+                    *_path(board, path),
+                    f", so the {rule_name} applies.",
+                )
+            )
+        ]
+    number = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}.get(count, f"{count:,}")
+    words: list[str | Tree] = [f"{number} paths lead from ", source, " to ", target]
+    if count <= SPELLED:
+        for k, path in enumerate(_ordered_paths(board)):
+            words += [": " if not k else (" and " if k == count - 1 else ", "), *_path(board, path)]
+    words.append(". ")
+    return [Sentence((*words, *_one_path_alone(board, count), f"so the {rule_name} applies."))]
+
+
+def _ordered_paths(board: Board) -> list[tuple[Variable, ...]]:
+    """The paths, the shortest first."""
+    return sorted(board.flow.paths(board.wrt), key=len)
+
+
+def _path(board: Board, path: Sequence[Variable]) -> Words:
+    shown: list[str | Tree] = []
+    steps = list(path)
+    for k, symbol in enumerate(steps):
+        if len(steps) > LONG_PATH and 4 < k < len(steps) - 4:
+            if k == 5:
+                shown += [" → ", "…"]
+            continue
+        shown += [" → "] * bool(k) + [board.symbol(symbol)]
+    return tuple(shown)
+
+
+def _one_path_alone(board: Board, count: int) -> Words:
+    """What the plain chain rule along one path would give."""
+    if count > SPELLED or _has_matrices(board):
+        return ("Every path counts, ",)
+    path = _ordered_paths(board)[-1]
+    alone = _along(board, path)
+    if simplify(board.written_out(alone)) is board.derivative:
+        return ("Every path counts, ",)
+    tree = board.result(simplify(board.written_out(alone)))
+    lost = "the other" if count == 2 else "the others"
+    return (
+        "Multiplying along one path alone, ", *_path(board, path), ", would give ", tree,
+        f" and lose {lost}: every path counts, ",
+    )  # fmt: skip
+
+
+def _along(board: Board, path: Sequence[Variable]) -> Expr:
+    """The product of the Jacobians along a path."""
+    parts = [board.flow.by_symbol[symbol] for symbol in path[1:]]
+    factors = [
+        (board.local(part, argument), part.symbol.rank)
+        for part, argument in zip(reversed(parts), reversed(path[:-1]), strict=True)
+    ]
+    return board.chained(factors, board.wrt.rank)
+
+
+def _nothing_moves(board: Board, first: Phase) -> tuple[Phase, ...]:
+    zero = board.derivative
+    board.claim("the derivative of a constant", zero, board.subject.expr, board.wrt)
+    line = Line(
+        board.total(board.output.symbol),
+        board.result(zero),
+        (
+            "constant rule: ",
+            board.symbol(board.output.symbol),
+            " does not depend on ",
+            board.symbol(board.wrt),
+        ),
+        board.result_sizes(),
+        value=zero,
+    )
+    none = Sentence(("Nothing to do.",))
+    return (
+        first,
+        Phase(TITLES[1], (none,), 2),
+        Phase(TITLES[2], (line,), 3),
+        Phase(TITLES[3], (none,), 4),
+    )
+
+
+# ---------------------------------------------------------------- 2
+
+
+def _locals(board: Board) -> tuple[Entry, ...]:
+    """∂part/∂argument for every arrow on a path."""
+    lines: list[Entry] = []
+    for part in board.moving:
+        for argument in board.flow.arguments(part):
+            value = board.local(part, argument)
+            board.claim(f"∂{part.name}/∂{argument.name}", value, part.value, argument)
+            lines.append(
+                Line(
+                    board.partial(part, argument),
+                    board.jacobian(value, part.symbol.rank, argument.rank),
+                    (rule(part, argument, board.flow),),
+                    board.sizes(part.symbol, argument) if _has_axes(board) else "",
+                    value=value,
+                )
+            )
+    return tuple(lines)
+
+
+def _has_axes(board: Board) -> bool:
+    return bool(board.wrt.rank) or any(p.symbol.rank for p in board.moving)
+
+
+def _differentials(board: Board) -> tuple[Entry, ...]:
+    """The differential of each part: a Jacobian with more than two axes is no matrix."""
+    lines: list[Entry] = []
+    for part in board.moving:
+        value, tree = differential(board, part)
+        reasons = [rule(part, argument, board.flow) for argument in board.flow.arguments(part)]
+        lines.append(
+            Line(
+                m.differential(board.symbol(part.symbol)),
+                tree,
+                ("; ".join(dict.fromkeys(r for r in reasons)),),
+                sizes_text(part.symbol.shape),
+                value=value,
+            )
+        )
+    return tuple(lines)
+
+
+def differential(
+    board: Board, part: Part, marks: dict[Variable, Variable] | None = None
+) -> tuple[Expr, Tree]:
+    """The differential of a part: the sum over what it reads. `marks` collects what stands for dX, dR, ..."""
+    marks = {} if marks is None else marks
+    terms: list[Expr] = []
+    for argument in board.flow.arguments(part):
+        inward = board.inward(part.value, argument, differential=True)
+        moves = inward.moves()
+        value = simplify(moves[-1].whole if moves else inward.start)
+        board.claims.append(Claim(f"d{part.name}", value, part.value, argument, inward.moved))
+        if argument not in marks:
+            marks[argument] = board.placeholder(m.differential(board.symbol(argument)), argument.shape)
+        terms.append(substitute(value, {inward.moved: marks[argument]}))
+    total = simplify(terms[0] if len(terms) == 1 else Sum(terms))
+    return total, board.tree(total)
+
+
+# ---------------------------------------------------------------- 3
+
+
+def _combined(board: Board) -> tuple[Entry, ...]:
+    """The chain rule in symbols, with the local derivatives put in, and multiplied."""
+    if not board.several:
+        return _single_path(board)
+    lines: list[Entry] = []
+    totals: dict[Variable, Expr] = {}
+    for part in board.moving:
+        lines += _total(board, part, totals)
+    return tuple(lines)
+
+
+def _single_path(board: Board) -> tuple[Entry, ...]:
+    path = board.flow.paths(board.wrt)[0]
+    parts = [board.flow.by_symbol[s] for s in path[1:]]
+    arrows = list(zip(reversed(parts), reversed(path[:-1]), strict=True))
+    symbols = [board.partial(part, argument) for part, argument in arrows]
+    values = [board.local(part, argument) for part, argument in arrows]
+    trees = [
+        board.jacobian(value, part.symbol.rank, argument.rank)
+        for value, (part, argument) in zip(values, arrows, strict=True)
+    ]
+    sizes = [board.sizes(part.symbol, argument) for part, argument in arrows]
+    product = board.chained(
+        [(v, p.symbol.rank) for v, (p, _) in zip(values, arrows, strict=True)], board.wrt.rank
+    )
+    board.claim(
+        "the product of the local derivatives", board.written_out(product), board.subject.expr, board.wrt
+    )
+    name = chain_rule(board)
+    if board.layout == "denominator":
+        symbols, trees, sizes = symbols[::-1], trees[::-1], sizes[::-1]
+        name += ", in denominator layout from right to left" if len(arrows) > 1 and _has_axes(board) else ""
+    left = board.total(board.output.symbol)
+    if len(arrows) == 1:
+        return (Line(left, trees[0], ("one step, so there is nothing to combine",), value=product),)
+    shapes = (
+        f"{' · '.join(sizes)} = {board.sizes(board.output.symbol, board.wrt)}" if _has_axes(board) else ""
+    )
+    lines: list[Entry] = [
+        Line(left, m.product(*symbols), (name,)),
+        Line(
+            None,
+            m.product(*trees),
+            ("the outer derivative stands left",) if _does_order_matter(sizes) else (),
+            shapes,
+            value=product,
+        ),
+    ]
+    simple = simplify(product)
+    tree = board.jacobian(simple, board.output.symbol.rank, board.wrt.rank)
+    if _has_axes(board) and to_text(tree) != to_text(m.product(*trees)):
+        board.claim("the product, multiplied", board.written_out(simple), board.subject.expr, board.wrt)
+        lines.append(Line(None, tree, _multiplied(trees), value=simple))
+    return tuple(lines)
+
+
+def _does_order_matter(sizes: Sequence[str]) -> bool:
+    return sum(size not in ("scalar", "1 × 1") for size in sizes) > 2
+
+
+def _multiplied(trees: Sequence[Tree]) -> Words:
+    """Which identities of products of Jacobians were used."""
+    said: list[str] = []
+    if any(t.op == "call" and t.data[0] == "diag" for t in trees):
+        row = next((t for t in trees if t.op == "transpose" or (t.op == "scale" and "ᵀ" in to_text(t))), None)
+        said.append("vᵀ diag(d) = (v ⊙ d)ᵀ" if row is not None else "diag(d) A scales the rows of A")
+    if any(t is m.IDENTITY or (t.op == "sum" and t.args == (m.IDENTITY,)) for t in trees):
+        said.append("I changes nothing")
+    return (", ".join(said) or "multiply",)
+
+
+def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry]:
+    """The total derivative of one part: direct, and through each intermediate variable that it reads."""
+    arguments = board.flow.arguments(part)
+    value_terms: list[Expr] = []
+    symbols: list[Tree] = []
+    shown: list[Tree] = []
+    shapes: list[str] = []
+    for argument in arguments:
+        local = board.local(part, argument)
+        outer = board.jacobian(local, part.symbol.rank, argument.rank)
+        if argument is board.wrt:
+            value_terms.append(local)
+            symbols.append(board.partial(part, argument))
+            shown.append(outer)
+            shapes.append(board.sizes(part.symbol, argument))
+            continue
+        inner = totals[argument]
+        value_terms.append(board.chained([(local, part.symbol.rank), (inner, argument.rank)], board.wrt.rank))
+        factors = [board.partial(part, argument), board.total(argument)]
+        values = [outer, board.jacobian(inner, argument.rank, board.wrt.rank)]
+        pair = [board.sizes(part.symbol, argument), board.sizes(argument, board.wrt)]
+        if board.layout == "denominator":
+            factors, values, pair = factors[::-1], values[::-1], pair[::-1]
+        symbols.append(m.product(*factors))
+        shown.append(m.product(*values))
+        shapes.append(" · ".join(pair))
+    value = value_terms[0] if len(value_terms) == 1 else Sum(value_terms)
+    total = simplify(value)
+    totals[part.symbol] = total
+    if arguments == (board.wrt,) and part is not board.output:
+        return []
+    board.claim(f"the total derivative of {part.name}", board.written_out(total), part.whole, board.wrt)
+    signs = m.signed_sum([(1, s) for s in symbols])
+    name = chain_rule(board) if len(arguments) > 1 else "chain rule"
+    sizes = f"{' + '.join(shapes)} = {board.sizes(part.symbol, board.wrt)}" if _has_axes(board) else ""
+    lines: list[Entry] = [
+        Line(board.total(part.symbol), signs, (name,)),
+        Line(None, _added(shown), (), sizes, value=value),
+    ]
+    tree = board.jacobian(total, part.symbol.rank, board.wrt.rank)
+    if to_text(tree) != to_text(_added(shown)):
+        lines.append(Line(None, tree, (), value=total))
+    return lines
+
+
+def _added(terms: Sequence[Tree]) -> Tree:
+    """The terms with + between them, a negative one in parentheses where it is a product."""
+    if len(terms) == 1:
+        return terms[0]
+    return m.tree("sum", terms, [1] * len(terms))
+
+
+def _backwards(board: Board) -> tuple[Entry, ...]:
+    """Upstream times local, from the output back: gradients in the shapes of their variables."""
+    output = board.output
+    if output.symbol.rank:
+        return _forwards(board)
+    lines: list[Entry] = []
+    upstream: dict[Variable, Variable] = {}
+    letter = board.symbol(output.symbol)
+    wanted = [*(p.symbol for p in reversed(board.moving[:-1])), board.wrt]
+    for symbol in wanted:
+        terms: list[Expr] = []
+        reasons: list[str] = []
+        for user in board.flow.users(symbol):
+            if user not in board.moving:
+                continue
+            local = board.local(user, symbol)
+            if user is not output:
+                axes = tuple(range(local.rank))
+                own = axes[: user.symbol.rank]
+                local = Einsum(ONE, (upstream[user.symbol], local), (own, axes), axes[user.symbol.rank :])
+            terms.append(local)
+            reasons.append(rule(user, symbol, board.flow))
+        value = simplify(terms[0] if len(terms) == 1 else Sum(terms))
+        plain = {placeholder: s for s, placeholder in upstream.items()}
+        _claim_gradient(board, symbol, value, plain)
+        sign = "d" if symbol is board.wrt and board.several else "∂"
+        left = m.derivative(letter, board.symbol(symbol), sign)
+        lines.append(
+            Line(
+                left,
+                board.tree(value),
+                ("; ".join(dict.fromkeys(reasons)),),
+                sizes_text(symbol.shape),
+                value=value,
+            )
+        )
+        upstream[symbol] = board.placeholder(left, symbol.shape)
+    where = "Each is written in the shape of its variable" + (
+        "; in numerator layout its transpose is meant." if board.subject.layout == "numerator" else "."
+    )
+    intro = Sentence(("From the output back: what comes from above times the local derivative. ", where))
+    return (intro, *lines)
+
+
+def _claim_gradient(board: Board, symbol: Variable, value: Expr, upstream: dict[Variable, Variable]) -> None:
+    """∂C/∂symbol, where what comes from above is the derivative by the symbols above, written out."""
+    gradients: dict[Expr, Expr] = {}
+    for placeholder, above in upstream.items():
+        after = _after(board, above)
+        gradients[placeholder] = board.simplified(after, above)
+    whole = substitute(value, gradients)
+    board.claim(f"∂{board.output.name}/∂{symbol.name}", whole, _after(board, symbol), symbol)
+
+
+def _after(board: Board, symbol: Variable) -> Expr:
+    """The output in terms of the parts that do not depend on `symbol`, and of `symbol`."""
+    depends: set[Variable] = {symbol}
+    done: dict[Expr, Expr] = {}
+    for part in board.flow.parts:
+        if part.symbol is symbol:
+            continue
+        if depends.intersection(variables(part.value)):
+            depends.add(part.symbol)
+            done[part.symbol] = substitute(part.value, done)
+    return done[board.output.symbol]
+
+
+def _forwards(board: Board) -> tuple[Entry, ...]:
+    """The differential of the output in terms of dX alone."""
+    output = board.output
+    inward = board.inward(output.whole, board.wrt, differential=True)
+    moves = inward.moves()
+    value = simplify(moves[-1].whole if moves else inward.start)
+    board.claims.append(Claim(f"d{output.name}", value, output.whole, board.wrt, inward.moved))
+    moved = board.placeholder(m.differential(board.symbol(board.wrt)), board.wrt.shape)
+    line = Line(
+        m.differential(board.symbol(output.symbol)),
+        board.tree(substitute(value, {inward.moved: moved})),
+        ("each differential put into the next",),
+        sizes_text(output.symbol.shape),
+        value=value,
+    )
+    return (line,)
+
+
+# ---------------------------------------------------------------- 4
+
+
+def _last_right(entries: Sequence[Entry]) -> Tree:
+    """The right side of the last line."""
+    return next(e.right for e in reversed(entries) if isinstance(e, Line))
+
+
+def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
+    """The intermediate variables written out, and what that simplifies to."""
+    lines: list[Entry] = []
+    if not board.several and not _has_matrices(board):
+        path = board.flow.paths(board.wrt)[0]
+        parts = [board.flow.by_symbol[s] for s in path[1:]]
+        arrows = list(zip(reversed(parts), reversed(path[:-1]), strict=True))
+        values = [board.written_out(board.local(p, a)) for p, a in arrows]
+        if not _has_axes(board) and len(arrows) > 1:
+            raw = board.chained([(v, 0) for v in values], 0)
+            trees = [board.tree(v) for v in values]
+            if to_text(m.product(*trees)) != to_text(_last_right(third)):
+                lines.append(Line(None, m.product(*trees), (), value=raw))
+            lines += finishing(board, m.product(*trees), raw, board.derivative)
+            return Phase(TITLES[3], tuple(lines), 4)
+    final = board.derivative
+    board.claim("the derivative", final, board.subject.expr, board.wrt)
+    lines.append(
+        Line(
+            board.total(board.output.symbol),
+            board.result(final),
+            (),
+            board.result_sizes() if _has_axes(board) else "",
+            value=final,
+        )
+    )
+    return Phase(TITLES[3], tuple(lines), 4)
