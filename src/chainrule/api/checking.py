@@ -108,23 +108,14 @@ def check(
 
 
 def _checked(derivative: Derivative, claim: Any, dialect: str, profile: str | None) -> Checked:
-    from chainrule.grade.case import expression
-    from chainrule.grade.claim import Reading, read_claim
-    from chainrule.grade.judge import judge_claim
+    from chainrule.grade.claim import Reading
+    from chainrule.grade.judge import judge, judge_text
 
     formula, correct = derivative.formula, derivative.expression
+    of, wrt = derivative.below, derivative.wrt[-1].variables
+    if isinstance(claim, Expr):
+        variables = list(formula.variables.values())
+        judgement = judge(claim, correct, of=of, wrt=wrt, variables=variables)
+        return Checked(derivative, present(claim).text, judgement)
     reading = Reading(formula.variables, formula.names, dialect, profile, formula.functions)
-    expressions = [claim] if isinstance(claim, Expr) else read_claim(claim, reading, correct.shape)
-    text = claim if isinstance(claim, str) else present(claim).text
-    judgements = [
-        judge_claim(
-            expression(e, text),
-            correct,
-            of=formula.expr if derivative.order == 1 else None,
-            wrt=tuple(dict.fromkeys(v for target in derivative.wrt for v in target.variables)),
-            variables=list(formula.variables.values()),
-        )
-        for e in expressions
-    ]
-    right = [j for j in judgements if j.verdict in RIGHT]
-    return Checked(derivative, text, (right or judgements)[0])
+    return Checked(derivative, claim, judge_text(claim, correct, reading=reading, of=of, wrt=wrt))

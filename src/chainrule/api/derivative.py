@@ -252,6 +252,11 @@ class Derivative(Printable):
         return len(self.wrt)
 
     @property
+    def below(self) -> Expr:
+        """What the last order differentiates: the formula as written, or the derivative before."""
+        return self.formula.expr if self.order == 1 else self._chain[-2]
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of what it is by, one for each order."""
         return tuple(target.name for target in self.wrt)

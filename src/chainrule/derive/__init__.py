@@ -1,5 +1,5 @@
 """From an expression to its derivative, before simplification."""
 
-from chainrule.derive.engine import jacobians
+from chainrule.derive.engine import jacobians, pullback
 
-__all__ = ["jacobians"]
+__all__ = ["jacobians", "pullback"]

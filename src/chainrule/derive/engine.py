@@ -19,8 +19,10 @@ from chainrule.expr.walk import depends_on, topological
 from chainrule.rules.constants import component
 from chainrule.rules.table import Constant, Elementwise, Tensorial
 
+ZERO_AT_KINK = Fraction(0)
 
-def jacobians(root: Expr, wrt: Sequence[Expr], at_kink: Fraction = Fraction(0)) -> dict[Expr, Expr]:
+
+def jacobians(root: Expr, wrt: Sequence[Expr], at_kink: Fraction = ZERO_AT_KINK) -> dict[Expr, Expr]:
     """∂root/∂v for each v in `wrt` (variables, or any nodes of the graph taken as independent).
 
     `at_kink` is the derivative taken at the kink of relu, and of a maximum or minimum with a constant.
@@ -44,15 +46,18 @@ def jacobians(root: Expr, wrt: Sequence[Expr], at_kink: Fraction = Fraction(0)) 
         if node in stops:
             result[node] = cotangent
             continue
-        for child, contribution in _pullback(node, cotangent, root.rank, active, at_kink):
+        for child, contribution in pullback(node, cotangent, root.rank, active, at_kink):
             cotangents.setdefault(child, []).append(contribution)
     return {v: result[v] if v in result else zeros(root.shape + v.shape) for v in wrt}
 
 
-def _pullback(
-    node: Expr, cotangent: Expr, lead: int, active: set[Expr], at_kink: Fraction
+def pullback(
+    node: Expr, cotangent: Expr, lead: int, active: set[Expr], at_kink: Fraction = ZERO_AT_KINK
 ) -> list[tuple[Expr, Expr]]:
-    """What each active child receives from the cotangent of `node`; `lead` is the number of output axes."""
+    """What each active child receives from the cotangent of `node`, one entry for each place of it.
+
+    `lead` is the number of output axes.
+    """
     match node:
         case Variable():
             return []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.errors import DomainProblem
+from chainrule.expr.dims import ONE
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.nodes import Einsum, Expr, Variable
 from chainrule.expr.walk import substitute
 from chainrule.grade.case import Case, Found, agreeing
 from chainrule.verify.probe import probe
@@ -22,15 +23,16 @@ class Structure:
     says: str
     ranks: tuple[int, ...]
     square: bool = False
+    follows: str = ""  # the code of an assumption from which a claim is right already
 
 
 STRUCTURES = (
     Structure("symmetric", ("symmetric",), "{} is symmetric", (2,), square=True),
-    Structure("diagonal", ("diagonal",), "{} is diagonal", (2,), square=True),
+    Structure("diagonal", ("diagonal",), "{} is diagonal", (2,), square=True, follows="symmetric"),
     Structure("orthogonal", ("orthogonal",), "{} is orthogonal", (2,), square=True),
     Structure("plus-minus-one", ("sign",), "every entry of {} is 1 or −1", (0, 1, 2)),
     Structure("positive", ("positive",), "{} is positive", (0, 1, 2)),
-    Structure("sum-to-one", ("simplex",), "the entries of {} sum to one", (1, 2)),
+    Structure("sum-to-one", ("simplex",), "the entries of {} sum to one", (1, 2), follows="positive"),
 )
 
 
@@ -38,13 +40,17 @@ def assumed(case: Case) -> Iterator[Found]:
     """The claim is right for values of one variable with a structure that was not declared."""
     if case.claim.expr is None:
         return
+    seen: set[tuple[str, Variable]] = set()
     for place, structure in enumerate(STRUCTURES):
         for v in case.variables:
+            if (structure.follows, v) in seen:
+                continue
             if v.rank not in structure.ranks or set(structure.words) <= set(v.structure):
                 continue
             if structure.square and v.shape[0] != v.shape[1]:
                 continue
             if _right_if(case, {v: Variable(v.name, v.shape, (*v.structure, *structure.words))}):
+                seen.add((structure.code, v))
                 says = structure.says.format(pretty(v.name))
                 sizes = f"[{','.join(map(str, v.shape))}]" if v.rank else ""
                 hint = f"declare it with {v.name}{sizes}:{structure.words[0]} if it is"
@@ -63,3 +69,24 @@ def _right_if(case: Case, changes: dict[Expr, Expr]) -> bool:
     claimed, correct = (points.values(e) for e in exprs)
     noise = [max(a, b) for a, b in zip(*(points.noise(e) for e in exprs), strict=True)]
     return agreeing(claimed, correct, case.views, noise, case.claim.tolerance) is not None
+
+
+def on_manifold(case: Case) -> Iterator[Found]:
+    """The claim is G + Gᵀ − G ⊙ I, the derivative among symmetric matrices."""
+    if case.claim.expr is None or len(case.wrt) != 1 or case.correct.rank != 2:
+        return
+    (v,) = case.wrt
+    if v.rank != 2 or v.shape[0] != v.shape[1]:
+        return
+    gradient = case.correct
+    diagonal = Einsum(ONE, (gradient,), ((0, 0),), (0, 0))
+    among = gradient + gradient.T - diagonal
+    name = pretty(v.name)
+    text = (
+        f"It is G + Gᵀ − G ⊙ I, the derivative among symmetric matrices {name}, where {name}ᵢⱼ and {name}ⱼᵢ "
+        "move together; the derivative here takes all entries as independent."
+    )
+    symmetric = Variable(v.name, v.shape, (*v.structure, "symmetric"))
+    if _right_if(replace(case, correct=among), {v: symmetric}):
+        says = f"{name} is symmetric and only its entries on and below the diagonal are varied"
+        yield Found(29, "symmetric", text, says)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from chainrule.errors import DomainProblem
 from chainrule.expr.nodes import Expr, Variable
@@ -11,6 +12,8 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.simplify import normalise, simplify
 from chainrule.verify.probe import Probe, Values, View, close, probe, squeezed, views
 from chainrule.verify.reference import Array
+
+ROUGH = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,14 @@ class Found:
 
     rank        its place among others: the simplest explanation has the lowest
     assumption  what makes the claim right, if something does
+    also        whether it is to be put right too, beside the one before
     """
 
     rank: int
     code: str
     text: str
     assumption: str | None = None
+    also: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,17 +68,53 @@ class Case:
 
     def matches(self, expr: Expr) -> View | None:
         """The layout in which the claim has the value of `expr`, if there is one."""
-        values = self.probe.values(expr)
-        if not agreeing(self.claimed[:1], values[:1], self.views, [float("inf")], 1):
-            return None  # of no shape that fits
-        return agreeing(self.claimed, values, self.views, self.noise(expr), self.claim.tolerance)
+        for k in range(len(self.claimed)):
+            # Most candidates fail at the first point, and rounding is asked for only where they do not.
+            value, loose = self.probe.value(expr, k), max(ROUGH, self.claim.tolerance)
+            if not any(same(self.claimed[k], view.turn(value), self.floor[k], loose) for view in self.views):
+                return None
+        values, noise = self.probe.values(expr), self.noise(expr)
+        return agreeing(self.claimed, values, self.views, noise, self.claim.tolerance)
+
+    def becomes(self, claim: Expr, goal: Expr) -> View | None:
+        """The layout in which a changed claim has the value of `goal`, if there is one."""
+        for k in range(len(self.probe.points)):
+            mine, value = self.probe.value(claim, k), self.probe.value(goal, k)
+            if not any(same(mine, view.turn(value), self.floor[k], ROUGH) for view in self.views):
+                return None
+        noise = [max(a, b) for a, b in zip(self.noise(goal), self.probe.noise(claim), strict=True)]
+        ours, values = self.probe.values(claim), self.probe.values(goal)
+        return agreeing(ours, values, self.views, noise, self.claim.tolerance)
+
+    @cached_property
+    def floor(self) -> list[float]:
+        """What rounding may leave in the claim at each point."""
+        claim = self.claim.expr
+        return [0.0] * len(self.probe.points) if claim is None else self.probe.noise(claim)
 
     def noise(self, expr: Expr) -> list[float]:
         """What rounding may leave in a comparison with `expr` at each point."""
-        own = self.probe.noise(expr)
-        if self.claim.expr is None:
-            return own
-        return [max(a, b) for a, b in zip(own, self.probe.noise(self.claim.expr), strict=True)]
+        return [max(a, b) for a, b in zip(self.probe.noise(expr), self.floor, strict=True)]
+
+
+# What one explanation says already, so that another need not be given.
+IMPLIED = {"diagonal": "symmetric", "sum-to-one": "positive", "sum": "diag", "inner": "mask"}
+VAGUE = ("other", "shape")
+# Assumptions that say little where a plain mistake explains the claim.
+DISTANT = ("sum-to-one", "plus-minus-one", "orthogonal", "diagonal")
+SIMPLE = 20
+
+
+def simplest(found: Sequence[Found]) -> list[Found]:
+    """The explanations in order, one for each code, without those that another makes needless."""
+    best: dict[str, Found] = {}
+    for one in sorted(found, key=lambda f: f.rank):
+        best.setdefault(one.code, one)
+    mistake = any(f.assumption is None and f.rank < SIMPLE for f in best.values())
+    dropped = {code for code in best if IMPLIED.get(code) in best}
+    dropped |= {code for code in best if mistake and code in DISTANT}
+    dropped |= {code for code in VAGUE if set(best) - set(VAGUE)}
+    return [one for code, one in best.items() if code not in dropped]
 
 
 def expression(expr: Expr, text: str = "") -> Claim:

@@ -53,7 +53,7 @@ class Reading:
 
         Raises: ShapeMismatch if sizes do not fit; UnknownName, SyntaxProblem if it cannot be read.
         """
-        dialect = self._dialect(text)
+        dialect = self.dialect_of(text)
         self._check_names(text, dialect)
         formula = parse_formula(
             text, self.declaration, dialect, self.profile, shape, functions=self.functions
@@ -65,7 +65,7 @@ class Reading:
         }
         return substitute(formula.expr, symbols) if symbols else formula.expr
 
-    def _dialect(self, text: str) -> str:
+    def dialect_of(self, text: str) -> str:
         """The dialect asked for; MATLAB where only it has the signs that the claim is written with."""
         shown = without_marks(text, self.functions.declared)
         return "matlab" if self.dialect == "numpy" and FOREIGN.search(shown) else self.dialect
@@ -131,7 +131,7 @@ def without_left_side(text: str, reading: Reading) -> str:
     if not match:
         return text
     try:
-        outline(text, reading.declaration, reading._dialect(text), reading.profile, reading.functions)
+        outline(text, reading.declaration, reading.dialect_of(text), reading.profile, reading.functions)
     except (SyntaxProblem, UnknownName):
         return " " * match.end() + text[match.end() :]
     return text

@@ -1,7 +1,7 @@
 """The verdict on one claim: equal, right in the other layout, right under an assumption, or wrong and why.
 
 In: what a person claims and what is correct, as expressions whose axes are output axes, then input axes;
-what was differentiated and by what, where that is known. Out: a Judgement. It reads no text.
+what was differentiated and by what, where that is known. Out: a Judgement. It prints nothing.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from chainrule.errors import ShapeMismatch
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.grade import words
-from chainrule.grade.assume import assumed
-from chainrule.grade.case import Case, Claim, Found, expression, make_case, proved
-from chainrule.grade.scale import scaled
+from chainrule.grade.assume import assumed, on_manifold
+from chainrule.grade.case import Case, Claim, Found, expression, make_case, proved, simplest
+from chainrule.grade.claim import Reading, read_claim, without_left_side
+from chainrule.grade.edits import changed
+from chainrule.grade.forms import formed
+from chainrule.grade.misfit import Misfit, misfitting
+from chainrule.grade.mutants import conditions, mistakes
+from chainrule.grade.scale import scaled, terms
 from chainrule.verify.probe import View
 
 VERDICTS = ("equal", "layout", "assumption", "wrong")
-FINDERS: tuple[Callable[[Case], Iterator[Found]], ...] = (scaled, assumed)
+Finder = Callable[[Case], Iterator[Found]]
+FINDERS: tuple[Finder, ...] = (formed, scaled, conditions, mistakes, terms, changed, assumed, on_manifold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +103,56 @@ def _right(view: View) -> Judgement:
     return Judgement("layout", (Diagnosis("layout", text),), None, f"Right. {text}")
 
 
+def judge_text(
+    text: str,
+    correct: Expr,
+    *,
+    reading: Reading,
+    of: Expr | None = None,
+    wrt: tuple[Variable, ...] = (),
+) -> Judgement:
+    """The verdict on a claim in any accepted notation; sizes that do not fit are a mistake like others.
+
+    Raises: ChainruleError if the text is no formula over the variables of `reading`; DomainProblem.
+
+    >>> from chainrule.language import parse_declarations
+    >>> known = parse_declarations("A[m,n] x[n]").variables
+    >>> A, x = known["A"], known["x"]
+    >>> judge_text("2A(Ax)", 2 * A.T @ (A @ x), reading=Reading(known)).diagnosis
+    'transposed'
+    """
+    variables = list(reading.variables.values())
+    text = without_left_side(text, reading)
+    try:
+        exprs = read_claim(text, reading, correct.shape)
+    except ShapeMismatch as problem:
+        case = make_case(Claim(lambda points: [], text=text), correct, of, wrt, variables)
+        return wrong(case, misfitting(Misfit(text, reading, case, problem), explanations))
+    judgements: list[Judgement] = []
+    for expr in exprs:
+        claim = expression(expr, text)
+        judgement = judge_claim(claim, correct, of=of, wrt=wrt, variables=variables)
+        if judgement.verdict in ("equal", "layout"):
+            return judgement
+        misfit = Misfit(text, reading, make_case(claim, correct, of, wrt, variables))
+        judgements.append(_or_respelled(judgement, misfit))
+    return judgements[0]
+
+
+def _or_respelled(judgement: Judgement, misfit: Misfit) -> Judgement:
+    """The judgement, or what the text would be right as, where the shape is wrong or nothing explains it."""
+    case = misfit.case
+    goal, shape = case.probe.value(case.correct, 0), case.claimed[0].shape
+    shaped = any(view.turn(goal).shape == shape for view in case.views)
+    if shaped and judgement.diagnosis != "other":
+        return judgement
+    found = misfitting(misfit, explanations)
+    return wrong(case, simplest([*explanations(case), *found])) if found else judgement
+
+
 def explanations(case: Case) -> list[Found]:
     """Everything that explains the difference, the simplest first; one for each code."""
-    found = [f for finder in FINDERS for f in finder(case)]
-    best: dict[str, Found] = {}
-    for one in sorted(found, key=lambda f: f.rank):
-        best.setdefault(one.code, one)
-    return list(best.values()) or [words.difference(case)]
+    return simplest([f for finder in FINDERS for f in finder(case)]) or [words.difference(case)]
 
 
 def wrong(case: Case, found: Sequence[Found]) -> Judgement:

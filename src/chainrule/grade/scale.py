@@ -7,25 +7,79 @@ from fractions import Fraction
 from itertools import product
 
 from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Expr, Sum
+from chainrule.expr.walk import substitute, topological
 from chainrule.grade.case import Case, Found
-from chainrule.verify.probe import factor, squeezed
+from chainrule.grade.words import formula
+from chainrule.simplify import simplify
+from chainrule.verify.probe import close, factor, squeezed
 from chainrule.verify.reference import Array
 
+MOST = 80  # nodes of the correct answer that are looked at
 LARGEST = 1000  # numerators and denominators of factors that are named
 
 
 def scaled(case: Case) -> Iterator[Found]:
     """The claim is c times the correct answer."""
+    correct = case.probe.values(case.correct)
     for view in case.views:
-        ratios = [
-            _factor(a, view.turn(b))
-            for a, b in zip(case.claimed, case.probe.values(case.correct), strict=True)
-        ]
-        known = [r for r in ratios if r is not None]
-        if len(known) < len(ratios) or not known:
-            continue
-        yield from _named(case, known)
+        ratios: dict[int, float] = {}
+        for k, (a, b) in enumerate(zip(case.claimed, (view.turn(b) for b in correct), strict=True)):
+            if not b.any() and not a.any():
+                continue  # all units are dead at this point, and it says nothing
+            ratio = _factor(a, b)
+            if ratio is None:
+                break
+            ratios[k] = ratio
+        else:
+            if ratios:
+                yield from _named(case, ratios)
+                return
+
+
+def terms(case: Case) -> Iterator[Found]:
+    """One term of the correct answer is there c times: with the wrong sign or number, or not at all."""
+    if case.claimed[0].shape != case.probe.value(case.correct, 0).shape:
         return
+    simplest = simplify(case.correct)
+    for node in topological([simplest])[::-1][:MOST]:
+        if not isinstance(node, Sum):
+            continue
+        for k, term in enumerate(node.terms):
+            without = substitute(simplest, {node: _sum(node, k)})
+            yield from _one_term(case, without, term)
+
+
+def _sum(node: Sum, lost: int) -> Expr:
+    kept = [term for i, term in enumerate(node.terms) if i != lost]
+    return kept[0] if len(kept) == 1 else Sum(kept)
+
+
+def _one_term(case: Case, without: Expr, term: Expr) -> Iterator[Found]:
+    """The claim is M(0) + c·(M(1) − M(0)), where M(1) is correct and M(0) lacks the term."""
+    ratios: dict[int, float] = {}
+    for k, claimed in enumerate(case.claimed):
+        low, whole = case.probe.value(without, k), case.probe.value(case.correct, k)
+        if close(low, claimed, case.floor[k], case.claim.tolerance):
+            ratios[k] = 0.0
+            continue
+        ratio = _factor(claimed - low, whole - low)
+        if ratio is None:
+            return
+        ratios[k] = ratio
+    shown = formula(term)
+    if not any(ratios.values()):
+        yield Found(45, "other", f"The term {shown} is missing.")
+        return
+    if not all(ratios.values()):
+        return
+    for found in _named(case, ratios):
+        if found.code == "sign":
+            yield Found(22, "sign", f"The sign of the term {shown} is wrong.")
+        elif found.code == "factor":
+            times = found.text.split(" is ")[-1].split(" times")[0]
+            text = f"A constant factor is wrong: the term {shown} stands there {times} times."
+            yield Found(23, "factor", text)
 
 
 def _factor(a: Array, b: Array) -> float | None:
@@ -34,9 +88,9 @@ def _factor(a: Array, b: Array) -> float | None:
     return factor(a, b)
 
 
-def _named(case: Case, ratios: list[float]) -> Iterator[Found]:
+def _named(case: Case, ratios: dict[int, float]) -> Iterator[Found]:
     for symbols, powers in _monomials(case):
-        rest = [r / p for r, p in zip(ratios, powers, strict=True)]
+        rest = [ratio / powers[k] for k, ratio in ratios.items()]
         rational = _rational(rest)
         if rational is None:
             continue

@@ -86,7 +86,7 @@ def number(value: float) -> str:
 
 def report(case: Case, found: Sequence[Found]) -> str:
     """The whole text for the person: the verdict, both answers, what explains the difference."""
-    claimed = case.claim.text if case.claim.expr is None else written(case.claim.expr)
+    claimed = case.claim.text.strip() if case.claim.expr is None else written(case.claim.expr)
     correct = correct_text(case.correct, case.of, case.wrt)
     opening = f"Right only if {found[0].assumption}." if found[0].assumption else "Not equal."
     if len(claimed) + len(correct) <= 2 * BESIDE:
@@ -95,8 +95,13 @@ def report(case: Case, found: Sequence[Found]) -> str:
         lines = [opening, f"  claimed {claimed}", f"  correct {correct}"]
     lines.append(found[0].text)
     if len(found) > 1:
-        lines += [f"Or: {other.text}" for other in found[1:]]
+        lines += [f"{'And' if other.also else 'Or'}: {other.text}" for other in found[1:]]
     return "\n".join(lines)
+
+
+def outside_sum(condition: str) -> str:
+    """What is wrong with a condition on one instance that stands in front of the sum over them."""
+    return f"The condition {condition} stands outside the sum; it is about each instance and belongs inside."
 
 
 def difference(case: Case) -> Found:

@@ -10,6 +10,7 @@ from chainrule.expr.nodes import Shape
 
 Show = Callable[[Dim], str]
 LONGEST = 32
+ROW_AND_COLUMN = "a row and a column do not combine entry by entry; transpose one of them"
 
 
 def is_text(shape: Shape, show: Show, row: bool = False) -> str:
@@ -113,7 +114,7 @@ def entrywise_problem(
     left, right = part_text(source, spans[0], "the left side"), part_text(source, spans[1], "the right side")
     a, b = shapes
     if len(a) == 1 and len(b) == 1 and rows[0] != rows[1]:
-        hint = "a row and a column do not combine entry by entry; transpose one of them"
+        hint = ROW_AND_COLUMN
     elif len(a) == 1 and len(b) == 1:
         hint = f"declare {left} and {right} with one size, if they are meant to have it"
     elif {len(a), len(b)} == {1, 2}:

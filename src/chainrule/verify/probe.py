@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.errors import DomainProblem
-from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.nodes import Apply, Expr, Variable
+from chainrule.rules.table import Row
 from chainrule.verify.reference import Array, magnitude, run
 from chainrule.verify.sample import MANNERS, Point, Sampler
 
@@ -20,6 +21,8 @@ TOLERANCE = 1e-8
 NOISE = 1e-12  # of the largest number met on the way: what rounding may leave
 # Most points are ordinary; the others find claims that hold only near 0, on one side or far away.
 KINDS = ("normal", "normal", "normal", "negative", "normal", "wide", "small", "positive")
+DRAWS = 60  # in search of points where conditions hold in other combinations
+TELLING = 16  # of which so many are kept
 Values = list[Array]
 
 
@@ -30,11 +33,14 @@ class Probe:
         self.points = list(points)
         self._memos: list[dict[Expr, Array]] = [{} for _ in self.points]
 
+    def value(self, expr: Expr, k: int) -> Array:
+        """The value of an expression at point k; NaN and infinity pass through."""
+        run([expr], self.points[k].values, self.points[k].sizes, self._memos[k])
+        return self._memos[k][expr]
+
     def values(self, expr: Expr) -> Values:
-        """The value of an expression at each point; NaN and infinity pass through."""
-        for point, memo in zip(self.points, self._memos, strict=True):
-            run([expr], point.values, point.sizes, memo)
-        return [memo[expr] for memo in self._memos]
+        """The value of an expression at each point."""
+        return [self.value(expr, k) for k in range(len(self.points))]
 
     def noise(self, expr: Expr) -> list[float]:
         """What rounding may leave in its value at each point."""
@@ -48,6 +54,8 @@ class Probe:
 def probe(exprs: Sequence[Expr], variables: Sequence[Variable], *, kinds: Sequence[str] = KINDS) -> Probe:
     """Points at which all of `exprs` can be evaluated, one of each kind as far as there are such.
 
+    Where there are conditions, more points are drawn until every one of them has held for some entries and
+    not for others beside them: two formulas that differ only there would pass for equal.
     Raises: DomainProblem if there is no point at all.
 
     >>> from chainrule.expr.dims import Dim
@@ -65,7 +73,51 @@ def probe(exprs: Sequence[Expr], variables: Sequence[Variable], *, kinds: Sequen
         except DomainProblem:
             if not points:
                 raise
-    return Probe(points)
+    conditions = [n for n in sampler.order if isinstance(n, Apply) and _has_cases(n)]
+    return Probe([*points, *_telling(sampler, rng, conditions, points)] if conditions else points)
+
+
+def _has_cases(node: Apply) -> bool:
+    row = node.function
+    return isinstance(row, Row) and (row.kink is not None or row.name == "where")
+
+
+def _telling(
+    sampler: Sampler, rng: np.random.Generator, conditions: Sequence[Apply], points: Sequence[Point]
+) -> list[Point]:
+    """Points at which conditions hold in combinations that the points before do not show."""
+    seen = {_pattern(point, conditions) for point in points}
+    found: list[Point] = []
+    for _ in range(DRAWS):
+        sampler.manner = int(rng.choice(len(MANNERS) + 1))
+        try:
+            point = sampler.point(rng)
+        except DomainProblem:
+            break
+        pattern = _pattern(point, conditions)
+        if pattern not in seen:
+            seen.add(pattern)
+            found.append(point)
+            if len(found) == TELLING:
+                break
+    return found
+
+
+def _pattern(point: Point, conditions: Sequence[Apply]) -> tuple[tuple[bool, bool], ...]:
+    """For each function with cases whether one case and whether the other occurs."""
+    memo: dict[Expr, Array] = {}
+    run([argument for node in conditions for argument in node.arguments], point.values, point.sizes, memo)
+    found: list[tuple[bool, bool]] = []
+    for node in conditions:
+        first = memo[node.arguments[0]]
+        compared = memo[node.arguments[1]] if _compares(node) else 0.0
+        holds = np.asarray(first > compared)
+        found.append((bool(holds.any()), not holds.all()))
+    return tuple(found)
+
+
+def _compares(node: Apply) -> bool:
+    return len(node.arguments) == 2 and node.arguments[0].shape == node.arguments[1].shape
 
 
 def close(a: Array, b: Array, noise: float = 0.0, tolerance: float = TOLERANCE) -> bool:

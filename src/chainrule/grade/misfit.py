@@ -1,0 +1,196 @@
+"""A claim whose sizes do not fit: which transpose, diag, sum or order would make it right.
+
+In: the text, the complaint of the language, the correct answer. Out: explanations, never an error. Small
+changes of the text are tried, one and then two at a time, until one fits and is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from chainrule.errors import ChainruleError, ShapeMismatch
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import substitute_dims
+from chainrule.grade import words
+from chainrule.grade.case import Case, Found, expression, make_case, simplest
+from chainrule.grade.claim import Reading
+from chainrule.grade.mutants import opened
+from chainrule.grade.respell import Respelling, respellings
+from chainrule.language.formula import outline
+from chainrule.language.problems import ROW_AND_COLUMN
+from chainrule.verify.probe import View
+
+MOST = 400  # texts that are tried
+NEAR = 6  # texts that fit, and are wrong, that are looked at closer
+RANK = {"transposed": 2, "row-column": 1, "condition": 3, "diag": 4, "sum": 5, "order": 3, "shape": 7}
+TURNED = 3  # what an explanation costs that is right only in the other layout
+ROWS = 5  # and one that puts a vector to the left of a matrix
+Explain = Callable[[Case], list[Found]]
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A text that does not fit, and what it should be."""
+
+    text: str
+    reading: Reading
+    case: Case
+    problem: ShapeMismatch | None = None
+
+    def read(self, text: str) -> Expr | None:
+        """What another text says, if it fits."""
+        try:
+            return self.reading.expression(text, self.case.correct.shape)
+        except (ChainruleError, AssertionError):
+            return None
+
+
+def misfitting(misfit: Misfit, explain: Explain) -> list[Found]:
+    """What explains a claim that does not fit; `explain` is asked about texts that fit and stay wrong."""
+    found = [*_square(misfit), *_respelled(misfit, explain)]
+    if found or misfit.problem is None:
+        return simplest(found)
+    hint = f" ({misfit.problem.hint})" if misfit.problem.hint else ""
+    return [Found(90, "shape", f"The sizes do not fit: {misfit.problem.message}{hint}.")]
+
+
+# ---------------------------------------------------------------- equal sizes
+
+
+def _square(misfit: Misfit) -> Iterator[Found]:
+    """The claim fits and is right once two named sizes are one."""
+    reading, case = misfit.reading, misfit.case
+    names = sorted({name for v in reading.variables.values() for dim in v.shape for name in dim.names})
+    for kept, lost in combinations(names, 2):
+        sizes = {lost: Dim.of(kept)}
+
+        def same(expr: Expr, sizes: dict[str, Dim] = sizes) -> Expr:
+            return substitute_dims(expr, sizes)
+
+        variables = {name: _variable(same(v)) for name, v in reading.variables.items()}
+        parts = {name: same(part) for name, part in reading.parts.items()}
+        squared = replace(reading, variables=variables, parts=parts)
+        goal = same(case.correct)
+        try:
+            claim = squared.expression(misfit.text, goal.shape)
+            of = None if case.of is None else same(case.of)
+            equal = make_case(expression(claim), goal, of, (), list(variables.values())).matches(goal)
+        except ChainruleError:
+            continue
+        if equal is not None:
+            says = f"{kept} = {lost}"
+            shapes = [v.name for v in reading.variables.values() if {kept, lost} <= set(map(str, v.shape))]
+            square = f", that is, {' and '.join(shapes)} square" if shapes else ""
+            yield Found(3, "square", f"It is right only where {says}{square}.", says)
+
+
+def _variable(expr: Expr) -> Variable:
+    assert isinstance(expr, Variable)
+    return expr
+
+
+# ---------------------------------------------------------------- other texts
+
+
+def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
+    single = list(_changes(misfit.text, misfit))
+    fits: list[tuple[list[Respelling], Expr]] = []
+    tried = 0
+    right = False
+    for one in single:
+        expr = misfit.read(one.text)
+        tried += 1
+        if expr is None:
+            continue
+        view = _right(misfit, one, expr)
+        if view is not None:
+            right = True
+            told = _told(misfit, [one])
+            yield told if view.name == "itself" else replace(told, rank=told.rank + TURNED)
+        elif one.code != "condition":
+            fits.append(([one], expr))
+    if right:
+        return
+    near = [(path, expr) for path, expr in fits if _has_shape(misfit, expr)][:NEAR]
+    for path, expr in near:
+        yield from _and_more(misfit, path, expr, explain)
+        right = True
+    if right:
+        return
+    for one in single:
+        for two in _changes(one.text, misfit):
+            if two.code not in (one.code, "transposed") or one.code == "condition":
+                continue
+            tried += 1
+            if tried > MOST:
+                return
+            expr = misfit.read(two.text)
+            if expr is not None and _right(misfit, two, expr) is not None:
+                yield _told(misfit, [one, two])
+                return
+
+
+def _changes(text: str, misfit: Misfit) -> Iterator[Respelling]:
+    dialect = misfit.reading.dialect_of(text)
+    try:
+        reading = misfit.reading
+        parsed = outline(text, reading.declaration, dialect, reading.profile, reading.functions)
+    except ChainruleError:
+        return
+    yield from respellings(text, parsed.statements, dialect == "matlab")
+
+
+def _right(misfit: Misfit, change: Respelling, expr: Expr) -> View | None:
+    """The layout in which the changed claim is right, if there is one."""
+    part = misfit.read(change.part) if change.code == "transposed" else None
+    if part is not None and not part.rank:
+        return None
+    goals = opened(misfit.case) if change.code == "condition" else iter([misfit.case.correct])
+    found = (misfit.case.becomes(expr, goal) for goal in goals)
+    return next((view for view in found if view is not None), None)
+
+
+def _has_shape(misfit: Misfit, expr: Expr) -> bool:
+    goal = misfit.case.probe.value(misfit.case.correct, 0)
+    shape = misfit.case.probe.value(expr, 0).shape
+    return any(view.turn(goal).shape == shape for view in misfit.case.views)
+
+
+def _told(misfit: Misfit, path: Sequence[Respelling]) -> Found:
+    first = path[0]
+    says = " and ".join(change.says for change in path)
+    code = first.code
+    if code == "condition":
+        return Found(RANK[code], "condition-outside-sum", words.outside_sum(first.says))
+    if code == "transposed" and misfit.problem is not None and misfit.problem.hint == ROW_AND_COLUMN:
+        return Found(1, "row-column", f"A row and a column are added: {says}.")
+    rank = RANK[code] + len(path) - 1
+    if code == "order":
+        left = misfit.read(first.left)
+        rank += ROWS if left is not None and left.rank < 2 else 0
+    if code == "transposed" and first.left:
+        rank += 2  # a transpose that a person wrote was meant; the order may be what is wrong
+    return Found(rank, code, OPENING[code] + says + ".")
+
+
+OPENING = {
+    "transposed": "A transpose is missing or too many: ",
+    "row-column": "A row and a column are combined: ",
+    "diag": "A diag is missing or too many: ",
+    "sum": "A sum is missing or too many: ",
+    "order": "The factors do not fit in this order: ",
+    "shape": "",
+}
+
+
+def _and_more(misfit: Misfit, path: Sequence[Respelling], expr: Expr, explain: Explain) -> Iterator[Found]:
+    """The claim fits after a change, and something else is wrong too."""
+    case = misfit.case
+    other = replace(case, claim=expression(expr), claimed=case.probe.values(expr))
+    more = [f for f in explain(other) if f.code not in ("other", "shape") and f.assumption is None]
+    if more:
+        yield _told(misfit, path)
+        yield from (replace(f, rank=f.rank + 100, also=True) for f in more[:1])

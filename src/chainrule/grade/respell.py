@@ -1,0 +1,160 @@
+"""Small changes of what a person wrote: a factor transposed, two exchanged, a diag or a sum put in.
+
+In: the text of a claim. Out: other texts, each with the code of the mistake that it would undo. Nothing is
+judged here, and most of the texts make no sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chainrule.errors import Span
+from chainrule.language.parser import COMPARISONS
+from chainrule.language.syntax import (
+    Add,
+    Binary,
+    Bracket,
+    Call,
+    Name,
+    Node,
+    Number,
+    Postfix,
+    Statement,
+    Subscript,
+    post_order,
+)  # fmt: skip
+
+PRODUCTS = ("@", "*", "", "·")
+TRANSPOSED = ("ᵀ", ".T", "'", ".'")
+
+
+@dataclass(frozen=True, slots=True)
+class Respelling:
+    """Another text, and what it changes: the code, a sentence, the place in the text before.
+
+    part  the text that is changed
+    left  what stands on the left after an exchange; what a transpose that is taken away stood on
+    """
+
+    text: str
+    code: str
+    says: str
+    span: Span
+    part: str
+    left: str = ""
+
+
+def respellings(text: str, statements: list[Statement], matlab: bool = False) -> Iterator[Respelling]:
+    """Every text that is one change away.
+
+    >>> from chainrule.language.formula import outline
+    >>> source = "A @ x"
+    >>> [r.text for r in respellings(source, outline(source, "A[m,n] x[m]").statements)][:2]
+    ['Aᵀ @ x', 'A @ xᵀ']
+    """
+    speller = _Speller(text, matlab)
+    nodes = [node for statement in statements for node in post_order(statement.value)]
+    turned = [node.operand for node in nodes if isinstance(node, Postfix) and node.symbol in TRANSPOSED]
+    speller.turned = {id(node) for node in turned}
+    for make in (speller.transposed, speller.exchanged, speller.diagonal, speller.summed, speller.opened):
+        for node in sorted(nodes, key=lambda n: (n.span.end - n.span.start, n.span.start)):
+            yield from make(node)
+
+
+class _Speller:
+    def __init__(self, text: str, matlab: bool) -> None:
+        self.text, self.matlab = text, matlab
+        self.turned: set[int] = set()  # what stands under a transpose
+
+    def of(self, node: Node) -> str:
+        return self.text[node.span.start : node.span.end]
+
+    def closed(self, node: Node) -> str:
+        """The text of a part with brackets around it, unless it is one thing."""
+        part = self.of(node)
+        return part if isinstance(node, Name | Number | Call) or _is_closed(part) else f"({part})"
+
+    def put(self, node: Node, part: str, code: str, says: str, left: str = "") -> Respelling:
+        start, end = node.span.start, node.span.end
+        whole = self.text[:start] + part + self.text[end:]
+        return Respelling(whole, code, says, node.span, self.of(node), left)
+
+    def transposed(self, node: Node) -> Iterator[Respelling]:
+        shown = self.of(node)
+        if isinstance(node, Postfix) and node.symbol in TRANSPOSED:
+            bare = self.closed(node.operand)
+            yield self.put(node, bare, "transposed", f"{bare} belongs in place of {shown}", bare)
+        elif isinstance(node, Name | Call | Add | Binary | Subscript | Postfix):
+            if id(node) in self.turned or _is_condition(node):
+                return
+            turned = self.closed(node) + ("'" if self.matlab else "ᵀ")
+            yield self.put(node, turned, "transposed", f"{turned} belongs in place of {shown}")
+
+    def exchanged(self, node: Node) -> Iterator[Respelling]:
+        if not isinstance(node, Binary) or node.symbol not in PRODUCTS:
+            return
+        sign = f" {node.symbol} " if node.symbol else " "
+        a, b = self.closed(node.left), self.closed(node.right)
+        says = f"{self.of(node)} is in the wrong order"
+        yield self.put(node, f"({b}{sign}{a})", "order", says, b)
+        inner = node.left
+        if isinstance(inner, Binary) and inner.symbol in PRODUCTS:
+            first, second = self.closed(inner.left), self.closed(inner.right)
+            yield self.put(node, f"({first}{sign}{b}{sign}{second})", "order", says, first)
+        if node.symbol == "*" and not self.matlab:
+            says = f"* multiplies entry by entry; {a} @ {b} is the product"
+            yield self.put(node, f"({a} @ {b})", "shape", says)
+
+    def diagonal(self, node: Node) -> Iterator[Respelling]:
+        shown = self.of(node)
+        if isinstance(node, Call) and node.name == "diag" and len(node.arguments) == 1:
+            bare = self.closed(node.arguments[0])
+            yield self.put(node, bare, "diag", f"{bare} stands by itself, without diag")
+            return
+        if isinstance(node, Number) or _is_condition(node):
+            return
+        yield self.put(node, f"diag({shown})", "diag", f"diag({shown}) belongs in place of {shown}")
+        if isinstance(node, Binary) and node.symbol in ("*", "⊙", ".*", ""):
+            a, b, by = self.closed(node.left), self.closed(node.right), "*" if self.matlab else "@"
+            for left, right in ((f"diag({a})", b), (a, f"diag({b})")):
+                says = f"{left} {by} {right} belongs in place of {shown}"
+                yield self.put(node, f"({left} {by} {right})", "diag", says)
+
+    def summed(self, node: Node) -> Iterator[Respelling]:
+        shown = self.of(node)
+        if isinstance(node, Call) and node.name in ("sum", "mean") and node.arguments:
+            bare = self.closed(node.arguments[0])
+            yield self.put(node, bare, "sum", f"{shown} adds up what stays apart")
+        if isinstance(node, Number) or _is_condition(node):
+            return
+        axes = ("",) if self.matlab else ("", ", axis=0", ", axis=1")
+        for axis in axes:
+            whole = f"sum({shown}{axis})"
+            yield self.put(node, whole, "sum", f"{whole} belongs in place of {shown}")
+
+    def opened(self, node: Node) -> Iterator[Respelling]:
+        """A condition taken as true."""
+        shown = self.of(node)
+        if isinstance(node, Bracket) or _is_condition(node):
+            yield self.put(node, "1", "condition", shown)
+        if isinstance(node, Call) and node.name == "where" and len(node.arguments) == 3:
+            for branch in node.arguments[1:]:
+                yield self.put(node, self.closed(branch), "condition", self.of(node.arguments[0]))
+        if isinstance(node, Subscript) and any(self.of(item) == "None" for item in node.items):
+            bare = self.closed(node.operand)
+            yield self.put(node, bare, "row-column", f"{bare} belongs in place of {shown}")
+
+
+def _is_closed(text: str) -> bool:
+    """Whether the bracket at the start is closed at the end."""
+    depth = 0
+    for k, sign in enumerate(text):
+        depth += (sign == "(") - (sign == ")")
+        if depth == 0:
+            return k == len(text) - 1
+    return False
+
+
+def _is_condition(node: Node) -> bool:
+    return isinstance(node, Binary) and node.symbol in COMPARISONS
