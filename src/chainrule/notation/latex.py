@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.names import ACCENTS, GREEK, SPELLED, ascii_name
@@ -56,18 +57,27 @@ def to_latex(tree: Tree, profile: str | None = None) -> str:
 def factor(part: Tree, parent: Tree) -> str:
     """A part as it stands in its parent, in parentheses where it needs them."""
     text = to_latex(part)
-    return group(text) if _needs_parentheses(part, parent, text) else text
+    return group(text) if needs_parentheses(part, parent, _has_script(text)) else text
 
 
 def _write(node: Tree, parts: list[str], writers: Mapping[str, Writer]) -> str:
     pairs = zip(node.args, parts, strict=True)
-    return writers[node.op](node, [group(p) if _needs_parentheses(a, node, p) else p for a, p in pairs])
+    inside = [group(p) if needs_parentheses(a, node, _has_script(p)) else p for a, p in pairs]
+    return writers[node.op](node, inside)
 
 
-def _needs_parentheses(part: Tree, parent: Tree, text: str) -> bool:
+def _has_script(text: str) -> bool:
+    return re.search(r"_\{(?:[^{}]|\{[^{}]*\})*\}$", text) is not None
+
+
+def needs_parentheses(part: Tree, parent: Tree, has_script: bool) -> bool:
+    """Whether `part` needs them in `parent` where quotients stand above each other.
+
+    `has_script`: it ends in something below the line, so that an index would run together with that.
+    """
     if parent.op == "over" or part.op == "root":
         return False
-    if parent.op == "entry" and re.search(r"_\{(?:[^{}]|\{[^{}]*\})*\}$", text):
+    if parent.op == "entry" and has_script:
         return True
     if part.op in _QUOTIENTS and parent.op in ("chain", "scale", "times", "kron", "divide"):
         return False
@@ -137,13 +147,27 @@ def number_latex(value: Coefficient) -> str:
 
 def _juxtapose(node: Tree, parts: list[str]) -> str:
     text = parts[0]
-    for before, after, part in zip(node.args, node.args[1:], parts[1:], strict=False):
-        far = after.op == "operator" or (part.startswith(r"\frac") and before.op in _QUOTIENTS)
-        if part[0].isdigit() or far:
-            text += r" \cdot " + part
-        else:
-            text += (r" \, " if _is_word(before) or _is_word(after) else " ") + part
+    for between, part in zip(gaps(node), parts[1:], strict=True):
+        text += {"·": r" \cdot ", " ": r" \, ", "": " "}[between] + part
     return text
+
+
+def gaps(node: Tree) -> list[str]:
+    """What stands between factors side by side: a dot, a space, or nothing."""
+    found: list[str] = []
+    for before, after in pairwise(node.args):
+        fraction = after.op == "over" or (after.op == "number" and r"\frac" in number_latex(after.data[0]))
+        if after.op == "operator" or (fraction and before.op in _QUOTIENTS) or _starts_with_digit(after):
+            found.append("·")
+        else:
+            found.append(" " if _is_word(before) or _is_word(after) else "")
+    return found
+
+
+def _starts_with_digit(part: Tree) -> bool:
+    while part.op in ("power", "chain", "scale", "times", "transpose", "matrix_power") and part.args:
+        part = part.args[0]
+    return part.op == "number" and number_latex(part.data[0])[0].isdigit()
 
 
 def _is_word(factor: Tree) -> bool:
@@ -169,23 +193,41 @@ def _sum(node: Tree, parts: list[str]) -> str:
 
 
 def _call(node: Tree, parts: list[str]) -> str:
-    function, options = node.data
-    row = ROWS.get(ROW_OF.get(function, function))
-    template = row.latex if row else ""
-    operator = re.fullmatch(r"(.*)\(#1(, #\d)*\)", template)
+    _, options = node.data
+    head, template = call_form(node)
     below = rf"_{{\mathrm{{{_plain(options)}}}}}" if options else ""
-    if operator or function in COMMANDS or not template or len(parts) > template.count("#"):
-        head = COMMANDS.get(function) or (operator[1] if operator else _function(function))
+    if head:
         return head + below + group(", ".join(parts))
 
     def argument(mark: re.Match[str]) -> str:
         k = int(mark[1]) - 1
-        if node.args[k].op == "compare" and function == "where":
+        if is_condition(node, node.args[k]):
             return parts[k].removeprefix(r"\mathbf{1}[").removesuffix("]")
-        enclosed = template[: mark.start()].rstrip().endswith(_ENCLOSED)
-        return parts[k] if enclosed or node.args[k].precedence >= m.POSTFIX else group(parts[k])
+        return group(parts[k]) if needs_group(template, k, node.args[k]) else parts[k]
 
     return re.sub(r"#(\d)", argument, template) + below
+
+
+def call_form(node: Tree) -> tuple[str, str]:
+    """What stands before the arguments of a function in parentheses, or else the template that they fill."""
+    function = node.data[0]
+    row = ROWS.get(ROW_OF.get(function, function))
+    template = row.latex if row else ""
+    operator = re.fullmatch(r"(.*)\(#1(, #\d)*\)", template)
+    if operator or function in COMMANDS or not template or len(node.args) > template.count("#"):
+        return COMMANDS.get(function) or (operator[1] if operator else _function(function)), ""
+    return "", template
+
+
+def is_condition(node: Tree, argument: Tree) -> bool:
+    """Whether an argument of a choice is an indicator, of which only the condition is written."""
+    return argument.op == "compare" and node.data[0] == "where"
+
+
+def needs_group(template: str, k: int, argument: Tree) -> bool:
+    """Whether argument k needs parentheses where the template has a place for it."""
+    before = template[: template.index(f"#{k + 1}")].rstrip()
+    return not before.endswith(_ENCLOSED) and argument.precedence < m.POSTFIX
 
 
 def _function(written: str) -> str:
@@ -235,9 +277,14 @@ def _array(node: Tree, parts: list[str]) -> str:
 
 def _rows(start: Dim, step: int, count: Dim) -> str:
     """Rows counted from 1, the last one included."""
-    one = Dim.of(1)
-    first, last = start + one, start + Dim.of(step) * (count - one) + one
+    first, last = row_range(start, step, count)
     return f"{dim_latex(first)}:{f'{step}:' if step != 1 else ''}{dim_latex(last)}"
+
+
+def row_range(start: Dim, step: int, count: Dim) -> tuple[Dim, Dim]:
+    """The first and the last row, counted from 1."""
+    one = Dim.of(1)
+    return start + one, start + Dim.of(step) * (count - one) + one
 
 
 def _indices(indices: tuple[str, ...]) -> str:

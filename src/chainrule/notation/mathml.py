@@ -1,0 +1,212 @@
+"""Presentation tree to presentation MathML, as browsers and screen readers know it.
+
+In: a Tree. Out: a string. Products are marked by invisible operators, functions by the operator that applies
+them. Quotients stand above each other, as in `latex`, which decides about parentheses for both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from html import escape
+
+from chainrule.expr.dims import Coefficient, Dim
+from chainrule.notation import latex
+from chainrule.notation.matform import Tree
+from chainrule.notation.profiles import spelled
+from chainrule.notation.tex import APPLY, TIMES, fenced, from_tex, operator, row, scripted, table
+from chainrule.notation.text import to_text
+
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+SPACE = '<mspace width="0.167em"/>'
+TRANSPOSED = '<mi mathvariant="normal">T</mi>'
+NEGATIVE = operator("−", "prefix")
+INVERTED = f"<mrow>{NEGATIVE}<mn>1</mn></mrow>"
+DOT = operator("·")
+
+
+def to_mathml(tree: Tree, profile: str | None = None, *, display: bool = False) -> str:
+    """The tree as a whole <math> element, with its text for those who cannot see it.
+
+    >>> from chainrule.notation.matform import name
+    >>> print(to_mathml(name("w1")))
+    <math xmlns="http://www.w3.org/1998/Math/MathML" alttext="w₁"><msub><mi>w</mi><mn>1</mn></msub></math>
+    """
+    return math(element(tree, profile), to_text(tree, profile, lowered=True), display=display)
+
+
+def math(inside: str, text: str, *, display: bool = False) -> str:
+    """Elements as a whole <math> element."""
+    block = ' display="block"' if display else ""
+    return f'<math xmlns="{NAMESPACE}"{block} alttext="{escape(text)}">{inside}</math>'
+
+
+def element(tree: Tree, profile: str | None = None) -> str:
+    """The tree as one element, to be put into <math>."""
+    tree, writers = spelled(tree, profile), VOCABULARIES[profile]
+    done: dict[Tree, str] = {}
+    stack = [tree]
+    while stack:
+        node = stack[-1]
+        missing = [a for a in node.args if a not in done]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        parts = [
+            fenced(done[a]) if latex.needs_parentheses(a, node, has_script=done[a].startswith("<msub>"))
+            else done[a] for a in node.args
+        ]  # fmt: skip
+        done[node] = writers[node.op](node, parts)
+    return done[tree]
+
+
+def _dim(dim: Dim) -> str:
+    return from_tex(latex.dim_latex(dim))
+
+
+def _number(value: Coefficient) -> str:
+    return from_tex(latex.number_latex(value))
+
+
+def _joined(parts: list[str], between: str) -> str:
+    return row([item for part in parts for item in (between, part)][1:])
+
+
+def _infix(sign: str) -> Writer:
+    return lambda t, p: _joined(p, operator(sign))
+
+
+def _juxtapose(node: Tree, parts: list[str]) -> str:
+    items = [parts[0]]
+    for between, part in zip(latex.gaps(node), parts[1:], strict=True):
+        items += {"·": [DOT], " ": [TIMES, SPACE], "": [TIMES]}[between] + [part]
+    return row(items)
+
+
+def _power(node: Tree, parts: list[str], product: str = "⊙") -> str:
+    exponent = node.args[1]
+    above = parts[1]
+    if exponent.op == "number" and not exponent.data[0].powers:
+        digits = [f"<mn>{number}</mn>" for number in str(exponent.data[0].rational).split("/")]
+        above = _joined(digits, operator("/"))
+    return scripted(parts[0], above=row([operator(product), above]) if node.data[0] else above)
+
+
+def _sum(node: Tree, parts: list[str]) -> str:
+    items = [NEGATIVE, parts[0]] if node.data[0] < 0 else [parts[0]]
+    for sign, part in zip(node.data[1:], parts[1:], strict=True):
+        items += [operator("−" if sign < 0 else "+"), part]
+    return row(items)
+
+
+def _call(node: Tree, parts: list[str]) -> str:
+    _, options = node.data
+    head, template = latex.call_form(node)
+    below = f"<mtext>{escape(options)}</mtext>" if options else ""
+    if head:
+        return row([scripted(from_tex(head), below), APPLY, fenced(_joined(parts, operator(",")))])
+    arguments = [
+        _condition(argument) if latex.is_condition(node, argument)
+        else fenced(part) if latex.needs_group(template, k, argument) else part
+        for k, (argument, part) in enumerate(zip(node.args, parts, strict=True))
+    ]  # fmt: skip
+    return scripted(from_tex(template, arguments), below)
+
+
+def _condition(compared: Tree) -> str:
+    left, right = map(element, compared.args)
+    return row([left, operator(compared.data[0]), right])
+
+
+def _compare(node: Tree, parts: list[str]) -> str:
+    inside = row([parts[0], operator(node.data[0]), parts[1]])
+    return row(["<mn>𝟏</mn>", fenced(inside, "[", "]")])
+
+
+def _array(node: Tree, parts: list[str]) -> str:
+    if all(a.op == "array" for a in node.args):
+        lines = [[element(entry) for entry in a.args] for a in node.args]
+    else:
+        lines = [parts] if node.data[0] else [[part] for part in parts]
+    return fenced(table(lines))
+
+
+def _grid(node: Tree, parts: list[str]) -> str:
+    columns = node.data[1]
+    return fenced(table([parts[k : k + columns] for k in range(0, len(parts), columns)]))
+
+
+def _indices(indices: tuple[str, ...]) -> str:
+    separator = operator("\N{INVISIBLE SEPARATOR}" if all(len(i) == 1 for i in indices) else ",")
+    shown = [from_tex(re.sub(r"(\D)(\d+)", r"\1_{\2}", i)) for i in indices]
+    return _joined(shown, separator)
+
+
+def _rows(start: Dim, step: int, count: Dim) -> list[str]:
+    first, last = latex.row_range(start, step, count)
+    middle = [operator(":"), f"<mn>{step}</mn>"] if step != 1 else []
+    return [_dim(first), *middle, operator(":"), _dim(last)]
+
+
+def _sign(mark: str) -> str:
+    return '<mi mathvariant="normal">d</mi>' if mark == "d" else "<mi>∂</mi>"
+
+
+def _derivative(node: Tree, parts: list[str]) -> str:
+    sign = _sign(node.data[0] if node.data else "∂")
+    order = f"<mn>{len(parts) - 1}</mn>" if len(parts) > 2 else ""
+    below = [item for part in parts[1:] for item in (SPACE, sign, part)][1:]
+    return f"<mfrac>{row([scripted(sign, above=order), parts[0]])}{row(below)}</mfrac>"
+
+
+def _operator(node: Tree, parts: list[str]) -> str:
+    sign = _sign(node.data[0])
+    return row([f"<mfrac>{sign}{row([sign, parts[1]])}</mfrac>", SPACE, parts[0]])
+
+
+def _sigma(node: Tree, parts: list[str]) -> str:
+    sign = operator("∑")
+    return row([f"<munder>{sign}{_indices(node.data)}</munder>" if node.data else sign, parts[0]])
+
+
+Writer = Callable[[Tree, list[str]], str]
+WRITERS: dict[str, Writer] = {
+    "name": lambda t, p: from_tex(latex.name_latex(t.data[0])),
+    "symbol": lambda t, p: from_tex(t.data[1]),
+    "number": lambda t, p: _number(t.data[0]),
+    "transpose": lambda t, p: scripted(p[0], above=TRANSPOSED),
+    "inverse": lambda t, p: scripted(p[0], above=INVERTED),
+    "inverse_transpose": lambda t, p: scripted(p[0], above=row([NEGATIVE, TRANSPOSED])),
+    "matrix_power": lambda t, p: scripted(p[0], above=from_tex(str(t.data[0]))),
+    "power": _power,
+    "root": lambda t, p: f"<msqrt>{p[0]}</msqrt>",
+    "chain": _juxtapose,
+    "scale": _juxtapose,
+    "times": _infix("⊙"),
+    "kron": _infix("⊗"),
+    "divide": _infix("⊘"),
+    "over": lambda t, p: f"<mfrac>{p[0]}{p[1]}</mfrac>",
+    "sum": _sum,
+    "call": _call,
+    "diagonal": lambda t, p: row(["<mi>diag</mi>", APPLY, fenced(p[0])]),
+    "norm": lambda t, p: fenced(p[0], "‖", "‖"),
+    "abs": lambda t, p: fenced(p[0], "|", "|"),
+    "compare": _compare,
+    "array": _array,
+    "entry": lambda t, p: scripted(p[0], _indices(t.data)),
+    "basis": lambda t, p: scripted("<mi>e</mi>", _dim(t.data[0] + Dim.of(1))),
+    "select": lambda t, p: scripted("<mi>I</mi>", row([*_rows(*t.data[:3]), operator(","), operator(":")])),
+    "slice": lambda t, p: scripted(p[0], row(_rows(*t.data))),
+    "delta": lambda t, p: scripted("<mi>δ</mi>", _indices(t.data)),
+    "sigma": _sigma,
+    "derivative": _derivative,
+    "product": _infix("·"),
+    "operator": _operator,
+    "differential": lambda t, p: row([_sign("d"), p[0]]),
+    "grid": _grid,
+}
+VOCABULARIES: dict[str | None, Mapping[str, Writer]] = {
+    None: WRITERS,
+    "notes": {**WRITERS, "times": _infix("⊗"), "power": lambda t, p: _power(t, p, "∘")},
+}
