@@ -7,16 +7,20 @@ numbers at a point. Out: a Checked, which prints as text and as JSON.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from chainrule.api.claims import are_numbers, function_claim, numbers_claim
 from chainrule.api.derivative import Derivative, derive
 from chainrule.api.formulas import Functions, Shapes
+from chainrule.api.point import read_point
 from chainrule.api.targets import Wrt
 from chainrule.errors import OptionError
 from chainrule.expr.nodes import Expr
 from chainrule.notation.present import present
 
 if TYPE_CHECKING:
+    from chainrule.grade.case import Claim
     from chainrule.grade.judge import Diagnosis, Judgement
 
 RIGHT = ("equal", "layout")
@@ -79,9 +83,14 @@ def check(
     layout: str = "numerator",
     profile: str | None = None,
     functions: Functions = None,
+    at: Mapping[str, Any] | str | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> Checked:
     """Whether a claimed derivative is right, and if not, what explains the difference.
 
+    `claim` is a closed form in any accepted notation, an expression, a function of the variables by keyword
+    (of NumPy, JAX or PyTorch arrays), or numbers at the point `at`. `data` are arrays at which a function is
+    compared, in place of random ones: which coordinates are wrong is told.
     Raises: ChainruleError if the formula or the claim cannot be read.
 
     >>> check("x @ A @ x", wrt="x", claim="2*A@x", shapes="A[n,n] x[n]").assumption
@@ -97,25 +106,41 @@ def check(
         profile=profile,
         functions=functions,
     )
+    if claim is None:
+        raise OptionError("there is no claim to check", hint='write claim="2*A@x"')
     if not isinstance(derivative, Derivative):
         raise OptionError(
             "one claim is about one derivative, and several variables were given",
-            hint="check them one by one, or as one Jacobian of scalars: [x, y]",
+            hint="check them one by one: --wrt w, then --wrt b; scalars may be one Jacobian: [x, y]",
         )
-    if claim is None:
-        raise OptionError("there is no claim to check", hint='write claim="2*A@x"')
-    return _checked(derivative, claim, dialect, profile)
+    given = {**(read_point(at) if isinstance(at, str) else at or {}), **(data or {})}
+    return _checked(derivative, claim, dialect, profile, given)
 
 
-def _checked(derivative: Derivative, claim: Any, dialect: str, profile: str | None) -> Checked:
+def _checked(
+    derivative: Derivative, claim: Any, dialect: str, profile: str | None, given: Mapping[str, Any]
+) -> Checked:
     from chainrule.grade.claim import Reading
-    from chainrule.grade.judge import judge, judge_text
+    from chainrule.grade.judge import judge, judge_claim, judge_text
 
     formula, correct = derivative.formula, derivative.expression
     of, wrt = derivative.below, derivative.wrt[-1].variables
+    variables = list(formula.variables.values())
     if isinstance(claim, Expr):
-        variables = list(formula.variables.values())
         judgement = judge(claim, correct, of=of, wrt=wrt, variables=variables)
         return Checked(derivative, present(claim).text, judgement)
+    other: Claim | None = None
+    if callable(claim):
+        other = function_claim(claim, derivative, given)
+    elif are_numbers(claim) and (given or not isinstance(claim, str)):
+        other = numbers_claim(claim, derivative, given)
+    elif not isinstance(claim, str):
+        raise OptionError(
+            f"a claim is a formula, a function or numbers, not {type(claim).__name__}",
+            hint='write claim="2*A@x"',
+        )
+    if other is not None:
+        judgement = judge_claim(other, correct, of=of, wrt=wrt, variables=variables)
+        return Checked(derivative, other.text, judgement)
     reading = Reading(formula.variables, formula.names, dialect, profile, formula.functions)
     return Checked(derivative, claim, judge_text(claim, correct, reading=reading, of=of, wrt=wrt))

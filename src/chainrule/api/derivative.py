@@ -254,7 +254,7 @@ class Derivative(Printable):
     @property
     def below(self) -> Expr:
         """What the last order differentiates: the formula as written, or the derivative before."""
-        return self.formula.expr if self.order == 1 else self._chain[-2]
+        return self.formula.expr if self.order == 1 else self.chain[-2]
 
     @property
     def names(self) -> tuple[str, ...]:

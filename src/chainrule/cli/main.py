@@ -171,7 +171,8 @@ def build_parser() -> Parser:
     sub = command("check", check, "whether a person's answer is right, and if not, why", CHECK)
     formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
     sub.add_argument("--wrt", metavar="VAR", help='by which variable: "w", or scalars together "[x, y]"')
-    sub.add_argument("--claim", metavar="ANSWER", help="the answer that is checked")
+    sub.add_argument("--claim", metavar="ANSWER", help="the answer: a formula, or numbers with --at")
+    sub.add_argument("--at", metavar="POINT", help='the point of the numbers: "x=1,y=[2,3]" or a file.npz')
     reading(sub)
     sub.add_argument("--order", metavar="K", default="1", help="1 to 8; 2 is the Hessian")
     sub.add_argument("--format", metavar="text|json", default="text", help="what is printed")
@@ -262,6 +263,7 @@ def check(options: argparse.Namespace) -> int:
         read_formula(options.formula),
         wrt=options.wrt,
         claim=options.claim,
+        at=options.at,
         shapes=options.shapes,
         order=_order(options.order),
         dialect=choose(options.dialect, DIALECTS, "--dialect"),

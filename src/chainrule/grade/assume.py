@@ -11,6 +11,7 @@ from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Einsum, Expr, Variable
 from chainrule.expr.walk import substitute
 from chainrule.grade.case import Case, Found, agreeing
+from chainrule.grade.sweep import Sweep
 from chainrule.verify.probe import probe
 
 
@@ -53,8 +54,25 @@ def assumed(case: Case) -> Iterator[Found]:
                 seen.add((structure.code, v))
                 says = structure.says.format(pretty(v.name))
                 sizes = f"[{','.join(map(str, v.shape))}]" if v.rank else ""
-                hint = f"declare it with {v.name}{sizes}:{structure.words[0]} if it is"
-                yield Found(30 + place, structure.code, f"They agree when {says}: {hint}.", says)
+                declared = f"{v.name}{sizes}:{structure.words[0]}"
+                text = f"They agree when {says}: declare it with  {declared}  if it is."
+                if structure.code == "symmetric":
+                    text += _leads_to_symmetric(case)
+                yield Found(30 + place, structure.code, text, says)
+
+
+def _leads_to_symmetric(case: Case) -> str:
+    """Why a person may have taken a matrix for symmetric: one variable in two places."""
+    if case.of is None:
+        return ""
+    uses = Sweep(case.of, case.wrt).uses
+    twice = [pretty(v.name) for v in case.wrt if len(uses.get(v, ())) > 1]
+    if not twice:
+        return ""
+    return (
+        f"\nWhat usually leads here: {twice[0]} stands in the formula twice, and each place contributes "
+        "(total derivative)."
+    )
 
 
 def _right_if(case: Case, changes: dict[Expr, Expr]) -> bool:

@@ -24,6 +24,7 @@ class Claim:
     expr      the expression, if there is one
     text      how it was written
     points    the only points at which there are values, if there are only some
+    place     what these points are: "At the data given"
     tolerance up to which its numbers are exact
     """
 
@@ -31,6 +32,7 @@ class Claim:
     expr: Expr | None = None
     text: str = ""
     points: Probe | None = None
+    place: str = ""
     tolerance: float = 1e-8
 
 
@@ -85,6 +87,14 @@ class Case:
         noise = [max(a, b) for a, b in zip(self.noise(goal), self.probe.noise(claim), strict=True)]
         ours, values = self.probe.values(claim), self.probe.values(goal)
         return agreeing(ours, values, self.views, noise, self.claim.tolerance)
+
+    @property
+    def worst(self) -> int:
+        """The first point at which the claim is not the correct answer."""
+        for k, claimed in enumerate(self.claimed):
+            if not same(claimed, self.probe.value(self.correct, k), self.floor[k], self.claim.tolerance):
+                return k
+        return 0
 
     @cached_property
     def floor(self) -> list[float]:

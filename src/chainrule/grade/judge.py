@@ -92,13 +92,14 @@ def judge_claim(
     case = make_case(claim, correct, of, wrt, variables)
     view = case.matches(correct)
     if view is not None:
-        return _right(view)
+        return _right(view, claim)
     return wrong(case, explanations(case))
 
 
-def _right(view: View) -> Judgement:
+def _right(view: View, claim: Claim) -> Judgement:
     if view.plain:
-        return Judgement("equal", (), None, "Equal.")
+        where = " at the point given" if claim.points is not None and len(claim.points.points) == 1 else ""
+        return Judgement("equal", (), None, f"Equal{where}.")
     text = words.LAYOUTS[view.name]
     return Judgement("layout", (Diagnosis("layout", text),), None, f"Right. {text}")
 

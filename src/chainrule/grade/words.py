@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.grade.case import Case, Found
-from chainrule.notation.present import Request, present_many
+from chainrule.notation.present import Presentation, Request, present_many
 from chainrule.notation.text import dim_text
 from chainrule.rules.unknown import one_choice
 from chainrule.simplify import simplify
@@ -49,8 +49,12 @@ def written(expr: Expr, turned: bool = False) -> str:
     """An expression as it stands, nothing simplified."""
     (shown,), where = present_many([Request(expr, turned)])
     label = f"[{''.join(shown.indices)}] " if shown.form == "index" and shown.indices else ""
-    names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where)
-    return label + shown.text + (f" where {names}" if names else "")
+    return label + shown.text + _where(where)
+
+
+def _where(parts: Sequence[tuple[str, Presentation]]) -> str:
+    names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in parts)
+    return f" where {names}" if names else ""
 
 
 def sizes(expr: Expr) -> str:
@@ -65,14 +69,17 @@ def sizes(expr: Expr) -> str:
 def correct_text(correct: Expr, of: Expr | None, wrt: Sequence[Variable]) -> str:
     """The correct answer, as a row and as a column where it may be either."""
     simplest = simplify(correct)
-    if simplest.rank == 1 and (of is None or not of.rank):
-        return (
-            f"{written(simplest, turned=True)}, as a row (numerator layout); {written(simplest)} as a column"
-        )
-    if simplest.rank == 2 and of is not None and not of.rank and len(wrt) == 1 and wrt[0].rank == 2:
-        shape = f"in the shape of {pretty(wrt[0].name)}"
-        return f"{written(simplest, turned=True)} (numerator layout); {written(simplest)} {shape}"
-    return written(simplest)
+    vector = simplest.rank == 1 and (of is None or not of.rank)
+    matrix = simplest.rank == 2 and of is not None and not of.rank and len(wrt) == 1 and wrt[0].rank == 2
+    if not (vector or matrix):
+        return written(simplest)
+    shown, where = present_many([Request(simplest, turned=True), Request(simplest)])
+    row, column = (one.text for one in shown)
+    names = _where(where)
+    names = f",{names}" if names else ""
+    if vector:
+        return f"{row}, as a row (numerator layout); {column} as a column{names}"
+    return f"{row} (numerator layout); {column} in the shape of {pretty(wrt[0].name)}{names}"
 
 
 def number(value: float) -> str:
@@ -88,7 +95,7 @@ def report(case: Case, found: Sequence[Found]) -> str:
     """The whole text for the person: the verdict, both answers, what explains the difference."""
     claimed = case.claim.text.strip() if case.claim.expr is None else written(case.claim.expr)
     correct = correct_text(case.correct, case.of, case.wrt)
-    opening = f"Right only if {found[0].assumption}." if found[0].assumption else "Not equal."
+    opening = "Not equal."
     if len(claimed) + len(correct) <= 2 * BESIDE:
         lines = [f"{opening}   claimed {claimed}    correct {correct}"]
     else:
@@ -96,6 +103,8 @@ def report(case: Case, found: Sequence[Found]) -> str:
     lines.append(found[0].text)
     if len(found) > 1:
         lines += [f"{'And' if other.also else 'Or'}: {other.text}" for other in found[1:]]
+    if case.claim.expr is None and case.claimed and found[0].code not in ("other", "shape"):
+        lines.append(difference(case).text)
     return "\n".join(lines)
 
 
@@ -106,34 +115,45 @@ def outside_sum(condition: str) -> str:
 
 def difference(case: Case) -> Found:
     """Where and by how much they differ, when nothing explains it."""
-    claimed, correct = case.claimed[0], case.probe.values(case.correct)[0]
+    place = case.worst
+    claimed, correct = case.claimed[place], case.probe.value(case.correct, place)
     if claimed.shape != correct.shape:
         shapes = f"The claim has the shape {_shape(claimed)}, the correct answer {_shape(correct)}."
         if case.claim.expr is not None:
             shapes = f"The claim is {sizes(case.claim.expr)}, the correct answer {sizes(case.correct)}."
         return Found(90, "shape", shapes)
-    apart = gap(claimed, correct)
-    where = _point(case)
+    apart = gap(claimed, correct, case.claim.tolerance)
+    where = _point(case, place)
     if chosen := one_choice(case.correct):
         where = f"{chosen[0].upper()}{chosen[1:]}a{where[1:]}"
     parts = []
     for index, a, b in apart.entries:
         entry = f"entry [{', '.join(str(i + 1) for i in index)}] is" if index else "the value is"
-        parts.append(f"{entry} {number(a)} in place of {number(b)}")
+        parts.append(f"{entry} {number(a)} in place of {number(b)}{_off(a, b)}")
     counted = f"{apart.count} of {apart.total} entries differ: " if apart.total > 1 else ""
-    return Found(99, "other", f"{where}{counted}{'; '.join(parts)}.")
+    return Found(99, "other", f"{where}: {counted}{'; '.join(parts)}.")
+
+
+def _off(claimed: float, correct: float) -> str:
+    """By how much, where that is a small part."""
+    if not correct or abs(claimed - correct) > abs(correct) / 2:
+        return ""
+    share = 100 * (claimed - correct) / abs(correct)
+    return f" ({abs(share):.2g} % too {'large' if share > 0 else 'small'})"
 
 
 def _shape(array: Array) -> str:
     return " × ".join(map(str, array.shape)) or "of a scalar"
 
 
-def _point(case: Case) -> str:
+def _point(case: Case, place: int) -> str:
     """At x = 1, y = 2: where that is short; else at a random point."""
-    point = case.probe.points[0]
+    point = case.probe.points[place]
+    if case.claim.place:
+        return case.claim.place
     if sum(v.size for v in point.values.values()) > FEW or not point.values:
-        return "At a random point "
-    return "At " + ", ".join(f"{pretty(n)} = {_array(v)}" for n, v in sorted(point.values.items())) + " "
+        return "At a random point"
+    return "At " + ", ".join(f"{pretty(n)} = {_array(v)}" for n, v in sorted(point.values.items()))
 
 
 def _array(value: Array) -> str:
