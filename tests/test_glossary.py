@@ -103,5 +103,5 @@ def test_entries_have_a_formula_or_are_words_only() -> None:
 
 def test_sources_are_named() -> None:
     sources = PAGE.split("## Sources")[1]
-    for name in ("1802.01528", "explained.ai", "matrixcalculus.org", "Cookbook", "Magnus", "Neudecker", "Giles"):
+    for name in ("1802.01528", "explained.ai", "matrixcalculus.org", "Cookbook", "Magnus", "Giles"):
         assert name in sources
