@@ -19,6 +19,7 @@ from chainrule.explain.board import Subject
 from chainrule.explain.build import explain as explain_one
 from chainrule.explain.latex import to_latex
 from chainrule.explain.markdown import to_markdown
+from chainrule.explain.signs import in_profile
 from chainrule.explain.text import to_text
 from chainrule.expr.nodes import Expr, Stack
 from chainrule.expr.walk import variables as variables_of
@@ -130,6 +131,7 @@ def explanation(
     pages: list[Derivation] = []
     for derivative in about.parts():
         pages += _of(derivative, style, opened)
+    pages = [in_profile(page, about.formula.profile) for page in pages]
     notes = about.formula.assumptions
     kinks = tuple(map(str, about.sheet.kinks))
     pages[0] = replace(pages[0], notes=notes)

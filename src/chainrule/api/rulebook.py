@@ -18,6 +18,7 @@ from chainrule.errors import CheckFailed, DomainProblem, NoDerivative
 from chainrule.expr.nodes import Expr
 from chainrule.notation.latex import to_latex
 from chainrule.notation.present import present
+from chainrule.notation.profiles import said
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules import catalogue
 from chainrule.rules.catalogue import Example, Identity, Rule
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 FEW, MANY = 3, 20  # points of the check: for each of very many derivatives, and for those of a few rules
 A_FEW = 12
-# The sign of the element-wise product in the texts of the catalogue, under each profile.
-SIGNS = {None: ("⊙", r"\odot"), "notes": ("⊗", r"\otimes")}
 ARGUMENTS = {"power": "xp", "where": "cab"}
 # Where the domain of the table, which is for the sampler, says less than is true.
 NOTED = {
@@ -66,9 +65,7 @@ class Workshop:
 
     def signed(self, text: str) -> str:
         """A text of the catalogue in the signs of the profile."""
-        for plain, sign in zip(SIGNS[None], SIGNS[self.profile], strict=True):
-            text = text.replace(plain, sign)
-        return text
+        return said(text, self.profile)
 
     # ------------------------------------------------------ cells
 

@@ -17,7 +17,7 @@ from chainrule.notation.text import to_text
 Pieces = tuple[str, str, str, str]
 ROUND = (("(", "⎛", "⎜", "⎝"), (")", "⎞", "⎟", "⎠"))
 SQUARE = (("[", "⎡", "⎢", "⎣"), ("]", "⎤", "⎥", "⎦"))
-JOINED = {"product": " · ", "chain": " ", "scale": " ", "times": " ⊙ ", "kron": " ⊗ "}
+JOINED = {"product": " · ", "chain": " ", "scale": " ", "kron": " ⊗ "}
 RAISED = {"transpose": "ᵀ", "inverse": "⁻¹", "inverse_transpose": "⁻ᵀ"}
 
 
@@ -87,9 +87,10 @@ def box(tree: Tree, pen: Pen = PEN) -> Box:
             return _beside(
                 [b for s, part in zip(signs, parts, strict=True) for b in (Box((pen.spell(s),)), part)]
             )
-        case op if op in JOINED:
+        case op if op in JOINED or op == "times":
             parts = [_part(part, tree, pen) for part in tree.args]
-            between = Box((pen.spell(JOINED[op]),))
+            sign = JOINED.get(op) or f" {m.product_signs(tree)[0]} "
+            between = Box((pen.spell(sign),))
             return _beside([b for part in parts for b in (between, part)][1:])
         case op if op in RAISED:
             part = _part(tree.args[0], tree, pen)
@@ -103,7 +104,8 @@ def _is_tall(tree: Tree) -> bool:
     """Whether it is a grid, or joins parts that are."""
     if tree.op == "grid":
         return True
-    return (tree.op in JOINED or tree.op in RAISED or tree.op == "sum") and any(map(_is_tall, tree.args))
+    joins = tree.op in JOINED or tree.op in RAISED or tree.op in ("sum", "times")
+    return joins and any(map(_is_tall, tree.args))
 
 
 def _part(part: Tree, parent: Tree, pen: Pen) -> Box:

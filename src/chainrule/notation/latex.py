@@ -8,7 +8,7 @@ of their rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
 
 from chainrule.expr.dims import Coefficient, Dim
@@ -40,7 +40,7 @@ def to_latex(tree: Tree, profile: str | None = None) -> str:
     >>> print(to_latex(m.chain(m.transpose(m.name("A")), residual)))
     A^\top (x - b)
     """
-    tree, writers = spelled(tree, profile), VOCABULARIES[profile]
+    tree = spelled(tree, profile)
     done: dict[Tree, str] = {}
     stack = [tree]
     while stack:
@@ -50,7 +50,7 @@ def to_latex(tree: Tree, profile: str | None = None) -> str:
             stack.extend(missing)
             continue
         stack.pop()
-        done[node] = _write(node, [done[a] for a in node.args], writers)
+        done[node] = _write(node, [done[a] for a in node.args])
     return done[tree]
 
 
@@ -60,10 +60,10 @@ def factor(part: Tree, parent: Tree) -> str:
     return group(text) if needs_parentheses(part, parent, _has_script(text)) else text
 
 
-def _write(node: Tree, parts: list[str], writers: Mapping[str, Writer]) -> str:
+def _write(node: Tree, parts: list[str]) -> str:
     pairs = zip(node.args, parts, strict=True)
     inside = [group(p) if needs_parentheses(a, node, _has_script(p)) else p for a, p in pairs]
-    return writers[node.op](node, inside)
+    return WRITERS[node.op](node, inside)
 
 
 def _has_script(text: str) -> bool:
@@ -179,10 +179,12 @@ def _is_word(factor: Tree) -> bool:
     return factor.op == "name" and r"\mathit" in name_latex(factor.data[0])
 
 
-def _power(node: Tree, parts: list[str], product: str = r"\odot") -> str:
+def _power(node: Tree, parts: list[str]) -> str:
     simple = re.fullmatch(r"(-?)\\frac\{(\w+)\}\{(\w+)\}", parts[1])
     exponent = f"{simple[1]}{simple[2]}/{simple[3]}" if simple else parts[1]
-    return rf"{parts[0]}^{{{product} {exponent}}}" if node.data[0] else f"{parts[0]}^{{{exponent}}}"
+    if node.data[0]:
+        exponent = f"{m.product_signs(node)[1]} {exponent}"
+    return f"{parts[0]}^{{{exponent}}}"
 
 
 def _sum(node: Tree, parts: list[str]) -> str:
@@ -292,8 +294,7 @@ def _indices(indices: tuple[str, ...]) -> str:
     return separator.join(re.sub(r"(\D)(\d+)", r"\1_{\2}", i) for i in indices)
 
 
-Writer = Callable[[Tree, list[str]], str]
-WRITERS: dict[str, Writer] = {
+WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "name": lambda t, p: name_latex(t.data[0]),
     "symbol": lambda t, p: str(t.data[1]),
     "number": lambda t, p: number_latex(t.data[0]),
@@ -305,7 +306,7 @@ WRITERS: dict[str, Writer] = {
     "root": lambda t, p: rf"\sqrt{{{p[0]}}}",
     "chain": _juxtapose,
     "scale": _juxtapose,
-    "times": lambda t, p: r" \odot ".join(p),
+    "times": lambda t, p: f" {m.product_signs(t)[1]} ".join(p),
     "kron": lambda t, p: r" \otimes ".join(p),
     "divide": lambda t, p: rf"{p[0]} \oslash {p[1]}",
     "over": lambda t, p: rf"\frac{{{p[0]}}}{{{p[1]}}}",
@@ -327,12 +328,4 @@ WRITERS: dict[str, Writer] = {
     "operator": _operator,
     "differential": lambda t, p: rf"\mathrm{{d}}{'' if p[0].startswith('(') else ' '}{p[0]}",
     "grid": _grid,
-}
-VOCABULARIES: dict[str | None, Mapping[str, Writer]] = {
-    None: WRITERS,
-    "notes": {
-        **WRITERS,
-        "times": lambda t, p: r" \otimes ".join(p),
-        "power": lambda t, p: _power(t, p, r"\circ"),
-    },
 }

@@ -14,7 +14,8 @@ matrix_power      X³, X⁻²                         (matrix,)            (expo
 root              square root                     (base,)
 chain             matrix product                  factors
 scale             scalar factors, then a body     factors
-times, kron       ⊙, ⊗                            factors
+times             ⊙                               factors              nothing, or another sign
+kron              ⊗                               factors
 divide            ⊘                               (above, below)
 over              a quotient with scalar below    (above, below)
 sum               signed terms                    terms                signs, 1 or −1
@@ -170,6 +171,11 @@ def _cost(node: Tree) -> int:
             return inside + 6
         case _:
             return inside + EXTRA.get(op, 4)
+
+
+def product_signs(node: Tree) -> tuple[str, str]:
+    """The sign of an entrywise product or power, as text and in LaTeX; a profile may have put another."""
+    return node.data[-2:] if len(node.data) > 1 else ("⊙", r"\odot")
 
 
 def needs_parentheses(part: Tree, parent: Tree) -> bool:

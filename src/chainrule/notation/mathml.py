@@ -7,11 +7,12 @@ them. Quotients stand above each other, as in `latex`, which decides about paren
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from html import escape
 
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.notation import latex
+from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.profiles import spelled
 from chainrule.notation.tex import APPLY, TIMES, fenced, from_tex, operator, row, scripted, table
@@ -43,7 +44,7 @@ def math(inside: str, text: str, *, display: bool = False) -> str:
 
 def element(tree: Tree, profile: str | None = None) -> str:
     """The tree as one element, to be put into <math>."""
-    tree, writers = spelled(tree, profile), VOCABULARIES[profile]
+    tree = spelled(tree, profile)
     done: dict[Tree, str] = {}
     stack = [tree]
     while stack:
@@ -57,7 +58,7 @@ def element(tree: Tree, profile: str | None = None) -> str:
             fenced(done[a]) if latex.needs_parentheses(a, node, has_script=done[a].startswith("<msub>"))
             else done[a] for a in node.args
         ]  # fmt: skip
-        done[node] = writers[node.op](node, parts)
+        done[node] = WRITERS[node.op](node, parts)
     return done[tree]
 
 
@@ -84,13 +85,15 @@ def _juxtapose(node: Tree, parts: list[str]) -> str:
     return row(items)
 
 
-def _power(node: Tree, parts: list[str], product: str = "⊙") -> str:
+def _power(node: Tree, parts: list[str]) -> str:
     exponent = node.args[1]
     above = parts[1]
     if exponent.op == "number" and not exponent.data[0].powers:
         digits = [f"<mn>{number}</mn>" for number in str(exponent.data[0].rational).split("/")]
         above = _joined(digits, operator("/"))
-    return scripted(parts[0], above=row([operator(product), above]) if node.data[0] else above)
+    if node.data[0]:
+        above = row([operator(m.product_signs(node)[0]), above])
+    return scripted(parts[0], above=above)
 
 
 def _sum(node: Tree, parts: list[str]) -> str:
@@ -183,7 +186,7 @@ WRITERS: dict[str, Writer] = {
     "root": lambda t, p: f"<msqrt>{p[0]}</msqrt>",
     "chain": _juxtapose,
     "scale": _juxtapose,
-    "times": _infix("⊙"),
+    "times": lambda t, p: _joined(p, operator(m.product_signs(t)[0])),
     "kron": _infix("⊗"),
     "divide": _infix("⊘"),
     "over": lambda t, p: f"<mfrac>{p[0]}{p[1]}</mfrac>",
@@ -205,8 +208,4 @@ WRITERS: dict[str, Writer] = {
     "operator": _operator,
     "differential": lambda t, p: row([_sign("d"), p[0]]),
     "grid": _grid,
-}
-VOCABULARIES: dict[str | None, Mapping[str, Writer]] = {
-    None: WRITERS,
-    "notes": {**WRITERS, "times": _infix("⊗"), "power": lambda t, p: _power(t, p, "∘")},
 }

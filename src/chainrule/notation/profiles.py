@@ -1,7 +1,7 @@
-"""Profiles: the same trees in the signs of one author.
+"""Profiles: the same trees and words in the signs of one author.
 
-In: a tree and the name of a profile (None: the signs of this project). Out: a tree whose operators that
-author has a sign for; which sign that is stands in the vocabularies of `text` and `latex`.
+In: a tree or words, and the name of a profile (None: the signs of this project). Out: the same with the signs
+of that author, which the operators of a tree carry, so that every printer writes them.
 
 The profile `notes` is that of the source notes, where ⊗ is the element-wise product, so that a Kronecker
 product must be written as a call.
@@ -9,23 +9,31 @@ product must be written as a call.
 
 from __future__ import annotations
 
+import re
+
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 
-# Operators that the author of a profile has no sign for, and the function that says the same.
+# The signs of operators as text and in LaTeX. A⊗² would be A ⊗ A to some and a Kronecker product to others.
+SIGNS: dict[str | None, dict[str, tuple[str, str]]] = {
+    None: {},
+    "notes": {"times": ("⊗", r"\otimes"), "power": ("∘", r"\circ")},
+}
+# Operators that the author has no sign for, and the function that says the same.
 CALLS: dict[str | None, dict[str, str]] = {None: {}, "notes": {"kron": "kron"}}
 
 
 def spelled(tree: Tree, profile: str | None) -> Tree:
-    """The tree with calls in place of the operators that the profile has no sign for.
+    """The tree in the signs of a profile.
 
     >>> from chainrule.notation.text import to_text
     >>> A, B, C = map(m.name, "ABC")
     >>> to_text(spelled(m.transpose(m.tree("kron", (A, B, C))), "notes"))
     'kron(kron(A, B), C)ᵀ'
+    >>> to_text(spelled(m.times(A, B), "notes"))
+    'A ⊗ B'
     """
-    calls = CALLS[profile]
-    if not calls:
+    if profile is None:
         return tree
     done: dict[Tree, Tree] = {}
     stack = [tree]
@@ -36,12 +44,29 @@ def spelled(tree: Tree, profile: str | None) -> Tree:
             stack.extend(missing)
             continue
         stack.pop()
-        args = [done[a] for a in node.args]
-        if node.op in calls:
-            first, *rest = args
-            for factor in rest:
-                first = m.call(calls[node.op], first, factor)
-            done[node] = first
-        else:
-            done[node] = node if args == list(node.args) else m.tree(node.op, args, node.data)
+        done[node] = _spelled(node, [done[a] for a in node.args], profile)
     return done[tree]
+
+
+def _spelled(node: Tree, args: list[Tree], profile: str) -> Tree:
+    if node.op in CALLS[profile]:
+        first, *rest = args
+        for factor in rest:
+            first = m.call(CALLS[profile][node.op], first, factor)
+        return first
+    signs = SIGNS[profile].get(node.op)
+    if signs is None or node.data == (False,):
+        return node if args == list(node.args) else m.tree(node.op, args, node.data)
+    return m.tree(node.op, args, (*node.data[:1], *signs) if node.op == "power" else signs)
+
+
+def said(words: str, profile: str | None) -> str:
+    """Words in the signs of a profile.
+
+    >>> said("vec(AXB) = (Bᵀ ⊗ A) vec(X), v ⊙ d", "notes")
+    'vec(AXB) = kron(Bᵀ, A) vec(X), v ⊗ d'
+    """
+    if profile is None:
+        return words
+    words = re.sub(r"\(([^()\s]+) ⊗ ([^()\s]+)\)", r"kron(\1, \2)", words)
+    return words.replace("⊙", SIGNS[profile]["times"][0]).replace(r"\odot", SIGNS[profile]["times"][1])

@@ -34,9 +34,8 @@ def to_text(tree: Tree, profile: str | None = None, *, lowered: bool = False) ->
     >>> to_text(m.tree("entry", (m.name("X"),), ("i", "j")), lowered=True)
     'Xᵢⱼ'
     """
-    tree, writers = spelled(tree, profile), VOCABULARIES[profile]
-    if lowered:
-        writers = {**writers, **LOWERED}
+    tree = spelled(tree, profile)
+    writers = {**WRITERS, **LOWERED} if lowered else WRITERS
     done: dict[Tree, str] = {}
     stack = [tree]
     while stack:
@@ -149,13 +148,13 @@ def _is_word(factor: Tree) -> bool:
     return factor.op == "name" and len(pretty(factor.data[0])) > 1
 
 
-def _power(node: Tree, parts: list[str], product: str = "⊙") -> str:
+def _power(node: Tree, parts: list[str]) -> str:
     base, exponent = parts
     raised = exponent.replace("−", "-").replace(" ", "")
     simple = re.fullmatch(r"-?\w+([-+]\d+)?", raised, re.ASCII)
     translated = raised.translate(SUPERSCRIPTS)
     if simple and not any(c.isascii() for c in translated):
-        return base + (product if node.data[0] else "") + translated
+        return base + (m.product_signs(node)[0] if node.data[0] else "") + translated
     mark = "**" if node.data[0] else "^"
     return f"{base}{mark}{exponent}" if node.args[1].precedence == m.ATOM else f"{base}{mark}({exponent})"
 
@@ -236,7 +235,7 @@ WRITERS: dict[str, Writer] = {
     "root": _root,
     "chain": juxtapose,
     "scale": juxtapose,
-    "times": lambda t, p: " ⊙ ".join(p),
+    "times": lambda t, p: f" {m.product_signs(t)[0]} ".join(p),
     "kron": lambda t, p: " ⊗ ".join(p),
     "divide": lambda t, p: f"{p[0]} ⊘ {p[1]}",
     "over": lambda t, p: f"{p[0]}/{p[1]}",
@@ -263,13 +262,4 @@ LOWERED: dict[str, Writer] = {
     "entry": _lowered_entry,
     "delta": lambda t, p: "δ" + _lowered(t.data),
     "sigma": lambda t, p: f"Σ{_lowered(t.data)} {p[0]}",
-}
-VOCABULARIES: dict[str | None, Mapping[str, Writer]] = {
-    None: WRITERS,
-    "notes": {
-        **WRITERS,
-        "times": lambda t, p: " ⊗ ".join(p),
-        # A⊗² would be A ⊗ A to some and a Kronecker product to others.
-        "power": lambda t, p: _power(t, p, "∘"),
-    },
 }
