@@ -103,7 +103,10 @@ class Simplified:
     @cached_property
     def _shown(self) -> tuple[Presentation, list[tuple[str, Presentation]]]:
         (shown,), where = present_many(
-            [Request(self.expression)], named_parts(self.formula), profile=self.formula.profile
+            [Request(self.expression)],
+            named_parts(self.formula),
+            taken=self.formula.functions.declared,
+            profile=self.formula.profile,
         )
         return shown, where
 

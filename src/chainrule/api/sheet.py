@@ -81,7 +81,8 @@ class Sheet:
         self.layout = about.options.layout
         self.derivatives = about.parts()
         sizes = {d for v in self.formula.variables.values() for dim in v.shape for d in dim.names}
-        taken = {*self.formula.variables, *self.formula.names, *sizes, *unknown_in(self.formula.expr)}
+        taken = {*self.formula.variables, *self.formula.names, *sizes, *self.formula.functions.declared}
+        taken.update(unknown_in(self.formula.expr))
         letters = LETTERS[min(self.formula.expr.rank, 2)]
         self.letter = next((c for c in letters if c not in taken), "result")
         self.taken = frozenset(taken)

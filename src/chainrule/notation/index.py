@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
-from itertools import islice, pairwise
+from itertools import pairwise
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
@@ -47,7 +47,8 @@ def index_form(expr: Expr, reader: Reader) -> tuple[Tree, Letters]:
     """
     alphabet = _alphabet(expr, reader)
     letters = tuple(alphabet[: expr.rank])
-    return signed(parts(_run(_Indexed(reader, alphabet).entry(expr, letters, letters)), 0)), letters
+    entries = _Indexed(reader, alphabet, dict(zip(letters, expr.shape, strict=True)))
+    return signed(parts(_run(entries.entry(expr, letters, letters)), 0)), letters
 
 
 def derivative(output: tuple[str, int], inputs: Sequence[tuple[str, int]], letters: Letters) -> Tree:
@@ -107,8 +108,8 @@ def _run(waiting: Waiting) -> Reading:
 class _Indexed:
     """Entries of expressions at letters, as scalar readings."""
 
-    def __init__(self, reader: Reader, alphabet: Sequence[str]) -> None:
-        self.reader, self.alphabet = reader, alphabet
+    def __init__(self, reader: Reader, alphabet: Sequence[str], sizes: dict[str, Dim]) -> None:
+        self.reader, self.alphabet, self.sizes = reader, alphabet, sizes
 
     def entry(self, node: Expr, letters: Letters, used: Letters) -> Waiting:
         """The entry of `node` at `letters`; `used` are the letters that sums inside it must not take."""
@@ -151,7 +152,7 @@ class _Indexed:
             if name.setdefault(label, letter) != letter:
                 above.append(self.delta(name[label], letter))
         groups, explicit = self.groups(product)
-        free = tuple(islice((c for c in self.letters() if c not in used), len(explicit)))
+        free = self.fresh([product.sizes[label] for label in explicit], used)
         name |= dict(zip(explicit, free, strict=True))
         used = (*used, *free)
         coefficient = product.coefficient
@@ -175,6 +176,14 @@ class _Indexed:
             above = [t for t in above if t not in inside] + [m.tree("sigma", (body,), free)]
             below = [t for t in below if t not in divisors]
         return Reading(coefficient, tuple(above), tuple(below))
+
+    def fresh(self, sizes: Sequence[Dim], used: Letters) -> Letters:
+        """Letters to sum over; one letter has one size in all the terms, so that they can be read back."""
+        found: list[str] = []
+        for size in sizes:
+            free = (c for c in self.letters() if c not in used and c not in found)
+            found.append(next(c for c in free if self.sizes.setdefault(c, size) == size))
+        return tuple(found)
 
     def letters(self) -> Iterable[str]:
         """All letters, without end."""
