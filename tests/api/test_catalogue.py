@@ -256,6 +256,21 @@ def test_layout_and_profile() -> None:
     assert "⊙" not in notes and "w ⊗ x" in notes and "kron(Bᵀ, A)" in notes
 
 
+@pytest.mark.parametrize("rule", data.CHAIN, ids=[rule.name for rule in data.CHAIN])
+def test_a_chain_rule_is_shown_at_work(rule: Rule) -> None:
+    page = rules(rule.name).derivation
+    assert page is not None and not page.checked.failed
+    by = "vector chain rule" if rule.name.startswith("element-wise") else rule.name
+    assert by in page.to_text() and page.to_text() in rules(rule.name).to_text()
+
+
+def test_only_a_rule_by_itself_is_derived_step_by_step() -> None:
+    assert rules("chain rules").derivation is None and rules("relu").derivation is None
+    product = rules("product rule")
+    assert product.derivation is not None and "product rule" in product.derivation.to_text()
+    assert r"\text{product rule}" in product.to_latex() and "product rule" in product.to_markdown()
+
+
 def test_data_is_complete() -> None:
     names = [rule.name for group in GROUPS for rule in group.rules]
     for group in GROUPS[:-1]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from chainrule.api.explanation import Explanation
 from chainrule.api.lookup import Chosen, others, selected
 from chainrule.api.rulebook import GROUPS, Entry, Group, Workshop, sentence, sentences, typed
 from chainrule.api.tables import (
@@ -21,6 +22,7 @@ from chainrule.api.tables import (
     section_markdown,
     section_text,
 )
+from chainrule.rules.catalogue import Rule
 from chainrule.rules.table import Row
 
 SCHEMA = "chainrule/rules"
@@ -30,8 +32,8 @@ VERSION = 1
 class Catalogue:
     """The rules, or some of them; made by `rules`.
 
-    sections  tables of cells, everything in them derived
-    see_also  names of further rules about the same words
+    sections    tables of cells, everything in them derived
+    see_also    names of further rules about the same words
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Catalogue:
         self._shop = Workshop(layout, profile)
         self._by_itself = not any(rules is group.rules for group, rules in chosen)
         self.sections = tuple(self._section(group, rules) for group, rules in chosen)
+        only = [rule for _, rules in chosen for rule in rules]
+        self._alone = only[0] if self._by_itself and len(only) == 1 else None
 
     def _section(self, group: Group, rules: Sequence[Entry]) -> Section:
         lines = []
@@ -75,6 +79,11 @@ class Catalogue:
         return sum(len(section.lines) for section in self.sections)
 
     @cached_property
+    def derivation(self) -> Explanation | None:
+        """How the example of a rule is derived, step by step, where one rule was asked for."""
+        return self._shop.derivation(self._alone) if isinstance(self._alone, Rule) else None
+
+    @cached_property
     def checked(self) -> str:
         """What the check found, made once. Raises: CheckFailed."""
         return self._shop.report()
@@ -83,6 +92,7 @@ class Catalogue:
         """The tables, or each rule by itself where a few were asked for, and what the check found."""
         if self._by_itself:
             parts = [line_text(section, line) for section in self.sections for line in section.lines]
+            parts += [self.derivation.to_text()] if self.derivation else []
             parts += [f"see also: {', '.join(self.see_also)}"] if self.see_also else []
         else:
             parts = [section_text(section) for section in self.sections]
@@ -90,12 +100,14 @@ class Catalogue:
 
     def to_markdown(self) -> str:
         """The tables in Markdown, with formulas in LaTeX."""
-        return "\n\n".join([*map(section_markdown, self.sections), sentence(self.checked)])
+        derived = [self.derivation.to_markdown()] if self.derivation else []
+        return "\n\n".join([*map(section_markdown, self.sections), *derived, sentence(self.checked)])
 
     def to_latex(self) -> str:
         """The tables in LaTeX; they need the packages amsmath and amssymb."""
         assert self.checked, "the check runs before anything is printed"
-        return "\n\n".join(map(section_latex, self.sections))
+        derived = [self.derivation.to_latex()] if self.derivation else []
+        return "\n\n".join([*map(section_latex, self.sections), *derived])
 
     def to_json(self) -> str:
         """The tables for other programs; docs/json.md describes the format."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chainrule.api.derivative import Derivative, derive
+from chainrule.api.explanation import Explanation, explain
 from chainrule.api.formulas import latex_where, read, text_where
 from chainrule.api.tables import Cell
 from chainrule.errors import CheckFailed, DomainProblem, NoDerivative
@@ -95,6 +96,18 @@ class Workshop:
         return Cell(
             f"{sign}/{sign}{x} {shown} = {d.text}",
             rf"\frac{{{sign_latex}}}{{{sign_latex} {x}}} {latex} = {d.latex}",
+        )
+
+    def derivation(self, rule: Rule) -> Explanation:
+        """How its example is derived, or the rule itself, where no functions are left open."""
+        shown = rule.example or Example(rule.formula, rule.wrt[0], rule.shapes)
+        return explain(
+            shown.formula,
+            shown.wrt,
+            shown.shapes,
+            style=shown.style,
+            layout=self.layout,
+            profile=self.profile,
         )
 
     # ------------------------------------------------------ the check

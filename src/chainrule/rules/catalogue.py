@@ -13,12 +13,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A formula to be differentiated; `latex` where its order or its grouping is the point."""
+    """A formula to be differentiated; `latex` where its order or its grouping is the point.
+
+    `style` is that of its derivation, where the rule does not show in the style that is chosen by itself.
+    """
 
     formula: str
     wrt: str
     shapes: str
     latex: str = ""
+    style: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,7 +398,7 @@ CHAIN = (
         states="df/du · du/dx",
         reads="f′(g(x)) · g′(x)",
         latex=(r"f(u),\ u = g(x)", r"\frac{df}{du} \frac{du}{dx}"),
-        example=Example("sin(x²)", "x", "x"),
+        example=Example("sin(x²)", "x", "x", style="variables"),
         when="one path leads from x to y, through functions of one number",
         sizes="1 × 1 · 1 × 1",
         section="4.5.1",
@@ -414,7 +418,7 @@ CHAIN = (
             r"f(x, u_1, \ldots, u_n),\ u_i = g_i(x)",
             r"\frac{\partial f}{\partial x} + \sum_i \frac{\partial f}{\partial u_i} \frac{du_i}{dx}",
         ),
-        example=Example("x + x²", "x", "x", "x + x^{2}"),
+        example=Example("x + x²", "x", "x", "x + x^{2}", style="variables"),
         when="several paths lead from the number x to the number y",
         sizes="1 × 1 + 1 × n · n × 1",
         section="4.5.2",
@@ -435,7 +439,7 @@ CHAIN = (
             r"f(u),\ u = g(x)",
             r"\frac{\partial f}{\partial u} \frac{\partial u}{\partial x}",
         ),
-        example=Example("sin(B(Ax))", "x", "A[k,n] B[m,k] x[n]"),
+        example=Example("sin(B(Ax))", "x", "A[k,n] B[m,k] x[n]", style="variables"),
         when="x, u or y is a vector",
         sizes="m × k · k × n = m × n",
         section="4.5.3",
@@ -456,7 +460,7 @@ CHAIN = (
             r"f(u),\ u = g(x) \text{ entry by entry}",
             r"\operatorname{diag}\left(\frac{df}{du} \odot \frac{du}{dx}\right)",
         ),
-        example=Example("sin(x²)", "x", "x[n]"),
+        example=Example("sin(x²)", "x", "x[n]", style="variables"),
         when="entry i of y reads only entry i of u, and that only entry i of x",
         sizes="n × n · n × n = n × n",
         section="4.5.3",
