@@ -70,6 +70,8 @@ class Case:
 
     def matches(self, expr: Expr) -> View | None:
         """The layout in which the claim has the value of `expr`, if there is one."""
+        if expr.rank != self.correct.rank:
+            return None
         for k in range(len(self.claimed)):
             # Most candidates fail at the first point, and rounding is asked for only where they do not.
             value, loose = self.probe.value(expr, k), max(ROUGH, self.claim.tolerance)
@@ -80,6 +82,8 @@ class Case:
 
     def becomes(self, claim: Expr, goal: Expr) -> View | None:
         """The layout in which a changed claim has the value of `goal`, if there is one."""
+        if goal.rank != self.correct.rank:
+            return None
         for k in range(len(self.probe.points)):
             mine, value = self.probe.value(claim, k), self.probe.value(goal, k)
             if not any(same(mine, view.turn(value), self.floor[k], ROUGH) for view in self.views):

@@ -13,7 +13,7 @@ from itertools import combinations
 from chainrule.errors import ChainruleError, ShapeMismatch
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable
-from chainrule.expr.walk import substitute_dims
+from chainrule.expr.walk import dim_names, substitute_dims
 from chainrule.grade import words
 from chainrule.grade.case import Case, Found, expression, make_case, simplest
 from chainrule.grade.claim import Reading
@@ -41,11 +41,12 @@ class Misfit:
     problem: ShapeMismatch | None = None
 
     def read(self, text: str) -> Expr | None:
-        """What another text says, if it fits."""
+        """What another text says, if it fits, and every size in it has a value at the points."""
         try:
-            return self.reading.expression(text, self.case.correct.shape)
+            expr = self.reading.expression(text, self.case.correct.shape)
         except (ChainruleError, AssertionError):
             return None
+        return expr if set(dim_names(expr)) <= set(self.case.probe.points[0].sizes) else None
 
 
 def misfitting(misfit: Misfit, explain: Explain) -> list[Found]:

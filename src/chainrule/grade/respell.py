@@ -20,6 +20,7 @@ from chainrule.language.syntax import (
     Node,
     Number,
     Postfix,
+    Special,
     Statement,
     Subscript,
     post_order,
@@ -73,7 +74,7 @@ class _Speller:
     def closed(self, node: Node) -> str:
         """The text of a part with brackets around it, unless it is one thing."""
         part = self.of(node)
-        return part if isinstance(node, Name | Number | Call) or _is_closed(part) else f"({part})"
+        return part if isinstance(node, Name | Number | Special | Call) or _is_closed(part) else f"({part})"
 
     def put(self, node: Node, part: str, code: str, says: str, left: str = "") -> Respelling:
         start, end = node.span.start, node.span.end
@@ -85,7 +86,7 @@ class _Speller:
         if isinstance(node, Postfix) and node.symbol in TRANSPOSED:
             bare = self.closed(node.operand)
             yield self.put(node, bare, "transposed", f"{bare} belongs in place of {shown}", bare)
-        elif isinstance(node, Name | Call | Add | Binary | Subscript | Postfix):
+        elif isinstance(node, Name | Special | Call | Add | Binary | Subscript | Postfix):
             if id(node) in self.turned or _is_condition(node):
                 return
             turned = self.closed(node) + ("'" if self.matlab else "ᵀ")

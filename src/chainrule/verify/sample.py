@@ -97,7 +97,7 @@ class Sampler:
 
         Raises: DomainProblem if none was found.
         """
-        misses: Counter[tuple[str, str]] = Counter()
+        misses: Counter[tuple[Expr, str]] = Counter()
         for level, demand in enumerate(DEMANDS):
             sizes = self.sizes(rng, 0 if level < 2 else 30)
             kind = self.manner
@@ -107,7 +107,7 @@ class Sampler:
                 if failed is None:
                     self.manner = kind
                     return Point(values, sizes, margin, demand.ties)
-                misses[failed.reason] += 1
+                misses[failed.node, failed.why] += 1
                 if attempt % 8 == 7:
                     sizes = self.sizes(rng, 0 if level < 2 else 30)
                 if attempt % 4 == 3 or not failed.below:
@@ -118,9 +118,9 @@ class Sampler:
                     for v in self.variables:
                         if v in failed.below:
                             values[v.name] = self.draw(v, sizes, rng, len(MANNERS))
-        (where, needs), _ = misses.most_common(1)[0]
+        (node, needs), _ = misses.most_common(1)[0]
         raise DomainProblem(
-            f"no point was found where the formula can be evaluated: {where} {needs}",
+            f"no point was found where the formula can be evaluated: {_spoken(node)} {needs}",
             hint="declare what the variables are, as in x[n]:positive or A[n,n]:spd, or check the signs",
         )
 
@@ -161,15 +161,16 @@ class _Miss:
         self.node, self.why = node, why
 
     @property
-    def reason(self) -> tuple[str, str]:
-        text = numpy_formula(self.node) if tree_size(self.node) < 30 else ""
-        if text and "\n" not in text:
-            return text, self.why
-        return (self.node.function.name if isinstance(self.node, Apply) else "a product"), self.why
-
-    @property
     def below(self) -> set[Expr]:
         return {n for n in topological([self.node]) if isinstance(n, Variable)}
+
+
+def _spoken(node: Expr) -> str:
+    """What a message calls a node: its formula, if that is short."""
+    text = numpy_formula(node) if tree_size(node) < 30 else ""
+    if text and "\n" not in text:
+        return text
+    return node.function.name if isinstance(node, Apply) else "a product"
 
 
 def sample_point(exprs: Sequence[Expr], variables: Iterable[Variable], rng: Generator) -> Point:
