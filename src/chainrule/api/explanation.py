@@ -26,6 +26,7 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
 from chainrule.notation import matform as m
 from chainrule.notation.present import present
+from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify
 
 # Letters for the value of a formula: of scalars, of vectors to a scalar, to a vector, to a matrix.
@@ -216,7 +217,7 @@ def _side_by_side(subject: Subject, target: Target, opened: Sequence[str]) -> De
 
 def letter_of(formula: Formula, expr: Expr, target: Target) -> str:
     """What the value of a formula is called: y, C for a loss with targets y, L of a matrix."""
-    taken = {*formula.variables, *formula.names}
+    taken = {*formula.variables, *formula.names, *formula.functions.declared, *unknown_in(expr)}
     taken |= {name for v in formula.variables.values() for dim in v.shape for name in dim.names}
     scalars = not any(v.rank for v in variables_of(expr))
     if expr.rank:

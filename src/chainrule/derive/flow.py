@@ -18,6 +18,7 @@ from chainrule.expr.walk import depends_on, rebuild, topological, transform, var
 from chainrule.rules.elementwise import power, relu, sigmoid, softplus
 from chainrule.rules.elementwise import tanh as tanh_row
 from chainrule.rules.tensorial import softmax
+from chainrule.rules.unknown import Unknown, orders_of, unknown_in
 
 ACTIVATIONS = frozenset((relu.name, sigmoid.name, softplus.name, tanh_row.name, softmax.name, "maximum"))
 # Paths are listed one by one up to this many.
@@ -252,6 +253,7 @@ class _Namer:
     ) -> None:
         self.given = given
         self.taken = {*taken, *given.values()}
+        self.functions = frozenset(unknown_in(root))
         users: dict[Expr, list[Expr]] = {}
         for node in topological([root]):
             for child in node.children:
@@ -265,13 +267,19 @@ class _Namer:
         if node in self.given:
             return self.given[node]
         letter = self._letter(node)
+        own = _function_of(node)
+        if own.startswith(letter) and own not in self.taken:
+            self.taken.add(own)
+            return own
         while True:
             self.count[letter] = self.count.get(letter, 0) + 1
             name = f"{letter}{self.count[letter]}" if letter in self.several else letter
-            if name not in self.taken and pretty(name) not in self.taken:
+            if not {name, pretty(name)} & (self.taken | self.functions):
                 self.taken.add(name)
                 return name
-            self.several.add(letter)
+            if letter not in self.several:
+                self.several.add(letter)
+                self.count[letter] = 0
 
     def _letter(self, node: Expr) -> str:
         above = self.users.get(node, [])
@@ -288,6 +296,13 @@ class _Namer:
         else:
             letter = "u"
         return letter.upper() if node.rank == 2 else letter
+
+
+def _function_of(node: Expr) -> str:
+    """The name of the function left unknown that a node applies: u₁ = u₁(x) may be called so."""
+    if isinstance(node, Apply) and isinstance(node.function, Unknown) and not any(orders_of(node)):
+        return node.function.symbol
+    return ""
 
 
 def _has_sign(node: Expr) -> bool:
