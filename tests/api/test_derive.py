@@ -180,7 +180,7 @@ def test_the_first_print_checks_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_failed_check_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     d = one("x**2", wrt="x")
-    d._chain = (3 * d._chain[0],)
+    d.chain = (3 * d.chain[0],)
     with pytest.raises(cr.CheckFailed, match="FAILED the check"):
         d.check()
     with pytest.raises(cr.CheckFailed):
