@@ -125,7 +125,8 @@ def test_exact(tree: m.Tree, expected: str) -> None:
         "UPRIGHT": '<mi mathvariant="normal">T</mi>',
         "COMMA": "<mo>\u2063</mo>", "D<": '<mi mathvariant="normal">d</mi><', 
         "L<": '<mtd style="text-align: left"><',
-        "(": '<mo form="prefix">(</mo>', ")": '<mo form="postfix">)</mo>', "{": '<mo form="prefix">{</mo>',
+        "(": '<mo form="prefix" stretchy="false">(</mo>',
+        ")": '<mo form="postfix" stretchy="false">)</mo>', "{": '<mo form="prefix">{</mo>',
     }  # fmt: skip
     for short, long in spelled.items():
         expected = re.sub(rf'(?<!"prefix">){re.escape(short)}', lambda _, long=long: long, expected)

@@ -21,16 +21,15 @@ SCHEMA = "chainrule/derivation"
 VERSION = 1
 
 
-def to_json(derivation: Derivation) -> str:
-    """Everything that the derivation holds as one JSON object."""
-    return json.dumps(to_dict(derivation), ensure_ascii=False, indent=2)
+def to_json(*derivations: Derivation) -> str:
+    """Everything that the derivations hold as one JSON object."""
+    content = {"schema": SCHEMA, "version": VERSION, "derivations": [to_dict(d) for d in derivations]}
+    return json.dumps(content, ensure_ascii=False, indent=2)
 
 
 def to_dict(derivation: Derivation) -> dict[str, Any]:
-    """The same as dictionaries and lists."""
+    """One derivation as dictionaries and lists."""
     return {
-        "schema": SCHEMA,
-        "version": VERSION,
         "style": derivation.style,
         "layout": derivation.layout,
         "heading": _lines(derivation.heading),

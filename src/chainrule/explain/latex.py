@@ -17,6 +17,7 @@ from chainrule.explain.words import (
     factor_sizes,
     folded,
     formula,
+    purpose,
     runs,
     spans,
     title,
@@ -70,8 +71,8 @@ def to_latex(derivation: Derivation) -> str:
         parts.append("where " + ", ".join(where) + ".")
     for line in derivation.answer:
         if line.relation == "←":
-            use = paragraph(line.reason)
-            parts.append(f"{use[:1].upper()}{use[1:]}: ${equation(line)}$.".removeprefix(": "))
+            use, note = map(paragraph, purpose(line))
+            parts.append(f"{use} ${equation(line)}${', ' * bool(note)}{note}.".lstrip())
     if derivation.reading:
         parts.append(r"\emph{Read it:} " + " ".join(paragraph(s.words) for s in derivation.reading))
     parts += [sentence(text) for text in (*derivation.kinks, *derivation.notes, str(derivation.checked))]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from chainrule.explain.derivation import Derivation, Phase, Sentence, Words
 from chainrule.explain.latex import closed, equation, pieces, rows
-from chainrule.explain.words import Run, runs, title
+from chainrule.explain.words import Run, purpose, runs, title
 
 _MARKS = re.compile(r"([\\`*_\[\]<>#|~$])")
 
@@ -29,8 +29,9 @@ def to_markdown(derivation: Derivation) -> str:
         parts.append("where " + ", ".join(where))
     for line in derivation.answer:
         if line.relation == "←":
-            parts += [_capital(paragraph(line.reason)) + ":"] if line.reason else []
-            parts.append(f"$$\n{equation(line)}\n$$")
+            use, note = map(paragraph, purpose(line))
+            parts += [use] if use else []
+            parts += [f"$$\n{equation(line)}\n$$", *([note] if note else [])]
     if derivation.reading:
         parts.append("*Read it:* " + " ".join(paragraph(s.words) for s in derivation.reading))
     ends = (*derivation.kinks, *derivation.notes, str(derivation.checked))
@@ -54,7 +55,7 @@ def paragraph(words: Words) -> str:
     """
     text = ""
     shown = pieces(words)
-    for piece, after in zip(shown, [*shown[1:], None], strict=True):
+    for piece, after in zip(shown, [*shown, None][1:], strict=True):
         # A dollar sign between letters opens no formula.
         free = (not text or text[-1] in " (") and (after is None or re.match(r"[\s.,;:?!)’-]", after.plain))
         text += f"${piece.math.strip()}$" if piece.math and free else _MARKS.sub(r"\\\1", piece.plain)

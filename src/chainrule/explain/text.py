@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from chainrule.explain.boxes import Box, Pen, box, padded, width_of
 from chainrule.explain.derivation import Derivation, Line, Phase, Sentence
-from chainrule.explain.words import formula, trees, words_text
+from chainrule.explain.words import formula, purpose, trees, words_text
 
 WIDTH = 110
 # A left side wider than this stands on a line of its own when lines go on below it.
@@ -271,14 +271,17 @@ class _Page:
         return self.spell("where " + ", ".join(part.replace(" ", HARD_SPACE) for part in parts))
 
     def _update(self, line: Line) -> list[str]:
-        """Gradient-descent step: w ← w − η ∇C."""
+        """Gradient-descent step: w ← w − η ∇C, and behind or below it what there is to say."""
+        use, note = (self.spell(words_text(words)) for words in purpose(line))
         row = self._row(replace(line, reason=()))
-        title = self.spell(words_text(line.reason))
-        front = f"{title[:1].upper()}{title[1:]}: " if title else ""
-        behind = " " * GAP + row.sizes if row.sizes else ""
-        return self._folded(
-            f"{front}{row.left} {row.sign} {row.right.rows[row.right.base]}{behind}", 0, self.width
-        )
+        text = f"{use} {row.left} {row.sign} {row.right.rows[row.right.base]}".lstrip()
+        lines = self._folded(text, 0, self.width)
+        behind = (" " * GAP).join(part for part in (row.sizes, note) if part)
+        if not behind:
+            return lines
+        if width_of(lines[-1]) + GAP + width_of(behind) <= self.width:
+            return [*lines[:-1], lines[-1] + " " * GAP + behind]
+        return [*lines, *self._wrapped(behind, INSIDE)]
 
     # ------------------------------------------------------------ wrapping
 

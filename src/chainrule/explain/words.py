@@ -31,6 +31,7 @@ _VARIABLE = re.compile(
 # A number, or a letter that is a word by itself, is part of a formula next to one of these.
 _WORDS = ("a", "A", "I", "O", "d")
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w.,]\w|\w)")
+_JOINS = re.compile(" ?([=<>≤≥≠×·⊙⊗⊘+−∈]) ?")
 _OPERATORS = "=<>≤≥≠→←↦×·⊙⊗⊘−+∈"
 
 
@@ -86,6 +87,27 @@ def _variable(letter: str, digits: str, indices: str, raised: str) -> Tree:
     if indices:
         part = m.tree("entry", (part,), tuple(SUBSCRIPT[c] for c in indices))
     return _RAISED[raised](part) if raised else part
+
+
+def joined(words: Words) -> list[str | tuple[str | Tree, ...]]:
+    """The words with relations and products of formulas as one: (z, ">", 0) stands together.
+
+    >>> joined(("where z > 0 or n × m",))
+    ['where ', (<z>, '>', <0>), ' or ', (<n>, '×', <m>)]
+    """
+    found: list[str | tuple[str | Tree, ...]] = []
+    parts = spans(words)
+    for k, part in enumerate(parts):
+        sign = _JOINS.fullmatch(part) if isinstance(part, str) else None
+        if sign and 0 < k < len(parts) - 1:
+            found[-1] = (*found[-1], sign[1])
+        elif isinstance(part, str):
+            found.append(part)
+        elif found and isinstance(found[-1], tuple) and isinstance(found[-1][-1], str):
+            found[-1] = (*found[-1], part)
+        else:
+            found.append((part,))
+    return found
 
 
 def wrapped(words: Words, width: int) -> list[Words]:
@@ -200,6 +222,20 @@ def title(phase: Phase) -> Words:
     """The number and the title of a phase; () if it has neither."""
     number = () if phase.number is None else (f"{phase.number}. ",)
     return (*number, phase.title) if phase.title else number
+
+
+def purpose(line: Line) -> tuple[Words, Words]:
+    """What an update is for, and what else there is to say about it.
+
+    >>> x = m.name("x")
+    >>> purpose(Line(x, x, ("step: ", x, " is a column",), relation="←"))
+    (('Step:',), (<x>, ' is a column'))
+    """
+    if not line.reason or not isinstance(line.reason[0], str):
+        return (), line.reason
+    use, _, note = line.reason[0].partition(":")
+    rest = (note.lstrip(), *line.reason[1:])
+    return (f"{use[:1].upper()}{use[1:]}:",), tuple(word for word in rest if word != "")
 
 
 def trees(derivation: Derivation) -> Iterator[Tree]:

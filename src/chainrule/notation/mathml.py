@@ -26,19 +26,19 @@ INVERTED = f"<mrow>{NEGATIVE}<mn>1</mn></mrow>"
 DOT = operator("·")
 
 
-def to_mathml(tree: Tree, profile: str | None = None, *, display: bool = False) -> str:
+def to_mathml(tree: Tree, profile: str | None = None, *, display: bool = False, large: bool = False) -> str:
     """The tree as a whole <math> element, with its text for those who cannot see it.
 
     >>> from chainrule.notation.matform import name
     >>> print(to_mathml(name("w1")))
     <math xmlns="http://www.w3.org/1998/Math/MathML" alttext="w₁"><msub><mi>w</mi><mn>1</mn></msub></math>
     """
-    return math(element(tree, profile), to_text(tree, profile, lowered=True), display=display)
+    return math(element(tree, profile), to_text(tree, profile, lowered=True), display=display, large=large)
 
 
-def math(inside: str, text: str, *, display: bool = False) -> str:
-    """Elements as a whole <math> element."""
-    block = ' display="block"' if display else ""
+def math(inside: str, text: str, *, display: bool = False, large: bool = False) -> str:
+    """Elements as a whole <math> element; `large`: with fractions as large as in a display, inside a line."""
+    block = ' display="block"' if display else ' displaystyle="true"' if large else ""
     return f'<math xmlns="{NAMESPACE}"{block} alttext="{escape(text)}">{inside}</math>'
 
 
@@ -60,6 +60,12 @@ def element(tree: Tree, profile: str | None = None) -> str:
         ]  # fmt: skip
         done[node] = WRITERS[node.op](node, parts)
     return done[tree]
+
+
+def factor(part: Tree, parent: Tree) -> str:
+    """A part as it stands in its parent, in parentheses where it needs them."""
+    inside = element(part)
+    return fenced(inside) if latex.needs_parentheses(part, parent, inside.startswith("<msub>")) else inside
 
 
 def _dim(dim: Dim) -> str:

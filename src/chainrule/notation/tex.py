@@ -45,9 +45,21 @@ def operator(sign: str, form: str = "") -> str:
     return f'<mo form="{form}">{escape(sign)}</mo>' if form else f"<mo>{escape(sign)}</mo>"
 
 
+def fence(sign: str, form: str, tall: bool) -> str:
+    """A delimiter; one that need not be high is told not to stretch, since browsers set that one closer."""
+    still = "" if tall else ' stretchy="false"'
+    return f'<mo form="{form}"{still}>{sign}</mo>'
+
+
+def is_tall(inside: str) -> bool:
+    """Whether an element is higher than a line."""
+    return any(tag in inside for tag in ("<mfrac", "<mtable", "<munder", "∑"))
+
+
 def fenced(inside: str, left: str = "(", right: str = ")") -> str:
     """An element between delimiters as high as it is."""
-    return f"<mrow>{operator(left, 'prefix')}{inside}{operator(right, 'postfix')}</mrow>"
+    tall = is_tall(inside)
+    return f"<mrow>{fence(left, 'prefix', tall)}{inside}{fence(right, 'postfix', tall)}</mrow>"
 
 
 def scripted(base: str, below: str = "", above: str = "") -> str:
@@ -69,6 +81,7 @@ def from_tex(source: str, arguments: Sequence[str] = ()) -> str:
 class _Reader:
     def __init__(self, source: str, arguments: Sequence[str]) -> None:
         self.source, self.arguments = source, arguments
+        self.tall = any(map(is_tall, arguments))
         self.tokens = list(_TOKEN.finditer(source))
         self.at = 0
 
@@ -138,9 +151,9 @@ class _Reader:
         if name in LETTERS:
             return f"<mi>{LETTERS[name]}</mi>", False
         if name in OPENING:
-            return operator(OPENING[name], "prefix"), False
+            return fence(OPENING[name], "prefix", self.tall), False
         if name in CLOSING:
-            return operator(CLOSING[name], "postfix"), False
+            return fence(CLOSING[name], "postfix", self.tall), False
         if name in SPACES and self.tokens[self.at - 1][0].startswith("\\"):
             return f'<mspace width="{SPACES[name]}"/>', False
         if name in OPERATORS:
@@ -164,7 +177,7 @@ class _Reader:
 
 def cases(lines: Sequence[Sequence[str]]) -> str:
     """Lines of a value and its condition, behind a brace."""
-    return f"<mrow>{operator('{', 'prefix')}{table(lines, 'left')}</mrow>"
+    return f"<mrow>{fence('{', 'prefix', True)}{table(lines, 'left')}</mrow>"
 
 
 def table(lines: Sequence[Sequence[str]], align: str = "") -> str:
