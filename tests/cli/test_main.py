@@ -360,3 +360,15 @@ def test_standard_input_that_is_a_terminal(run, monkeypatch) -> None:
 def test_values_at_a_point_stand_in_comments_behind_a_formula(run, form: str, mark: str) -> None:
     result = run("derive", "x**2", "--wrt", "x", "--at", "x=3", "--format", form)
     assert result.out.splitlines()[1:] == [f"{mark} at x = 3", f"{mark}   f = 9", f"{mark}   ∂f/∂x = 6"]
+
+
+@pytest.mark.parametrize("kind", ["markdown", "latex", "html", "json"])
+def test_explain_prints_every_format(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", "w * x", "--shapes", "w[n] x[n]", "--wrt", "x", "--format", kind])
+    printed = capsys.readouterr().out
+    assert not ended.value.code
+    starts = {"markdown": "$$\n", "latex": r"\begin{align*}", "html": "<!DOCTYPE html>", "json": "{\n"}
+    assert printed.startswith(starts[kind])
+    if kind == "json":
+        assert json.loads(printed)["derivations"][0]["check"]["passed"]

@@ -17,10 +17,12 @@ from chainrule.api.targets import Wrt
 from chainrule.explain import Checked, Derivation, Line, Phase
 from chainrule.explain.board import Subject
 from chainrule.explain.build import explain as explain_one
-from chainrule.explain.latex import to_latex
+from chainrule.explain.document import to_json
+from chainrule.explain.html import to_html
+from chainrule.explain.latex import to_document, to_latex
 from chainrule.explain.markdown import to_markdown
 from chainrule.explain.signs import in_profile
-from chainrule.explain.text import to_text
+from chainrule.explain.text import WIDTH, Spell, to_text
 from chainrule.expr.nodes import Expr, Stack
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
@@ -77,17 +79,25 @@ class Explanation:
         """What the check of every step found; the worst of several derivations."""
         return max((d.checked for d in self.derivations), key=lambda c: (len(c.failed), c.worst))
 
-    def to_text(self) -> str:
-        """Everything as text."""
-        return "\n\n".join(map(to_text, self.derivations))
+    def to_text(self, *, width: int = WIDTH, spell: Spell | None = None) -> str:
+        """Everything as text in lines of a width; `spell` says how a stream shows what it lacks signs for."""
+        return "\n\n".join(to_text(d, width=width, spell=spell) for d in self.derivations)
 
     def to_markdown(self) -> str:
         """Everything as Markdown, with formulas in LaTeX."""
         return "\n\n".join(map(to_markdown, self.derivations))
 
-    def to_latex(self) -> str:
-        """Everything as LaTeX, one align* for each phase."""
-        return "\n\n".join(map(to_latex, self.derivations))
+    def to_latex(self, *, document: bool = False) -> str:
+        """Everything as LaTeX, one align* for each phase; `document`: as a whole file."""
+        return to_document(*self.derivations) if document else to_latex(*self.derivations)
+
+    def to_html(self) -> str:
+        """Everything as a web page that needs nothing else."""
+        return to_html(*self.derivations)
+
+    def to_json(self) -> str:
+        """Everything as JSON; docs/derivation-json.md describes the fields."""
+        return to_json(*self.derivations)
 
     def __str__(self) -> str:
         return self.to_text()

@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import chainrule
-from chainrule.cli.terminal import prepare_streams, write
+from chainrule.cli.terminal import as_shown, columns, in_html, prepare_streams, write
 from chainrule.errors import ChainruleError, CheckFailed, OptionError, Span
 
 if TYPE_CHECKING:
     from chainrule.api import Derivative, Derivatives
 
 FORMATS = ("text", "latex", "numpy", "json", "markdown")
-PAGES = ("text", "markdown", "latex")
+PAGES = ("text", "markdown", "latex", "html", "json")
 STYLES = ("operator", "variables", "components", "differentials")
 LAYOUTS = ("numerator", "denominator", "shape")
 DIALECTS = ("numpy", "matlab")
@@ -215,7 +215,15 @@ def explain(options: argparse.Namespace) -> int:
     if options.style is not None:
         choose(options.style, STYLES, "--style")
     page = _derived(options).explain(options.style, open=options.open)
-    shown = {"text": page.to_text, "markdown": page.to_markdown, "latex": page.to_latex}
+    shown = {
+        "text": lambda: page.to_text(
+            width=columns(sys.stdout), spell=lambda text: as_shown(text, sys.stdout)
+        ),
+        "markdown": page.to_markdown,
+        "latex": page.to_latex,
+        "html": lambda: in_html(page.to_html(), sys.stdout),
+        "json": page.to_json,
+    }
     write(shown[options.format](), sys.stdout)
     return 1 if page.checked.failed else 0
 

@@ -6,6 +6,7 @@ import codecs
 import io
 import os
 import re
+import shutil
 import sys
 from typing import TextIO
 from unicodedata import normalize
@@ -26,7 +27,15 @@ PARTS = re.compile(rf"ᵀ(?!{EXPONENT})|{EXPONENT}|.", re.DOTALL)
 RAISED = str.maketrans("⁻⁺ᵀ", "-+T")
 
 # What stands out on a terminal: the answer, the words in front of lines, what is wrong.
-HIGHLIGHTS = {r"^∂.* =": "bold", r"^(checked|error|no answer).*": "dim", r"^ *[~^]+[~^ ]*$": "bold red"}
+# A group that is called by a style is all that is shown in it.
+HIGHLIGHTS = {
+    r"^∂.* =|^d\S+/d\S+ =|^\d+\. .*|^Read it:": "bold",
+    r"^.*\S [=←] .*?\S(?P<dim> {4,}\S.*)$": "",
+    r"^ +≠ .*|^FAILED.*": "red",
+    r"^(checked|error|no answer).*": "dim",
+    r"^ *[~^]+[~^ ]*$": "bold red",
+}
+NARROW, WIDE = 60, 110
 
 
 def prepare_streams() -> None:
@@ -37,10 +46,23 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="chainrule")
 
 
+def columns(stream: TextIO) -> int:
+    """How wide lines may be: as the terminal, but no wider than is good to read."""
+    if not stream.isatty():
+        return WIDE
+    return min(max(shutil.get_terminal_size((WIDE, 24)).columns, NARROW), WIDE)
+
+
 def as_shown(text: str, stream: TextIO) -> str:
     """The text as the stream will show it, for whoever aligns columns."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, errors="chainrule").decode(encoding)
+
+
+def in_html(page: str, stream: TextIO) -> str:
+    """A web page in signs that the stream can write and that mean the same."""
+    encoding = stream.encoding or "utf-8"
+    return page if encoding.lower().startswith("utf") else page.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _plain(problem: UnicodeError) -> tuple[str, int]:

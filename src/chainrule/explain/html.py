@@ -1,8 +1,8 @@
 """A derivation as a web page of its own: headings, lists and tables, formulas in MathML, drawings as SVG.
 
 In: Derivations. Out: one page without scripts and without anything from elsewhere. It follows the reader's
-choice of light or dark, fits narrow screens and paper, and everything in it is text for a screen reader. The page is
-also well-formed XML.
+choice of light or dark, fits narrow screens and paper, and everything in it is text for a screen reader. It
+is well-formed XML too.
 """
 
 from __future__ import annotations

@@ -57,8 +57,12 @@ _PIECES = re.compile(
 )
 
 
-def to_latex(derivation: Derivation) -> str:
-    """The derivation in LaTeX, to be put into a document that uses amsmath and amssymb."""
+def to_latex(*derivations: Derivation) -> str:
+    """The derivations in LaTeX, to be put into a document that uses amsmath and amssymb."""
+    return "\n\n".join(map(_latex, derivations))
+
+
+def _latex(derivation: Derivation) -> str:
     parts = [_align(Run(derivation.heading))]
     if derivation.sizes:
         parts.append(", ".join(map(paragraph, derivation.sizes)) + ".")
@@ -72,16 +76,16 @@ def to_latex(derivation: Derivation) -> str:
     for line in derivation.answer:
         if line.relation == "←":
             use, note = map(paragraph, purpose(line))
-            parts.append(f"{use} ${equation(line)}${', ' * bool(note)}{note}.".lstrip())
+            parts.append(f"{use} ${equation(line)}${'; ' * bool(note)}{note}.".lstrip())
     if derivation.reading:
         parts.append(r"\emph{Read it:} " + " ".join(paragraph(s.words) for s in derivation.reading))
     parts += [sentence(text) for text in (*derivation.kinks, *derivation.notes, str(derivation.checked))]
     return "\n\n".join(parts)
 
 
-def to_document(derivation: Derivation) -> str:
+def to_document(*derivations: Derivation) -> str:
     """A whole file that pdflatex compiles."""
-    return DOCUMENT.replace("@", to_latex(derivation))
+    return DOCUMENT.replace("@", to_latex(*derivations))
 
 
 DOCUMENT = r"""\documentclass[11pt,fleqn]{article}

@@ -32,7 +32,8 @@ body {{
 main {{ max-width: 60rem; margin: 0 auto; }}
 article + article {{ margin-top: 4rem; }}
 math {{
-  font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", "STIX Math", math, serif; font-size: 1.08em;
+  font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", "STIX Math", math, serif;
+  font-size: 1.08em;
 }}
 h1 {{ font-size: 1.55rem; line-height: 1.3; font-weight: 600; margin: 0 0 1rem; }}
 h1 math {{ font-size: 1.15em; margin-left: 0.15em; }}
@@ -71,9 +72,9 @@ figure svg {{ max-width: 100%; height: auto; }}
 figcaption {{ color: var(--soft); font-size: 0.95rem; }}
 footer {{ margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 0.6rem; font-size: 0.95rem; }}
 footer p {{ margin: 0.3rem 0; color: var(--soft); }}
-footer .passed::before {{ content: "✓ "; color: var(--good); }}
+footer .passed::before {{ content: "\\2713\\00a0"; color: var(--good); }}
 footer .failed {{ color: var(--wrong); font-weight: 600; }}
-footer .failed::before {{ content: "✗ "; }}
+footer .failed::before {{ content: "\\2717\\00a0"; }}
 @media (max-width: 44rem) {{
   body {{ font-size: 1rem; }}
   .lines {{ grid-template-columns: max-content max-content minmax(0, 1fr); }}
