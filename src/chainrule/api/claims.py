@@ -50,9 +50,7 @@ def function_claim(function: Callable[..., Any], derivative: Derivative, data: M
     return Claim(lambda _: values, None, f"{name}(…)", points, place, SINGLE if single else DOUBLE)
 
 
-def _caller(
-    function: Callable[..., Any], name: str, variables: Sequence[Variable]
-) -> Callable[[Point], Any]:
+def _caller(function: Callable[..., Any], name: str, variables: Sequence[Variable]) -> Callable[[Point], Any]:
     """The function as one of a point, whatever arrays it wants."""
     import numpy as np
 
@@ -105,9 +103,7 @@ def _by_position(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
-def _called(
-    function: Callable[..., Any], name: str, given: Mapping[str, Any], order: Sequence[str]
-) -> Any:
+def _called(function: Callable[..., Any], name: str, given: Mapping[str, Any], order: Sequence[str]) -> Any:
     """The result as something that NumPy reads; a function of torch tensors gets tensors."""
     torch = sys.modules.get("torch")
     # The gradient functions of JAX count their arguments, so those that may be are given by position.

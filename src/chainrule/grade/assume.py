@@ -12,7 +12,9 @@ from chainrule.expr.nodes import Einsum, Expr, Variable
 from chainrule.expr.walk import substitute
 from chainrule.grade.case import Case, Found, agreeing
 from chainrule.grade.sweep import Sweep
-from chainrule.verify.probe import probe
+from chainrule.verify.probe import KINDS, probe
+
+QUICK = ("normal", "positive")  # points that tell most claims from right ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Structure:
     says: str
     ranks: tuple[int, ...]
     square: bool = False
+    isolated: bool = False  # values near which there are no others: nothing to differentiate by
     follows: str = ""  # the code of an assumption from which a claim is right already
 
 
@@ -31,7 +34,7 @@ STRUCTURES = (
     Structure("symmetric", ("symmetric",), "{} is symmetric", (2,), square=True),
     Structure("diagonal", ("diagonal",), "{} is diagonal", (2,), square=True, follows="symmetric"),
     Structure("orthogonal", ("orthogonal",), "{} is orthogonal", (2,), square=True),
-    Structure("plus-minus-one", ("sign",), "every entry of {} is 1 or −1", (0, 1, 2)),
+    Structure("plus-minus-one", ("sign",), "every entry of {} is 1 or −1", (0, 1, 2), isolated=True),
     Structure("positive", ("positive",), "{} is positive", (0, 1, 2)),
     Structure("sum-to-one", ("simplex",), "the entries of {} sum to one", (1, 2), follows="positive"),
 )
@@ -49,6 +52,8 @@ def assumed(case: Case) -> Iterator[Found]:
             if v.rank not in structure.ranks or set(structure.words) <= set(v.structure):
                 continue
             if structure.square and v.shape[0] != v.shape[1]:
+                continue
+            if structure.isolated and v in case.wrt:
                 continue
             if _right_if(case, {v: Variable(v.name, v.shape, (*v.structure, *structure.words))}):
                 seen.add((structure.code, v))
@@ -80,13 +85,16 @@ def _right_if(case: Case, changes: dict[Expr, Expr]) -> bool:
     exprs = [substitute(e, changes) for e in (case.claim.expr, case.correct)]
     of = [substitute(case.of, changes)] if case.of is not None else []
     known = [v for v in (changes.get(v, v) for v in case.variables) if isinstance(v, Variable)]
-    try:
-        points = probe([*exprs, *of], known)
-    except (DomainProblem, AssertionError):
-        return False
-    claimed, correct = (points.values(e) for e in exprs)
-    noise = [max(a, b) for a, b in zip(*(points.noise(e) for e in exprs), strict=True)]
-    return agreeing(claimed, correct, case.views, noise, case.claim.tolerance) is not None
+    for kinds, cases in (QUICK, False), (KINDS, True):
+        try:
+            points = probe([*exprs, *of], known, kinds=kinds, cases=cases)
+        except (DomainProblem, AssertionError):
+            return False
+        claimed, correct = (points.values(e) for e in exprs)
+        noise = [max(a, b) for a, b in zip(*(points.noise(e) for e in exprs), strict=True)]
+        if agreeing(claimed, correct, case.views, noise, case.claim.tolerance) is None:
+            return False
+    return True
 
 
 def on_manifold(case: Case) -> Iterator[Found]:

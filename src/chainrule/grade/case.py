@@ -70,15 +70,20 @@ class Case:
 
     def matches(self, expr: Expr) -> View | None:
         """The layout in which the claim has the value of `expr`, if there is one."""
-        if expr.rank != self.correct.rank:
-            return None
+        ways = self.ways(expr)
         for k in range(len(self.claimed)):
             # Most candidates fail at the first point, and rounding is asked for only where they do not.
             value, loose = self.probe.value(expr, k), max(ROUGH, self.claim.tolerance)
-            if not any(same(self.claimed[k], view.turn(value), self.floor[k], loose) for view in self.views):
+            if not any(same(self.claimed[k], view.turn(value), self.floor[k], loose) for view in ways):
                 return None
         values, noise = self.probe.values(expr), self.noise(expr)
-        return agreeing(self.claimed, values, self.views, noise, self.claim.tolerance)
+        return agreeing(self.claimed, values, ways, noise, self.claim.tolerance)
+
+    def ways(self, expr: Expr) -> list[View]:
+        """The layouts of an expression that stands for the correct answer."""
+        if expr.rank == self.correct.rank:
+            return self.views
+        return views(expr.rank, self.of.rank if self.of is not None else None)
 
     def becomes(self, claim: Expr, goal: Expr) -> View | None:
         """The layout in which a changed claim has the value of `goal`, if there is one."""

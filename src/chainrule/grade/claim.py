@@ -16,7 +16,7 @@ from chainrule.errors import ShapeMismatch, SyntaxProblem, UnknownName
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr, Variable, constant_of, zeros
-from chainrule.expr.walk import substitute
+from chainrule.expr.walk import dim_names, substitute
 from chainrule.language import parse_formula
 from chainrule.language.formula import outline
 from chainrule.language.marks import without_marks
@@ -48,13 +48,14 @@ class Reading:
         known = {**{name: Variable(name, part.shape) for name, part in self.parts.items()}, **self.variables}
         return " ".join(_declared(v) for v in known.values())
 
-    def expression(self, text: str, shape: Sequence[Dim] | None = None) -> Expr:
-        """What the text says, once.
+    def expression(self, text: str, shape: Sequence[Dim] | None = None, known: bool = False) -> Expr:
+        """What the text says; `known` where its names are known to be those of the formula.
 
         Raises: ShapeMismatch if sizes do not fit; UnknownName, SyntaxProblem if it cannot be read.
         """
         dialect = self.dialect_of(text)
-        self._check_names(text, dialect)
+        if not known:
+            self._check_names(text, dialect)
         formula = parse_formula(
             text, self.declaration, dialect, self.profile, shape, functions=self.functions
         )
@@ -63,7 +64,15 @@ class Reading:
             for name, part in self.parts.items()
             if name not in self.variables
         }
-        return substitute(formula.expr, symbols) if symbols else formula.expr
+        expr = substitute(formula.expr, symbols) if symbols else formula.expr
+        sizes = {n for v in self.variables.values() for d in v.shape for n in d.names}
+        if set(dim_names(expr)) - {*sizes, *self.functions.dims}:
+            raise ShapeMismatch(
+                "nothing says how many entries 𝟏 or I has here",
+                source=text,
+                hint="write ones(n) or eye(n)",
+            )
+        return expr
 
     def dialect_of(self, text: str) -> str:
         """The dialect asked for; MATLAB where only it has the signs that the claim is written with."""
@@ -109,16 +118,18 @@ def read_claim(text: str, reading: Reading, shape: Sequence[Dim]) -> list[Expr]:
 
 
 def _unspread(text: str, reading: Reading, shape: tuple[Dim, ...]) -> Expr:
-    """The expression; a number other than 0 stays a number, however many entries the answer has."""
+    """The expression; a scalar other than 0 stays one, however many entries the answer has."""
     expr = reading.expression(text, shape)
-    constant = constant_of(expr)
-    if not shape or constant is None:
+    if not shape:
         return expr
     try:
         alone = reading.expression(text)
     except ShapeMismatch:
         return expr
-    return alone if not alone.rank and not constant.is_zero else zeros(shape) if not alone.rank else expr
+    constant = constant_of(alone)
+    if alone.rank:
+        return expr
+    return zeros(shape) if constant is not None and constant.is_zero else alone
 
 
 def without_left_side(text: str, reading: Reading) -> str:

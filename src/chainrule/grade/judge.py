@@ -25,6 +25,7 @@ from chainrule.verify.probe import View
 VERDICTS = ("equal", "layout", "assumption", "wrong")
 Finder = Callable[[Case], Iterator[Found]]
 FINDERS: tuple[Finder, ...] = (formed, scaled, conditions, mistakes, terms, changed, assumed, on_manifold)
+QUICK: tuple[Finder, ...] = (scaled, terms)  # for a claim that was put right once and is still wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +86,17 @@ def judge_claim(
     of: Expr | None = None,
     wrt: tuple[Variable, ...] = (),
     variables: Sequence[Variable] = (),
+    more: Callable[[Case, list[Found]], list[Found]] = lambda case, found: found,
 ) -> Judgement:
-    """The verdict on any kind of claim."""
+    """The verdict on any kind of claim; `more` may add to what explains a wrong one."""
     if claim.expr is not None and proved(claim.expr, correct):
         return Judgement("equal", (), None, "Equal.")
     case = make_case(claim, correct, of, wrt, variables)
     view = case.matches(correct)
     if view is not None:
         return _right(view, claim)
-    return wrong(case, explanations(case))
+    found = more(case, explanations(case))
+    return wrong(case, found or [words.difference(case)])
 
 
 def _right(view: View, claim: Claim) -> Judgement:
@@ -128,32 +131,36 @@ def judge_text(
         exprs = read_claim(text, reading, correct.shape)
     except ShapeMismatch as problem:
         case = make_case(Claim(lambda points: [], text=text), correct, of, wrt, variables)
-        return wrong(case, misfitting(Misfit(text, reading, case, problem), explanations))
+        return wrong(case, misfitting(Misfit(text, reading, case, problem), _explained))
+
+    def respelled(case: Case, found: list[Found]) -> list[Found]:
+        if _has_shape(case) and found:
+            return found
+        return simplest([*found, *misfitting(Misfit(text, reading, case), _explained)])
+
     judgements: list[Judgement] = []
     for expr in exprs:
         claim = expression(expr, text)
-        judgement = judge_claim(claim, correct, of=of, wrt=wrt, variables=variables)
+        judgement = judge_claim(claim, correct, of=of, wrt=wrt, variables=variables, more=respelled)
         if judgement.verdict in ("equal", "layout"):
             return judgement
-        misfit = Misfit(text, reading, make_case(claim, correct, of, wrt, variables))
-        judgements.append(_or_respelled(judgement, misfit))
+        judgements.append(judgement)
     return judgements[0]
 
 
-def _or_respelled(judgement: Judgement, misfit: Misfit) -> Judgement:
-    """The judgement, or what the text would be right as, where the shape is wrong or nothing explains it."""
-    case = misfit.case
+def _has_shape(case: Case) -> bool:
+    """Whether the claim has the shape of the correct answer, in some layout."""
     goal, shape = case.probe.value(case.correct, 0), case.claimed[0].shape
-    shaped = any(view.turn(goal).shape == shape for view in case.views)
-    if shaped and judgement.diagnosis != "other":
-        return judgement
-    found = misfitting(misfit, explanations)
-    return wrong(case, simplest([*explanations(case), *found])) if found else judgement
+    return any(view.turn(goal).shape == shape for view in case.views)
 
 
 def explanations(case: Case) -> list[Found]:
     """Everything that explains the difference, the simplest first; one for each code."""
-    return simplest([f for finder in FINDERS for f in finder(case)]) or [words.difference(case)]
+    return simplest([f for finder in FINDERS for f in finder(case)])
+
+
+def _explained(case: Case) -> list[Found]:
+    return simplest([f for finder in QUICK for f in finder(case)])
 
 
 def wrong(case: Case, found: Sequence[Found]) -> Judgement:

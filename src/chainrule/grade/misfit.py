@@ -6,6 +6,7 @@ changes of the text are tried, one and then two at a time, until one fits and is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -26,6 +27,7 @@ from chainrule.verify.probe import View
 MOST = 400  # texts that are tried
 NEAR = 6  # texts that fit, and are wrong, that are looked at closer
 RANK = {"transposed": 2, "row-column": 1, "condition": 3, "diag": 4, "sum": 5, "order": 3, "shape": 7}
+UNSIZED = re.compile(r"[𝟏𝟎]|(?<!\w)I(?!\w)|vector|matrix|_")  # what takes the size that fits
 TURNED = 3  # what an explanation costs that is right only in the other layout
 ROWS = 5  # and one that puts a vector to the left of a matrix
 Explain = Callable[[Case], list[Found]]
@@ -43,7 +45,8 @@ class Misfit:
     def read(self, text: str) -> Expr | None:
         """What another text says, if it fits, and every size in it has a value at the points."""
         try:
-            expr = self.reading.expression(text, self.case.correct.shape)
+            shape = self.case.correct.shape if UNSIZED.search(text) else None
+            expr = self.reading.expression(text, shape, known=True)
         except (ChainruleError, AssertionError):
             return None
         return expr if set(dim_names(expr)) <= set(self.case.probe.points[0].sizes) else None

@@ -138,7 +138,7 @@ class _Speller:
         """A condition taken as true."""
         shown = self.of(node)
         if isinstance(node, Bracket) or _is_condition(node):
-            yield self.put(node, "1", "condition", shown)
+            yield self.put(node, "(1)", "condition", shown)
         if isinstance(node, Call) and node.name == "where" and len(node.arguments) == 3:
             for branch in node.arguments[1:]:
                 yield self.put(node, self.closed(branch), "condition", self.of(node.arguments[0]))

@@ -79,7 +79,7 @@ def _one_term(case: Case, without: Expr, term: Expr) -> Iterator[Found]:
         elif found.code == "factor":
             times = found.text.split(" is ")[-1].split(" times")[0]
             text = f"A constant factor is wrong: the term {shown} stands there {times} times."
-            yield Found(23, "factor", text)
+            yield Found(found.rank + 9, "factor", text)
 
 
 def _factor(a: Array, b: Array) -> float | None:
@@ -89,6 +89,7 @@ def _factor(a: Array, b: Array) -> float | None:
 
 
 def _named(case: Case, ratios: dict[int, float]) -> Iterator[Found]:
+    sizes = {n for p in case.probe.points for n in p.sizes}
     for symbols, powers in _monomials(case):
         rest = [ratio / powers[k] for k, ratio in ratios.items()]
         rational = _rational(rest)
@@ -99,16 +100,16 @@ def _named(case: Case, ratios: dict[int, float]) -> Iterator[Found]:
             return
         name = _product(rational, symbols)
         equal_sizes = rational == 1 and len(symbols) == 2 and {p for _, p in symbols} == {1, -1}
-        sizes = {n for p in case.probe.points for n in p.sizes}
         if equal_sizes and all(s in sizes for s, _ in symbols):
             a, b = sorted(s for s, _ in symbols)
             text = f"It is {name} times the correct answer, so it is right only where {a} = {b}."
             yield Found(12, "square", text, f"{a} = {b}")
-        yield Found(
-            14, "factor", f"A constant factor is wrong: the claim is {name} times the correct answer."
-        )
+        # A variable in place of a number is an answer only where nothing else explains it.
+        rank = 14 if all(s in sizes for s, _ in symbols) else 36
+        text = f"A constant factor is wrong: the claim is {name} times the correct answer."
+        yield Found(rank, "factor", text)
         if rational < 0:
-            yield Found(15, "sign", "The sign is wrong too.")
+            yield Found(rank + 1, "sign", "The sign is wrong too.")
         return
 
 

@@ -22,6 +22,7 @@ NOISE = 1e-12  # of the largest number met on the way: what rounding may leave
 # Most points are ordinary; the others find claims that hold only near 0, on one side or far away.
 KINDS = ("normal", "normal", "normal", "negative", "normal", "wide", "small", "positive")
 DRAWS = 60  # in search of points where conditions hold in other combinations
+PATIENCE = 30  # of which so many may show nothing new
 TELLING = 16  # of which so many are kept
 Values = list[Array]
 
@@ -51,11 +52,13 @@ class Probe:
         ]
 
 
-def probe(exprs: Sequence[Expr], variables: Sequence[Variable], *, kinds: Sequence[str] = KINDS) -> Probe:
+def probe(
+    exprs: Sequence[Expr], variables: Sequence[Variable], *, kinds: Sequence[str] = KINDS, cases: bool = True
+) -> Probe:
     """Points at which all of `exprs` can be evaluated, one of each kind as far as there are such.
 
-    Where there are conditions, more points are drawn until every one of them has held for some entries and
-    not for others beside them: two formulas that differ only there would pass for equal.
+    Where there are conditions, and `cases` is set, more points are drawn until every one of them has held for
+    some entries and not for others beside them: two formulas that differ only there would pass for equal.
     Raises: DomainProblem if there is no point at all.
 
     >>> from chainrule.expr.dims import Dim
@@ -73,7 +76,7 @@ def probe(exprs: Sequence[Expr], variables: Sequence[Variable], *, kinds: Sequen
         except DomainProblem:
             if not points:
                 raise
-    conditions = [n for n in sampler.order if isinstance(n, Apply) and _has_cases(n)]
+    conditions = [n for n in sampler.order if cases and isinstance(n, Apply) and _has_cases(n)]
     return Probe([*points, *_telling(sampler, rng, conditions, points)] if conditions else points)
 
 
@@ -88,7 +91,10 @@ def _telling(
     """Points at which conditions hold in combinations that the points before do not show."""
     seen = {_pattern(point, conditions) for point in points}
     found: list[Point] = []
-    for _ in range(DRAWS):
+    last = 0
+    for draw in range(DRAWS):
+        if draw - last > PATIENCE:
+            break
         sampler.manner = int(rng.choice(len(MANNERS) + 1))
         try:
             point = sampler.point(rng)
@@ -97,6 +103,7 @@ def _telling(
         pattern = _pattern(point, conditions)
         if pattern not in seen:
             seen.add(pattern)
+            last = draw
             found.append(point)
             if len(found) == TELLING:
                 break

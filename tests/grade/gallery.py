@@ -1,0 +1,208 @@
+"""Mistakes that people make, by the code of their diagnosis, each beside right answers in other notations.
+
+A row: formula, shapes, by which variable, the wrong claim, right claims that must pass.
+"""
+
+from __future__ import annotations
+
+Row = tuple[str, str, str, str, tuple[str, ...]]
+
+MSE = ("sum((X @ w - y)**2)", "X[N,n] w[n] y[N]", "w")
+NEURON = "mean((y - relu(X @ w + b))**2)"
+DATA = "X[N,n] w[n] b y[N]"
+
+WRONG: dict[str, list[Row]] = {
+    "sign": [
+        ("-2*v**2", "v", "v", "4*v", ("-4*v", "−4v")),
+        ("exp(-x)", "x", "x", "exp(-x)", ("-exp(-x)", "−exp(−x)")),
+        ("cos(x)", "x", "x", "sin(x)", ("-sin(x)",)),
+        ("sum((y - X @ w)**2)", "X[N,n] w[n] y[N]", "w", "2*X.T @ (y - X @ w)", ("-2*X.T @ (y - X @ w)",)),
+        ("tr(inv(X))", "X[n,n]", "X", "inv(X @ X).T", ("-inv(X @ X).T", "−X⁻ᵀX⁻ᵀ")),
+        ("x**2 - 3*x", "x", "x", "2*x + 3", ("2*x - 3",)),
+        (*MSE, "2*X.T @ (X @ w + y)", ("2Xᵀ(Xw − y)", "2*X'*(X*w - y)")),
+        ("sum(log(1 + exp(-y * (X @ w))))", "X[N,n] w[n] y[N]", "w", "-X.T @ (y * sigmoid(y * (X @ w)))",
+         ("-X.T @ (y * sigmoid(-y * (X @ w)))", "-sigmoid(-y * (X @ w)) * y @ X")),
+        ("1/x", "x", "x", "1/x**2", ("-1/x**2", "−x⁻²")),
+    ],
+    "factor": [
+        ("x**2", "x", "x", "x", ("2*x",)),
+        (*MSE, "X.T @ (X @ w - y)", ("2*X.T @ X @ w - 2*X.T @ y",)),
+        ("mean((X @ w - y)**2)", "X[N,n] w[n] y[N]", "w", "2*X.T @ (X @ w - y)", ("2/N*X.T @ (X @ w - y)",)),
+        ("0.5*norm(w)**2", "w[n]", "w", "2*w", ("w", "wᵀ")),
+        ("mean(x)", "x[n]", "x", "𝟏", ("𝟏/n", "ones(n)/n")),
+        ("tr(X @ X)", "X[n,n]", "X", "X.T", ("2*X.T", "2X")),
+        ("x**3 + 2*x", "x", "x", "2*x**2 + 2", ("3*x**2 + 2",)),
+        ("sum(x**4)", "x[n]", "x", "x**3", ("4*x**3",)),
+        (NEURON, DATA, "w", "(1/N)*X.T @ ((X @ w + b - y)*(X @ w + b > 0))",
+         ("(2/N) Xᵀ((Xw + b − y) ⊙ 1[Xw + b > 0])",)),
+        ("lam*norm(w)**2", "w[n] lam", "w", "2*w", ("2*lam*w",)),
+    ],
+    "path": [
+        ("x @ A @ x", "A[n,n] x[n]", "x", "A @ x", ("(A + Aᵀ)x",)),
+        ("sin(x)*exp(x)", "x", "x", "cos(x)*exp(x)", ("cos(x)*exp(x) + sin(x)*exp(x)",)),
+        ("sum((X @ w - y)**2) + k*sum(w**2)", "X[N,n] w[n] y[N] k", "w", "2*X.T @ (X @ w - y)",
+         ("2*X.T @ (X @ w - y) + 2*k*w",)),
+        ("exp(x)/sum(exp(x))", "x[n]", "x", "diag(exp(x))/sum(exp(x))",
+         ("diag(p) − ppᵀ where p = softmax(x)",)),
+        ("x + x**2", "x", "x", "1", ("1 + 2*x",)),
+        ("tr(X @ A @ X)", "X[n,n] A[n,n]", "X", "(A @ X).T", ("(A @ X + X @ A).T",)),
+        ("sum((x - mean(x))**2 * c)", "x[n] c[n]", "x", "2*c*(x - mean(x))",
+         ("2*c*(x - mean(x)) - 2*mean(c*(x - mean(x)))",)),
+    ],
+    "plain-chain": [
+        ("x + x**2", "x", "x", "2*x", ("1 + 2x",)),
+        ("x*sin(x)", "x", "x", "x*cos(x)", ("sin(x) + x*cos(x)",)),
+        ("x - exp(x)", "x", "x", "-exp(x)", ("1 - exp(x)",)),
+        ("x*log(x)", "x", "x", "1", ("log(x) + 1",)),
+        ("t**2 + t", "t", "t", "2*t", ("2*t + 1",)),
+        ("x + relu(W @ x)", "W[n,n] x[n]", "x", "diag(W @ x > 0) @ W", ("I + diag(W @ x > 0) @ W",)),
+    ],
+    "mask": [
+        (NEURON, DATA, "w", "(2/N)*X.T @ (relu(X @ w + b) - y)", ()),
+        (NEURON, DATA, "w", "(2/N)*X.T @ (X @ w + b - y)", ()),
+        ("sum(abs(x))", "x[n]", "x", "ones(n)", ("sign(x)",)),
+        ("relu(w @ x + b)", "w[n] x[n] b", "w", "x", ("x*(w @ x + b > 0)", "where(w @ x + b > 0, x, 0)")),
+        ("sum(maximum(0, 1 - y*(X @ w)))", "X[N,n] w[n] y[N]", "w", "-X.T @ y",
+         ("-X.T @ (y*(1 - y*(X @ w) > 0))",)),
+        ("max(0, z)", "z", "z", "1", ("z > 0", "1[z > 0]")),
+        ("relu(x)", "x[n]", "x", "I", ("diag(x > 0)",)),
+        ("sum(where(x > 1, x**2, 0))", "x[n]", "x", "2*x", ("where(x > 1, 2*x, 0)", "2x ⊙ 1[x > 1]")),
+    ],
+    "condition-outside-sum": [
+        (NEURON, DATA, "w", "where(X @ w + b > 0, 2/N*X.T @ (X @ w + b - y), 0)", ()),
+        (NEURON, DATA, "b", "where(X @ w + b > 0, 2/N*sum(X @ w + b - y), 0)",
+         ("2/N*sum(where(X @ w + b > 0, X @ w + b - y, 0))",)),
+        (NEURON, DATA, "b", "2/N*sum(X @ w + b - y)*(X @ w + b > 0)", ()),
+        (NEURON, DATA, "w", "(2/N)*X.T @ (X @ w + b - y)*(mean(X @ w + b) > 0)", ()),
+        (NEURON, DATA, "w", "∂C/∂w_j = (2/N) 1[X_ik w_k + b > 0] Σ_i (X_ik w_k + b − y_i) X_ij",
+         ("∂C/∂w_j = (2/N) Σ_i 1[X_ik w_k + b > 0] (X_ik w_k + b − y_i) X_ij",)),
+        ("sum(relu(X @ w))", "X[N,n] w[n]", "w", "where(X @ w > 0, X.T @ ones(N), 0)", ("X.T @ (X @ w > 0)",)),
+        ("sum(relu(X @ w))", "X[N,n] w[n]", "w", "(sum(X @ w) > 0)*sum(X, axis=0)", ()),
+    ],
+    "transposed": [
+        (*MSE, "2*X @ (X @ w - y)", ()),
+        (*MSE, "2X(Xw − y)", ("2Xᵀ(Xw − y)",)),
+        ("a @ A @ x", "A[n,n] x[n] a[n]", "x", "A @ a", ("A.T @ a", "a @ A", "Aᵀa", "aᵀA")),
+        ("u @ W @ v", "u[m] W[m,n] v[n]", "W", "u v", ("u vᵀ", "outer(u, v)")),
+        ("tr(A @ X @ B)", "A[k,m] X[m,n] B[n,k]", "X", "A B.T", ("AᵀBᵀ",)),
+        ("norm(A @ x - b)**2", "A[m,n] x[n] b[m]", "x", "2*A @ (A @ x - b)", ("2*A.T @ (A @ x - b)",)),
+        ("sum((X @ W - Y)**2)", "X[N,n] W[n,k] Y[N,k]", "W", "2*X @ (X @ W - Y)", ("2Xᵀ(XW − Y)",)),
+        ("sum(A @ x)", "A[m,n] x[n]", "x", "A 𝟏", ("Aᵀ𝟏", "𝟏ᵀA")),
+    ],
+    "diag": [
+        ("w * x", "w[n] x[n]", "x", "w", ("diag(w)",)),
+        ("exp(x)", "x[n]", "x", "exp(x)", ("diag(exp(x))",)),
+        ("sigmoid(W @ x)", "W[m,n] x[n]", "x", "sigmoid(W @ x)*(1 - sigmoid(W @ x))*W",
+         ("diag(sigmoid(W @ x)*(1 - sigmoid(W @ x))) @ W", "(s*(1 - s))[:, None]*W where s = sigmoid(W @ x)")),
+        ("max(0, z)", "z", "z", "diag(z > 0)", ("z > 0",)),
+        ("w @ x + b", "w[n] x[n] b", "b", "diag(1)", ("1",)),
+        ("sum(x**2)", "x[n]", "x", "diag(2*x)", ("2*x",)),
+        ("relu(W @ x)", "W[m,n] x[n]", "x", "(W @ x > 0) @ W", ("diag(W @ x > 0) @ W",)),
+    ],
+    "sum": [
+        (NEURON, DATA, "b", "2/N*(X @ w + b - y)*(X @ w + b > 0)", ()),
+        ("sum(X @ w + b)", "X[N,n] w[n] b", "b", "ones(N)", ("N",)),
+        ("sum((y - b)**2)", "y[N] b", "b", "-2*(y - b)", ("-2*sum(y - b)",)),
+        ("sum(b*x)", "b x[n]", "b", "x", ("sum(x)", "𝟏ᵀx")),
+        ("sum(x**2)", "x[n]", "x", "2*sum(x)", ("2*x",)),
+        ("sum((X @ W + c)**2)", "X[N,n] W[n,k] c[k]", "c", "2*(X @ W + c)", ("2*sum(X @ W + c, axis=0)",)),
+    ],
+    "order": [
+        ("sum((X @ W - Y)**2)", "X[N,n] W[n,k] Y[N,k]", "W", "2*(X @ W - Y) @ X.T", ("2*X.T @ (X @ W - Y)",)),
+        ("tr(A @ X @ B)", "A[n,n] X[n,n] B[n,n]", "X", "A @ B", ("A.T @ B.T", "B @ A")),
+        (*MSE, "2*(X @ w - y) @ X.T", ()),
+        ("A @ B @ x", "A[k,m] B[m,n] x[n]", "x", "B @ A", ("A @ B", "Bᵀ Aᵀ")),
+        ("A @ B @ x", "A[n,n] B[n,n] x[n]", "x", "B @ A", ("A @ B",)),
+        ("relu(W @ x)", "W[m,n] x[n]", "x", "W @ diag(W @ x > 0)", ("diag(W @ x > 0) @ W",)),
+    ],
+    "inner": [
+        ("sin(x**2)", "x", "x", "cos(x**2)", ("2*x*cos(x**2)",)),
+        ("(3*x + 1)**2", "x", "x", "2*(3*x + 1)", ("6*(3*x + 1)", "18x + 6")),
+        ("exp(2*x)", "x", "x", "exp(2*x)", ("2*exp(2*x)",)),
+        ("log(sin(x))", "x", "x", "1/sin(x)", ("cos(x)/sin(x)",)),
+        ("log(sin(x**3)**2)", "x", "x", "6*x**2/sin(x**3)", ("6*x**2*cos(x**3)/sin(x**3)",)),
+        ("sum(sin(A @ x))", "A[m,n] x[n]", "x", "cos(A @ x)", ("A.T @ cos(A @ x)",)),
+        ("sqrt(1 + x**2)", "x", "x", "1/(2*sqrt(1 + x**2))", ("x/sqrt(1 + x**2)",)),
+        ("sum(exp(-x**2))", "x[n]", "x", "exp(-x**2)", ("-2*x*exp(-x**2)",)),
+    ],
+    "row-column": [
+        ("x @ A @ x", "A[n,n] x[n]", "x", "xᵀA + Ax", ("xᵀA + xᵀAᵀ",)),
+        ("norm(A @ x - b)**2", "A[m,n] x[n] b[m]", "x", "2Aᵀ(Ax − bᵀ)", ("2Aᵀ(Ax − b)",)),
+        ("norm(x - a)**2", "x[n] a[n]", "x", "2(x − aᵀ)", ("2(x − a)ᵀ", "2(x − a)")),
+        ("c @ x + sum(x**2)", "c[n] x[n]", "x", "cᵀ + 2x", ("cᵀ + 2xᵀ",)),
+        (*MSE, "2(Xw)ᵀX − 2Xᵀy", ("2(Xw)ᵀX − 2yᵀX",)),
+        ("sum((X @ w - y)**2) + sum(w**2)", "X[N,n] w[n] y[N]", "w", "2(Xw − y)ᵀX + 2w", ("2(Xw − y)ᵀX + 2wᵀ",)),
+    ],
+    "shape": [
+        ("sum(x)", "x[n]", "x", "1", ("𝟏",)),
+        ("x", "x[n]", "x", "1", ("I",)),
+        ("A @ x", "A[m,n] x[n]", "x", "sin(A) @ sin(x)", ("A",)),
+        ("sum(x**2)", "x[n]", "x", "x @ x", ("2x",)),
+        ("tr(A @ X)", "A[n,m] X[m,n]", "X", "A @ A.T", ("A.T",)),
+        ("logdet(X)", "X[n,n]", "X", "1/det(X)", ("X⁻ᵀ",)),
+    ],
+    "other": [
+        ("x**2", "x", "x", "x**5", ("2x",)),
+        ("sin(x)", "x", "x", "1.001*cos(x) + 0.001", ("cos(x)",)),
+        ("x**x", "x", "x", "x*x**(x - 1)*x", ("x**x*(log(x) + 1)",)),
+        ("sum(exp(x))", "x[n]", "x", "exp(x) + x", ("exp(x)",)),
+        ("norm(x)", "x[n]", "x", "x/(1 + norm(x))", ("x/norm(x)",)),
+    ],
+}  # fmt: skip
+
+ASSUMED: dict[str, list[tuple[str, str, str, str, str]]] = {
+    # formula, shapes, by which variable, the claim, a part of the assumption
+    "symmetric": [
+        ("x @ A @ x", "A[n,n] x[n]", "x", "2*A @ x", "A is symmetric"),
+        ("x @ A @ x / 2 - b @ x", "A[n,n] x[n] b[n]", "x", "A @ x - b", "A is symmetric"),
+        ("tr(X.T @ A @ X)", "A[n,n] X[n,k]", "X", "2*A @ X", "A is symmetric"),
+        ("(x - m) @ P @ (x - m)", "P[n,n] x[n] m[n]", "m", "-2*P @ (x - m)", "P is symmetric"),
+        ("logdet(X)", "X[n,n]", "X", "2*inv(X) - diag(diag(inv(X)))", "X is symmetric"),
+        ("tr(A @ X)", "A[n,n] X[n,n]", "X", "A + A.T - diag(diag(A))", "X is symmetric"),
+        ("x @ X @ x", "X[n,n] x[n]", "X", "2*outer(x, x) - diag(x**2)", "X is symmetric"),
+    ],
+    "positive": [
+        ("sqrt(x**2)", "x", "x", "1", "x is positive"),
+        ("(x**2)**(3/2)", "x", "x", "3*x**2", "x is positive"),
+        ("sum(sqrt(x**2))", "x[n]", "x", "ones(n)", "x is positive"),
+        ("log(sqrt(x**2 + y**2*x**2))", "x y", "x", "abs(1/x)", "x is positive"),
+        ("sqrt(a**2)*x", "a x", "x", "a", "a is positive"),
+        ("sqrt(x**2)*y", "x y", "x", "y", "x is positive"),
+    ],
+    "diagonal": [
+        ("logdet(X)", "X[n,n]", "X", "diag(1/diag(X))", "X is diagonal"),
+        ("x @ A @ x", "A[n,n] x[n]", "x", "2*diag(A)*x", "A is diagonal"),
+        ("A @ x", "A[n,n] x[n]", "x", "diag(diag(A))", "A is diagonal"),
+        ("norm(A @ x)**2", "A[n,n] x[n]", "x", "2*diag(A)**2*x", "A is diagonal"),
+        ("b @ A @ x", "A[n,n] x[n] b[n]", "x", "diag(A)*b", "A is diagonal"),
+    ],
+    "orthogonal": [
+        ("norm(Q @ x - b)**2", "Q[n,n] x[n] b[n]", "x", "2*(x - Q.T @ b)", "Q is orthogonal"),
+        ("norm(Q @ x)**2", "Q[n,n] x[n]", "x", "2*x", "Q is orthogonal"),
+        ("norm(Q @ x)", "Q[n,n] x[n]", "x", "x/norm(x)", "Q is orthogonal"),
+        ("inv(Q) @ x", "Q[n,n] x[n]", "x", "Q.T", "Q is orthogonal"),
+        ("x @ Q.T @ Q @ y", "Q[n,n] x[n] y[n]", "x", "y", "Q is orthogonal"),
+    ],
+    "sum-to-one": [
+        ("-sum(y*log(softmax(z)))", "y[n] z[n]", "z", "softmax(z) - y", "y sum to one"),
+        ("logsumexp(z)*sum(y) - y @ z", "y[n] z[n]", "z", "softmax(z) - y", "y sum to one"),
+        ("sum(y)*x**2", "y[n] x", "x", "2*x", "y sum to one"),
+        ("-sum(Y*log(softmax(Z)))", "Y[N,k] Z[N,k]", "Z", "softmax(Z) - Y", "Y sum to one"),
+        ("sum(p*(x - 1)**2)", "p[n] x", "x", "2*(x - 1)", "p sum to one"),
+    ],
+    "plus-minus-one": [
+        ("sum((1 - y*(X @ w))**2)", "X[N,n] w[n] y[N]", "w", "2*X.T @ (X @ w - y)", "y is 1 or −1"),
+        ("norm(y*x)**2", "x[n] y[n]", "x", "2*x", "y is 1 or −1"),
+        ("(1 - t*x)**2", "t x", "x", "2*(x - t)", "t is 1 or −1"),
+        ("sum((y*x - b)**2)", "x[n] y[n] b[n]", "x", "2*(x - y*b)", "y is 1 or −1"),
+        ("y**2*sin(x)", "y x", "x", "cos(x)", "y is 1 or −1"),
+    ],
+    "square": [
+        ("logdet(X.T @ X)", "X[m,n]", "X", "2*inv(X).T", "m = n"),
+        ("logdet(X @ X.T)", "X[m,n]", "X", "2*inv(X).T", "m = n"),
+        ("mean((X @ w - y)**2)", "X[N,n] w[n] y[N]", "w", "(2/n)*X.T @ (X @ w - y)", "N = n"),
+        ("det(X.T @ X)", "X[m,n]", "X", "2*det(X)**2*inv(X).T", "m = n"),
+        ("inv(A.T @ A) @ A.T @ b", "A[m,n] b[m]", "b", "inv(A)", "m = n"),
+        ("mean(X @ w)", "X[N,n] w[n]", "w", "X.T @ ones(N)/n", "N = n"),
+    ],
+}  # fmt: skip
