@@ -92,7 +92,7 @@ class Workshop:
         if re.search(r"[ /]", re.sub(r"\(.*\)", "", shown)):
             shown, latex = f"({shown})", rf"\left({latex}\right)"
         x = example.wrt
-        sign, sign_latex = ("d", "d") if scalar else ("∂", r"\partial")
+        sign, sign_latex = ("d", r"\mathrm{d}") if scalar else ("∂", r"\partial")
         return Cell(
             f"{sign}/{sign}{x} {shown} = {d.text}",
             rf"\frac{{{sign_latex}}}{{{sign_latex} {x}}} {latex} = {d.latex}",

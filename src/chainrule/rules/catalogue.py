@@ -92,6 +92,11 @@ COOKBOOK = "Matrix Cookbook (2012), eq. "
 MAGNUS = "Magnus and Neudecker 2019, "
 CALCULUS = "any calculus text"
 
+# Derivatives of functions that are left open, in LaTeX.
+DF_DX, DG_DX = r"\frac{\mathrm{d}f}{\mathrm{d}x}", r"\frac{\mathrm{d}g}{\mathrm{d}x}"
+DF_DU, DU_DX = r"\frac{\mathrm{d}f}{\mathrm{d}u}", r"\frac{\mathrm{d}u}{\mathrm{d}x}"
+DUI_DX = r"\frac{\mathrm{d}u_i}{\mathrm{d}x}"
+
 SCALAR = (
     Rule(
         name="constant rule",
@@ -112,7 +117,7 @@ SCALAR = (
         functions="f: scalar",
         states="c df/dx",
         reads="c f′(x)",
-        latex=(r"c \, f(x)", r"c \frac{df}{dx}"),
+        latex=(r"c \, f(x)", f"c {DF_DX}"),
         example=Example("3x", "x", "x"),
         section="2",
         numbers="R10",
@@ -138,7 +143,7 @@ SCALAR = (
         functions="f: scalar, g: scalar",
         states="df/dx + dg/dx",
         reads="f′(x) + g′(x)",
-        latex=("f(x) + g(x)", r"\frac{df}{dx} + \frac{dg}{dx}"),
+        latex=("f(x) + g(x)", f"{DF_DX} + {DG_DX}"),
         example=Example("x² + 3x", "x", "x"),
         section="2",
         numbers="R12",
@@ -153,7 +158,7 @@ SCALAR = (
         functions="f: scalar, g: scalar",
         states="df/dx − dg/dx",
         reads="f′(x) − g′(x)",
-        latex=("f(x) - g(x)", r"\frac{df}{dx} - \frac{dg}{dx}"),
+        latex=("f(x) - g(x)", f"{DF_DX} - {DG_DX}"),
         example=Example("x² − 3x", "x", "x"),
         section="2",
         numbers="R13",
@@ -168,7 +173,7 @@ SCALAR = (
         functions="f: scalar, g: scalar",
         states="f(x) dg/dx + df/dx g(x)",
         reads="f(x) g′(x) + f′(x) g(x)",
-        latex=(r"f(x) \, g(x)", r"f(x) \frac{dg}{dx} + \frac{df}{dx} g(x)"),
+        latex=(r"f(x) \, g(x)", f"f(x) {DG_DX} + {DF_DX} g(x)"),
         example=Example("x² · x", "x", "x", r"x^{2} \cdot x"),
         section="2",
         numbers="R14",
@@ -184,7 +189,7 @@ SCALAR = (
         functions="f: scalar, g: scalar",
         states="df/du · du/dx",
         reads="f′(g(x)) · g′(x)",
-        latex=(r"f(u),\ u = g(x)", r"\frac{df}{du} \frac{du}{dx}"),
+        latex=(r"f(u),\ u = g(x)", f"{DF_DU} {DU_DX}"),
         example=Example("ln(x²)", "x", "x"),
         section="2",
         numbers="R15",
@@ -199,7 +204,7 @@ SCALAR = (
         functions="f: scalar, g: scalar",
         states="(df/dx g(x) − f(x) dg/dx)/g(x)²",
         reads="(f′(x) g(x) − f(x) g′(x))/g(x)²",
-        latex=(r"\frac{f(x)}{g(x)}", r"\frac{\frac{df}{dx} g(x) - f(x) \frac{dg}{dx}}{g(x)^2}"),
+        latex=(r"\frac{f(x)}{g(x)}", rf"\frac{{{DF_DX} g(x) - f(x) {DG_DX}}}{{g(x)^2}}"),
         example=Example("sin(x)/x", "x", "x"),
         source=CALCULUS,
         words="division, ratio",
@@ -213,7 +218,7 @@ SCALAR = (
         functions="f: scalar, g: scalar",
         states="a df/dx + b dg/dx",
         reads="a f′(x) + b g′(x)",
-        latex=(r"a \, f(x) + b \, g(x)", r"a \frac{df}{dx} + b \frac{dg}{dx}"),
+        latex=(r"a \, f(x) + b \, g(x)", f"a {DF_DX} + b {DG_DX}"),
         example=Example("9(x + x²)", "x", "x", "9(x + x^{2})"),
         section="2",
         numbers="R17",
@@ -397,7 +402,7 @@ CHAIN = (
         functions="f: scalar, g: scalar",
         states="df/du · du/dx",
         reads="f′(g(x)) · g′(x)",
-        latex=(r"f(u),\ u = g(x)", r"\frac{df}{du} \frac{du}{dx}"),
+        latex=(r"f(u),\ u = g(x)", f"{DF_DU} {DU_DX}"),
         example=Example("sin(x²)", "x", "x", style="variables"),
         when="one path leads from x to y, through functions of one number",
         sizes="1 × 1 · 1 × 1",
@@ -416,7 +421,7 @@ CHAIN = (
         reads="∂₁f(x, g(x), h(x)) + ∂₂f(x, g(x), h(x)) · g′(x) + ∂₃f(x, g(x), h(x)) · h′(x)",
         latex=(
             r"f(x, u_1, \ldots, u_n),\ u_i = g_i(x)",
-            r"\frac{\partial f}{\partial x} + \sum_i \frac{\partial f}{\partial u_i} \frac{du_i}{dx}",
+            rf"\frac{{\partial f}}{{\partial x}} + \sum_i \frac{{\partial f}}{{\partial u_i}} {DUI_DX}",
         ),
         example=Example("x + x²", "x", "x", "x + x^{2}", style="variables"),
         when="several paths lead from the number x to the number y",
@@ -458,7 +463,7 @@ CHAIN = (
         reads="diag(f′(g(x)) ⊙ g′(x))",
         latex=(
             r"f(u),\ u = g(x) \text{ entry by entry}",
-            r"\operatorname{diag}\left(\frac{df}{du} \odot \frac{du}{dx}\right)",
+            rf"\operatorname{{diag}}\left({DF_DU} \odot {DU_DX}\right)",
         ),
         example=Example("sin(x²)", "x", "x[n]", style="variables"),
         when="entry i of y reads only entry i of u, and that only entry i of x",
