@@ -18,6 +18,7 @@ from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of, number
 from chainrule.expr.walk import transform
 from chainrule.rules.elementwise import power
+from chainrule.rules.unknown import Unknown
 from chainrule.simplify.normal import Normaliser, scaled, split
 
 # Products are multiplied out on trial up to this many terms, in trees of at most this size.
@@ -321,9 +322,10 @@ class _Shortener:
             result = self._take_out(node, terms, place, side)
             if result is None:
                 continue
-            # A common scalar stands outside even where that saves nothing: a divisor of the whole sum.
-            everywhere = (
-                len(side) == len(node.terms) and not place.axes and not isinstance(place.base, Variable)
+            # A common scalar stands outside even where that saves nothing: a divisor of the whole sum; and so
+            # does a vector that all else only scales.
+            everywhere = len(side) == len(node.terms) and (
+                _beside_scalars(terms, side) if place.axes else not isinstance(place.base, Variable)
             )
             if self.cost(result) < self.cost(node) + everywhere and not isinstance(result, Sum | Apply):
                 return result
@@ -345,7 +347,7 @@ class _Shortener:
         least = min((m.exponent for m in members), key=abs)
         if (
             place.base.rank == 0
-            and isinstance(place.base, Variable)
+            and _is_symbol(place.base)
             and any(m.exponent != least for m in members)
         ):
             return None  # a polynomial in one scalar reads better as it is
@@ -407,6 +409,21 @@ class _Shortener:
             return node
         axes = tuple(range(node.rank))
         return Einsum(common, (Sum([scaled(c * common**-1, body) for c, body in parts]),), (axes,), axes)
+
+
+def _beside_scalars(terms: Sequence[Einsum | None], members: Sequence[_Member]) -> bool:
+    """Whether all other factors of the members are scalars."""
+    for member in members:
+        parts = terms[member.term]
+        assert parts is not None
+        if any(axes for k, axes in enumerate(parts.labels) if k != member.operand):
+            return False
+    return True
+
+
+def _is_symbol(base: Expr) -> bool:
+    """A variable, or a function left unknown, which is a name with an argument."""
+    return isinstance(base, Variable) or (isinstance(base, Apply) and isinstance(base.function, Unknown))
 
 
 def _is_identity(node: Einsum) -> bool:
