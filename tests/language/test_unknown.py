@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from random import Random
+
 import pytest
 
 import chainrule as cr
@@ -149,6 +152,23 @@ def test_what_is_left_of_an_unknown_function() -> None:
     """The derivative of f(y) by x is 0, which needs no unknown function."""
     derivative = cr.derive("x**2 + f(y)", wrt="x", functions="f: scalar")
     assert derivative.compile()(x=3, y=1) == 6
+
+
+def test_no_text_ends_in_a_traceback() -> None:
+    """Whatever is declared, and whatever stands in a formula, ends in a value or a ChainruleError."""
+    random = Random(3)
+    words = "f g h x n m -> → : , ; scalar elementwise ( 2 ) 1 3 n+1 - > h₁ φ [ ] 0 '' ′ # e sin ** *".split()
+    signs = "f g h x y A ( ) (x) (x,y) ′ ″ ' '' ⁽³⁾ ∂₁ ∂ ∇ ∇² ∂_1 ² ᵀ + * _i = 1 where [ ] | ‖ , @ ;".split()
+    read = 0
+    for _ in range(1500):
+        declared = " ".join(random.choice(words) for _ in range(random.randint(1, 8)))
+        formula = "".join(random.choice(signs) for _ in range(random.randint(1, 8)))
+        with suppress(ChainruleError):
+            parse_functions(declared, ["sin"])
+        with suppress(ChainruleError):
+            parse_formula(formula, "x[n] A[m,n] y", functions="f: scalar, g: elementwise, h: n->m")
+            read += 1
+    assert read > 20
 
 
 def test_expressions_have_their_functions() -> None:
