@@ -2,6 +2,7 @@
 
 from chainrule.api.catalogue import Catalogue, rules
 from chainrule.api.checking import Checked, check
+from chainrule.api.derivations import check_derivation
 from chainrule.api.derivative import Derivative, Derivatives, derive
 from chainrule.api.explanation import Explanation, explain
 from chainrule.api.formulas import Simplified, Verdict, equal, simplify, variables
@@ -15,6 +16,7 @@ __all__ = [
     "Simplified",
     "Verdict",
     "check",
+    "check_derivation",
     "derive",
     "equal",
     "explain",

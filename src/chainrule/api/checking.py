@@ -107,7 +107,10 @@ def check(
         functions=functions,
     )
     if claim is None:
-        raise OptionError("there is no claim to check", hint='write claim="2*A@x"')
+        raise OptionError(
+            "there is no claim to check",
+            hint='write claim="2*A@x"; check_derivation(text) checks a whole derivation',
+        )
     if not isinstance(derivative, Derivative):
         raise OptionError(
             "one claim is about one derivative, and several variables were given",

@@ -49,10 +49,13 @@ DERIVE = """examples:
 """
 
 CHECK = """exit status 0: right, in this layout or the other; 1: wrong, or right under an assumption
+without --claim a whole derivation is checked line by line, one equality a line; 0: nothing in it is wrong
 
 examples:
   chainrule check "x @ A @ x" --shapes "A[n,n] x[n]" --wrt x --claim "2*A@x"
   chainrule check "sum((X @ w - y)**2)" --shapes "X[N,n] w[n] y[N]" --wrt w --claim "2Xᵀ(Xw − y)"
+  chainrule check derivation.txt --shapes "X[N,n] w[n] b y[N]" --wrt w
+  echo "y = x**2; dy/dx = 2*x" | chainrule check - --wrt x
 """
 
 RULES = """examples:
@@ -169,7 +172,7 @@ def build_parser() -> Parser:
     sub.add_argument("--format", metavar="|".join(PAGES), default="text", help="what is printed")
 
     sub = command("check", check, "whether a person's answer is right, and if not, why", CHECK)
-    formula(sub, "formula", "the formula; @FILE reads it from a file, - from standard input")
+    formula(sub, "formula", "the formula, or a derivation; @FILE reads it from a file, - from standard input")
     sub.add_argument("--wrt", metavar="VAR", help='by which variable: "w", or scalars together "[x, y]"')
     sub.add_argument("--claim", metavar="ANSWER", help="the answer: a formula, or numbers with --at")
     sub.add_argument("--at", metavar="POINT", help='the point of the numbers: "x=1,y=[2,3]" or a file.npz')
@@ -266,7 +269,7 @@ def check(options: argparse.Namespace) -> int:
     """`chainrule check`: print the verdict on a claim."""
     form = choose(options.format, ("text", "json"), "--format")
     if options.claim is None:
-        raise OptionError("there is no claim to check", hint='add --claim "2*A@x"')
+        return check_lines(options, form)
     result = chainrule.check(
         read_formula(options.formula),
         wrt=options.wrt,
@@ -280,6 +283,22 @@ def check(options: argparse.Namespace) -> int:
     )
     write(result.to_json() if form == "json" else str(result), sys.stdout)
     return 0 if result else 1
+
+
+def check_lines(options: argparse.Namespace, form: str) -> int:
+    """`chainrule check FILE`: print what becomes of each line of a derivation."""
+    for name, unused in (("--at", None), ("--order", "1"), ("--functions", None)):
+        if getattr(options, name[2:]) != unused:
+            raise OptionError(f"{name} says nothing about a derivation", hint="take it away, or add --claim")
+    graded = chainrule.check_derivation(
+        read_derivation(options.formula),
+        shapes=options.shapes,
+        wrt=options.wrt,
+        dialect=None if options.dialect == "numpy" else choose(options.dialect, DIALECTS, "--dialect"),
+        profile=options.profile,
+    )
+    write(graded.to_json() if form == "json" else str(graded), sys.stdout)
+    return 0 if graded else 1
 
 
 def equal(options: argparse.Namespace) -> int:
@@ -363,6 +382,22 @@ def read_formula(argument: str) -> str:
                 f"the formula cannot be read from {name!r}: {reason}", hint="@ before a name reads that file"
             ) from None
     return argument
+
+
+def read_derivation(argument: str) -> str:
+    """The derivation that the argument gives: the text of a file or of standard input, or itself."""
+    if argument == "-" or argument.startswith("@") or argument.endswith(".txt"):
+        return read_formula(argument)
+    if "=" in argument or "\n" in argument:
+        return argument
+    if os.path.isfile(argument):
+        return read_formula(f"@{argument}")
+    raise OptionError(
+        "there is no claim to check, and no file of this name",
+        hint='add --claim "2*A@x", or name a file with a derivation',
+        source=argument,
+        spans=(Span(0, len(argument)),),
+    )
 
 
 def _decoded(content: bytes, name: str) -> str:

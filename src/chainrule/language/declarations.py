@@ -30,14 +30,16 @@ class Declarations:
     dims: tuple[str, ...] = ()
 
 
-def parse_declarations(shapes: str | Mapping[str, object] | None) -> Declarations:
-    """The declarations in `shapes`.
+def parse_declarations(shapes: str | Mapping[str, object] | Declarations | None) -> Declarations:
+    """The declarations in `shapes`, which may be declarations already.
 
     >>> parse_declarations("A[m,n] x[n] b").variables["A"].shape
     (Dim(m), Dim(n))
     """
     if not shapes:
         return Declarations()
+    if isinstance(shapes, Declarations):
+        return shapes
     text = (
         shapes
         if isinstance(shapes, str)

@@ -63,7 +63,7 @@ def check_profile(profile: str | None) -> None:
 
 def parse_formula(
     text: str,
-    shapes: str | Mapping[str, object] | None = None,
+    shapes: str | Mapping[str, object] | Declarations | None = None,
     dialect: str = "numpy",
     profile: str | None = None,
     shape: Sequence[Dim] | None = None,
@@ -124,7 +124,7 @@ class Outline:
 
 def outline(
     text: str,
-    shapes: str | Mapping[str, object] | None = None,
+    shapes: str | Mapping[str, object] | Declarations | None = None,
     dialect: str = "numpy",
     profile: str | None = None,
     functions: Given = None,

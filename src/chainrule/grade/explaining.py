@@ -1,0 +1,190 @@
+"""Why a line is wrong: a path left out, else what a claim would be told; formulas in a person's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+from chainrule.errors import ChainruleError, ShapeMismatch
+from chainrule.expr.dims import ONE
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
+from chainrule.expr.walk import tree_size
+from chainrule.grade.book import Book
+from chainrule.grade.claim import Reading as ClaimReading
+from chainrule.grade.judge import Diagnosis, judge, judge_text
+from chainrule.grade.reading import Parsed, Reader, Reading
+from chainrule.grade.retext import apply
+from chainrule.grade.symbols import Side, Symbol
+from chainrule.language.problems import ROW_AND_COLUMN
+from chainrule.notation.present import Request, present_many
+from chainrule.simplify import normalise, simplify
+
+LARGE = 400  # nodes, beyond which an expression is not shown
+MOST_PATHS = 6
+OTHER_LAYOUT = Diagnosis(
+    "layout",
+    "This is the transpose of what it should equal: within one chain of equalities the layout stays.",
+)
+# The verdict stands without an explanation: a search for one that fails must not take it away.
+UNEXPLAINED = (ChainruleError, ArithmeticError, AssertionError, LookupError, ValueError)
+Same = Callable[[Expr, Expr], bool]
+
+
+def shown(expr: Expr, book: Book, row: bool = False) -> str:
+    """An expression as people read it, in the names of the derivation; "" if it is too long to help."""
+    if tree_size(expr) > LARGE:
+        return ""
+    parts = {name: normalise(book.full(name)) for name in book.names}
+    (written,), where = present_many([Request(simplify(expr), row and expr.rank == 1)], parts)
+    label = f"[{''.join(written.indices)}] " if written.form == "index" and written.indices else ""
+    new = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where if name not in book.names)
+    return label + written.text + (f" where {new}" if new else "")
+
+
+def explain_path(book: Book, symbol: Symbol, claimed: Expr, same: Same) -> Diagnosis | None:
+    """A total derivative along some of its paths only."""
+    if not isinstance(symbol.of, str) or len(symbol.by) != 1 or any(symbol.below):
+        return None
+    paths = book.paths(symbol.of, symbol.by[0])
+    if not 2 <= len(paths) <= MOST_PATHS:
+        return None
+    for count in range(len(paths) - 1, 0, -1):
+        for kept in combinations(range(len(paths)), count):
+            values = [paths[k][1] for k in kept]
+            if same(claimed, values[0] if count == 1 else Sum(values)):
+                return _left_out([path for path, _ in paths], kept, symbol.by[0])
+    return None
+
+
+def _left_out(paths: Sequence[tuple[str, ...]], kept: Sequence[int], by: str) -> Diagnosis:
+    routes = [" → ".join(map(pretty, path)) for path in paths]
+    lost = [route for k, route in enumerate(routes) if k not in kept]
+    here = " and ".join(routes[k] for k in kept)
+    away = " and ".join(lost)
+    plural = "s" if len(lost) > 1 else ""
+    if len(kept) == 1 and all(_skips(path, paths[kept[0]]) for k, path in enumerate(paths) if k not in kept):
+        text = (
+            f"This is the chain rule along {here} alone. {pretty(by)} acts along {away} too, "
+            "so the total derivative is due: the sum over all paths."
+        )
+        return Diagnosis("plain-chain", text)
+    verb = "are" if plural else "is"
+    return Diagnosis("path", f"This counts {here}; the path{plural} {away} {verb} left out.")
+
+
+def _skips(short: tuple[str, ...], long: tuple[str, ...]) -> bool:
+    """Whether a path is the other one with steps left out."""
+    rest = iter(long)
+    return all(name in rest for name in short)
+
+
+def explain_value(
+    reader: Reader,
+    side: Side,
+    reading: Reading,
+    correct: Expr,
+    claimed: Expr,
+    letters: str | None,
+    symbol: Symbol | None,
+    same: Same,
+) -> Diagnosis:
+    """What a claim of that value, or with that text, would be told."""
+    book = reader.book
+    of, wrt = subject(book, symbol)
+    everything = list(book.variables.values())
+    try:
+        if letters is None:
+            text, parts, spoken = as_claim(reader, side, reading)
+            known = ClaimReading(book.variables, parts, reader.dialect, reader.profile)
+            judgement = judge_text(text, correct, reading=known, of=of, wrt=wrt)
+            if judgement.verdict == "layout":
+                return OTHER_LAYOUT
+            if judgement.verdict != "equal" and judgement.diagnoses:
+                found = judgement.diagnoses[0]
+                return Diagnosis(found.code, _spoken(found.text, spoken))
+    except UNEXPLAINED:
+        pass
+    try:
+        judgement = judge(claimed, correct, of=of, wrt=wrt, variables=everything)
+    except UNEXPLAINED:
+        return Diagnosis("other", "The two are not equal.")
+    if judgement.verdict == "layout":
+        return OTHER_LAYOUT
+    if letters is not None and claimed.rank == 2 and claimed.shape[0] == claimed.shape[1]:
+        if same(Einsum(ONE, (claimed,), ((0, 0),), (0, 0)), correct):
+            return Diagnosis("diag", f"This holds where {' = '.join(letters)} only: δ_{letters} is missing.")
+    return judgement.diagnoses[0] if judgement.diagnoses else Diagnosis("other", "The two are not equal.")
+
+
+def subject(book: Book, symbol: Symbol | None) -> tuple[Expr | None, tuple[Variable, ...]]:
+    """What was differentiated, and by which variables, where that is a formula over variables."""
+    if symbol is None or not symbol.by or not isinstance(symbol.of, str):
+        return None, ()
+    below = "".join(symbol.below)
+    if any(c.isdigit() for c in below) or len(set(below)) < len(below):
+        return None, ()
+    if len(symbol.by) != 1 or symbol.by[0] in book.names:
+        return None, ()
+    return book.expand(book.symbol(symbol.of)), (book.variables[symbol.by[0]],)
+
+
+def as_claim(reader: Reader, side: Side, reading: Reading) -> tuple[str, dict[str, Expr], dict[str, str]]:
+    """The text of a side, the names and placeholders in it, and how the placeholders are spoken of."""
+    holes: dict[Variable, object] = {}
+    spoken: dict[str, str] = {}
+    edits = list(reader.edits(side, reading, holes, spoken, False))  # type: ignore[arg-type]
+    text = apply(side.part.text, side.part.start, edits).text
+    parts = {name: reader.book.full(name) for name in reader.book.names}
+    if reader.scanner.differentials:
+        for name in (*reader.book.variables, *reader.book.names):
+            parts.setdefault(f"d{name}", reader.book.differential(name))
+    for variable, hole in holes.items():
+        parts[variable.name] = reader.value(hole, reading, reader.book)  # type: ignore[arg-type]
+    return text, parts, spoken
+
+
+def _spoken(text: str, spoken: dict[str, str]) -> str:
+    for made in sorted(spoken, key=len, reverse=True):
+        text = text.replace(made, spoken[made])
+    return text
+
+
+def explain_misfit(
+    reader: Reader,
+    side: Side,
+    layouts: Sequence[str],
+    correct: Expr | None,
+    symbol: Symbol | None,
+    problem: ShapeMismatch | None,
+) -> Diagnosis:
+    """What is wrong with sizes that do not fit."""
+    reading = Reading(layout=layouts[0])
+    if problem is None:
+        try:
+            reader.parse(side, reading)
+        except ShapeMismatch as misfit:
+            problem = misfit
+    if correct is not None:
+        of, wrt = subject(reader.book, symbol)
+        try:
+            text, parts, spoken = as_claim(reader, side, reading)
+            known = ClaimReading(reader.book.variables, parts, reader.dialect, reader.profile)
+            judgement = judge_text(text, correct, reading=known, of=of, wrt=wrt)
+            found = judgement.diagnoses[0] if judgement.diagnoses else None
+            if found is not None and found.code != "shape":
+                return Diagnosis(found.code, _spoken(found.text, spoken))
+        except UNEXPLAINED:
+            pass
+    if problem is None:
+        return Diagnosis("shape", "The sizes do not fit.")
+    if problem.message == "diag needs a matrix, not a scalar":
+        text = "diag of a scalar is no matrix: z I, or diag(𝟏z), is the matrix with z on its diagonal."
+        return Diagnosis("diag", text)
+    if problem.hint == ROW_AND_COLUMN:
+        text = f"A row and a column are combined: {problem.message}. Transpose one of them."
+        return Diagnosis("row-column", text)
+    return Diagnosis("shape", f"The sizes do not fit: {problem.message}.")
+
+
+__all__ = ["Parsed", "explain_misfit", "explain_path", "explain_value", "shown"]

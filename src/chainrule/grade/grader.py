@@ -1,0 +1,321 @@
+"""A person's derivation, checked line by line against the definitions and the line before.
+
+In: the text. Out: a Grading, with a status for each line. A line holds if it holds in one consistent reading
+of its symbols; what follows from a wrong line is found by putting what the person stated in place of what
+is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from chainrule.errors import ChainruleError, DomainProblem, ShapeMismatch, UnknownName
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Expr
+from chainrule.expr.walk import variables as variables_of
+from chainrule.grade.definitions import Left, Setting, prepare
+from chainrule.grade.derivation_text import Equality, read_script
+from chainrule.grade.explaining import explain_misfit, explain_path, explain_value, shown
+from chainrule.grade.lines import Grading, Line
+from chainrule.grade.reading import LAYOUTS, Parsed, Reading, letters_of, partial_class
+from chainrule.grade.symbols import Side, Symbol
+from chainrule.grade.valuing import Chain, Value, Valuer, closest, compatible
+
+
+class Grader:
+    """Walks through the lines of one derivation."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.reader = setting.reader
+        self.valuer = Valuer(setting)
+        self.true = setting.book
+        self.faults: list[int] = []
+        self.lines: list[Line] = []
+        self.chain: Chain | None = None
+        self.stated: set[str] = set()
+
+    def grade(self) -> Grading:
+        for k, equality in enumerate(self.setting.script.equalities):
+            self.lines.append(self.line(k, equality))
+        missing = tuple(name for name in self.setting.wrt if name not in self.stated)
+        first = self.faults[0] if self.faults else 0
+        undecided = any(line.status == "unclear" and line.diagnosis is None for line in self.lines)
+        verdict = "wrong" if first else "unclear" if undecided else "incomplete" if missing else "right"
+        return Grading(tuple(self.lines), verdict, first, missing, tuple(self.setting.said))
+
+    # ------------------------------------------------------------ one line
+
+    def line(self, k: int, equality: Equality) -> Line:
+        made = partial(Line, equality.number, equality.text)
+        introduced = self.setting.introduces.get(k)
+        if introduced is not None:
+            return self.defined(introduced, equality)
+        try:
+            return self.checked(equality)
+        except DomainProblem as problem:
+            return made("unclear", None, None, f"It could not be checked: {problem.message}.")
+        except UnknownName as problem:
+            lost = [name for name in sorted(self.setting.misfits) if f"`{pretty(name)}`" in problem.message]
+            if not lost:
+                raise
+            self.chain = None
+            says = f"It uses {pretty(lost[0])}, whose line could not be worked out."
+            return made("unclear", None, None, says)
+
+    def defined(self, name: str, equality: Equality) -> Line:
+        left = self.setting.left(equality)
+        letters = left.letters if left is not None and left.letters else None
+        right = self.reader.scanner.side(equality.right)
+        self.chain = Chain(None, name, None, letters)
+        if name in self.setting.misfits or self.turned_away(name, right):
+            return self.misfit(equality, right, None)
+        named = self.true.names[name]
+        try:
+            parsed = self.reader.parse(right, Reading(layout=self.valuer.layouts[0]), letters=letters)
+        except ShapeMismatch:
+            parsed = Parsed(named.variable)
+        value = Value(Reading(), parsed, self.true.full(name), not right.symbols)
+        self.chain.truth = self.chain.before = [value]
+        return Line(equality.number, equality.text, "defined")
+
+    def turned_away(self, name: str, right: Side) -> bool:
+        """Whether this is w − η dC/dw where the layout that the derivation settled on makes dC/dw a row."""
+        if not right.symbols or self.valuer.layouts == LAYOUTS:
+            return False
+        for layout in self.valuer.layouts:
+            try:
+                self.reader.parse(right, Reading(layout=layout))
+            except ShapeMismatch:
+                continue
+            return False
+        return True
+
+    def checked(self, equality: Equality) -> Line:
+        made = partial(Line, equality.number, equality.text)
+        right = equality.right
+        if equality.left is not None:
+            self.chain = self.begun(equality)
+        chain = self.chain
+        if chain is None:
+            return made("unclear", None, None, "It continues a line that could not be worked out.")
+        if self.empty(chain, equality):
+            return made("unclear", None, "nothing", "It says nothing: both sides are the same.")
+        lefts, rights, problems = self.valuer.values(chain, right)
+        if not rights:
+            return self.unread(chain, equality, problems)
+        found = self.valuer.agreeing(lefts, rights)
+        if found:
+            return self.right(chain, equality, found)
+        return self.wrong(chain, equality, lefts, rights)
+
+    def begun(self, equality: Equality) -> Chain:
+        assert equality.left is not None
+        left = self.setting.left(equality)
+        if left is not None and left.name in self.true.names:
+            return Chain(None, left.name, None, left.letters or None)
+        side = self.reader.scanner.side(equality.left)
+        letters = letters_of(equality.left.text)
+        symbol = side.alone
+        if symbol is None and left is not None and self.moving(left) is not None:
+            symbol = Symbol(left.name[1:], (), "d", ("",), equality.left.text)
+        return Chain(side, "", symbol, letters or None)
+
+    def moving(self, left: Left) -> str | None:
+        """The name of which a name dX is the differential."""
+        name = left.name[1:]
+        known = name in self.true.names or name in self.true.variables
+        return name if left.name.startswith("d") and known and left.name not in self.true.variables else None
+
+    def empty(self, chain: Chain, equality: Equality) -> bool:
+        if equality.left is None:
+            return False
+        right = self.reader.scanner.side(equality.right).alone
+        symbol = chain.symbol
+        if symbol is not None and right is not None and isinstance(symbol.of, str):
+            mine, other = ((s.of, s.by, s.below, s.mark) for s in (symbol, right))
+            return mine == other
+        return "".join(equality.left.text.split()) == "".join(equality.right.text.split())
+
+    # ------------------------------------------------------------ verdicts on a line
+
+    def right(self, chain: Chain, equality: Equality, found: list[Value]) -> Line:
+        best = found[0]
+        status, says = ("follows", from_lines((chain.wrong,))) if chain.wrong else ("ok", "")
+        self.settle(found)
+        reading = self.described(chain, best)
+        chain.before = found
+        self.conclude(chain, best)
+        if chain.wrong:
+            self.valuer.believe(chain, best)
+        elif chain.name:
+            self.valuer.restate(chain.name, best)
+        return Line(equality.number, equality.text, status, reading, None, says)
+
+    def settle(self, found: Sequence[Value]) -> None:
+        """The layouts in which the derivation may be written, after this line."""
+        layouts = tuple(x for x in self.valuer.layouts if any(v.reading.layout == x for v in found))
+        tried = {v.reading.layout for v in found}
+        if layouts and any(v.parsed.holes for v in found) and len(tried) < len(LAYOUTS) and found[0].exact:
+            if len(self.valuer.layouts) == len(LAYOUTS) or len(layouts) < len(self.valuer.layouts):
+                self.valuer.layouts = layouts if self.oriented(found[0]) else self.valuer.layouts
+        if self.valuer.layouts == LAYOUTS and found[0].parsed.row and not found[0].parsed.holes:
+            self.valuer.layouts = LAYOUTS[:1]
+
+    def oriented(self, value: Value) -> bool:
+        """Whether the layout changes how the side is read."""
+        return any(v.rank for v in value.parsed.holes)
+
+    def conclude(self, chain: Chain, value: Value) -> None:
+        """Notes that a derivative is stated in closed form."""
+        symbol = chain.symbol
+        if symbol is None or len(symbol.by) < 1 or value.parsed.holes:
+            return
+        direct = dict(value.reading.direct).get(partial_class(symbol, self.true), -1)
+        if direct >= 0 and isinstance(symbol.of, str) and not chain.wrong:
+            total = self.true.total(symbol.of, symbol.by)
+            if not self.valuer.same(value.expr, total, True):
+                return
+        if isinstance(symbol.of, str) and not self.final(symbol.of):
+            return
+        self.stated |= set(symbol.by)
+
+    def final(self, name: str) -> bool:
+        """Whether a name is made into nothing else: the output of the derivation."""
+        return not any(
+            v.name == name
+            for other, named in self.true.names.items()
+            if other != name
+            for e in named.written
+            for v in variables_of(e)
+        )
+
+    def described(self, chain: Chain, value: Value) -> str | None:
+        """How a line had to be read, where another reading was possible."""
+        said: list[str] = []
+        if value.parsed.holes and self.oriented(value) and value.reading.layout == "denominator":
+            said.append("denominator layout")
+        for kind, choice in value.reading.direct:
+            mark = kind[0]
+            if choice >= 0 and kind.endswith("variable"):
+                said.append(f"{mark} is the direct partial: everything else in the formula is held fixed")
+            elif choice < 0 and kind.endswith("name"):
+                said.append(f"{mark} is the total derivative, along all paths")
+        if value.reading.star:
+            said.append("* is read as the matrix product")
+        symbol = chain.symbol
+        if symbol is not None and not value.parsed.holes and value.expr.rank == 2 and not chain.letters:
+            raw = self.reader.worth(symbol, value.reading, self.valuer.book((), value.reading.free))
+            if raw.rank == 2 and not self.valuer.same(raw, value.expr, False):
+                vector = len(self.reader.axes(symbol, value.reading)[0]) > 0
+                said.append("denominator layout" if vector else "numerator layout")
+        return "; ".join(said) or None
+
+    def unread(self, chain: Chain, equality: Equality, problems: list[ChainruleError]) -> Line:
+        """A right side that could be read in no layout."""
+        shapes = [p for p in problems if isinstance(p, ShapeMismatch)]
+        if not shapes or chain.letters:
+            raise problems[0]
+        side = self.reader.scanner.side(equality.right)
+        if any(sum(map(len, self.reader.axes(s, Reading()))) > 2 for s in side.symbols):
+            self.chain = None
+            says = "A derivative here has more than two axes, so this is no product of matrices: use indices."
+            return Line(equality.number, equality.text, "unclear", None, None, says)
+        return self.misfit(equality, side, shapes[0])
+
+    def misfit(self, equality: Equality, side: Side, problem: ShapeMismatch | None) -> Line:
+        chain = self.chain
+        assert chain is not None
+        truth = (chain.before or chain.truth)[:1]
+        correct = truth[0].expr if truth else None
+        found = explain_misfit(self.reader, side, self.valuer.layouts, correct, chain.symbol, problem)
+        self.faults.append(equality.number)
+        chain.wrong = equality.number
+        self.chain = None
+        should = self.should_be(correct, False) if correct is not None else ""
+        return Line(equality.number, equality.text, "wrong", None, found.code, should + found.text)
+
+    def wrong(self, chain: Chain, equality: Equality, lefts: list[Value], rights: list[Value]) -> Line:
+        make = partial(Line, equality.number, equality.text)
+        if chain.wrong and self.valuer.agreeing(chain.truth, rights):
+            found = self.valuer.agreeing(chain.truth, rights)
+            number, chain.wrong = self.lines[-1].number, 0
+            self.valuer.believe(chain, None)
+            chain.before = found
+            self.conclude(chain, found[0])
+            says = f"It is right again, though it does not follow from line {number}."
+            return make("ok", None, None, says)
+        followed = self.following(chain, equality, rights)
+        if followed is not None:
+            value, numbers = followed
+            chain.wrong = numbers[-1]
+            chain.before = [value]
+            self.conclude(chain, value)
+            self.valuer.believe(chain, value)
+            return make("follows", None, None, from_lines(numbers))
+        self.faults.append(equality.number)
+        value = closest(lefts, rights)
+        correct = next((v for v in lefts if compatible(v.reading, value.reading)), lefts[0]).expr
+        same = partial(self.valuer.same, turned=False)
+        diagnosis = None
+        if chain.symbol is not None and not chain.letters:
+            diagnosis = explain_path(self.true, chain.symbol, value.expr, same)
+        if diagnosis is None:
+            side = self.reader.scanner.side(equality.right, value.reading.scope)
+            diagnosis = explain_value(
+                self.reader, side, value.reading, correct, value.expr, chain.letters, chain.symbol, same
+            )
+        chain.wrong = equality.number
+        chain.before = [value]
+        self.conclude(chain, value)
+        self.valuer.believe(chain, value)
+        return make("wrong", None, diagnosis.code, self.should_be(correct, value.parsed.row) + diagnosis.text)
+
+    def should_be(self, correct: Expr, row: bool) -> str:
+        """What should stand there, if it is short enough to help."""
+        text = shown(correct, self.true, row)
+        return f"It should be {text}. " if text else ""
+
+    def following(
+        self, chain: Chain, equality: Equality, rights: Sequence[Value]
+    ) -> tuple[Value, tuple[int, ...]] | None:
+        """The value in which a false line follows from what the person stated before, and where that was."""
+        faults = tuple(dict.fromkeys(self.faults))
+        for numbers in [*((n,) for n in faults), *([faults] if len(faults) > 1 else [])]:
+            for right in rights:
+                mine = self.valuer.believed(right, numbers)
+                for left in chain.before if equality.left is None else chain.truth:
+                    if not compatible(left.reading, right.reading):
+                        continue
+                    theirs = self.valuer.believed(left, numbers)
+                    turned = not left.exact or not right.exact
+                    pairs = ((theirs, right.expr), (theirs, mine), (left.expr, mine))
+                    if any(self.valuer.same(a, b, turned) for a, b in pairs):
+                        return right, numbers
+        return None
+
+
+def from_lines(numbers: Sequence[int]) -> str:
+    """From where a line follows that is not true."""
+    if len(numbers) == 1:
+        return f"It follows from line {numbers[0]}, which is wrong."
+    return f"It follows from lines {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}, which are wrong."
+
+
+def grade(
+    text: str,
+    shapes: str | Mapping[str, object] | None = None,
+    wrt: str | Sequence[str] | None = None,
+    dialect: str | None = None,
+    profile: str | None = None,
+) -> Grading:
+    r"""The grading of a derivation.
+
+    Raises: ChainruleError, with its place, if a line cannot be read.
+
+    >>> [line.status for line in grade("y = x + x**2\ndy/dx = 2*x").lines]
+    ['defined', 'wrong']
+    """
+    setting = prepare(read_script(text), shapes, wrt, dialect, profile)
+    return Grader(setting).grade()

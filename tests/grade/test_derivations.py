@@ -1,0 +1,94 @@
+"""People's derivations: right ones in unusual forms must pass, real mistakes must be found where they are.
+
+derivations/right.txt and wrong.txt hold one derivation under each title. In wrong.txt the first wrong line
+ends with #! and the code of its diagnosis (several where either may come first).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from chainrule.cli.main import main
+from chainrule.grade.grader import grade
+
+FOLDER = Path(__file__).parent / "derivations"
+EXPECTED = re.compile(r"#!\s*([\w|-]+)")
+
+
+def blocks(name: str) -> dict[str, str]:
+    """The derivations of a file by title."""
+    parts = re.split(r"^=== (.+)\n", (FOLDER / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+RIGHT, WRONG = blocks("right.txt"), blocks("wrong.txt")
+
+
+@pytest.mark.parametrize("title", RIGHT)
+def test_a_right_derivation_passes(title: str) -> None:
+    graded = grade(RIGHT[title])
+    assert graded.verdict == "right", graded.text
+    assert graded.first_wrong == 0 and graded.diagnosis is None
+    assert {line.status for line in graded.lines} <= {"ok", "defined"}, graded.text
+
+
+@pytest.mark.parametrize("title", WRONG)
+def test_the_first_wrong_line_is_found_and_explained(title: str) -> None:
+    text = WRONG[title]
+    mark = EXPECTED.search(text)
+    assert mark, "one line is marked"
+    graded = grade(text)
+    assert graded.first_wrong == text.count("\n", 0, mark.start()) + 1, graded.text
+    assert graded.diagnosis in mark[1].split("|"), graded.text
+    assert graded.verdict == "wrong" and not graded
+    before = [line for line in graded.lines if line.number < graded.first_wrong]
+    assert {line.status for line in before} <= {"ok", "defined"}, graded.text
+
+
+def test_there_are_enough_of_both() -> None:
+    assert len(RIGHT) >= 40 and len(WRONG) >= 40
+    assert sum(title.startswith("D12") for title in WRONG) >= 7
+
+
+def numbered(text: str) -> list[tuple[int, str]]:
+    return [(line.number, line.status) for line in grade(text).lines]
+
+
+def test_what_follows_from_a_wrong_line_is_said_to_do_so() -> None:
+    found = WRONG["the sign of an inner derivative, stated wrong, then used"]
+    assert numbered(found)[5:] == [
+        (8, "wrong"), (9, "ok"), (10, "ok"), (11, "ok"), (12, "follows"), (13, "follows"),
+    ]  # fmt: skip
+
+
+def test_two_mistakes_are_told_apart() -> None:
+    graded = grade(WRONG["two separate mistakes"])
+    assert [line.number for line in graded.lines if line.status == "wrong"] == [5, 6]
+    assert graded.lines[-1].says == "It follows from lines 5 and 6, which are wrong."
+
+
+def test_a_line_may_be_right_again() -> None:
+    graded = grade("wrt: x\ny = x²\ndy/dx = x\n = 2x")
+    assert [line.status for line in graded.lines] == ["defined", "wrong", "ok"]
+    assert "right again" in graded.lines[2].says
+
+
+def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "derivation.txt"
+    for text, status in (("y = x²\ndy/dx = 2x", 0), ("y = x²\ndy/dx = x", 1), ("y = x²\ndy/dx = 2)", 2)):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(SystemExit) as ended:
+            main(["check", str(file), "--wrt", "x"])
+        assert ended.value.code == status
+    assert "line 2, column 10" in capsys.readouterr().err
+
+
+def test_json_says_the_same() -> None:
+    graded = grade("y = x²\ndy/dx = x")
+    data = json.loads(graded.to_json())
+    assert (data["verdict"], data["first_wrong"], data["diagnosis"]) == ("wrong", 2, graded.diagnosis)
+    assert data["lines"][1]["status"] == "wrong" and data["text"] == str(graded)
