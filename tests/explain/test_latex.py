@@ -100,6 +100,7 @@ def test_long_right_sides_are_broken() -> None:
         (("w → a",), r"$w \to a$", r"$w \to a$"),
         (("relu′(0) is 0",), r"relu$^{\prime}$(0) is 0", "relu′(0) is 0"),
         (("R = ", m.name("R"), ", a_b"), r"$R = R$, a\_b", r"$R = R$, a\_b"),
+        (("Σ Xʳ dX",), r"$\sum X^{r} \ \mathrm{d} X$", r"$\sum X^{r} \ \mathrm{d} X$"),
         (("error 3e-16",), r"error $3 \times 10^{-16}$", r"error $3 \times 10^{-16}$"),
         (("e.g. the x-axis, X's rows",), "e.g. the x-axis, X's rows", "e.g. the x-axis, X's rows"),
     ],

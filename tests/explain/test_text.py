@@ -68,6 +68,10 @@ def test_partial_and_total_derivatives_stay_apart_in_plain_letters() -> None:
     assert "del" not in to_text(neuron(), spell=plain)
 
 
+def test_every_exponent_has_a_plain_spelling() -> None:
+    assert plain("d(Xᵏ) = Σ Xʳ dX Xᵏ⁻¹⁻ʳ") == "d(X^k) = sum X^r dX X^(k-1-r)"
+
+
 def test_every_box_sign_has_a_plain_spelling() -> None:
     assert not [sign for sign in "⎡⎢⎣⎤⎥⎦⎛⎜⎝⎞⎟⎠⎧⎨⎩⎪⋯⋮⋱←↦≠≤≥→×·−ᵀ∂Σ✓✗" if sign not in PLAIN]
 

@@ -12,6 +12,7 @@ from typing import TextIO
 from unicodedata import normalize
 
 from chainrule.expr.names import ascii_name
+from chainrule.notation.text import SUPERSCRIPTS
 
 # What a stream that cannot show a sign gets instead; names are spelled as they are stored.
 PLAIN = {
@@ -22,7 +23,7 @@ PLAIN = {
     **dict.fromkeys("⎡⎢⎣", "["), **dict.fromkeys("⎤⎥⎦", "]"), **dict.fromkeys("⎛⎜⎝", "("),
     **dict.fromkeys("⎞⎟⎠", ")"), **dict.fromkeys("⎧⎨⎩⎪", "{"), "\N{NO-BREAK SPACE}": " ",
 }  # fmt: skip
-EXPONENT = r"[⁻⁺⁽⁾⁰¹²³⁴-⁹ᵀⁿˣʸᶻᵃᵇᵏᵐᵖ]+"
+EXPONENT = f"[ᵀ{''.join(map(chr, SUPERSCRIPTS.values()))}]+"
 PARTS = re.compile(rf"ᵀ(?!{EXPONENT})|{EXPONENT}|.", re.DOTALL)
 RAISED = str.maketrans("⁻⁺ᵀ", "-+T")
 

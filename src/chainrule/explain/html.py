@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from chainrule.explain.derivation import Derivation, Line, Phase, Sentence, Words
-from chainrule.explain.latex import in_formula
+from chainrule.explain.latex import in_formula, sum_sign
 from chainrule.explain.page import PAGE
 from chainrule.explain.words import (
     Run,
+    Sized,
     factor_sizes,
     folded,
     formula,
@@ -200,12 +201,12 @@ def _sentence(text: str) -> str:
 
 
 def _line(line: Line, left: Tree | None) -> str:
-    factors, sizes = factor_sizes(line.right, line.sizes)
+    terms, sizes = factor_sizes(line.right, line.sizes)
     relation = {"=": "equal", "≠": "unequal", "←": "update"}[line.relation]
     parts = [
         f'<span class="left">{"" if left is None else to_mathml(left, large=True)}</span>',
         f'<span class="relation">{math(operator(line.relation), line.relation)}</span>',
-        f'<span class="right">{_right(line.right, factors)}</span>',
+        f'<span class="right">{_right(line.right, terms)}</span>',
     ]
     note = f'<span class="size">{words_html((sizes,))}</span> ' * bool(sizes)
     note += f'<span class="reason">{words_html(line.reason)}</span>' * bool(line.reason)
@@ -215,16 +216,15 @@ def _line(line: Line, left: Tree | None) -> str:
     return f'<li class="{relation}{result}">{"".join(parts)}</li>'
 
 
-def _right(tree: Tree, factors: Sequence[str]) -> str:
+def _right(tree: Tree, terms: Sequence[Sized]) -> str:
     """A right side in pieces that stay whole; the sizes of factors stand under them."""
-    if factors:
-        pieces = [
-            _piece(
-                "·" if k else "", row([f"<munder>{factor(part, tree)}{_small(size)}</munder>"]), formula(part)
-            )
-            for k, (part, size) in enumerate(zip(tree.args, factors, strict=True))
-        ]
-    else:
+    pieces = []
+    for k, factors in enumerate(terms):
+        term = tree.args[k] if len(terms) > 1 else tree
+        for n, (part, size) in enumerate(factors):
+            sign = "·" if n else sum_sign(tree, k).strip()
+            pieces.append(_piece(sign, f"<munder>{factor(part, term)}{_small(size)}</munder>", formula(part)))
+    if not terms:
         pieces = [_piece(sign, element(part), formula(part)) for sign, part in folded(tree, UNBROKEN)]
     return " ".join(pieces)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from chainrule.explain.boxes import width_of
 from chainrule.explain.derivation import Derivation, Line, Phase, Sentence, Words
 from chainrule.explain.words import (
+    ABOVE,
     Run,
     factor_sizes,
     folded,
@@ -27,6 +28,7 @@ from chainrule.explain.words import (
 from chainrule.expr.names import GREEK, SPELLED, SUBSCRIPT
 from chainrule.notation import latex
 from chainrule.notation.latex import name_latex
+from chainrule.notation.matform import Tree
 
 # How many characters a line of a page holds, and a reason before it is broken.
 PAGE, REASON = 84, 46
@@ -43,14 +45,13 @@ SIGNS = {
     "\N{EM SPACE}": r"\quad ",
     **{letter: name_latex(name) for letter, name in SPELLED.items() if name in GREEK and letter not in "∑Σ"},
 }  # fmt: skip
-RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿᵀ", [*"0123456789+-n", r"\top"], strict=True))
 # In words, between formulas: what TeX would read as a command or does not have in its fonts.
 ESCAPED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "#": r"\#", "%": r"\%", "&": r"\&", "_": r"\_",
     "$": r"\$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "…": r"\dots{}", "’": "'", "–": "--",
     "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
-_SCRIPTS = "".join(RAISED), "".join(SUBSCRIPT)
+_SCRIPTS = re.escape("".join(ABOVE)), "".join(SUBSCRIPT)
 _COMMANDS = frozenset(SIGNS.values())
 _PIECES = re.compile(
     rf"(\d+(?:\.\d+)?)e([+-]?\d+)|([{_SCRIPTS[0]}]+)|([{_SCRIPTS[1]}]+)|([{re.escape(''.join(SIGNS))}])"
@@ -171,7 +172,7 @@ def _signs(text: str) -> list[Piece]:
         if digits:
             math = rf"{digits} \times 10^{{{int(exponent)}}}"
         elif raised:
-            math = "^{" + "".join(RAISED[c] for c in raised) + "}"
+            math = "^{" + "".join(ABOVE[c] for c in raised).replace("T", r"\top") + "}"
         elif below:
             math = "_{" + "".join(SUBSCRIPT[c] for c in below) + "}"
         else:
@@ -249,15 +250,26 @@ def _reasons(line: Line, width: int) -> list[Words]:
 
 
 def _right(line: Line) -> list[str]:
-    factors, _ = factor_sizes(line.right, line.sizes)
+    terms, _ = factor_sizes(line.right, line.sizes)
     parts = folded(line.right, PAGE)
-    if not factors or len(parts) > 1:
+    if not terms or len(parts) > 1:
         return [f"{RIGHT_SIGNS[sign]}{latex.to_latex(part)}" for sign, part in parts]
-    shown = (
-        rf"\underbrace{{{latex.factor(part, line.right)}}}_{{{in_formula((size,))}}}"
-        for part, size in zip(line.right.args, factors, strict=True)
-    )
-    return [r" \cdot ".join(shown)]
+    text = ""
+    for k, factors in enumerate(terms):
+        term = line.right.args[k] if len(terms) > 1 else line.right
+        shown = (
+            rf"\underbrace{{{latex.factor(part, term)}}}_{{{in_formula((size,))}}}" for part, size in factors
+        )
+        text += sum_sign(line.right, k).replace("−", "-") + r" \cdot ".join(shown)
+    return [text]
+
+
+def sum_sign(tree: Tree, k: int) -> str:
+    """The sign before term k of a sum, with spaces around it."""
+    if tree.op != "sum":
+        return ""
+    sign = "−" if tree.data[k] < 0 else "+"
+    return f" {sign} " if k else sign.replace("+", "")
 
 
 RIGHT_SIGNS = {"": "", "+": "+ ", "−": "- ", "·": r"{} \cdot "}

@@ -224,10 +224,11 @@ class _Page:
         for k, text in enumerate(right.rows):
             lines.append((front if k == right.base else blank) + text)
         base = len(lines) - len(right.rows) + (right.base if len(right.rows) == len(row.right.rows) else -1)
-        return self._annotated(lines, base % len(lines), block, block.note(row))
+        return self._annotated(lines, base % len(lines), block, row)
 
-    def _annotated(self, lines: list[str], base: int, block: _Block, note: list[str]) -> list[str]:
-        """The lines with a note beside the row `base`, or under them where there is no room for it."""
+    def _annotated(self, lines: list[str], base: int, block: _Block, row: _Row) -> list[str]:
+        """The lines with a note beside the line `base`, or under them where there is no room for it."""
+        note = block.note(row)
         if not note:
             return lines
         column = block.notes
@@ -235,7 +236,10 @@ class _Page:
         end = width_of(lines[base].rstrip())
         if end + GAP <= column:
             room = self.width - column
-            pieces = [whole] if width_of(whole) <= room else [p for n in note for p in self._fill(n, room)]
+            hang = block.sizes + GAP if block.sizes and whole.startswith((" ", row.sizes or " ")) else 0
+            pieces = (
+                [whole] if width_of(whole) <= room else [p for n in note for p in self._fill(n, room, hang)]
+            )
             if room >= NARROWEST_REASON or len(pieces) == 1:
                 for k, piece in enumerate(pieces):
                     if base + k < len(lines) and width_of(lines[base + k].rstrip()) + GAP <= column:
@@ -292,11 +296,12 @@ class _Page:
         """A paragraph in lines of the width."""
         return [" " * indent + piece for piece in self._fill(text, self.width - indent)]
 
-    def _fill(self, text: str, width: int) -> list[str]:
+    def _fill(self, text: str, width: int, hang: int = 0) -> list[str]:
+        """The words of a text in lines; those after the first begin `hang` further to the right."""
         lines = [""]
         for word in re.split(r"(?<=\S)(?= )", text):
-            if width_of(lines[-1] + word) > width and lines[-1]:
-                lines.append(word.lstrip(" "))
+            if width_of(lines[-1] + word) > width and lines[-1].strip():
+                lines.append(" " * hang + word.lstrip(" "))
             else:
                 lines[-1] += word
         return [line.replace(HARD_SPACE, " ") for line in lines if line]

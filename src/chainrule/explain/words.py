@@ -14,25 +14,32 @@ from chainrule.explain.boxes import width_of
 from chainrule.explain.derivation import Derivation, Line, Phase, Sentence, Words
 from chainrule.expr.names import GREEK, SUBSCRIPT, ascii_name
 from chainrule.notation import matform as m
+from chainrule.notation.latex import to_latex
 from chainrule.notation.matform import Tree
-from chainrule.notation.text import to_text
+from chainrule.notation.text import SUPERSCRIPTS, to_text
 
 _BELOW = "".join(SUBSCRIPT)
 _LETTERS = "".join(c for c in SUBSCRIPT if not SUBSCRIPT[c].isdigit())
 _NUMBERS = "".join(c for c in SUBSCRIPT if SUBSCRIPT[c].isdigit())
+# What stands above the line, in plain letters.
+ABOVE = {chr(raised): chr(plain) for plain, raised in SUPERSCRIPTS.items()} | {"ᵀ": "T"}
+_ABOVE = re.escape("".join(ABOVE))
 _RAISED = {"ᵀ": m.transpose, "⁻¹": m.inverse, "⁻ᵀ": lambda part: m.transpose(m.inverse(part))} | {
     mark: (lambda part, k=k: m.power(part, m.number(k))) for k, mark in ((2, "²"), (3, "³"))
 }
-# One letter, with what stands below and above it, that is no word and no part of one.
+# One letter, with what stands below and above it, that is no word and no part of one; the differential of a
+# matrix; a number.
+_FRONT = "(?<![A-Za-z0-9_.’'-])"
 _VARIABLE = re.compile(
-    rf"(?<![\w.’'-])([A-Za-z{''.join(GREEK.values())}][\u0302-\u0307]?)([{_NUMBERS}]*)([{_LETTERS}]*)"
-    rf"(ᵀ|⁻¹|⁻ᵀ|[²³])?(?![\w(’'′{_BELOW}⁰-⁹⁻ⁿ]|\.\w|-\w)"
+    rf"{_FRONT}(?P<letter>[A-Za-z{''.join(GREEK.values())}][\u0302-\u0307]?)(?P<digits>[{_NUMBERS}]*)"
+    rf"(?P<indices>[{_LETTERS}]*)(?:(?P<raised>[{_ABOVE}]+)(?![’'])|(?![\w(’'′{_BELOW}{_ABOVE}]|\.\w|-\w))"
+    rf"|{_FRONT}d(?P<differential>[A-Z])(?![\w’'])"
+    r"|(?<![\w.,])(?P<number>\d+)(?![\w.,]\w|\w)"
 )
 # A number, or a letter that is a word by itself, is part of a formula next to one of these.
 _WORDS = ("a", "A", "I", "O", "d")
-_NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w.,]\w|\w)")
-_JOINS = re.compile(" ?([=<>≤≥≠×·⊙⊗⊘+−∈]) ?")
 _OPERATORS = "=<>≤≥≠→←↦×·⊙⊗⊘−+∈"
+_JOINS = re.compile(" ?([=<>≤≥≠×·⊙⊗⊘+−∈]) ?")
 
 
 def formula(tree: Tree) -> str:
@@ -63,12 +70,10 @@ def spans(words: Words) -> tuple[str | Tree, ...]:
 
 def _spans(text: str) -> Iterator[str | Tree]:
     done = 0
-    for match in sorted(
-        (*_VARIABLE.finditer(text), *_NUMBER.finditer(text)), key=lambda found: found.start()
-    ):
-        if (match[0].isdigit() or match[0] in _WORDS) and not _beside_operator(text, match):
+    for match in _VARIABLE.finditer(text):
+        if (match["number"] or match[0] in _WORDS) and not _beside_operator(text, match):
             continue
-        part = m.number(int(match[0])) if match[0].isdigit() else _variable(*match.groups())
+        part = _part(match)
         if formula(part) != match[0] or match[0] == "Σ":
             continue
         yield text[done : match.start()]
@@ -82,11 +87,21 @@ def _beside_operator(text: str, match: re.Match[str]) -> bool:
     return any(char and char in _OPERATORS for char in near)
 
 
-def _variable(letter: str, digits: str, indices: str, raised: str) -> Tree:
-    part = m.name(ascii_name(letter + digits))
-    if indices:
-        part = m.tree("entry", (part,), tuple(SUBSCRIPT[c] for c in indices))
-    return _RAISED[raised](part) if raised else part
+def _part(match: re.Match[str]) -> Tree:
+    if match["number"]:
+        return m.number(int(match["number"]))
+    if match["differential"]:
+        return m.differential(m.name(match["differential"]))
+    part = m.name(ascii_name(match["letter"] + match["digits"]))
+    if match["indices"]:
+        part = m.tree("entry", (part,), tuple(SUBSCRIPT[c] for c in match["indices"]))
+    raised = match["raised"]
+    if not raised:
+        return part
+    if raised in _RAISED:
+        return _RAISED[raised](part)
+    above = "".join(ABOVE[c] for c in raised).replace("T", r"\top")
+    return m.tree("symbol", (), (formula(part) + raised, f"{to_latex(part)}^{{{above}}}"))
 
 
 def joined(words: Words) -> list[str | tuple[str | Tree, ...]]:
@@ -172,17 +187,29 @@ def folded(tree: Tree, width: int) -> list[tuple[str, Tree]]:
     return done
 
 
-def factor_sizes(tree: Tree, sizes: str) -> tuple[list[str], str]:
-    """The sizes of each factor of a product, and of the whole; [] where they are not told one by one.
+Sized = list[tuple[Tree, str]]  # the factors of a product, and the size of each
+
+
+def factor_sizes(tree: Tree, sizes: str) -> tuple[list[Sized], str]:
+    """The factors of a product, or of each product in a sum, with their sizes; and the size of the whole.
+
+    [] where sizes are not told one by one.
 
     >>> factor_sizes(m.product(m.name("A"), m.name("B")), "m × n · n × k = m × k")
-    (['m × n', 'n × k'], 'm × k')
+    ([[(<A>, 'm × n'), (<B>, 'n × k')]], 'm × k')
     """
     parts, equals, whole = sizes.partition(" = ")
-    factors = parts.split(" · ")
-    if tree.op == "product" and equals and len(factors) == len(tree.args):
-        return factors, whole
-    return [], sizes
+    terms = tree.args if tree.op == "sum" and "+" in parts else (tree,)
+    told = parts.split(" + ")
+    if not equals or len(terms) != len(told):
+        return [], sizes
+    found: list[Sized] = []
+    for term, each in zip(terms, told, strict=True):
+        factors, own = term.args if term.op == "product" else (term,), each.split(" · ")
+        if len(factors) != len(own):
+            return [], sizes
+        found.append(list(zip(factors, own, strict=True)))
+    return found, whole
 
 
 @dataclass(frozen=True, slots=True)
