@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from chainrule.api.chain import Chains, Target
 from chainrule.api.document import document
 from chainrule.api.formulas import Functions, Shapes, latex_where, named_parts, read, size, text_where
-from chainrule.api.options import LAYOUTS, Options, read_at_kink
+from chainrule.api.layouts import matrix_shape
+from chainrule.api.notated import written
+from chainrule.api.options import LAYOUTS, Options, read_at_kink, read_notation
 from chainrule.api.point import Point, evaluate
-from chainrule.api.sheet import Sheet, matrix_shape
+from chainrule.api.sheet import Sheet
 from chainrule.api.targets import Wrt, parse_targets
 from chainrule.codegen.numpy import numpy_formula, numpy_formulas
 from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
@@ -32,6 +34,7 @@ from chainrule.simplify import simplify_many
 if TYPE_CHECKING:
     from chainrule.api.explanation import Explanation
     from chainrule.codegen.load import CompiledFunction
+    from chainrule.notation.written import Written
     from chainrule.verify.compare import Report
 
 DIALECTS = ("numpy", "matlab")
@@ -54,6 +57,7 @@ def derive(
     profile: str | None = None,
     at_kink: float | str = 0,
     functions: Functions = None,
+    notation: str = "matrix",
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
@@ -61,8 +65,9 @@ def derive(
     or scalars in brackets ("[x, y]": one Jacobian, its last axis over them). `order` 2 is the Hessian; with
     several variables the blocks, keyed by pairs of names. `at_kink` (0, 1 or 0.5) is the derivative taken at
     the kink of relu, and of a maximum or minimum with a constant. `functions` declares those left unknown:
-    "f: scalar, g: elementwise, h: n->m". Shapes: output axes, then those of wrt once for each order. Raises:
-    ChainruleError with the place in the text and a way out.
+    "f: scalar, g: elementwise, h: n->m". `notation` is how the answer is written: "matrix", "sums" (per
+    instance), "index" (by entries), "kron" (on stacked columns) or "map" (dX ↦ A dX B). Shapes: output axes,
+    then those of wrt once for each order. Raises: ChainruleError with the place in the text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
     >>> d.shape
@@ -71,7 +76,7 @@ def derive(
     '2 * x'
     """
     _validate(order, layout, dialect)
-    options = Options(layout, read_at_kink(at_kink))
+    options = Options(layout, read_at_kink(at_kink), read_notation(notation))
     parsed = read(formula, shapes, dialect, profile, functions)
     targets, several = parse_targets(wrt, parsed)
     if len(targets) ** order > MOST_BLOCKS:
@@ -287,6 +292,8 @@ class Derivative(Printable):
         >>> derive("softmax(x)", wrt="x", shapes="x[n]").text
         'diag(p) − ppᵀ where p = softmax(x)'
         """
+        if self.options.notation != "matrix":
+            return self.written(self.options.notation).text
         answer = self.sheet.answers[0]
         # Entries say nothing without the letters that they are the entries at.
         label = f"{answer.label} = " if answer.written.form == "index" else ""
@@ -295,7 +302,20 @@ class Derivative(Printable):
     @property
     def latex(self) -> str:
         """The derivative alone in LaTeX."""
+        if self.options.notation != "matrix":
+            return self.written(self.options.notation).latex
         return latex_where(self.sheet.answers[0].written, self.sheet.where)
+
+    def written(self, notation: str) -> Written:
+        """The derivative in a notation: "matrix", "sums", "index", "kron" or "map", with its text and LaTeX.
+
+        Raises: OptionError if it has no such form; the hint says which ones it has.
+
+        >>> d = derive("mean((y - relu(X @ w + b))**2)", wrt="w", shapes="X[N,n] w[n] b y[N]")
+        >>> print(d.written("sums").text)
+        (2/N) Σᵢ eᵢ xᵢᵀ 1[w·xᵢ + b > 0] where eᵢ = relu(w·xᵢ + b) − yᵢ
+        """
+        return written(self.sheet, self.sheet.answers[0], read_notation(notation))
 
     @cached_property
     def numpy_source(self) -> str:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.formulas import size
+from chainrule.api.notated import content
 from chainrule.notation.latex import to_latex
 from chainrule.notation.text import to_text
 
@@ -41,7 +42,8 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
         "order": sheet.derivatives[0].order,
         "layout": sheet.layout,
         "at_kink": float(sheet.options.at_kink),
-        "derivatives": [_answer(answer) for answer in sheet.answers],
+        "notation": sheet.options.notation,
+        "derivatives": [_answer(answer, sheet) for answer in sheet.answers],
         "where": [{"name": name, **_written(part)} for name, part in sheet.where],
         "not_differentiable": [{"where": kink.where, "takes": kink.takes} for kink in sheet.kinks],
         "check": _check(report),
@@ -57,8 +59,9 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2)
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def _answer(answer: Answer, sheet: Sheet) -> dict[str, Any]:
     derivative = answer.derivative
+    found = dict(zip(sheet.answers, sheet.written, strict=False)).get(answer)
     return {
         "wrt": [
             [v.name for v in target.variables] if target.joint else target.name for target in derivative.wrt
@@ -70,6 +73,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "form": answer.written.form,
         "vec": _vec(answer.written),
         "gradient": None if answer.gradient is None else _written(answer.gradient),
+        "written": None if found is None else content(answer, found, sheet.options.notation),
         "numpy": derivative.numpy_source,
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fractions import Fraction
 from numbers import Real
 
 from chainrule.errors import OptionError, Span
 
 LAYOUTS = ("numerator", "denominator", "shape")
+NOTATIONS = ("matrix", "sums", "index", "kron", "map")
 AT_KINK = (Fraction(0), Fraction(1), Fraction(1, 2))
 
 
@@ -18,10 +20,30 @@ class Options:
 
     layout   "numerator", "denominator" or "shape"
     at_kink  the derivative taken at the kink of relu, and of a maximum or minimum with a constant
+    notation how it is written: "matrix", "sums", "index", "kron" or "map"
     """
 
     layout: str = "numerator"
     at_kink: Fraction = Fraction(0)
+    notation: str = "matrix"
+
+
+def read_notation(value: object) -> str:
+    """The name of a notation.
+
+    >>> read_notation("sums")
+    'sums'
+    """
+    if isinstance(value, str) and value in NOTATIONS:
+        return value
+    shown = value if isinstance(value, str) else repr(value)
+    near = get_close_matches(shown, NOTATIONS, 1, 0.5)
+    raise OptionError(
+        f"the notation is {', '.join(NOTATIONS[:-1])} or {NOTATIONS[-1]}, not {shown}",
+        hint=f"did you mean {near[0]}?" if near else "matrix is the default",
+        source=f"notation={shown}",
+        spans=(Span(9, 9 + max(1, len(shown))),),
+    )
 
 
 def read_at_kink(value: object) -> Fraction:

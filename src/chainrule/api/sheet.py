@@ -6,14 +6,16 @@ In: derivatives of one formula. Out: lines of text, LaTeX, markdown. It computes
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chainrule.api import notated
 from chainrule.api.formulas import named_parts
 from chainrule.api.kinks import Kink, kinks
+from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
@@ -40,7 +42,6 @@ LETTERS = {0: "fghCL", 1: "yfvur", 2: "YFZMW"}
 MOST_PARTS = 24
 # Functions that need a word of explanation where they are printed.
 UNFAMILIAR = {"first_max", "first_min"}
-WIDTH = 100
 ONE_LINE = 12  # entries of an array that stand on one line
 RAISED = str.maketrans("23456789", "²³⁴⁵⁶⁷⁸⁹")
 
@@ -86,6 +87,7 @@ class Sheet:
         letters = LETTERS[min(self.formula.expr.rank, 2)]
         self.letter = next((c for c in letters if c not in taken), "result")
         self.taken = frozenset(taken)
+        self.given = named_parts(self.formula)
         self.normal = normalise(self.formula.expr)
         requests: list[Request] = []
         for d in self.derivatives:
@@ -93,9 +95,7 @@ class Sheet:
             requests.append(Request(d.expression, is_turned(d, self.layout), ranks))
         second = [d for d in self.derivatives if is_gradient(d) and is_turned(d, self.layout)]
         requests += [Request(d.expression) for d in second]
-        shown, self.where = present_many(
-            requests, named_parts(self.formula), taken=taken, profile=self.formula.profile
-        )
+        shown, self.where = present_many(requests, self.given, taken=taken, profile=self.formula.profile)
         gradients = dict(zip(second, shown[len(self.derivatives) :], strict=True))
         self.answers = [
             Answer(
@@ -174,7 +174,7 @@ class Sheet:
             items += [f"{text}: {size}" for text, size in zip(texts, sizes, strict=True)]
             if name != self.letter:
                 items.append(f"{pretty(name)} = {self._present(value).text}: {sizes_text(value.shape)}")
-        lines += _wrapped(dict.fromkeys(items))
+        lines += wrapped(dict.fromkeys(items))
         return [*lines, *(f"    {sentence}" for sentence in self.formula.assumptions)]
 
     # ---------------------------------------------------------- the answer
@@ -184,6 +184,8 @@ class Sheet:
         """Where the formula is not differentiable, and what is taken there."""
         moving = [v for d in self.derivatives for target in d.wrt for v in target.variables]
         names = {part.text: pretty(name) for name, part in self.where}
+        if self.written:
+            names = notated.vector_names(self.written)
 
         def write(expr: Expr) -> str:
             text = self._present(expr).text
@@ -192,29 +194,45 @@ class Sheet:
         order = max(d.order for d in self.derivatives)
         return kinks(self.normal, moving, write, order, self.options.at_kink)
 
+    @cached_property
+    def written(self) -> list[notated.Shown]:
+        """The answers in the notation that was asked for, unless that is the vectorised one."""
+        return [] if self.options.notation == "matrix" else notated.all_written(self)
+
     def answer_lines(self) -> list[str]:
         """The derivatives with shape and layout, gradients ready for an update step, the names of parts."""
-        lines: list[str] = []
-        for answer in self.answers:
-            note = f"{sizes_text(answer.derivative.expression.shape)}, index notation"
-            if answer.shape is not None:
-                note = sizes_text(answer.shape) + (f", {self.layout} layout" if answer.shape else "")
-                if self.layout == "shape" and is_gradient(answer.derivative) and answer.shape:
-                    sizes = sizes_text(answer.derivative.expression.shape)
-                    note = f"{sizes}, the shape of {pretty(answer.derivative.wrt[0].name)}"
-            lines.append(f"{answer.label} = {answer.written.text}    {note}")
-            if answer.written.vec is not None:
-                inputs = [(target.name, len(target.shape)) for target in answer.derivative.wrt]
-                label = to_text(vec_derivative((self.letter, self.formula.expr.rank), inputs))
-                vec = to_text(answer.written.vec, self.formula.profile)
-                lines.append(f"{label} = {vec}    columns stacked by vec")
-            if answer.gradient is not None:
-                name = pretty(answer.derivative.wrt[0].name)
-                label = f"{answer.label} = " if answer.gradient.form == "index" else ""
-                lines.append(f"gradient in the shape of {name}: {label}{answer.gradient.text}")
-        if self.where:
-            lines += _wrapped((f"{pretty(name)} = {part.text}" for name, part in self.where), "where ", ", ")
-        return lines + [f"{row.name}: {row.says}" for row in self._unfamiliar()]
+        if self.written:
+            return notated.lines(self, self.written) + self._explained()
+        lines = [line for answer in self.answers for line in self.matrix_lines(answer)]
+        names = (f"{pretty(name)} = {part.text}" for name, part in self.where)
+        return lines + wrapped(names, "where ", ", ") + self._explained()
+
+    def size_note(self, answer: Answer) -> str:
+        """The size of an answer, and its layout."""
+        if answer.shape is None:
+            return f"{sizes_text(answer.derivative.expression.shape)}, index notation"
+        if self.layout == "shape" and is_gradient(answer.derivative) and answer.shape:
+            sizes = sizes_text(answer.derivative.expression.shape)
+            return f"{sizes}, the shape of {pretty(answer.derivative.wrt[0].name)}"
+        return sizes_text(answer.shape) + (f", {self.layout} layout" if answer.shape else "")
+
+    def matrix_lines(self, answer: Answer) -> list[str]:
+        """One answer, vectorised; with two matrices ∂vec(Y)/∂vec(X)ᵀ too; a gradient ready for a step."""
+        lines = [f"{answer.label} = {answer.written.text}    {self.size_note(answer)}"]
+        if answer.written.vec is not None:
+            inputs = [(target.name, len(target.shape)) for target in answer.derivative.wrt]
+            label = to_text(vec_derivative((self.letter, self.formula.expr.rank), inputs))
+            vec = to_text(answer.written.vec, self.formula.profile)
+            lines.append(f"{label} = {vec}    columns stacked by vec")
+        if answer.gradient is not None:
+            name = pretty(answer.derivative.wrt[0].name)
+            label = f"{answer.label} = " if answer.gradient.form == "index" else ""
+            lines.append(f"gradient in the shape of {name}: {label}{answer.gradient.text}")
+        return lines
+
+    def _explained(self) -> list[str]:
+        """A line for each function in the answers that no textbook has."""
+        return [f"{row.name}: {row.says}" for row in self._unfamiliar()]
 
     def _unfamiliar(self) -> list[Row]:
         """The functions in the answers that no textbook has."""
@@ -241,10 +259,13 @@ class Sheet:
 
     def equations(self) -> str:
         """The answers with their labels."""
-        rows = [f"{a.label_latex} &= {a.written.latex}" for a in self.answers]
-        named = [f"{name_latex(name)} &= {part.latex}" for name, part in self.where]
-        rows += [r"\text{where } " * (row is named[0]) + row for row in named]
-        return rows[0].replace(" &= ", " = ", 1) if len(rows) == 1 else _aligned(rows)
+        if self.written:
+            rows = notated.equations(self, self.written)
+        else:
+            rows = [f"{a.label_latex} &= {a.written.latex}" for a in self.answers]
+            named = [f"{name_latex(name)} &= {part.latex}" for name, part in self.where]
+            rows += [r"\text{where } " * (row is named[0]) + row for row in named]
+        return rows[0].replace(" &", " ", 1) if len(rows) == 1 else _aligned(rows)
 
     def notebook(self, report: Report | str) -> str:
         """What a notebook shows: the answers and what the check found."""
@@ -265,49 +286,26 @@ class Sheet:
             "",
             *(f"{sentence}\n" for sentence in self.formula.assumptions),
         ]
-        for answer in self.answers:
-            shape = sizes_text(answer.derivative.expression.shape if answer.shape is None else answer.shape)
-            layout = f", {self.layout} layout" if answer.shape else ""
-            lines += [f"$${answer.label_latex} = {answer.written.latex}$$", "", f"{shape}{layout}", ""]
-            if answer.gradient is not None:
-                name = name_latex(answer.derivative.wrt[0].variables[0].name)
-                lines += [f"Gradient in the shape of ${name}$:", "", f"$${answer.gradient.latex}$$", ""]
-        for name, part in self.where:
-            lines += [f"where ${name_latex(name)} = {part.latex}$", ""]
+        if self.written:
+            lines += notated.markdown(self, self.written)
+        else:
+            lines += [line for answer in self.answers for line in self.matrix_markdown(answer)]
+            lines += [s for n, part in self.where for s in (f"where ${name_latex(n)} = {part.latex}$", "")]
         lines += [f"{_sentence(kink)}\n" for kink in map(str, self.kinks)]
         lines.append(_sentence(checked(report)))
         if point is not None:
             lines += ["", "```", *self.point_lines(point), "```"]
         return "\n".join(lines)
 
-
-def is_turned(derivative: Derivative, layout: str) -> bool:
-    """Whether the array is written as its transpose, a vector as a row."""
-    total, inner = derivative.expression.rank, len(derivative.wrt[-1].shape)
-    scalar = total == inner  # a derivative of a scalar, of the formula or of the derivative before it
-    match total, inner:
-        case (1, 1) | (2, 2):
-            return layout == "numerator" if total == 1 else layout == "numerator" and scalar
-        case (1, 0) | (2, 0) | (2, 1):
-            return layout == "denominator"
-        case _:
-            return False
-
-
-def is_gradient(derivative: Derivative) -> bool:
-    """Whether it is the first derivative of a scalar."""
-    return derivative.order == 1 and not derivative.formula.expr.rank
-
-
-def matrix_shape(derivative: Derivative, layout: str) -> tuple[Dim, ...] | None:
-    """Its sizes as it is written: () for a number, rows and columns, None beyond two axes."""
-    shape = derivative.expression.shape
-    if len(shape) > 2:
-        return None
-    turned = is_turned(derivative, layout)
-    if len(shape) == 1:
-        return (Dim.of(1), *shape) if turned else (*shape, Dim.of(1))
-    return shape[::-1] if turned else shape
+    def matrix_markdown(self, answer: Answer) -> list[str]:
+        """One answer, vectorised."""
+        shape = sizes_text(answer.derivative.expression.shape if answer.shape is None else answer.shape)
+        layout = f", {self.layout} layout" if answer.shape else ""
+        lines = [f"$${answer.label_latex} = {answer.written.latex}$$", "", f"{shape}{layout}", ""]
+        if answer.gradient is not None:
+            name = name_latex(answer.derivative.wrt[0].variables[0].name)
+            lines += [f"Gradient in the shape of ${name}$:", "", f"$${answer.gradient.latex}$$", ""]
+        return lines
 
 
 def _is_part(node: Expr) -> bool:
@@ -335,19 +333,6 @@ def _subscript_latex(indices: Sequence[str]) -> str:
 
 def _power(count: int) -> str:
     return str(count).translate(RAISED) if count > 1 else ""
-
-
-def _wrapped(parts: Iterable[str], start: str = "    ", gap: str = "    ") -> list[str]:
-    """Items side by side, in lines that are not too long."""
-    lines: list[str] = []
-    for part in parts:
-        if lines and len(lines[-1]) + len(gap) + len(part) <= WIDTH:
-            lines[-1] += gap + part
-        else:
-            if lines:
-                lines[-1] += gap.rstrip()
-            lines.append((" " * len(start) if lines else start) + part)
-    return lines
 
 
 def _aligned(rows: Sequence[str]) -> str:

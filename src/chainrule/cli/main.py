@@ -28,6 +28,7 @@ STYLES = ("operator", "variables", "components", "differentials")
 LAYOUTS = ("numerator", "denominator", "shape")
 DIALECTS = ("numpy", "matlab")
 TABLES = ("text", "markdown", "latex", "json")
+NOTATIONS = ("matrix", "sums", "index", "kron", "map")
 LONGEST_INPUT = 4_000_000
 
 EPILOG = """examples:
@@ -160,6 +161,12 @@ def build_parser() -> Parser:
 
     sub = command("derive", derive, "the derivative of a formula in closed form, checked", DERIVE)
     deriving(sub)
+    sub.add_argument(
+        "--notation",
+        metavar="|".join(NOTATIONS),
+        default="matrix",
+        help="vectorised, per instance, by entries, on stacked columns, or as the map dX ↦ A dX B",
+    )
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
 
@@ -242,6 +249,7 @@ def _derived(options: argparse.Namespace) -> Derivative | Derivatives:
         profile=options.profile,
         at_kink=options.at_kink,
         functions=options.functions,
+        notation=choose(getattr(options, "notation", "matrix"), NOTATIONS, "--notation"),
     )
 
 

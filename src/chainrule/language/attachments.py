@@ -8,6 +8,7 @@ from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import number
 from chainrule.language import functions, problems
 from chainrule.language.context import Context
+from chainrule.language.instances import summed
 from chainrule.language.parser import COMPARISONS
 from chainrule.language.subscripts import Range, subscript
 from chainrule.language.syntax import (
@@ -41,11 +42,26 @@ class Attachments(Context):
                 self.check_positive(node.span, operand, "√")
                 return Value(functions.sqrt(operand.expr), operand.row)
             case _:
-                raise self.problem(
-                    "a sum over an index is index notation",
-                    node.span,
-                    hint="declare the axes of the result on the left: y_i = Σ_j A_ij x_j",
-                )
+                return self.over_instances(node, operand)
+
+    def over_instances(self, node: Prefix, operand: Value) -> Value:
+        """Σᵢ of a formula for one instance."""
+        known = self.setting.instances
+        if not known:
+            raise self.problem(
+                "a sum over an index is index notation",
+                node.span,
+                hint="declare the axes of the result on the left: y_i = Σ_j A_ij x_j",
+            )
+        letters = [c for c in node.indices if any(instance.letter == c for instance in known.values())]
+        if len(letters) < len(node.indices):
+            raise self.problem(
+                f"no row or entry has the index {next(c for c in node.indices if c not in letters)}",
+                node.span,
+                hint="Σᵢ sums what xᵢ, row i of X, stands in",
+            )
+        made = self.built(lambda e: summed(e, letters, known), [operand.expr], node.span)
+        return Value(made, operand.row)
 
     def postfix(self, node: Postfix, operand: Value) -> Value:
         if node.symbol == "_":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chainrule.errors import ShapeMismatch, Span, SyntaxProblem
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import functions, problems
+from chainrule.language.instances import Instance
 from chainrule.language.limits import MAX_DEGREE, check_number, check_shape
 from chainrule.language.parser import QUOTES
 from chainrule.language.sizes import Sizes
@@ -19,7 +20,10 @@ from chainrule.language.values import Value, as_dim
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a formula is read in."""
+    """What a formula is read in.
+
+    instances  the names that stand for one instance of an array, if the formula is written so
+    """
 
     source: str
     dialect: str
@@ -27,6 +31,7 @@ class Setting:
     dims: frozenset[str]
     assigned: frozenset[str]
     functions: Functions = NONE
+    instances: Mapping[str, Instance] = field(default_factory=dict)
 
 
 class Context:

@@ -96,9 +96,7 @@ class Reader:
         return self.tokens[self.position]
 
     def problem(self, message: str, span: Span, hint: str = "") -> SyntaxProblem:
-        return SyntaxProblem(
-            message, source=self.text, spans=(span,), hint=hint or self.example
-        )
+        return SyntaxProblem(message, source=self.text, spans=(span,), hint=hint or self.example)
 
     def done(self) -> bool:
         while self.peek().text in (",", ";"):

@@ -57,7 +57,7 @@ class Elaborator(Operators, Calls, Attachments):
         return value
 
     def statement(self, statement: Statement) -> Value:
-        if statement.output is None:
+        if statement.output is None or self.setting.instances:
             return self.value(statement.value)
         return self.indexed(statement)
 
@@ -126,6 +126,8 @@ class Elaborator(Operators, Calls, Attachments):
             return self.environment[name]
         if name in self.variables:
             return Value(self.variables[name])
+        if name in self.setting.instances:
+            return Value(self.setting.instances[name].symbol(name))
         if name in self.setting.dims:
             return Value(number(Dim.of(name)), constant=Coefficient.of(Dim.of(name)))
         if name in self.setting.assigned:

@@ -13,6 +13,7 @@ from chainrule.language.declarations import Declarations, parse_declarations
 from chainrule.language.functions import TABLE
 from chainrule.language.index import IndexedElaborator
 from chainrule.language.inference import Problem, infer
+from chainrule.language.instances import instances, outside
 from chainrule.language.program import parse_program
 from chainrule.language.resolve import Scope, assigned_names, resolve, without_arguments
 from chainrule.language.sizes import Sizes
@@ -97,7 +98,15 @@ def parse_formula(
         variables |= found.variables
     final = IndexedElaborator(setting, variables, sizes)
     value = final.run(statements)
+    alone = outside(value.expr, setting.instances)
+    if alone is not None:
+        raise final.problem(
+            f"{alone} stands outside a sum over {alone[-1]}",
+            statements[-1].value.span,
+            hint=f"write Σ_{alone[-1]} in front of what it stands in",
+        )
     names = {s.name: final.environment[s.name].expr for s in statements if s.name}
+    names = {name: part for name, part in names.items() if outside(part, setting.instances) is None}
     said += final.notes
     expr = value.expr
     if shape is not None and expr.rank < len(shape) and (not expr.rank or constant_of(expr) is not None):
@@ -140,18 +149,29 @@ def outline(
     declared = parse_declarations(shapes)
     unknown = parse_functions(functions, TABLE.keys())
     tokens = without_arguments(tokenize(text, dialect, unknown.declared), text)
-    given = assigned_names(tokens)
+    known = instances(tokens, declared.variables)
+    given = assigned_names(tokens, entries=not known)
     check_names(unknown, declared, given, text)
     ranks = {name: variable.rank for name, variable in declared.variables.items()}
     dims = frozenset((*declared.dims, *unknown.dims))
-    scope = Scope(text, ranks, dims, TABLE.keys(), set(given), unknown=unknown)
+    scope = Scope(text, ranks, dims, TABLE.keys(), {*given, *known}, unknown=unknown)
     program = _checked(
         parse_program(resolve(tokens, scope), text, dialect, scope.assumptions), text, declared
     )
     statements = _ordered(program, text)
     assigned = frozenset(s.name for s in statements if s.name)
-    setting = Setting(text, dialect, profile, dims, assigned, with_arities(unknown, statements, text))
-    free = _free_names(statements, declared, assigned | dims)
+    twice = next((s for s in statements if s.name in known), None)
+    if twice is not None:
+        array = known[twice.name].array.name
+        raise ShapeMismatch(
+            f"{twice.name} stands for an instance of {array} and is given a value here",
+            source=text,
+            spans=(twice.span,),
+            hint="use another name for the part",
+        )
+    arities = with_arities(unknown, statements, text)
+    setting = Setting(text, dialect, profile, dims, assigned, arities, known)
+    free = _free_names(statements, declared, assigned | dims | known.keys())
     return Outline(statements, declared, setting, free, tuple(scope.assumptions))
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import pairwise
 
 from chainrule.errors import Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import GREEK, ascii_name
@@ -52,18 +53,34 @@ class Scope:
         return name
 
 
-def assigned_names(tokens: list[Token]) -> dict[str, Span]:
-    """The names on the left of `=`, outside brackets, and where they stand."""
+def assigned_names(tokens: list[Token], entries: bool = True) -> dict[str, Span]:
+    """The names on the left of `=`, outside brackets, and where they stand; `entries`: of p_i = q_i, p."""
     found: dict[str, Span] = {}
     depth = 0
-    for before, token, after in zip(
-        [Token("newline", "", Span(0, 0)), *tokens], tokens, tokens[1:], strict=False
+    for position, (before, token, after) in enumerate(
+        zip([Token("newline", "", Span(0, 0)), *tokens], tokens, tokens[1:], strict=False)
     ):
         depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
         starts = before.kind == "newline" or before.text in (";", ",", "where")
         if token.kind == "name" and after.text == "=" and not depth and starts:
-            found.setdefault(ascii_name(token.text), token.span)
+            name = ascii_name(token.text)
+            indexed = _INDEXED.fullmatch(name)
+            by_entries = entries and indexed and indexed[2].isalpha() and _has_index(tokens[position + 2 :])
+            found.setdefault(indexed[1] if indexed and by_entries else name, token.span)
     return found
+
+
+def _has_index(tokens: list[Token]) -> bool:
+    """Whether an index stands in the statement that these tokens begin with."""
+    for before, token in pairwise([Token("newline", "", Span(0, 0)), *tokens]):
+        if token.kind == "newline" or token.text == ";" or (token.text == "=" and before.kind == "name"):
+            return False
+        if token.kind == "sub" and token.text.isalpha():
+            return True
+        indexed = _INDEXED.fullmatch(ascii_name(token.text)) if token.kind == "name" else None
+        if indexed and indexed[2].isalpha():
+            return True
+    return False
 
 
 def without_arguments(tokens: list[Token], source: str) -> list[Token]:

@@ -86,7 +86,6 @@ class Declared:
         inputs = ",".join(map(dim_words, self.inputs))
         return f"{inputs}->{self.output[0] if self.output else ''}"
 
-
     @property
     def words(self) -> str:
         """What it is, for people: scalar function, function n, p → m."""

@@ -18,7 +18,18 @@ from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.products import ONES_MATRIX
-from chainrule.notation.recover import COMPARISONS, Product, Reader, Reading, flatten, parts, signed, whole
+from chainrule.notation.recover import (
+    COMPARISONS,
+    Product,
+    Reader,
+    Reading,
+    flatten,
+    gain,
+    parts,
+    signed,
+    swapped,
+    whole,
+)
 from chainrule.rules.constants import MERGE
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import Unknown, unknown_in
@@ -34,8 +45,10 @@ MOST_TERMS = 16
 # ---------------------------------------------------------------- index notation
 
 
-def index_form(expr: Expr, reader: Reader) -> tuple[Tree, Letters]:
+def index_form(expr: Expr, reader: Reader, *, opened: bool = False) -> tuple[Tree, Letters]:
     """The entry of `expr` at letters, and the letters, one for each axis.
+
+    `opened`: matrix products are written as sums of products of entries, Σ_k A_ik x_k for (Ax)_i.
 
     >>> from chainrule.expr.nodes import Variable, einsum
     >>> from chainrule.notation.text import to_text
@@ -47,7 +60,8 @@ def index_form(expr: Expr, reader: Reader) -> tuple[Tree, Letters]:
     """
     alphabet = _alphabet(expr, reader)
     letters = tuple(alphabet[: expr.rank])
-    entries = _Indexed(reader, alphabet, dict(zip(letters, expr.shape, strict=True)))
+    kind = _Opened if opened else _Indexed
+    entries = kind(reader, alphabet, dict(zip(letters, expr.shape, strict=True)))
     return signed(parts(_run(entries.entry(expr, letters, letters)), 0)), letters
 
 
@@ -116,7 +130,7 @@ class _Indexed:
         match node:
             case Einsum():
                 return (yield self.product(flatten(node), letters, used))
-            case Sum() if node.rank > 2 or self.reader.read(node) is None:
+            case Sum() if self.opens(node):
                 readings = []
                 for term in node.terms:
                     readings.append((yield self.entry(term, letters, used)))
@@ -131,6 +145,10 @@ class _Indexed:
         if node.rank <= 2 and (reading := self.reader.read(node)) is not None:
             return at(reading, letters)
         return Reading(above=(_entry(array(node, self.reader), letters),))
+
+    def opens(self, node: Sum) -> bool:
+        """Whether a sum is written term by term, not as an entry of a matrix."""
+        return node.rank > 2 or self.reader.read(node) is None
 
     def sum(self, readings: list[Reading]) -> Reading:
         """The sum, with the factors that all terms share in front."""
@@ -166,6 +184,8 @@ class _Indexed:
             else:
                 operand, labels = group
                 reading = yield self.entry(operand, tuple(name[label] for label in labels), used)
+                if coefficient.rational < 0 and reading.opposite is not None and gain(reading) < 2:
+                    coefficient, reading = -coefficient, swapped(reading)
             coefficient = coefficient * reading.coefficient
             above += reading.above
             below += reading.below
@@ -225,6 +245,17 @@ class _Indexed:
                 found.append(group)
             else:
                 return [*found, *single], list(explicit)
+
+
+class _Opened(_Indexed):
+    """Entries down to the variables: no product of matrices is left."""
+
+    def opens(self, node: Sum) -> bool:
+        return True
+
+    def groups(self, product: Product) -> tuple[list[Product | tuple[Expr, tuple[int, ...]]], list[int]]:
+        explicit = dict.fromkeys(label for _, labels in product.operands for label in labels)
+        return list(product.operands), [label for label in explicit if label not in product.output]
 
 
 def _is_entrywise(group: Product) -> bool:

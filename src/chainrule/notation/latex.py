@@ -325,6 +325,7 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "sigma": lambda t, p: (rf"\sum_{{{_indices(t.data)}}} " if t.data else r"\sum ") + p[0],
     "derivative": _derivative,
     "product": lambda t, p: r" \cdot ".join(p),
+    "dot": lambda t, p: r" \cdot ".join(p),
     "operator": _operator,
     "differential": lambda t, p: rf"\mathrm{{d}}{'' if p[0].startswith('(') else ' '}{p[0]}",
     "grid": _grid,

@@ -31,6 +31,7 @@ delta             δ_ij                                                 (i, j)
 sigma             Σ over indices                  (body,)              indices
 derivative        ∂Y_ij/∂X_kl, dy/dx              (of, by, by, ...)    "d" for a total derivative
 product           factors with a dot between them factors
+dot               w·x of two vectors              (w, x)
 operator          ∂/∂x (body): not yet derived    (body, by)           "∂" or "d"
 differential      dX, d(AX)                       (body,)
 grid              a matrix on lines of its own    entries by row       rows, columns
@@ -38,7 +39,7 @@ grid              a matrix on lines of its own    entries by row       rows, col
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -50,7 +51,7 @@ SUM, TIMES, OVER, CHAIN, POSTFIX, ATOM = range(6)
 PRECEDENCE = {
     "sum": SUM, "sigma": TIMES, "times": TIMES, "divide": TIMES, "kron": TIMES, "over": OVER,
     "derivative": OVER, "chain": CHAIN, "scale": CHAIN, "power": POSTFIX, "transpose": POSTFIX,
-    "product": TIMES, "operator": TIMES, "differential": CHAIN,
+    "product": TIMES, "dot": TIMES, "operator": TIMES, "differential": CHAIN,
     "inverse": POSTFIX, "inverse_transpose": POSTFIX, "matrix_power": POSTFIX,
 }  # fmt: skip
 
@@ -198,6 +199,8 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
             if part.op in ("chain", "sigma", "operator"):
                 return part is not parent.args[-1]
             return mine < CHAIN
+        case "transpose" if part.op == "differential" and part.args[0].op == "name":
+            return False  # dXᵀ: both readings have one value
         case "power" | "transpose" | "inverse" | "inverse_transpose" | "matrix_power":
             return part is parent.args[0] and (mine <= POSTFIX or part.op in ("compare", "root"))
         case "sigma":
@@ -453,6 +456,11 @@ def product(*factors: Tree) -> Tree:
     return factors[0] if len(factors) == 1 else tree("product", factors)
 
 
+def dot(left: Tree, right: Tree) -> Tree:
+    """w·x, the dot product of two vectors."""
+    return tree("dot", (left, right))
+
+
 def derivative(of: Tree, by: Tree, sign: str = "∂") -> Tree:
     """∂y/∂x, or dy/dx for a total derivative."""
     return tree("derivative", (of, by), ("d",) if sign == "d" else ())
@@ -466,6 +474,19 @@ def operator(body: Tree, by: Tree, sign: str = "∂") -> Tree:
 def differential(body: Tree) -> Tree:
     """dX, d(AX)."""
     return tree("differential", (body,))
+
+
+def number_in_front(node: Tree) -> Tree:
+    """(2/N) Σᵢ eᵢ for a quotient 2 Σᵢ eᵢ/N; anything else as it is."""
+    if node.op != "over" or node.args[1].op != "number":
+        return node
+    factors = node.args[0].args if node.args[0].op == "scale" else node.args[:1]
+    if factors[-1].op != "sigma":
+        return node
+    front = node.args[1].data[0] ** -1
+    if factors[0].op == "number":
+        front, factors = factors[0].data[0] * front, factors[1:]
+    return scale(number(front), *factors)
 
 
 def grid(rows: Sequence[Sequence[Tree]]) -> Tree:
@@ -489,6 +510,21 @@ def replace_leaves(root: Tree, leaves: Mapping[Tree, Tree]) -> Tree:
         stack.pop()
         inside = [done[a] for a in node.args]
         done[node] = transpose(inside[0]) if node.op == "transpose" else tree(node.op, inside, node.data)
+    return done[root]
+
+
+def rewritten(root: Tree, change: Callable[[Tree], Tree]) -> Tree:
+    """Every part passed through `change`, from the leaves up."""
+    done: dict[Tree, Tree] = {}
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        missing = [a for a in node.args if a not in done]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        done[node] = change(tree(node.op, [done[a] for a in node.args], node.data))
     return done[root]
 
 

@@ -55,16 +55,18 @@ def name_parts(exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable
     >>> name_parts([p * p - p + p**3 * p.sum()], {}).definitions
     (('p', softmax(x)),)
     """
-    return _Namer(exprs, given, taken).named()
+    return Namer(exprs, given, taken).named()
 
 
-class _Namer:
+class Namer:
+    """Chooses names for the parts of some expressions; `deserves` and `letter` are its policy."""
+
     def __init__(self, exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable[str]) -> None:
         self.exprs = list(exprs)
         self.normal = Normaliser()
         self.order = topological(exprs)
         self.parts = {node: self._part(node) for node in self.order}
-        named = {name: expr for name, expr in given.items() if not _is_leaf(expr)}
+        named = {name: expr for name, expr in given.items() if not is_leaf(expr)}
         simplest = simplify_many(list(named.values()))
         self.given = {self._part(expr)[1]: name for name, expr in zip(named, simplest, strict=True)}
         self.taken = {*taken, *dim_names(*exprs), *given, *(v.name for v in variables(*exprs))}
@@ -135,18 +137,19 @@ class _Namer:
             if part not in node.children:  # else it is counted when its own node comes
                 seen[part] = seen.get(part, 0) + times
             fresh = part not in self.names
-            if fresh and self._deserves(part, node, seen.get(part, 0), reader, arguments):
-                self.names[part] = self._letter(part, arguments)
+            if fresh and self.deserves(part, node, seen.get(part, 0), reader, arguments):
+                self.names[part] = self.letter(part, arguments)
             down = times if part not in self.names else (1 if fresh else 0)
             for child in node.children:
                 printed[child] += down
 
-    def _deserves(
+    def deserves(
         self, part: Expr, node: Expr, count: int, reader: Reader, arguments: Mapping[Expr, str]
     ) -> bool:
+        """Whether a part, printed `count` times, gets a name; `node` is where it was met first."""
         if part in self.given:
             return True
-        if _is_leaf(part) or node in self.exprs or part.rank > 2:
+        if is_leaf(part) or node in self.exprs or part.rank > 2:
             return False
         reading = reader.readings.get(node)
         if reading is None:
@@ -154,7 +157,7 @@ class _Namer:
         tree = reader.tree(node)
         assert tree is not None
         if part in arguments:
-            return tree.leaves >= ARGUMENT_LEAVES and _has_contraction(part)
+            return tree.leaves >= ARGUMENT_LEAVES and has_contraction(part)
         length = tree.cost // 2
         return count > 1 and count * (length - 1) > length + OVERHEAD
 
@@ -170,7 +173,8 @@ class _Namer:
                 found[part] = "m" if isinstance(part, Einsum) and _is_weighted(part) else "z"
         return found
 
-    def _letter(self, part: Expr, arguments: Mapping[Expr, str]) -> str:
+    def letter(self, part: Expr, arguments: Mapping[Expr, str]) -> str:
+        """A name for a part, one that a person gave it or a free letter."""
         if part in self.given:
             return self.given[part]
         use = arguments.get(part, "")
@@ -186,7 +190,7 @@ class _Namer:
         return free
 
 
-def _is_leaf(part: Expr) -> bool:
+def is_leaf(part: Expr) -> bool:
     """Whether naming it would only rename something: a variable, a constant, a component, a transpose."""
     if isinstance(part, Variable):
         return True
@@ -215,7 +219,8 @@ def _carries_all(term: Einsum) -> bool:
     return set(term.output) <= {a for axes in term.labels for a in axes}
 
 
-def _has_contraction(part: Expr) -> bool:
+def has_contraction(part: Expr) -> bool:
+    """Whether data is summed somewhere inside: a matrix product, a dot product."""
     return any(isinstance(n, Einsum) and _contracts(n) for n in topological([part]))
 
 
@@ -226,4 +231,4 @@ def _contracts(node: Einsum) -> bool:
 def _is_weighted(part: Einsum) -> bool:
     """A product with an entrywise factor: y ⊙ Xw."""
     kept = [axes for axes in part.labels if axes and set(axes) <= set(part.output)]
-    return len(part.operands) > 1 and bool(kept) and _has_contraction(part)
+    return len(part.operands) > 1 and bool(kept) and has_contraction(part)

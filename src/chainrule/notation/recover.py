@@ -240,12 +240,12 @@ class Reader:
             coefficient = coefficient * reading.coefficient
         # One of two equal factors is not turned: −(x − μ)ᵀΣ⁻¹(x − μ) shows its quadratic form.
         alone = [k for k, r in enumerate(readings) if r.opposite is not None and _twins(r, readings) == 1]
-        alone.sort(key=lambda k: _gain(readings[k]))
-        gains = sum(_gain(readings[k]) < 2 for k in alone)
+        alone.sort(key=lambda k: gain(readings[k]))
+        gains = sum(gain(readings[k]) < 2 for k in alone)
         odd = coefficient.rational < 0
         # Two signs cancel: as many are turned as gain, or one fewer where that would leave a sign in front.
         for swap in alone[: max(odd, gains - (gains + odd) % 2)]:
-            coefficient, readings[swap] = -coefficient, _swapped(readings[swap])
+            coefficient, readings[swap] = -coefficient, swapped(readings[swap])
         above: list[Tree] = []
         below: list[Tree] = []
         graph = Graph(product.output)
@@ -432,7 +432,7 @@ def _twins(reading: Reading, readings: Sequence[Reading]) -> int:
     return sum(other.body == reading.body and other.above == reading.above for other in readings)
 
 
-def _gain(reading: Reading) -> int:
+def gain(reading: Reading) -> int:
     """How much a difference gains by turning round: 0 for u − 1, 1 for y − f(x), 2 where it is all one."""
     assert reading.opposite is not None
     before = (reading.above if reading.body is None else reading.body)[0]
@@ -441,7 +441,7 @@ def _gain(reading: Reading) -> int:
         return 1
     if not after.args[0].leaves or not before.args[0].leaves:
         return 0 if before.args[0].leaves else 3
-    leads = [t.args[0].op == "name" for t in (before, after)]
+    leads = [t.args[0].op in ("name", "entry") for t in (before, after)]
     return 1 if leads == [True, False] else 2
 
 
@@ -600,7 +600,8 @@ def _is_polynomial(terms: Sequence[Tree]) -> bool:
     return len(terms) > 2 and len(bases) == 1
 
 
-def _swapped(reading: Reading) -> Reading:
+def swapped(reading: Reading) -> Reading:
+    """The reading of minus the expression, its difference turned round."""
     assert reading.opposite is not None
     if reading.body is None:
         return replace(reading, above=reading.opposite[:1], opposite=None)

@@ -107,10 +107,9 @@ def juxtapose(node: Tree, parts: list[str]) -> str:
 def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
     if right[0] == "[" or after.op == "operator":
         return " · "
-    if after.op == "differential":
-        return " "
     if right[0] in "0123456789":
-        return " " if left[-1] == "ᵀ" else " · "
+        below = after.op == "compare" and left[-1] in SUBSCRIPT and not SUBSCRIPT[left[-1]].isdigit()
+        return " " if left[-1] == "ᵀ" or below else " · "
     if (
         _is_long(before, left)
         or _is_word(_end(before, -1))
@@ -254,6 +253,7 @@ WRITERS: dict[str, Writer] = {
     "sigma": lambda t, p: f"Σ{_subscript(t.data)} {p[0]}",
     "derivative": _derivative,
     "product": lambda t, p: " · ".join(p),
+    "dot": lambda t, p: "·".join(p),
     "operator": lambda t, p: f"{t.data[0]}/{t.data[0]}{p[1]} {p[0]}",
     "differential": lambda t, p: f"d{p[0]}",
     "grid": _grid,
