@@ -248,6 +248,24 @@ def test_what_the_variable_is_must_be_said() -> None:
     assert "x, y" in problem.value.hint
 
 
+@pytest.mark.parametrize(
+    ("formula", "wrt", "order", "kind"),
+    [
+        ("x**2", "x", 1, "derivative"),
+        ("x**2 * y", "[x, y]", 1, "gradient"),
+        ("sum(v)", "v", 1, "gradient"),
+        ("[3*x**2*y, 2*x + y**8]", "[x, y]", 1, "Jacobian"),
+        ("v * x", "x", 1, "Jacobian"),
+        ("tanh(v)", "v", 1, "Jacobian"),
+        ("sum(v**3)", "v", 2, "Hessian"),
+        ("x**3", "x", 2, "derivative of order 2"),
+    ],
+)
+def test_every_derivative_has_its_kind(formula: str, wrt: str, order: int, kind: str) -> None:
+    """R28: by the number of functions and of inputs."""
+    assert derived(formula, wrt, "x y v[n]", order=order).kind == kind
+
+
 def test_partials_are_put_side_by_side_with_their_names() -> None:
     """R25, R30, R31: a row for each function, a column for each variable."""
     text = explained("[3*x**2*y, 2*x + y**8]", "[x, y]", "x y").to_text()

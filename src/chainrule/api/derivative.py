@@ -262,6 +262,21 @@ class Derivative(Printable):
         return self.formula.expr if self.order == 1 else self.chain[-2]
 
     @property
+    def kind(self) -> str:
+        """What it is called: derivative, gradient (of one function), Jacobian (of several), Hessian.
+
+        >>> [derive(f, wrt="x", shapes="x[n]").kind for f in ("sum(x)", "exp(x)")]
+        ['gradient', 'Jacobian']
+        """
+        several = any(target.shape for target in self.wrt)
+        if self.order > 1:
+            hessian = self.order == 2 and not self.formula.expr.rank and several
+            return "Hessian" if hessian else f"derivative of order {self.order}"
+        if self.formula.expr.rank:
+            return "Jacobian"
+        return "gradient" if several else "derivative"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of what it is by, one for each order."""
         return tuple(target.name for target in self.wrt)

@@ -67,6 +67,7 @@ def _answer(answer: Answer, sheet: Sheet) -> dict[str, Any]:
             [v.name for v in target.variables] if target.joint else target.name for target in derivative.wrt
         ],
         "label": answer.label,
+        "kind": derivative.kind,
         "shape": _sizes(derivative.expression.shape),
         "layout_shape": None if answer.shape is None else _sizes(answer.shape),
         **_written(answer.written),
