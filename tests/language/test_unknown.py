@@ -39,6 +39,8 @@ def test_spellings_of_a_declaration(given: object) -> None:
         ("h: 1->m", "h: scalar->m"),
         ("h: n, p -> 3", "h: n,p->3"),
         ("h: n,scalar->2*m", "h: n,scalar->2*m"),
+        ("L: [m, n] -> 1", "L: [m,n]->"),
+        ("F: [n] -> [m,n+1]", "F: n->[m,n + 1]"),
         ("f: scalar -> scalar", "f: scalar"),
         ("f: scalar, scalar ->", "f: scalar(2)"),
         ("φ: scalar, f₁: scalar(2)", "phi: scalar, f1: scalar(2)"),
@@ -72,10 +74,13 @@ def test_what_is_no_declaration() -> None:
         ("g(A)", (M, N)),
         ("g⁽⁴⁾(A)", (M, N)),
         ("2g′(x)", (N,)),
+        ("∇L(A)", (M, N)),
+        ("∇₁∇₂r(A, x)", (M, N, N)),
+        ("F′(x)", (M, N, N)),
     ],
 )
 def test_shapes(text: str, shape: tuple[Dim, ...]) -> None:
-    functions = "h: n->m, q: n->, k: n,scalar->m, g: elementwise"
+    functions = "h: n->m, q: n->, k: n,scalar->m, g: elementwise, L: [m,n]->, F: n->[m,n], r: [m,n],n->"
     for dialect in ("numpy", "matlab"):
         found = parse_formula(text, "x[n] t A[m,n]", dialect=dialect, functions=functions)
         assert found.expr.shape == shape

@@ -13,7 +13,7 @@ from chainrule.verify.compare import equal
 
 FUNCTIONS = (
     "f: scalar, k: scalar(2), g: elementwise, b: elementwise(2), h: n->m, q: m->, r: n,m->m, s: scalar->m, "
-    "c: n,scalar->, u: m->n"
+    "c: n,scalar->, u: m->n, L: [m,n]->"
 )
 SHAPES = "x[n] y[m] t A[m,n] B[n,n]"
 # What a scalar (0), a vector of n (1) or of m (2) is made of; a digit stands for a smaller part of that kind.
@@ -26,9 +26,10 @@ PARTS = {
         "q(2)",
         "c(1, 0)",
         "sum(g(1))",
-        "1 @ 1",
+        "L(g((A * 0)))",
+        "(1 @ 1)",
         "(0 + 0)",
-        "0 * 0",
+        "(0 * 0)",
         "exp(-0**2)",
     ),
     "1": (

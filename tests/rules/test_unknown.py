@@ -34,6 +34,8 @@ ROWS: list[tuple[Unknown, tuple[tuple[Dim, ...], ...], tuple[Dim, ...]]] = [
     (map_of("h", (1, 1), 1), ((N,), (P,)), (M,)),
     (map_of("h", (0, 1, 1), 0), ((), (N,), (P,)), ()),
     (map_of("h", (1, 0), 1), ((N,), ()), (Dim.of(3),)),
+    (map_of("h", (2,), 0), ((M, N),), ()),
+    (map_of("h", (2, 1), 2), ((M, N), (N,)), (M, Dim.of(2))),
 ]
 each = pytest.mark.parametrize(("row", "shapes", "output"), ROWS, ids=[row.name for row, _, _ in ROWS])
 

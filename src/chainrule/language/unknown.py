@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from chainrule.errors import ChainruleError, OptionError, ShapeMismatch, Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import ascii_name, pretty
 from chainrule.expr.nodes import Expr, Shape, broadcast
-from chainrule.language.declarations import RESERVED, Declarations, Reader
+from chainrule.language.declarations import RESERVED, Declarations, Reader, shape_text
 from chainrule.language.marks import Marked, read_call, stored
 from chainrule.language.syntax import Call, Statement, post_order
 from chainrule.language.tokens import Token
@@ -64,19 +64,16 @@ class Declared:
         """Raises ShapeMismatch unless the arguments have the declared shapes."""
         for k, (wanted, shape) in enumerate(zip(self.inputs, shapes, strict=True), 1):
             which = f"argument {k} of {self.name}" if len(shapes) > 1 else f"the argument of {self.name}"
+            hint = f"{self.name} is declared as {self.name}: {self.signature}"
             if len(wanted) != len(shape):
-                kind = f"a vector of {wanted[0]}" if wanted else "a scalar"
                 given = ("a scalar", "a vector", "a matrix")[len(shape)] if len(shape) < 3 else "a tensor"
-                raise ShapeMismatch(
-                    f"{which} is {kind}, not {given}",
-                    hint=f"{self.name} is declared as {self.name}: {self.signature}",
-                )
-            if wanted and wanted[0] != shape[0]:
-                raise ShapeMismatch(
-                    f"{which} is a vector of {wanted[0]}, not of {shape[0]}",
-                    dims=(wanted[0], shape[0]),
-                    hint=f"{self.name} is declared as {self.name}: {self.signature}",
-                )
+                raise ShapeMismatch(f"{which} is {shape_text(wanted)}, not {given}", hint=hint)
+            for dim, found in zip(wanted, shape, strict=True):
+                if dim != found:
+                    whole = f"not {'of ' * (len(shape) == 1)}{'×'.join(map(str, shape))}"
+                    raise ShapeMismatch(
+                        f"{which} is {shape_text(wanted)}, {whole}", dims=(dim, found), hint=hint
+                    )
 
     @property
     def signature(self) -> str:
@@ -84,15 +81,18 @@ class Declared:
         if self.kind != "map":
             return self.kind + (f"({self.arity})" if self.arity and self.arity > 1 else "")
         inputs = ",".join(map(dim_words, self.inputs))
-        return f"{inputs}->{self.output[0] if self.output else ''}"
+        return f"{inputs}->{dim_words(self.output) if self.output else ''}"
 
     @property
     def words(self) -> str:
         """What it is, for people: scalar function, function n, p → m."""
         if self.kind != "map":
             return f"{self.kind} function"
-        inputs = ", ".join(map(dim_words, self.inputs))
-        return f"function {inputs} → {dim_words(self.output)}"
+        inputs, output = (
+            ", ".join(" × ".join(map(str, shape)) or "scalar" for shape in shapes)
+            for shapes in (self.inputs, (self.output,))
+        )
+        return f"function {inputs} → {output}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,9 @@ class Functions:
 
 
 def dim_words(shape: Shape) -> str:
-    """One argument or value: its size, or scalar."""
-    return str(shape[0]) if shape else "scalar"
+    """One argument or value as it is declared: scalar, n, [m,n]."""
+    sizes = ",".join(map(str, shape))
+    return f"[{sizes}]" if len(shape) > 1 else sizes or "scalar"
 
 
 NONE = Functions()
@@ -236,7 +237,7 @@ class _FunctionReader(Reader):
                 "a function has one arrow", second.span, "h: n->m is a vector of m of a vector of n"
             )
         before = tokens[: arrow - (arrow > 0 and tokens[arrow - 1].text == "-")]
-        inputs = tuple(self.shape_of(part, tokens[arrow]) for part in _split(before, ","))
+        inputs = tuple(self.shape_of(part, tokens[arrow]) for part in _split(before))
         after = tokens[arrow + 1 :]
         output = self.shape_of(after, tokens[arrow]) if after else ()
         if not output and not any(inputs):
@@ -265,13 +266,23 @@ class _FunctionReader(Reader):
             raise self.problem("a size is missing", arrow.span, "h: n->m is a vector of m of a vector of n")
         if len(tokens) == 1 and tokens[0].text in ("scalar", "1"):
             return ()
-        return (self.dim(tokens),)
+        if tokens[0].text != "[":
+            return (self.dim(tokens),)
+        whole = tokens[0].span.join(tokens[-1].span)
+        parts = _split(tokens[1:-1])
+        if tokens[-1].text != "]" or not all(parts) or len(parts) > 2:
+            hint = "L: [m,n]-> is a scalar of a matrix of m rows and n columns"
+            raise self.problem("in brackets stand the two sizes of a matrix", whole, hint)
+        return tuple(map(self.dim, parts))
 
 
-def _split(tokens: Sequence[Token], mark: str) -> list[list[Token]]:
+def _split(tokens: Sequence[Token]) -> list[list[Token]]:
+    """The parts between commas outside brackets."""
     parts: list[list[Token]] = [[]]
+    depth = 0
     for token in tokens:
-        if token.text == mark:
+        depth += (token.text == "[") - (token.text == "]")
+        if token.text == "," and not depth:
             parts.append([])
         else:
             parts[-1].append(token)
@@ -285,6 +296,8 @@ def orders_of_call(marked: Marked, declared: Declared, arity: int) -> tuple[int,
     """How often it is differentiated by each argument, or why the marks make no sense."""
     name, orders = marked.name, [0] * arity
     gradient = declared.kind == "map" and not declared.output
+    if marked.primes and gradient and len(declared.inputs[0]) > 1:
+        return f"the derivative of a scalar by a matrix is written ∇{name}"
     if marked.primes and (arity > 1 or marked.marks):
         return f"a prime belongs to a function of one argument; of several, ∂₁{name} is by the first"
     orders[0] += marked.primes
@@ -297,7 +310,7 @@ def orders_of_call(marked: Marked, declared: Declared, arity: int) -> tuple[int,
         vector = declared.kind == "map" and bool(declared.inputs[which])
         if mark == "∇" and not (gradient and vector):
             right = f"{name}′" if arity == 1 else f"∂{which + 1}{name}"
-            return f"∇ is the derivative of a scalar by a vector; here write {right}"
+            return f"∇ is the derivative of a scalar by a vector or matrix; here write {right}"
         orders[which] += times
     if sum(orders) > HIGHEST_ORDER:
         return f"derivatives of {name} go up to order {HIGHEST_ORDER}"

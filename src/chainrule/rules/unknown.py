@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
+from math import prod
 from random import Random
 from typing import Any
 
@@ -25,6 +26,7 @@ from chainrule.expr.walk import topological
 from chainrule.rules.table import Elementwise, Tensorial
 
 Orders = tuple[int, ...]
+KINDS = ("scalar", "vector", "matrix")
 LEFT_UNKNOWN = "a function left unknown"
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -53,9 +55,9 @@ class UnknownEntrywise(Elementwise):
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class UnknownMap(Tensorial):
-    """y = h(u₁, u₂, ...) of scalars and vectors, a scalar or a vector; parameters: (orders, size of y).
+    """y = h(u₁, u₂, ...) of scalars, vectors and matrices, one of these; parameters: (orders, sizes of y).
 
-    Its derivative has the axes of y, then those of each vector argument, once for each order.
+    Its derivative has the axes of y, then those of each argument, once for each order.
 
     symbol    the name that a person gave it
     out_rank  the number of axes of y
@@ -73,14 +75,9 @@ class UnknownMap(Tensorial):
 
     def is_symmetric(self, parameters: tuple[Parameter, ...]) -> bool:
         """Whether it is a matrix of second derivatives by one vector."""
-        inputs = [
-            core for core, order in zip(self.core, parameters[0], strict=True) for _ in range(order * core)
-        ]
-        return (
-            not self.out_rank
-            and len(inputs) == 2
-            and any(core and order == 2 for core, order in zip(self.core, parameters[0], strict=True))
-        )
+        by = [axes for axes, order in zip(self.core, parameters[0], strict=True) for _ in range(order)]
+        twice = any(axes == 1 and n == 2 for axes, n in zip(self.core, parameters[0], strict=True))
+        return not self.out_rank and sum(by) == 2 and twice
 
 
 Unknown = UnknownEntrywise | UnknownMap
@@ -107,14 +104,14 @@ def entrywise(symbol: str, arity: int, scalar: bool) -> UnknownEntrywise:
 
 @cache
 def map_of(symbol: str, core: tuple[int, ...], out_rank: int) -> UnknownMap:
-    """The row of a function of scalars (core 0) and vectors (core 1) with a scalar or vector value."""
-    kinds = ", ".join("vector" if c else "scalar" for c in core)
-    name = f"{symbol}: {kinds} -> {'vector' if out_rank else 'scalar'}"
+    """The row of a function of scalars (core 0), vectors (1) and matrices (2) whose value is one of these."""
+    kinds = ", ".join(KINDS[axes] for axes in core)
+    name = f"{symbol}: {kinds} -> {KINDS[out_rank]}"
     return UnknownMap(
         core=core,
         shape=_map_shape,
         d=tuple(partial(_map_derivative, k) for k in range(len(core))),
-        evaluate=partial(_map_value, name, core, out_rank),
+        evaluate=partial(_map_value, name, core),
         symbol=symbol,
         out_rank=out_rank,
         **_common(name, symbol, len(core)),
@@ -188,16 +185,15 @@ def _entrywise_derivative(k: int, *parts: Expr) -> Expr:
 
 
 def _map_derivative(k: int, *parts: Any) -> Expr:
-    """One order more by argument k, its newest axis at the end."""
+    """One order more by argument k, its newest axes at the end."""
     node = parts[-2]
     assert isinstance(node, Apply) and isinstance(node.function, UnknownMap)
     raised = _raised(node, k)
     core = node.function.core
-    if not core[k]:
-        return raised
     later = sum(order * axes for order, axes in zip(orders_of(node)[k + 1 :], core[k + 1 :], strict=True))
-    newest = raised.rank - 1 - later
-    return permute(raised, (*(a for a in range(raised.rank) if a != newest), newest))
+    axes = list(range(raised.rank))
+    newest = axes[raised.rank - later - core[k] : raised.rank - later]
+    return permute(raised, [*(a for a in axes if a not in newest), *newest])
 
 
 def _map_shape(*parts: Any) -> Shape:
@@ -285,26 +281,22 @@ def _entrywise_value(name: str, xp: Any, *parts: Any) -> Any:
     return value
 
 
-def _map_value(name: str, core: tuple[int, ...], out_rank: int, xp: Any, *parts: Any) -> Any:
+def _map_value(name: str, core: tuple[int, ...], xp: Any, *parts: Any) -> Any:
     arrays, orders, output = parts[: len(core)], parts[len(core)], parts[len(core) + 1 :]
-    sizes = tuple(a.shape[-1] if axes else 1 for a, axes in zip(arrays, core, strict=True))
-    rows = [_waves(name, row, sizes) for row in range(output[0] if out_rank else 1)]
-    amplitudes = xp.asarray([row[0] for row in rows])
-    z = xp.asarray([row[1] for row in rows])
-    weights = [xp.asarray([row[2][k] for row in rows]) for k in range(len(core))]
-    batch = arrays[0].ndim - core[0]
-    for array, axes, weight in zip(arrays, core, weights, strict=True):
-        lifted = array[..., None, None, :] if axes else array[..., None, None, None]
-        z = z + (lifted * weight).sum(axis=-1)
+    batch = arrays[0].shape[: arrays[0].ndim - core[0]]
+    inputs = [array.shape[len(batch) :] for array in arrays]
+    sizes = tuple(prod(shape) for shape in inputs)
+    entries = [_waves(name, k, sizes) for k in range(prod(output))]
+    amplitudes, z = (xp.asarray([entry[k] for entry in entries]) for k in (0, 1))
+    weights = [xp.asarray([entry[2][k] for entry in entries]) for k in range(len(core))]
+    for array, weight in zip(arrays, weights, strict=True):
+        z = z + (array.reshape((*batch, 1, 1, -1)) * weight).sum(axis=-1)
     value = amplitudes * _wave(xp, z, sum(orders))
-    added = 0
-    for weight, axes, order in zip(weights, core, orders, strict=True):
+    shape = (*batch, *output)
+    for weight, order, axes in zip(weights, orders, inputs, strict=True):
         for _ in range(order):
-            shape = weight.shape[:2] + (1,) * added
-            if axes:
-                value, added = value[..., None] * weight.reshape((*shape, -1)), added + 1
-            else:
-                value = value * weight.reshape(shape)
-    value = value.sum(axis=batch + 1)
-    value = value if sum(orders) else value + OFFSET
-    return value if out_rank else value[(slice(None),) * batch + (0,)]
+            added = value.ndim - len(batch) - 2
+            value = value[..., None] * weight.reshape((*weight.shape[:2], *(1,) * added, -1))
+            shape += axes
+    value = value.sum(axis=len(batch) + 1).reshape(shape)
+    return value if sum(orders) else value + OFFSET
