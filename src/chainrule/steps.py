@@ -29,8 +29,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`value` is `of`; with `by` it is the derivative of `of` by that variable, all other names held fixed.
+    """`value` is `of`; with `by` it is the derivative of `of` by that, all other names held fixed.
 
+    by      a variable, or a part of `of` that moves by itself
     along   a variable that holds a direction: then `value` is the derivative along it (a differential)
     name    how it is told if it fails
     """
@@ -38,7 +39,7 @@ class Claim:
     name: str
     value: Expr
     of: Expr
-    by: Variable | None = None
+    by: Expr | None = None
     along: Variable | None = None
 
 

@@ -144,9 +144,7 @@ def explanation(
         pages += _of(derivative, style, opened)
     pages = [in_profile(page, about.formula.profile) for page in pages]
     notes = about.formula.assumptions
-    kinks = tuple(map(str, about.sheet.kinks))
     pages[0] = replace(pages[0], notes=notes)
-    pages[-1] = replace(pages[-1], kinks=kinks)
     return Explanation(pages)
 
 

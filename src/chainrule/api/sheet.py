@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from chainrule.api import notated
 from chainrule.api.formulas import named_parts
-from chainrule.api.kinks import Kink, kinks
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
+from chainrule.derive.kinks import Kink, kinks
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable

@@ -8,6 +8,7 @@ Source: Parr and Howard 2018, section 4.5.1 (one operator for each equation) and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,13 +78,24 @@ class Flow:
 
     def arguments(self, part: Part) -> tuple[Variable, ...]:
         """What the part reads that changes: the sources of its edges, in the order of the parts."""
-        read = set(variables(part.value)) & self.active
-        order = [*self.wrt, *(p.symbol for p in self.parts)]
-        return tuple(v for v in order if v in read)
+        return self._edges[0][part.symbol]
 
     def users(self, symbol: Variable) -> tuple[Part, ...]:
         """The parts that read a variable or symbol."""
-        return tuple(part for part in self.parts if symbol in self.arguments(part))
+        return tuple(self._edges[1].get(symbol, ()))
+
+    @cached_property
+    def _edges(self) -> tuple[dict[Variable, tuple[Variable, ...]], dict[Variable, list[Part]]]:
+        """What each part reads, and which parts read each symbol."""
+        order = {v: k for k, v in enumerate([*self.wrt, *(p.symbol for p in self.parts)])}
+        reads: dict[Variable, tuple[Variable, ...]] = {}
+        users: dict[Variable, list[Part]] = {}
+        for part in self.parts:
+            moving = [v for v in variables(part.value) if v in self.active]
+            reads[part.symbol] = tuple(sorted(moving, key=order.__getitem__))
+            for symbol in reads[part.symbol]:
+                users.setdefault(symbol, []).append(part)
+        return reads, users
 
     def count_paths(self, source: Variable) -> int:
         """How many paths lead from a variable to the output."""
@@ -156,19 +168,14 @@ def _cuts(root: Expr, active: set[Expr], given: Mapping[Expr, str]) -> list[Expr
     """The nodes that become variables, children before parents, the root last."""
     order = topological([root])
     wanted: set[Expr] = {root} | {node for node in order if node in given}
+    uses = Counter(child for node in order for child in node.children)
     for node in order:
-        if node is not root and _is_shared(node, order, active) and not _is_light(node):
+        if node is not root and node in active and node.children and uses[node] > 1 and not _is_light(node):
             wanted.add(node)
     for node in reversed(order):
         if node in active:
             wanted.update(_cut_below(node, active, wanted))
     return [node for node in order if node in wanted]
-
-
-def _is_shared(node: Expr, order: Sequence[Expr], active: set[Expr]) -> bool:
-    if node not in active or not node.children:
-        return False
-    return sum(child is node for other in order for child in other.children) > 1
 
 
 def _cut_below(node: Expr, active: set[Expr], wanted: set[Expr]) -> list[Expr]:

@@ -27,6 +27,9 @@ from chainrule.steps import Claim
 
 # It sorts behind every letter, so derivatives stand behind what they are multiplied by.
 MARK = "∎"
+# Formulas with more names than this have their longest sums cut short inside a derivation.
+ELIDED_LEAVES = 60
+MOST_TERMS = 8
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Board:
         self.wholes: dict[Expr, Expr] = {part.symbol: part.whole for part in steps.parts}
         self._locals: dict[tuple[Part, Variable], Expr] = {}
         self._marks: dict[Variable, Tree] = {}
+        # What a recursion ends with: left side, right side, sizes.
+        self.recursion: tuple[Tree, Tree, str] = (m.ONE, m.ONE, "")
 
     # ------------------------------------------------------------ facts
 
@@ -159,8 +164,8 @@ class Board:
     # ------------------------------------------------------------ trees
 
     def tree(self, expr: Expr, turned: bool = False) -> Tree:
-        """An expression as it is written."""
-        return self.present(expr, turned).tree
+        """An expression as it is written; long sums inside a derivation are cut short."""
+        return elided(self.present(expr, turned).tree)
 
     def present(self, expr: Expr, turned: bool = False) -> Presentation:
         """An expression as it is written, with what its axes are called where it has too many."""
@@ -223,7 +228,28 @@ class Board:
 
     # ------------------------------------------------------------ claims
 
-    def claim(self, name: str, value: Expr, of: Expr, by: Variable | None = None) -> Expr:
+    def claim(self, name: str, value: Expr, of: Expr, by: Expr | None = None) -> Expr:
         """Notes what a line claims; gives the value."""
         self.claims.append(Claim(name, value, of, by))
         return value
+
+
+def elided(tree: Tree) -> Tree:
+    """A tree whose longest sums show only their first and last terms."""
+    if tree.leaves <= ELIDED_LEAVES:
+        return tree
+    done: dict[Tree, Tree] = {}
+    stack = [tree]
+    while stack:
+        node = stack[-1]
+        missing = [a for a in node.args if a not in done]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        args, data = [done[a] for a in node.args], node.data
+        if node.op == "sum" and len(args) > MOST_TERMS:
+            args = [*args[: MOST_TERMS - 3], m.DOTS, args[-1]]
+            data = (*data[: MOST_TERMS - 3], 1, data[-1])
+        done[node] = m.tree(node.op, args, data) if args else node
+    return done[tree]

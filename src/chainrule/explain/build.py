@@ -8,27 +8,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chainrule.derive.flow import flow
+from chainrule.derive.kinks import kinks
 from chainrule.errors import DomainProblem, OptionError
 from chainrule.explain import components, differentials, operator, variables
 from chainrule.explain.board import Board, Subject
 from chainrule.explain.derivation import Checked, Derivation, Line, Phase, Words
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Apply, Expr, Stack
-from chainrule.expr.walk import topological
+from chainrule.expr.nodes import Apply, Expr, Stack, Variable
+from chainrule.expr.walk import substitute, topological, tree_size
 from chainrule.expr.walk import variables as variables_of
 from chainrule.notation import matform as m
 from chainrule.notation.index import derivative as indexed_derivative
 from chainrule.notation.layout import is_turned
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Presentation, Request, present_many
-from chainrule.notation.text import sizes_text
+from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.table import Elementwise
-from chainrule.simplify import normalise
+from chainrule.simplify import Normaliser
 from chainrule.steps import Step
 
 STYLES = ("operator", "variables", "components", "differentials")
 # More steps than this read better as a recursion than as one differential.
 FEW_PARTS = 5
+# Sets where it is not differentiable that are listed.
+MOST_KINKS = 4
+# Nodes of an answer that is written out although the page names every part.
+LONGEST_ANSWER = 150
 
 
 def explain(
@@ -59,11 +64,12 @@ def explain(
     return Derivation(
         style=chosen,
         layout=subject.layout,
-        heading=(Line(board.symbol(board.output.symbol), board.tree(subject.expr)),),
+        heading=(Line(board.symbol(board.output.symbol), _formula(board)),),
         sizes=_sizes(board),
         phases=phases,
         answer=answer,
         checked=_checked(board, points),
+        kinks=_kinks(board),
         where=where,
         start=start,
         steps=rewrites,
@@ -134,18 +140,44 @@ def _sizes(board: Board) -> tuple[Words, ...]:
     return tuple(shown)
 
 
+def _formula(board: Board) -> Tree:
+    """The formula as it was written, in the names that the person gave to its parts."""
+    names = {part: Variable(name, part.shape) for name, part in board.subject.names.items() if part.children}
+    names.pop(board.subject.expr, None)
+    return board.tree(substitute(board.subject.expr, names))
+
+
+def _kinks(board: Board) -> tuple[str, ...]:
+    """Where it is not differentiable and what is taken there, in the names of the page."""
+    normal = Normaliser()
+    known = {normal(part.whole): part.name for part in board.flow.parts}
+
+    def write(part: Expr) -> str:
+        name = known.get(part) if part.children else None
+        return to_text(m.name(name) if name else board.tree(part))
+
+    subject = board.subject
+    found = list(map(str, kinks(normal(subject.expr), [board.wrt], write, 1, subject.at_kink)))
+    if len(found) <= MOST_KINKS:
+        return tuple(found)
+    return (*found[: MOST_KINKS - 1], f"and likewise in {len(found) - MOST_KINKS + 1} other places")
+
+
 def _answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     """The derivative with names for its parts, the gradient ready for an update step, and the names."""
     subject, output = board.subject, board.output.symbol
     turned = is_turned(output.rank, board.wrt.rank, subject.layout)
+    if variables.is_long(board) and tree_size(board.derivative) > LONGEST_ANSWER:
+        return _last_line(board), ()
     requests = [Request(board.derivative, turned, (output.rank, board.wrt.rank))]
     if turned and not output.rank:
         requests.append(Request(board.derivative))
-    given = {name: normalise(part) for name, part in {**subject.names, **subject.given}.items()}
+    normal = Normaliser()
+    given = {name: normal(part) for name, part in {**subject.names, **subject.given}.items()}
     taken = subject.taken - set(subject.given)
     own = {part.name for part in board.flow.parts} - set(given)
     shown, named = present_many(requests, given, taken=taken | own)
-    again = _own_names(board, [part.part for _, part in named if part.part is not None], given)
+    again = _own_names(normal, board, [part.part for _, part in named if part.part is not None], given)
     if again:
         shown, named = present_many(requests, {**given, **again}, taken=taken)
     where = tuple(Line(m.name(name), part.tree, value=part.part) for name, part in named)
@@ -171,9 +203,17 @@ def _answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     return tuple(lines), where
 
 
-def _own_names(board: Board, parts: Sequence[Expr], given: Mapping[str, Expr]) -> dict[str, Expr]:
+def _last_line(board: Board) -> tuple[Line, ...]:
+    """The last line of a recursion, where the whole would be too long to read."""
+    left, right, sizes = board.recursion
+    return (Line(left, right, ("in the names above",), sizes, value=board.derivative, result=True),)
+
+
+def _own_names(
+    normal: Normaliser, board: Board, parts: Sequence[Expr], given: Mapping[str, Expr]
+) -> dict[str, Expr]:
     """The parts of an answer that are intermediate variables, by their names."""
-    known = {normalise(part.whole): part for part in board.flow.parts[:-1]}
+    known = {normal(part.whole): part for part in board.flow.parts[:-1]}
     return {known[p].name: p for p in parts if p in known and known[p].name not in given}
 
 

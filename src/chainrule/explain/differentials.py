@@ -11,7 +11,7 @@ from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence
 from chainrule.explain.reasons import rule
-from chainrule.explain.variables import differential
+from chainrule.explain.variables import backwards, differential, differentials, introduced, is_long
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import substitute, variables
 from chainrule.notation import matform as m
@@ -24,12 +24,7 @@ from chainrule.steps import Claim
 
 def phases(board: Board) -> tuple[Phase, ...]:
     """Definitions, the differential, the derivative read off."""
-    parts = [
-        Line(board.symbol(p.symbol), board.tree(p.value), (), sizes_text(p.symbol.shape), value=p.value)
-        for p in board.flow.parts
-    ]
-    for part in board.flow.parts:
-        board.claim(f"definition of {part.name}", part.value, board.written_out(part.symbol))
+    parts = introduced(board)
     if not board.moving:
         none = Sentence(
             (
@@ -38,10 +33,16 @@ def phases(board: Board) -> tuple[Phase, ...]:
                 " moves: the differential is 0.",
             )
         )
-        return (Phase("Name the parts", tuple(parts)), Phase("Take differentials", (none,)))
+        return (Phase("Name the parts", parts), Phase("Take differentials", (none,)))
+    if is_long(board):
+        return (
+            Phase("Name the parts", parts),
+            Phase("Take differentials", differentials(board)),
+            Phase("Read off the derivative", backwards(board)),
+        )
     lines, last = _put_in(board)
     return (
-        Phase("Name the parts", tuple(parts)),
+        Phase("Name the parts", parts),
         Phase("Take differentials", lines),
         Phase("Read off the derivative", _read_off(board, last)),
     )

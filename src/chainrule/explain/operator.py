@@ -11,14 +11,15 @@ from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence
 from chainrule.explain.finish import finishing
 from chainrule.expr.nodes import Expr, Variable
-from chainrule.expr.walk import topological
+from chainrule.expr.walk import topological, tree_size
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import to_text
 from chainrule.steps import Step
 
 # A board holds so many lines; what is longer is shown from both ends.
-MOST_LINES = 60
+MOST_LINES, FEWEST_LINES = 60, 8
+MOST_NODES = 3000
 
 
 def phases(board: Board) -> tuple[tuple[Phase, ...], Expr, tuple[Step, ...]]:
@@ -30,12 +31,17 @@ def phases(board: Board) -> tuple[tuple[Phase, ...], Expr, tuple[Step, ...]]:
             "the style operator writes derivatives as matrices, and some here have more than two axes",
             hint="style differentials or components has no such limit",
         )
-    shown = moves if len(moves) <= MOST_LINES else [*moves[: MOST_LINES // 2], *moves[-MOST_LINES // 2 :]]
+    most = max(FEWEST_LINES, min(MOST_LINES, MOST_NODES // tree_size(board.subject.expr)))
+    shown = (
+        set(range(len(moves)))
+        if len(moves) <= most
+        else {*range(most // 2), *range(len(moves) - most // 2, len(moves))}
+    )
     entries: list[Entry] = []
     left: Tree | None = board.result(inward.start)
     last = ""
-    for move in moves:
-        if move not in shown:
+    for k, move in enumerate(moves):
+        if k not in shown:
             if not entries or not isinstance(entries[-1], Sentence):
                 entries.append(Sentence((f"likewise, {len(moves) - len(shown)} steps",)))
             continue

@@ -147,6 +147,8 @@ def _fixed(value: Expr, argument: Variable, flow: Flow) -> str:
             return f"{_and(names)} {verb} not depend on {pretty(argument.name)}"
     others = [v for v in variables(value) if v in flow.active and v is not argument]
     if others:
+        if len(others) > 3:
+            return "all others are held fixed"
         verb = "is" if len(others) == 1 else "are"
         return f"{_and([pretty(v.name) for v in others])} {verb} held fixed"
     return ""

@@ -13,10 +13,11 @@ from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
 from chainrule.explain.finish import finishing
+from chainrule.explain.folding import Told, folded, kind
 from chainrule.explain.reasons import role, rule
 from chainrule.expr.dims import ONE
 from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
-from chainrule.expr.walk import substitute, variables
+from chainrule.expr.walk import substitute, tree_size
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import sizes_text, to_text
@@ -27,17 +28,22 @@ TITLES = ("Introduce intermediate variables", "Differentiate each", "Combine", "
 # So many paths are spelled out, and so many symbols of one.
 SPELLED = 6
 LONG_PATH = 12
-# Beyond so many layers of one kind only the first two are told in full.
-LIKEWISE = 3
+# Along more parts than this the chain rule is told as a recursion, part by part.
+LONG = 10
+# Terms of a total derivative that are written out, and characters of a result in the formula's own variables.
+MOST_TERMS = 6
+MOST_CHARACTERS = 400
 
 
 def phases(board: Board) -> tuple[Phase, ...]:
     """The four phases."""
-    first = Phase(TITLES[0], (*_introduced(board), *_paths(board)), 1)
+    first = Phase(TITLES[0], (*introduced(board), *_paths(board)), 1)
     if not board.moving:
         return _nothing_moves(board, first)
     if _has_matrices(board):
-        second, third = _differentials(board), _backwards(board)
+        second, third = differentials(board), backwards(board)
+    elif is_long(board) and not board.output.symbol.rank:
+        second, third = _locals(board), backwards(board)
     else:
         second, third = _locals(board), _combined(board)
     return (first, Phase(_title(board), second, 2), Phase(TITLES[2], third, 3), _substituted(board, third))
@@ -62,6 +68,11 @@ def _title(board: Board) -> str:
     return f"{TITLES[1]} ({layout} layout)" if layout and not _has_matrices(board) else TITLES[1]
 
 
+def is_long(board: Board) -> bool:
+    """Whether there are too many parts for one product."""
+    return len(board.moving) > LONG
+
+
 def _has_matrices(board: Board) -> bool:
     return board.wrt.rank > 1 or any(p.symbol.rank > 1 for p in board.moving)
 
@@ -69,21 +80,21 @@ def _has_matrices(board: Board) -> bool:
 # ---------------------------------------------------------------- 1
 
 
-def _introduced(board: Board) -> list[Entry]:
-    lines: list[Entry] = []
+def introduced(board: Board) -> tuple[Entry, ...]:
+    """The definitions of the intermediate variables."""
+    lines: list[Told] = []
     for part in board.flow.parts:
         board.claim(f"definition of {part.name}", part.value, board.written_out(part.symbol))
         words = role(part, board.flow)
-        lines.append(
-            Line(
-                board.symbol(part.symbol),
-                board.tree(part.value),
-                (words,) if words else (),
-                sizes_text(part.symbol.shape) if board.wrt.rank or part.symbol.rank else "",
-                value=part.value,
-            )
+        line = Line(
+            board.symbol(part.symbol),
+            board.tree(part.value),
+            (words,) if words else (),
+            sizes_text(part.symbol.shape) if board.wrt.rank or part.symbol.rank else "",
+            value=part.value,
         )
-    return lines
+        lines.append(Told(kind(part.value), part.name, line))
+    return folded(lines)
 
 
 def _paths(board: Board) -> list[Entry]:
@@ -195,43 +206,39 @@ def _nothing_moves(board: Board, first: Phase) -> tuple[Phase, ...]:
 
 def _locals(board: Board) -> tuple[Entry, ...]:
     """∂part/∂argument for every arrow on a path."""
-    lines: list[Entry] = []
+    lines: list[Told] = []
     for part in board.moving:
         for argument in board.flow.arguments(part):
             value = board.local(part, argument)
             board.claim(f"∂{part.name}/∂{argument.name}", value, part.value, argument)
-            lines.append(
-                Line(
-                    board.partial(part, argument),
-                    board.jacobian(value, part.symbol.rank, argument.rank),
-                    (rule(part, argument, board.flow),),
-                    board.sizes(part.symbol, argument) if _has_axes(board) else "",
-                    value=value,
-                )
+            line = Line(
+                board.partial(part, argument),
+                board.jacobian(value, part.symbol.rank, argument.rank),
+                (rule(part, argument, board.flow),),
+                board.sizes(part.symbol, argument) if _has_axes(board) else "",
+                value=value,
             )
-    return tuple(lines)
+            name = to_text(board.partial(part, argument))
+            lines.append(Told(f"{kind(part.value)} by {kind(argument)}", name, line))
+    return folded(lines)
 
 
 def _has_axes(board: Board) -> bool:
     return bool(board.wrt.rank) or any(p.symbol.rank for p in board.moving)
 
 
-def _differentials(board: Board) -> tuple[Entry, ...]:
+def differentials(board: Board) -> tuple[Entry, ...]:
     """The differential of each part: a Jacobian with more than two axes is no matrix."""
-    lines: list[Entry] = []
+    lines: list[Told] = []
     for part in board.moving:
         value, tree = differential(board, part)
         reasons = [rule(part, argument, board.flow) for argument in board.flow.arguments(part)]
-        lines.append(
-            Line(
-                m.differential(board.symbol(part.symbol)),
-                tree,
-                ("; ".join(dict.fromkeys(r for r in reasons)),),
-                sizes_text(part.symbol.shape),
-                value=value,
-            )
+        left = m.differential(board.symbol(part.symbol))
+        line = Line(
+            left, tree, ("; ".join(dict.fromkeys(reasons)),), sizes_text(part.symbol.shape), value=value
         )
-    return tuple(lines)
+        lines.append(Told(kind(part.value), to_text(left), line))
+    return folded(lines)
 
 
 def differential(
@@ -345,7 +352,8 @@ def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry
         inner = totals[argument]
         value_terms.append(board.chained([(local, part.symbol.rank), (inner, argument.rank)], board.wrt.rank))
         factors = [board.partial(part, argument), board.total(argument)]
-        values = [outer, board.jacobian(inner, argument.rank, board.wrt.rank)]
+        known = board.total(argument) if is_long(board) else None
+        values = [outer, known or board.jacobian(inner, argument.rank, board.wrt.rank)]
         pair = [board.sizes(part.symbol, argument), board.sizes(argument, board.wrt)]
         if board.layout == "denominator":
             factors, values, pair = factors[::-1], values[::-1], pair[::-1]
@@ -358,13 +366,17 @@ def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry
     if arguments == (board.wrt,) and part is not board.output:
         return []
     board.claim(f"the total derivative of {part.name}", board.written_out(total), part.whole, board.wrt)
-    signs = m.signed_sum([(1, s) for s in symbols])
+    signs = _added(symbols)
     name = chain_rule(board) if len(arguments) > 1 else "chain rule"
-    sizes = f"{' + '.join(shapes)} = {board.sizes(part.symbol, board.wrt)}" if _has_axes(board) else ""
+    sizes = ""
+    if _has_axes(board) and len(shapes) <= MOST_TERMS:
+        sizes = f"{' + '.join(shapes)} = {board.sizes(part.symbol, board.wrt)}"
     lines: list[Entry] = [
         Line(board.total(part.symbol), signs, (name,)),
         Line(None, _added(shown), (), sizes, value=value),
     ]
+    if is_long(board):
+        return lines
     tree = board.jacobian(total, part.symbol.rank, board.wrt.rank)
     if to_text(tree) != to_text(_added(shown)):
         lines.append(Line(None, tree, (), value=total))
@@ -375,21 +387,26 @@ def _added(terms: Sequence[Tree]) -> Tree:
     """The terms with + between them, a negative one in parentheses where it is a product."""
     if len(terms) == 1:
         return terms[0]
-    return m.tree("sum", terms, [1] * len(terms))
+    shown = list(terms)
+    if len(shown) > MOST_TERMS:
+        shown = [*shown[: MOST_TERMS // 2], m.DOTS, shown[-1]]
+    return m.tree("sum", shown, [1] * len(shown))
 
 
-def _backwards(board: Board) -> tuple[Entry, ...]:
+def backwards(board: Board) -> tuple[Entry, ...]:
     """Upstream times local, from the output back: gradients in the shapes of their variables."""
     output = board.output
     if output.symbol.rank:
         return _forwards(board)
-    lines: list[Entry] = []
+    lines: list[Told] = []
     upstream: dict[Variable, Variable] = {}
+    gradients: dict[Variable, Expr] = {}
     letter = board.symbol(output.symbol)
     wanted = [*(p.symbol for p in reversed(board.moving[:-1])), board.wrt]
     for symbol in wanted:
         terms: list[Expr] = []
-        reasons: list[str] = []
+        reasons: list[str | Tree] = []
+        kinds: list[str] = []
         for user in board.flow.users(symbol):
             if user not in board.moving:
                 continue
@@ -399,50 +416,35 @@ def _backwards(board: Board) -> tuple[Entry, ...]:
                 own = axes[: user.symbol.rank]
                 local = Einsum(ONE, (upstream[user.symbol], local), (own, axes), axes[user.symbol.rank :])
             terms.append(local)
-            reasons.append(rule(user, symbol, board.flow))
+            kinds.append(kind(user.value))
+            reasons += [", "] * bool(reasons) + [board.symbol(user.symbol)]
         value = simplify(terms[0] if len(terms) == 1 else Sum(terms))
-        plain = {placeholder: s for s, placeholder in upstream.items()}
-        _claim_gradient(board, symbol, value, plain)
+        # What comes from above has been claimed before, so each line is compared by itself.
+        gradients[symbol] = substitute(value, {upstream[s]: gradients[s] for s in upstream})
+        part = board.flow.by_symbol.get(symbol)
+        board.claim(
+            f"∂{output.name}/∂{symbol.name}", gradients[symbol], output.whole, part.whole if part else symbol
+        )
         sign = "d" if symbol is board.wrt and board.several else "∂"
         left = m.derivative(letter, board.symbol(symbol), sign)
-        lines.append(
-            Line(
-                left,
-                board.tree(value),
-                ("; ".join(dict.fromkeys(reasons)),),
-                sizes_text(symbol.shape),
-                value=value,
-            )
+        line = Line(
+            left, board.tree(value), ("through ", *_few(reasons)), sizes_text(symbol.shape), value=value
         )
+        lines.append(Told(str(kinds), to_text(left), line))
+        board.recursion = left, line.right, line.sizes
         upstream[symbol] = board.placeholder(left, symbol.shape)
-    where = "Each is written in the shape of its variable" + (
-        "; in numerator layout its transpose is meant." if board.subject.layout == "numerator" else "."
-    )
-    intro = Sentence(("From the output back: what comes from above times the local derivative. ", where))
-    return (intro, *lines)
+    words = "From the output back: what comes from above times the local derivative."
+    if _has_axes(board):
+        words += " Each is written in the shape of its variable"
+        words += (
+            "; in numerator layout its transpose is meant." if board.subject.layout == "numerator" else "."
+        )
+    return (Sentence((words,)), *folded(lines))
 
 
-def _claim_gradient(board: Board, symbol: Variable, value: Expr, upstream: dict[Variable, Variable]) -> None:
-    """∂C/∂symbol, where what comes from above is the derivative by the symbols above, written out."""
-    gradients: dict[Expr, Expr] = {}
-    for placeholder, above in upstream.items():
-        after = _after(board, above)
-        gradients[placeholder] = board.simplified(after, above)
-    whole = substitute(value, gradients)
-    board.claim(f"∂{board.output.name}/∂{symbol.name}", whole, _after(board, symbol), symbol)
-
-
-def _after(board: Board, symbol: Variable) -> Expr:
-    """The output in terms of the parts that do not depend on `symbol`, and of `symbol`."""
-    depends: set[Variable] = {symbol}
-    done: dict[Expr, Expr] = {}
-    for part in board.flow.parts:
-        if part.symbol is symbol:
-            continue
-        if depends.intersection(variables(part.value)):
-            depends.add(part.symbol)
-            done[part.symbol] = substitute(part.value, done)
-    return done[board.output.symbol]
+def _few(names: Sequence[str | Tree]) -> Words:
+    """Names with commas between them, of many only the first and the last."""
+    return tuple(names) if len(names) <= 2 * MOST_TERMS else (*names[:6], "…, ", names[-1])
 
 
 def _forwards(board: Board) -> tuple[Entry, ...]:
@@ -474,7 +476,7 @@ def _last_right(entries: Sequence[Entry]) -> Tree:
 def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
     """The intermediate variables written out, and what that simplifies to."""
     lines: list[Entry] = []
-    if not board.several and not _has_matrices(board):
+    if not board.several and not _has_matrices(board) and not is_long(board):
         path = board.flow.paths(board.wrt)[0]
         parts = [board.flow.by_symbol[s] for s in path[1:]]
         arrows = list(zip(reversed(parts), reversed(path[:-1]), strict=True))
@@ -488,10 +490,13 @@ def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
             return Phase(TITLES[3], tuple(lines), 4)
     final = board.derivative
     board.claim("the derivative", final, board.subject.expr, board.wrt)
+    tree = board.result(final) if tree_size(final) <= MOST_CHARACTERS else None
+    if tree is None or len(to_text(tree)) > MOST_CHARACTERS:
+        return Phase(TITLES[3], (Sentence(("Written out it is too long to read, so the names stay.",)),), 4)
     lines.append(
         Line(
             board.total(board.output.symbol),
-            board.result(final),
+            tree,
             (),
             board.result_sizes() if _has_axes(board) else "",
             value=final,

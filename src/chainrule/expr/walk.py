@@ -5,17 +5,17 @@ Graphs are deep; nothing recurses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 
 
-def topological(roots: Iterable[Expr]) -> list[Expr]:
-    """Every node below the roots, each once, children before parents."""
+def topological(roots: Iterable[Expr], known: Container[Expr] = ()) -> list[Expr]:
+    """Every node below the roots, each once, children before parents; not those known, nor what is below."""
     order: list[Expr] = []
     seen: set[Expr] = set()
-    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(list(roots))]
+    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(list(roots)) if root not in known]
     while stack:
         node, done = stack.pop()
         if done:
@@ -23,7 +23,11 @@ def topological(roots: Iterable[Expr]) -> list[Expr]:
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((child, False) for child in reversed(node.children) if child not in seen)
+            stack.extend(
+                (child, False)
+                for child in reversed(node.children)
+                if child not in seen and child not in known
+            )
     return order
 
 

@@ -115,6 +115,14 @@ class Tally:
             )
             self.where = f"{place}, entry {list(index)}" if index else place
 
+    def join(self, other: Tally) -> None:
+        """Notes what another tally found."""
+        self.worst = max(self.worst, other.worst)
+        self.compared += other.compared
+        self.methods.update(other.methods)
+        if other.excess > self.excess or not self.where:
+            self.excess, self.tolerance, self.where = other.excess, other.tolerance, other.where
+
     def misshapen(self, got: tuple[int, ...], want: tuple[int, ...], place: str) -> None:
         """Notes a derivative of a wrong shape."""
         self.worst = self.excess = float("inf")
@@ -202,10 +210,10 @@ def _check_point(
         count = int(np.prod(inputs, dtype=int))
         noise = partial(noise_of, derivative, memo, point)
         if count * (moving.effort + 1) * points <= EFFORT:
-            columns = [slope(moving, unit_direction(wrt, inputs, k), reach) for k in range(count)]
+            columns = [slope(moving, _unit(wrt, inputs, k), reach) for k in range(count)]
             want = np.stack([c.value for c in columns], axis=-1).reshape(memo[below].shape + inputs)
             error, methods = max((c.error for c in columns), default=0.0), {c.method: None for c in columns}
-            loud = [unit_direction(wrt, inputs, k) for k in range(min(count, 64))]
+            loud = [_unit(wrt, inputs, k) for k in range(min(count, 64))]
             judge(tally, memo[derivative], want, noise, error, place, methods, moving, loud)
         else:
             for _ in range(3):
@@ -424,7 +432,7 @@ def check_gradients(
             # Gradients of different sizes are brought to one, as far as the step stays small.
             least = max((_largest(part) for _, part in parts.values()), default=0.0) * 1e-50
             scales = {v: max(_largest(part), least) or 1.0 for v, (_, part) in parts.items()}
-            direction = {v: u / scales[v] for v, (u, _) in parts.items()}
+            direction: Direction = {v: u / scales[v] for v, (u, _) in parts.items()}
             got = np.asarray(sum(part / scales[v] for v, (_, part) in parts.items()))
             want = slope(moving, direction, min(0.05, point.margin / 10))
             spread = TOLERANCE * max(
@@ -499,8 +507,7 @@ def _direction(wrt: Wrt, u: Array) -> Direction:
     return {v: u[k] for k, v in enumerate(wrt)} if isinstance(wrt, tuple) else {wrt: u}
 
 
-def unit_direction(wrt: Wrt, shape: tuple[int, ...], k: int) -> Direction:
-    """Entry k alone moves."""
+def _unit(wrt: Wrt, shape: tuple[int, ...], k: int) -> Direction:
     u = np.zeros(shape)
     u.flat[k] = 1.0
     return _direction(wrt, u)

@@ -17,21 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum
 from chainrule.expr.walk import topological
 from chainrule.rules.elementwise import stop
 from chainrule.rules.table import Row
 from chainrule.verify.reference import Array, product_of, value_of
 
 TINY = 1e-100  # the complex step: its square vanishes beside any float
-Direction = Mapping[Variable, Array]
+Direction = Mapping[Expr, Array]
 
 
 class Moving:
-    """`expr` as a function of some variables, the rest of the graph evaluated once."""
+    """`expr` as a function of some variables or parts, the rest of the graph evaluated once."""
 
     def __init__(
-        self, expr: Expr, variables: Sequence[Variable], base: Mapping[Expr, Array], sizes: Mapping[str, int]
+        self, expr: Expr, variables: Sequence[Expr], base: Mapping[Expr, Array], sizes: Mapping[str, int]
     ):
         moved: set[Expr] = set(variables)
         self.steps: list[Expr] = []
@@ -42,6 +42,12 @@ class Moving:
                 moved.add(node)
                 self.steps.append(node)
         self.expr, self.base, self.sizes = expr, base, sizes
+
+    def rebased(self, base: Mapping[Expr, Array], sizes: Mapping[str, int]) -> Moving:
+        """The same at another point."""
+        other = object.__new__(Moving)
+        other.steps, other.expr, other.base, other.sizes = self.steps, self.expr, base, sizes
+        return other
 
     @property
     def analytic(self) -> bool:
@@ -57,7 +63,7 @@ class Moving:
         sizes = (max((self.base[n].size for n in (node, *node.children)), default=0) for node in self.steps)
         return sum(1 + size / 2000 for size in sizes)
 
-    def at(self, values: Mapping[Variable, Array]) -> Array:
+    def at(self, values: Mapping[Expr, Array]) -> Array:
         """Its value with these values of the variables that move."""
         memo = _Overlay(self.base)
         memo.update(values.items())
@@ -208,7 +214,7 @@ def _circle(
     largest = 0.0
     # The formula is real, so conjugate points give conjugate values: half of the first circle is enough.
     for angles in product(range((nodes + 1) // 2), *(range(nodes) for _ in groups[1:])):
-        values: dict[Variable, Array] = {}
+        values: dict[Expr, Array] = {}
         weight: complex = 1.0
         for (direction, count), k in zip(groups, angles, strict=True):
             for variable, u in direction.items():

@@ -57,9 +57,8 @@ def run(
 ) -> None:
     """Fills `memo` with the value of every node below `exprs` that it lacks."""
     with np.errstate(all="ignore"):
-        for node in topological(exprs):
-            if node not in memo:
-                memo[node] = value_of(node, values, sizes, memo)
+        for node in topological(exprs, memo):
+            memo[node] = value_of(node, values, sizes, memo)
 
 
 def value_of(
