@@ -190,6 +190,7 @@ def test_json(everything: Catalogue) -> None:
     [
         ("product rule", ["product rule"]),
         ("select", ["select"]),
+        ("d/dx", ["linearity"]),
         ("Product", ["product rule"]),
         ("multivariable chain rule", ["single-variable total-derivative chain rule"]),
         ("Hadamard", ["element-wise product"]),
@@ -242,11 +243,16 @@ def test_a_slip_gets_the_nearest_name(query: str, near: str) -> None:
 
 
 def test_what_is_nothing_is_said() -> None:
-    for query in ("", "  ", "qqqq", "∂"):
+    for query in ("", "  ", "qqqq", "∂", "x", "x -> y", "(a+", "\0"):
         with pytest.raises(UnknownName, match="there is no rule"):
             rules(query)
-    with pytest.raises(OptionError):
-        rules("sum rule", layout="sideways")
+    with pytest.raises(UnknownName, match="aaa…"):
+        rules("aaa " * 5000)
+    for wrong in ({"layout": "sideways"}, {"profile": "nots"}):
+        with pytest.raises(OptionError):
+            rules("sum rule", **wrong)
+    with pytest.raises(OptionError, match="not int"):
+        rules(5)  # type: ignore[arg-type]
 
 
 def test_layout_and_profile() -> None:

@@ -22,6 +22,8 @@ from chainrule.api.tables import (
     section_markdown,
     section_text,
 )
+from chainrule.errors import OptionError
+from chainrule.language import check_profile
 from chainrule.rules.catalogue import Rule
 from chainrule.rules.table import Row
 
@@ -141,6 +143,9 @@ def rules(name: str | None = None, *, layout: str = "numerator", profile: str | 
     >>> rules("relu").sections[0].lines[0].rows[0][2].text
     '1[x > 0]'
     """
+    check_profile(profile)
+    if name is not None and not isinstance(name, str):
+        raise OptionError(f"the name of a rule is a text, not {type(name).__name__}", hint='rules("chain")')
     if name is None:
         return Catalogue([(group, group.rules) for group in GROUPS], layout, profile)
     chosen = selected(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from textwrap import shorten
 
 from chainrule.api.rulebook import GROUPS, Entry, Group, typed
 from chainrule.errors import UnknownName
@@ -43,12 +44,16 @@ def selected(name: str) -> Chosen:
     for group in GROUPS:
         if query in (plain(group.title), plain(group.title.split()[0])):
             return [(group, group.rules)]
-    found = _exact(query) or _with_words(query, phrases) or _with_words(query, _all_words) or _called(name)
+    found = _exact(query)
+    # Letters stand in many names and sentences, and say nothing about a rule.
+    if re.search(r"\w{2}", query):
+        found = found or _with_words(query, phrases) or _with_words(query, _all_words) or _called(name)
     if not found:
         known = [phrase for group in GROUPS for rule in group.rules for phrase in phrases(rule)]
         near = get_close_matches(query, [*dict.fromkeys([*known, *TABLE])], 1, 0.6)
         raise UnknownName(
-            f"there is no rule {name.strip()!r}" + (f"; did you mean {near[0]}?" if near else ""),
+            f"there is no rule {shorten(name, 60, placeholder='…')!r}"
+            + (f"; did you mean {near[0]}?" if near else ""),
             hint="chainrule rules prints them all; a word such as chain, trace or relu finds those about it",
         )
     grouped = [(group, [rule for other, rule in found if other is group]) for group in GROUPS]

@@ -222,7 +222,7 @@ SCALAR = (
         example=Example("9(x + x²)", "x", "x", "9(x + x^{2})"),
         section="2",
         numbers="R17",
-        words="operator, distributive",
+        words="operator, distributive, d/dx",
     ),
 )
 
