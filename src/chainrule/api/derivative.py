@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.api.chain import Chains, Target
 from chainrule.api.document import document
 from chainrule.api.formulas import Functions, Shapes, latex_where, named_parts, read, size, text_where
-from chainrule.api.layouts import matrix_shape
+from chainrule.api.layouts import is_turned, matrix_shape
 from chainrule.api.notated import written
 from chainrule.api.options import LAYOUTS, Options, read_at_kink, read_notation
 from chainrule.api.point import Point, evaluate
@@ -28,6 +28,7 @@ from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDeriva
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import Formula
+from chainrule.notation.piecewise import Cases, by_cases
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify_many
 
@@ -320,6 +321,16 @@ class Derivative(Printable):
         if self.options.notation != "matrix":
             return self.written(self.options.notation).latex
         return latex_where(self.sheet.answers[0].written, self.sheet.where)
+
+    @cached_property
+    def cases(self) -> Cases | None:
+        """The derivative by cases, where a scalar condition decides about it; else None.
+
+        >>> print(derive("relu(w @ x + b)", wrt="w", shapes="w[n] x[n] b").cases.text)
+        {𝟎ᵀ if w·x + b ≤ 0; xᵀ if w·x + b > 0}
+        """
+        turned = is_turned(self, self.layout)
+        return by_cases(self.expression, turned=turned, profile=self.formula.profile)
 
     def written(self, notation: str) -> Written:
         """The derivative in a notation: "matrix", "sums", "index", "kron" or "map", with its text and LaTeX.

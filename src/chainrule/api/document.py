@@ -13,6 +13,7 @@ from chainrule.notation.text import to_text
 if TYPE_CHECKING:
     from chainrule.api.point import Point
     from chainrule.api.sheet import Answer, Sheet
+    from chainrule.notation.piecewise import Cases
     from chainrule.notation.present import Presentation
     from chainrule.verify.compare import Report
 
@@ -74,9 +75,17 @@ def _answer(answer: Answer, sheet: Sheet) -> dict[str, Any]:
         "form": answer.written.form,
         "vec": _vec(answer.written),
         "gradient": None if answer.gradient is None else _written(answer.gradient),
+        "cases": _cases(derivative.cases),
         "written": None if found is None else content(answer, found, sheet.options.notation),
         "numpy": derivative.numpy_source,
     }
+
+
+def _cases(cases: Cases | None) -> dict[str, Any] | None:
+    if cases is None:
+        return None
+    each = [{"if": condition, "text": value} for value, condition in cases.rows]
+    return {"text": cases.text, "latex": cases.latex, "cases": each}
 
 
 def _written(shown: Presentation) -> dict[str, str]:

@@ -219,6 +219,10 @@ class Sheet:
     def matrix_lines(self, answer: Answer) -> list[str]:
         """One answer, vectorised; with two matrices ∂vec(Y)/∂vec(X)ᵀ too; a gradient ready for a step."""
         lines = [f"{answer.label} = {answer.written.text}    {self.size_note(answer)}"]
+        cases = answer.derivative.cases
+        if cases is not None:
+            indent = " " * len(answer.label)
+            lines += [f"{indent} {'=' if k == 0 else ' '} {line}" for k, line in enumerate(cases.lines)]
         if answer.written.vec is not None:
             inputs = [(target.name, len(target.shape)) for target in answer.derivative.wrt]
             label = to_text(vec_derivative((self.letter, self.formula.expr.rank), inputs))
@@ -262,7 +266,10 @@ class Sheet:
         if self.written:
             rows = notated.equations(self, self.written)
         else:
-            rows = [f"{a.label_latex} &= {a.written.latex}" for a in self.answers]
+            rows = []
+            for a in self.answers:
+                rows.append(f"{a.label_latex} &= {a.written.latex}")
+                rows += [] if a.derivative.cases is None else [f"&= {a.derivative.cases.latex}"]
             named = [f"{name_latex(name)} &= {part.latex}" for name, part in self.where]
             rows += [r"\text{where } " * (row is named[0]) + row for row in named]
         return rows[0].replace(" &", " ", 1) if len(rows) == 1 else _aligned(rows)
@@ -302,6 +309,8 @@ class Sheet:
         shape = sizes_text(answer.derivative.expression.shape if answer.shape is None else answer.shape)
         layout = f", {self.layout} layout" if answer.shape else ""
         lines = [f"$${answer.label_latex} = {answer.written.latex}$$", "", f"{shape}{layout}", ""]
+        if answer.derivative.cases is not None:
+            lines += [f"$${answer.label_latex} = {answer.derivative.cases.latex}$$", ""]
         if answer.gradient is not None:
             name = name_latex(answer.derivative.wrt[0].variables[0].name)
             lines += [f"Gradient in the shape of ${name}$:", "", f"$${answer.gradient.latex}$$", ""]

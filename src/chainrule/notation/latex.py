@@ -263,6 +263,12 @@ def _operator(node: Tree, parts: list[str]) -> str:
     return rf"\frac{{{sign}}}{{{sign} {parts[1]}}} {parts[0]}"
 
 
+def _cases(node: Tree, parts: list[str]) -> str:
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    rows = [rf"{value} & \text{{if }} {condition}" for value, condition in pairs]
+    return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+
+
 def _grid(node: Tree, parts: list[str]) -> str:
     columns = node.data[1]
     rows = [" & ".join(parts[k : k + columns]) for k in range(0, len(parts), columns)]
@@ -328,5 +334,8 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "dot": lambda t, p: r" \cdot ".join(p),
     "operator": _operator,
     "differential": lambda t, p: rf"\mathrm{{d}}{'' if p[0].startswith('(') else ' '}{p[0]}",
+    "condition": lambda t, p: f"{p[0]} {SIGNS[t.data[0]]} {p[1]}",
+    "all": lambda t, p: r" \text{ and } ".join(p),
+    "cases": _cases,
     "grid": _grid,
 }

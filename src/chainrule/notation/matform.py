@@ -34,12 +34,15 @@ product           factors with a dot between them factors
 dot               w·x of two vectors              (w, x)
 operator          ∂/∂x (body): not yet derived    (body, by)           "∂" or "d"
 differential      dX, d(AX)                       (body,)
+condition         a > b, without the brackets     (a, b)               (sign,)
+all               conditions that hold together   conditions
+cases             {a if c; b if d}                (a, c, b, d, ...)
 grid              a matrix on lines of its own    entries by row       rows, columns
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -526,6 +529,19 @@ def rewritten(root: Tree, change: Callable[[Tree], Tree]) -> Tree:
         stack.pop()
         done[node] = change(tree(node.op, [done[a] for a in node.args], node.data))
     return done[root]
+
+
+def dotted(root: Tree, vectors: Collection[Tree]) -> Tree:
+    """w·x in place of wᵀx, where both are among the vectors."""
+
+    def change(node: Tree) -> Tree:
+        if node.op == "chain" and len(node.args) == 2 and node.args[0].op == "transpose":
+            left, right = node.args[0].args[0], node.args[1]
+            if left in vectors and right in vectors:
+                return dot(left, right)
+        return node
+
+    return rewritten(root, change)
 
 
 DOTS = tree("symbol", (), ("⋯", r"\cdots"))

@@ -165,16 +165,12 @@ class _Writer:
         """Dot products with a dot, and a condition behind what it decides about."""
 
         def finish(node: Tree) -> Tree:
-            if node.op == "chain" and len(node.args) == 2 and node.args[0].op == "transpose":
-                left, right = node.args[0].args[0], node.args[1]
-                if left in self.vectors and right in self.vectors:
-                    return m.dot(left, right)
             if node.op == "scale" and (node.args[-1].op in ("entry", "name", "transpose")):
                 conditions = [a for a in node.args if a.op == "compare"]
                 return m.tree("scale", [*(a for a in node.args if a.op != "compare"), *conditions])
             return m.number_in_front(node)
 
-        return m.rewritten(root, finish)
+        return m.dotted(m.rewritten(root, finish), self.vectors)
 
     def written(self) -> Written:
         trees = [self.tree(self.expr, side) for side in (int(self.subject.turned), 0)]

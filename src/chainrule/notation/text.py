@@ -210,6 +210,11 @@ def _derivative(node: Tree, parts: list[str]) -> str:
     return f"{sign}{order}{parts[0]}/" + "".join(f"{sign}{p}" for p in parts[1:])
 
 
+def _cases(node: Tree, parts: list[str]) -> str:
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return "{" + "; ".join(f"{value} if {condition}" for value, condition in pairs) + "}"
+
+
 def _grid(node: Tree, parts: list[str]) -> str:
     columns = node.data[1]
     rows = [", ".join(parts[k : k + columns]) for k in range(0, len(parts), columns)]
@@ -256,6 +261,9 @@ WRITERS: dict[str, Writer] = {
     "dot": lambda t, p: "·".join(p),
     "operator": lambda t, p: f"{t.data[0]}/{t.data[0]}{p[1]} {p[0]}",
     "differential": lambda t, p: f"d{p[0]}",
+    "condition": lambda t, p: f"{p[0]} {t.data[0]} {p[1]}",
+    "all": lambda t, p: " and ".join(p),
+    "cases": _cases,
     "grid": _grid,
 }
 LOWERED: dict[str, Writer] = {
