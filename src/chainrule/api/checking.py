@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chainrule.api.claims import are_numbers, function_claim, numbers_claim
+from chainrule.api.claims import are_numbers, as_text, function_claim, numbers_claim
 from chainrule.api.derivative import Derivative, derive
 from chainrule.api.formulas import Functions, Shapes
 from chainrule.api.point import read_point
@@ -135,8 +135,10 @@ def _checked(
     other: Claim | None = None
     if callable(claim):
         other = function_claim(claim, derivative, given)
-    elif are_numbers(claim) and (given or not isinstance(claim, str)):
+    elif are_numbers(claim) and given:
         other = numbers_claim(claim, derivative, given)
+    elif are_numbers(claim):
+        claim = as_text(claim)
     elif not isinstance(claim, str):
         raise OptionError(
             f"a claim is a formula, a function or numbers, not {type(claim).__name__}",

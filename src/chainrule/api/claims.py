@@ -163,6 +163,13 @@ def are_numbers(claim: Any) -> bool:
     return isinstance(claim, list | tuple | int | float) or hasattr(claim, "__array__")
 
 
+def as_text(numbers: Any) -> str:
+    """Numbers as a formula, for an answer that is the same everywhere."""
+    import numpy as np
+
+    return numbers if isinstance(numbers, str) else json.dumps(np.asarray(numbers, float).tolist())
+
+
 def _typed(text: str) -> tuple[Any, float]:
     """The numbers in a text, and up to which relative error their digits are right."""
     import numpy as np

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from chainrule.errors import DomainProblem
 from chainrule.expr.dims import ONE
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Einsum, Expr, Variable
-from chainrule.expr.walk import substitute
+from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, constant_of
+from chainrule.expr.walk import substitute, topological
 from chainrule.grade.case import Case, Found, agreeing
 from chainrule.grade.sweep import Sweep
-from chainrule.verify.probe import KINDS, probe
+from chainrule.rules.table import Row
+from chainrule.verify.probe import KINDS, is_finite, probe
 
 QUICK = ("normal", "positive")  # points that tell most claims from right ones
 
@@ -64,6 +65,19 @@ def assumed(case: Case) -> Iterator[Found]:
                 if structure.code == "symmetric":
                     text += _leads_to_symmetric(case)
                 yield Found(30 + place, structure.code, text, says)
+    if not any(code == "symmetric" for code, _ in seen):
+        yield from _all_symmetric(case)
+
+
+def _all_symmetric(case: Case) -> Iterator[Found]:
+    """The claim is right once several matrices are symmetric together."""
+    square = [v for v in case.variables if v.rank == 2 and v.shape[0] == v.shape[1]]
+    plain = [v for v in square if "symmetric" not in v.structure and v not in case.wrt]
+    if len(plain) > 1 and _right_if(
+        case, {v: Variable(v.name, v.shape, (*v.structure, "symmetric")) for v in plain}
+    ):
+        says = f"{' and '.join(pretty(v.name) for v in plain)} are symmetric"
+        yield Found(39, "symmetric", f"They agree when {says}: declare them so if they are.", says)
 
 
 def _leads_to_symmetric(case: Case) -> str:
@@ -85,6 +99,8 @@ def _right_if(case: Case, changes: dict[Expr, Expr]) -> bool:
     exprs = [substitute(e, changes) for e in (case.claim.expr, case.correct)]
     of = [substitute(case.of, changes)] if case.of is not None else []
     known = [v for v in (changes.get(v, v) for v in case.variables) if isinstance(v, Variable)]
+    # A Jacobian that is right only when it is transposed too is no answer of a person who assumed something.
+    ways = case.views[:1] if case.of is not None and case.of.rank else case.views
     for kinds, cases in (QUICK, False), (KINDS, True):
         try:
             points = probe([*exprs, *of], known, kinds=kinds, cases=cases)
@@ -92,7 +108,7 @@ def _right_if(case: Case, changes: dict[Expr, Expr]) -> bool:
             return False
         claimed, correct = (points.values(e) for e in exprs)
         noise = [max(a, b) for a, b in zip(*(points.noise(e) for e in exprs), strict=True)]
-        if agreeing(claimed, correct, case.views, noise, case.claim.tolerance) is None:
+        if agreeing(claimed, correct, ways, noise, case.claim.tolerance) is None:
             return False
     return True
 
@@ -116,3 +132,28 @@ def on_manifold(case: Case) -> Iterator[Found]:
     if _right_if(replace(case, correct=among), {v: symmetric}):
         says = f"{name} is symmetric and only its entries on and below the diagonal are varied"
         yield Found(29, "symmetric", text, says)
+
+
+def may_be_partial(claim: Expr, others: Sequence[Expr]) -> bool:
+    """Whether the claim has roots or logarithms that neither the formula nor the answer has."""
+    known = set(topological(others))
+    applied = [n for n in topological([claim]) if isinstance(n, Apply) and n not in known]
+    return any(_is_partial(node) for node in applied)
+
+
+def _is_partial(node: Apply) -> bool:
+    row = node.function
+    if isinstance(row, Row) and row.name == "power":
+        exponent = constant_of(node.arguments[1])
+        return exponent is None or bool(exponent.powers) or exponent.rational.denominator != 1
+    return isinstance(row, Row) and bool({"positive", "nonnegative", "unit", "above -1"} & set(row.domain))
+
+
+def where_it_has_values(case: Case) -> list[Found]:
+    """The claim agrees where it has a value, and has none at points where the correct answer has one."""
+    assert case.claim.expr is not None
+    needed = [case.correct, *([case.of] if case.of is not None else [])]
+    points = probe(needed, case.variables, kinds=("normal", "negative", "normal"), cases=False)
+    if all(is_finite(value) for value in points.values(case.claim.expr)):
+        return []
+    return [found for found in assumed(case) if found.code == "positive"]

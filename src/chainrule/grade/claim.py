@@ -23,8 +23,10 @@ from chainrule.language.marks import without_marks
 from chainrule.language.syntax import Name, post_order
 from chainrule.language.unknown import NONE, Functions
 
-# ∂f/∂x =, df/dx =, ∇f =, gradient =: what may stand before a claim, and says nothing.
-LEFT = re.compile(r"\s*(?:[∂d∇]|grad|D\b|J\b|H\b)[^=<>!]*?(?<![=<>!])=(?!=)", re.IGNORECASE)
+# ∂f/∂x, df/dx, ∇f, f′(x), gradient: what may stand before = and says nothing.
+LABEL = re.compile(r"\s*(?:[∂d∇].*|grad.*|jac.*|hess.*|\w+\s*['′]+\s*(?:\(.*\))?)\s*", re.IGNORECASE)
+# A text in quotes, which opens an argument, is no transpose.
+QUOTED = re.compile(r"\(\s*(['\"]).*?\1")
 FOREIGN = re.compile(r"'|\.\*|\./|\.\^")
 
 
@@ -77,7 +79,9 @@ class Reading:
     def dialect_of(self, text: str) -> str:
         """The dialect asked for; MATLAB where only it has the signs that the claim is written with."""
         shown = without_marks(text, self.functions.declared)
-        return "matlab" if self.dialect == "numpy" and FOREIGN.search(shown) else self.dialect
+        return (
+            "matlab" if self.dialect == "numpy" and FOREIGN.search(QUOTED.sub("(", shown)) else self.dialect
+        )
 
     def _check_names(self, text: str, dialect: str) -> None:
         parsed = outline(text, self.declaration, dialect, self.profile, self.functions)
@@ -101,10 +105,9 @@ def read_claim(text: str, reading: Reading, shape: Sequence[Dim]) -> list[Expr]:
 
     >>> from chainrule.language import parse_declarations
     >>> x = parse_declarations("x[n]").variables
-    >>> [e.shape for e in read_claim("df/dx = 2x", Reading(x), x["x"].shape)]
+    >>> [e.shape for e in read_claim("2x", Reading(x), x["x"].shape)]
     [(Dim(n),)]
     """
-    text = without_left_side(text, reading)
     found: dict[Expr, None] = {}
     failure: ShapeMismatch | None = None
     for wanted in dict.fromkeys([tuple(shape), tuple(reversed(shape))]):
@@ -132,20 +135,43 @@ def _unspread(text: str, reading: Reading, shape: tuple[Dim, ...]) -> Expr:
     return zeros(shape) if constant is not None and constant.is_zero else alone
 
 
-def without_left_side(text: str, reading: Reading) -> str:
-    """The text with a left side such as ∂f/∂x = blanked, unless index notation needs it.
+def claims_in(text: str, reading: Reading) -> list[str]:
+    """The text as one claim, or the sides of its equalities; a left side such as ∂f/∂x is none.
 
-    >>> without_left_side("df/dx = 2x", Reading({"x": Variable("x")}))
-    '        2x'
+    Every claim keeps the place of its characters, so that errors point at what was written.
+
+    >>> claims_in("df/dx = x + x = 2x", Reading({"x": Variable("x")}))
+    ['        x + x', '                2x']
     """
-    match = LEFT.match(text)
-    if not match:
-        return text
     try:
         outline(text, reading.declaration, reading.dialect_of(text), reading.profile, reading.functions)
-    except (SyntaxProblem, UnknownName):
-        return " " * match.end() + text[match.end() :]
-    return text
+    except (SyntaxProblem, UnknownName) as problem:
+        bounds = _sides(text)
+        if len(bounds) < 2:
+            raise problem
+        if LABEL.fullmatch(text[: bounds[0][1]]):
+            del bounds[0]
+        where = re.search(r"\bwhere\b", text)
+        tail = text[where.start() :] if where else ""
+        body = len(text) - len(tail)
+        return [
+            (" " * start + text[start : min(end, body)]).ljust(body if tail else 0) + tail
+            for start, end in bounds
+        ]
+    return [text]
+
+
+def _sides(text: str) -> list[tuple[int, int]]:
+    """Where the sides of the equalities outside brackets begin and end, up to a where clause."""
+    where = re.search(r"\bwhere\b", text)
+    depth, cuts = 0, [-1]
+    for k, sign in enumerate(text[: where.start()] if where else text):
+        depth += (sign in "([{") - (sign in ")]}")
+        around = text[max(0, k - 1) : k + 2]
+        if sign == "=" and not depth and not re.search(r"[=<>!]=|==", around):
+            cuts.append(k)
+    ends = [*cuts[1:], len(text)]
+    return [(start + 1, end) for start, end in zip(cuts, ends, strict=True)]
 
 
 def _declared(v: Variable) -> str:

@@ -6,7 +6,7 @@ In: a case. Out: the changes of the claim, or of the correct answer, that make t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, negate
@@ -33,7 +33,8 @@ def changed(case: Case) -> Iterator[Found]:
     if case.claim.expr is not None:
         for edit in _edits(case.claim.expr):
             if edit.expr.shape == case.claim.expr.shape and case.becomes(edit.expr, goal):
-                yield edit.found
+                # A change of what the person wrote says more than one of the answer.
+                yield replace(edit.found, rank=27) if edit.found.code == "transposed" else edit.found
     for edit in _edits(simplify(goal)):
         if case.matches(edit.expr):
             yield edit.found

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from chainrule.errors import ShapeMismatch
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.grade import words
-from chainrule.grade.assume import assumed, on_manifold
+from chainrule.grade.assume import assumed, may_be_partial, on_manifold, where_it_has_values
 from chainrule.grade.case import Case, Claim, Found, expression, make_case, proved, simplest
-from chainrule.grade.claim import Reading, read_claim, without_left_side
+from chainrule.grade.claim import Reading, claims_in, read_claim
 from chainrule.grade.edits import changed
 from chainrule.grade.forms import formed
-from chainrule.grade.misfit import Misfit, misfitting
+from chainrule.grade.misfit import Misfit, misfitting, undiagonal
 from chainrule.grade.mutants import conditions, mistakes
 from chainrule.grade.scale import scaled, terms
 from chainrule.verify.probe import View
 
 VERDICTS = ("equal", "layout", "assumption", "wrong")
+ROUNDABOUT = 27  # explanations from here on are not the first that a teacher would think of
 Finder = Callable[[Case], Iterator[Found]]
 FINDERS: tuple[Finder, ...] = (formed, scaled, conditions, mistakes, terms, changed, assumed, on_manifold)
 QUICK: tuple[Finder, ...] = (scaled, terms)  # for a claim that was put right once and is still wrong
@@ -89,12 +90,17 @@ def judge_claim(
     more: Callable[[Case, list[Found]], list[Found]] = lambda case, found: found,
 ) -> Judgement:
     """The verdict on any kind of claim; `more` may add to what explains a wrong one."""
-    if claim.expr is not None and proved(claim.expr, correct):
+    same = claim.expr is not None and proved(claim.expr, correct)
+    partial = claim.expr is not None and may_be_partial(
+        claim.expr, [correct, *([of] if of is not None else [])]
+    )
+    if same and not partial:
         return Judgement("equal", (), None, "Equal.")
     case = make_case(claim, correct, of, wrt, variables)
     view = case.matches(correct)
     if view is not None:
-        return _right(view, claim)
+        partly = where_it_has_values(case) if partial else []
+        return wrong(case, partly) if partly else _right(view, claim)
     found = more(case, explanations(case))
     return wrong(case, found or [words.difference(case)])
 
@@ -125,8 +131,18 @@ def judge_text(
     >>> judge_text("2A(Ax)", 2 * A.T @ (A @ x), reading=Reading(known)).diagnosis
     'transposed'
     """
+    judgement = Judgement("equal", (), None, "Equal.")
+    for side in claims_in(text, reading):
+        judgement = _judge_side(side, correct, reading, of, wrt)
+        if judgement.verdict not in ("equal", "layout"):
+            break
+    return judgement
+
+
+def _judge_side(
+    text: str, correct: Expr, reading: Reading, of: Expr | None, wrt: tuple[Variable, ...]
+) -> Judgement:
     variables = list(reading.variables.values())
-    text = without_left_side(text, reading)
     try:
         exprs = read_claim(text, reading, correct.shape)
     except ShapeMismatch as problem:
@@ -135,7 +151,8 @@ def judge_text(
 
     def respelled(case: Case, found: list[Found]) -> list[Found]:
         if _has_shape(case) and found:
-            return found
+            plain = found[0].rank < ROUNDABOUT or case.correct.rank < 2
+            return found if plain else simplest([*undiagonal(Misfit(text, reading, case)), *found])
         return simplest([*found, *misfitting(Misfit(text, reading, case), _explained)])
 
     judgements: list[Judgement] = []

@@ -17,7 +17,7 @@ from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import dim_names, substitute_dims
 from chainrule.grade import words
 from chainrule.grade.case import Case, Found, expression, make_case, simplest
-from chainrule.grade.claim import Reading
+from chainrule.grade.claim import Reading, read_claim
 from chainrule.grade.mutants import opened
 from chainrule.grade.respell import Respelling, respellings
 from chainrule.language.formula import outline
@@ -52,6 +52,14 @@ class Misfit:
         return expr if set(dim_names(expr)) <= set(self.case.probe.points[0].sizes) else None
 
 
+def undiagonal(misfit: Misfit) -> list[Found]:
+    """A diag that is missing or too many, in a claim of the right shape: s * W in place of diag(s) @ W."""
+    changes = [one for one in _changes(misfit.text, misfit) if one.code == "diag"]
+    read = [(one, misfit.read(one.text)) for one in changes]
+    right = [one for one, expr in read if expr is not None and _right(misfit, one, expr) is not None]
+    return simplest([_told(misfit, [one]) for one in right])
+
+
 def misfitting(misfit: Misfit, explain: Explain) -> list[Found]:
     """What explains a claim that does not fit; `explain` is asked about texts that fit and stay wrong."""
     found = [*_square(misfit), *_respelled(misfit, explain)]
@@ -79,12 +87,13 @@ def _square(misfit: Misfit) -> Iterator[Found]:
         squared = replace(reading, variables=variables, parts=parts)
         goal = same(case.correct)
         try:
-            claim = squared.expression(misfit.text, goal.shape)
+            claims = read_claim(misfit.text, squared, goal.shape)
             of = None if case.of is None else same(case.of)
-            equal = make_case(expression(claim), goal, of, (), list(variables.values())).matches(goal)
+            known = list(variables.values())
+            equal = any(make_case(expression(c), goal, of, (), known).matches(goal) for c in claims)
         except ChainruleError:
             continue
-        if equal is not None:
+        if equal:
             says = f"{kept} = {lost}"
             shapes = [v.name for v in reading.variables.values() if {kept, lost} <= set(map(str, v.shape))]
             square = f", that is, {' and '.join(shapes)} square" if shapes else ""
@@ -120,8 +129,9 @@ def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
         return
     near = [(path, expr) for path, expr in fits if _has_shape(misfit, expr)][:NEAR]
     for path, expr in near:
-        yield from _and_more(misfit, path, expr, explain)
-        right = True
+        for found in _and_more(misfit, path, expr, explain):
+            right = True
+            yield found
     if right:
         return
     for one in single:

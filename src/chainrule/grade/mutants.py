@@ -66,16 +66,26 @@ def _kept(sweep: Sweep, node: Expr, lost: set[Use], kept: set[Use]) -> Iterator[
     paths = "; ".join(dict.fromkeys(_path_text(sweep, use) for use in ordered))
     many = "paths are" if len(lost) > 1 else "path is"
     text = f"A path was left out: the {many} {paths}. Each place where {_short(node)} stands contributes."
-    chained = all(u.node is not sweep.of for u in kept) and all(u.node is sweep.of for u in lost)
-    single = not any(v.rank for v in sweep.wrt) or isinstance(sweep.of, Sum)
     if len(kept) == 1:
+        plain_chain = _is_plain_chain(sweep, lost, next(iter(kept)))
         one = _path_text(sweep, next(iter(kept)))
         plain = (
             f"The plain chain rule along {one} alone gives this; {_short(node)} acts on more than one path, "
             "so the total derivative is due."
         )
-        yield Mutant(Found(16 if chained and single else 18, "plain-chain", plain), expr)
+        yield Mutant(Found(16 if plain_chain else 18, "plain-chain", plain), expr)
     yield Mutant(Found(17, "path", text), expr)
+
+
+def _is_plain_chain(sweep: Sweep, lost: set[Use], kept: Use) -> bool:
+    """Whether a function of x and of u(x) was differentiated through u alone."""
+    outer = {use.node for use in lost}
+    if len(outer) > 1 or kept.node in outer or any(use.child not in sweep.wrt for use in lost):
+        return False
+    (node,) = outer
+    return kept.node in topological([node]) and (
+        isinstance(node, Sum) or (not node.rank and not kept.child.rank)
+    )
 
 
 def _path_text(sweep: Sweep, use: Use) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 
 from chainrule.errors import Span
 from chainrule.language.parser import COMPARISONS
@@ -27,6 +28,7 @@ from chainrule.language.syntax import (
 )  # fmt: skip
 
 PRODUCTS = ("@", "*", "", "·")
+LONGEST = 4  # factors that are tried in every order
 TRANSPOSED = ("ᵀ", ".T", "'", ".'")
 
 
@@ -99,13 +101,23 @@ class _Speller:
         a, b = self.closed(node.left), self.closed(node.right)
         says = f"{self.of(node)} is in the wrong order"
         yield self.put(node, f"({b}{sign}{a})", "order", says, b)
-        inner = node.left
-        if isinstance(inner, Binary) and inner.symbol in PRODUCTS:
-            first, second = self.closed(inner.left), self.closed(inner.right)
-            yield self.put(node, f"({first}{sign}{b}{sign}{second})", "order", says, first)
+        factors = self.factors(node)
+        if 2 < len(factors) <= LONGEST:
+            parts = [self.closed(factor) for factor in factors]
+            for order in list(permutations(parts))[1:]:
+                yield self.put(node, f"({sign.join(order)})", "order", says, order[0])
         if node.symbol == "*" and not self.matlab:
             says = f"* multiplies entry by entry; {a} @ {b} is the product"
             yield self.put(node, f"({a} @ {b})", "shape", says)
+
+    def factors(self, node: Binary) -> list[Node]:
+        """The factors of a chain of products with one sign."""
+        found: list[Node] = [node.right]
+        inner = node.left
+        while isinstance(inner, Binary) and inner.symbol == node.symbol and not _is_closed(self.of(inner)):
+            found.append(inner.right)
+            inner = inner.left
+        return [inner, *reversed(found)]
 
     def diagonal(self, node: Node) -> Iterator[Respelling]:
         shown = self.of(node)
@@ -138,6 +150,8 @@ class _Speller:
         """A condition taken as true."""
         shown = self.of(node)
         if isinstance(node, Bracket) or _is_condition(node):
+            yield self.put(node, "(1)", "condition", shown)
+        if isinstance(node, Call) and node.name == "sign":
             yield self.put(node, "(1)", "condition", shown)
         if isinstance(node, Call) and node.name == "where" and len(node.arguments) == 3:
             for branch in node.arguments[1:]:

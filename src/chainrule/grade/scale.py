@@ -16,6 +16,7 @@ from chainrule.verify.probe import close, factor, squeezed
 from chainrule.verify.reference import Array
 
 MOST = 80  # nodes of the correct answer that are looked at
+FEW = 12  # the same where one number is all that is known
 LARGEST = 1000  # numerators and denominators of factors that are named
 
 
@@ -92,7 +93,7 @@ def _named(case: Case, ratios: dict[int, float]) -> Iterator[Found]:
     sizes = {n for p in case.probe.points for n in p.sizes}
     for symbols, powers in _monomials(case):
         rest = [ratio / powers[k] for k, ratio in ratios.items()]
-        rational = _rational(rest)
+        rational = _rational(rest, FEW if len(case.claimed) == 1 and not case.claimed[0].ndim else LARGEST)
         if rational is None:
             continue
         if not symbols and rational == -1:
@@ -106,6 +107,8 @@ def _named(case: Case, ratios: dict[int, float]) -> Iterator[Found]:
             yield Found(12, "square", text, f"{a} = {b}")
         # A variable in place of a number is an answer only where nothing else explains it.
         rank = 14 if all(s in sizes for s, _ in symbols) else 36
+        if 1 not in (abs(rational.numerator), rational.denominator):
+            rank = max(rank, 21)  # nobody loses 2/3
         text = f"A constant factor is wrong: the claim is {name} times the correct answer."
         yield Found(rank, "factor", text)
         if rational < 0:
@@ -136,14 +139,14 @@ def _monomials(case: Case) -> Iterator[tuple[Symbols, list[float]]]:
             yield ((a, p), (b, q)), values
 
 
-def _rational(values: list[float]) -> Fraction | None:
+def _rational(values: list[float], largest: int) -> Fraction | None:
     """The simple fraction that all of them are, if there is one."""
     first = values[0]
-    if abs(first) > LARGEST * LARGEST or any(abs(v - first) > 1e-7 * abs(first) for v in values):
+    if abs(first) > largest or any(abs(v - first) > 1e-7 * abs(first) for v in values):
         return None
-    found = Fraction(first).limit_denominator(LARGEST)
+    found = Fraction(first).limit_denominator(largest)
     near = abs(float(found) - first) < 1e-7 * abs(first)
-    return found if near and 0 < abs(found.numerator) <= LARGEST else None
+    return found if near and 0 < abs(found.numerator) <= largest else None
 
 
 def _product(rational: Fraction, symbols: Symbols) -> str:

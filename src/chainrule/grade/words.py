@@ -14,7 +14,7 @@ from chainrule.notation.present import Presentation, Request, present_many
 from chainrule.notation.text import dim_text
 from chainrule.rules.unknown import one_choice
 from chainrule.simplify import simplify
-from chainrule.verify.probe import gap
+from chainrule.verify.probe import gap, is_finite
 from chainrule.verify.reference import Array
 
 BESIDE = 60  # characters of two formulas that stand on one line
@@ -117,17 +117,24 @@ def difference(case: Case) -> Found:
     """Where and by how much they differ, when nothing explains it."""
     place = case.worst
     claimed, correct = case.claimed[place], case.probe.value(case.correct, place)
+    for view in case.views:
+        if claimed.shape != correct.shape and view.turn(correct).shape == claimed.shape:
+            correct = view.turn(correct)
     if claimed.shape != correct.shape:
         shapes = f"The claim has the shape {_shape(claimed)}, the correct answer {_shape(correct)}."
         if case.claim.expr is not None:
             shapes = f"The claim is {sizes(case.claim.expr)}, the correct answer {sizes(case.correct)}."
         return Found(90, "shape", shapes)
+    if not is_finite(claimed):
+        return Found(
+            99, "other", f"{_point(case, place)}: the claim has no value, the correct answer has one."
+        )
     apart = gap(claimed, correct, case.claim.tolerance)
     where = _point(case, place)
     if chosen := one_choice(case.correct):
         where = f"{chosen[0].upper()}{chosen[1:]}a{where[1:]}"
     parts = []
-    for index, a, b in apart.entries:
+    for index, a, b in sorted(apart.entries):
         entry = f"entry [{', '.join(str(i + 1) for i in index)}] is" if index else "the value is"
         parts.append(f"{entry} {number(a)} in place of {number(b)}{_off(a, b)}")
     counted = f"{apart.count} of {apart.total} entries differ: " if apart.total > 1 else ""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.errors import DomainProblem
-from chainrule.expr.nodes import Apply, Expr, Variable
+from chainrule.expr.nodes import Apply, Expr, Variable, constant_of
 from chainrule.rules.table import Row
 from chainrule.verify.reference import Array, magnitude, run
-from chainrule.verify.sample import MANNERS, Point, Sampler
+from chainrule.verify.sample import DEMANDS, MANNERS, Point, Sampler
 
 TOLERANCE = 1e-8
 NOISE = 1e-12  # of the largest number met on the way: what rounding may leave
@@ -24,7 +24,10 @@ KINDS = ("normal", "normal", "normal", "negative", "normal", "wide", "small", "p
 DRAWS = 60  # in search of points where conditions hold in other combinations
 PATIENCE = 30  # of which so many may show nothing new
 TELLING = 16  # of which so many are kept
+USUAL = (0.1, 3.0)  # numbers beyond which a condition may hold nowhere among ordinary points
+FEW = 4  # of which so many are looked at
 Values = list[Array]
+Pattern = tuple[tuple[bool, bool], ...]
 
 
 class Probe:
@@ -107,10 +110,30 @@ def _telling(
             found.append(point)
             if len(found) == TELLING:
                 break
+    return [*found, *_beyond(sampler, rng, conditions, seen)]
+
+
+def _beyond(
+    sampler: Sampler, rng: np.random.Generator, conditions: Sequence[Apply], seen: set[Pattern]
+) -> list[Point]:
+    """Points on both sides of the numbers that conditions compare with, where those are large or small."""
+    constants = {constant_of(argument) for node in conditions for argument in node.arguments}
+    bounds = {abs(float(c.rational)) for c in constants if c is not None and not c.powers and c.rational}
+    found: list[Point] = []
+    for bound in sorted(b for b in bounds if not USUAL[0] < b < USUAL[1])[:FEW]:
+        for _ in range(DRAWS // 4):
+            sizes = sampler.sizes(rng)
+            values = {v.name: sampler.draw(v, sizes, rng, 0) for v in sampler.variables}
+            scaled = {v.name: bound * values[v.name] for v in sampler.variables if not v.structure}
+            margin, failed = sampler.probe({**values, **scaled}, sizes, DEMANDS[1])
+            point = Point({**values, **scaled}, sizes, margin)
+            if failed is None and (pattern := _pattern(point, conditions)) not in seen:
+                seen.add(pattern)
+                found.append(point)
     return found
 
 
-def _pattern(point: Point, conditions: Sequence[Apply]) -> tuple[tuple[bool, bool], ...]:
+def _pattern(point: Point, conditions: Sequence[Apply]) -> Pattern:
     """For each function with cases whether one case and whether the other occurs."""
     memo: dict[Expr, Array] = {}
     run([argument for node in conditions for argument in node.arguments], point.values, point.sizes, memo)
@@ -135,6 +158,11 @@ def close(a: Array, b: Array, noise: float = 0.0, tolerance: float = TOLERANCE) 
         gap = float(np.max(np.abs(a - b), initial=0.0))
         scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
     return bool(np.isfinite(gap)) and gap <= max(tolerance * scale, noise)
+
+
+def is_finite(value: Array) -> bool:
+    """Whether no entry is NaN or infinite."""
+    return bool(np.isfinite(value).all())
 
 
 def factor(a: Array, b: Array) -> float | None:

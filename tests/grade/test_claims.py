@@ -1,0 +1,212 @@
+"""Claims that are functions, numbers, expressions; what is refused; what is told of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import ChainruleError
+from chainrule.grade.judge import judge
+from tests.golden.cases import read
+
+NEURON, SHAPES = "mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]"
+
+
+def gradient(X: Any, w: Any, b: Any, y: Any) -> Any:
+    z = X @ w + b
+    return 2 / len(y) * X.T @ ((np.maximum(z, 0) - y) * (z > 0))
+
+
+def without_mask(X: Any, w: Any, b: Any, y: Any) -> Any:
+    return 2 / len(y) * X.T @ (np.maximum(X @ w + b, 0) - y)
+
+
+def one_coordinate_off(**given: Any) -> Any:
+    value = gradient(**given).copy()
+    value[1] *= 1.001
+    return value
+
+
+def data() -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    return {"X": rng.normal(size=(5, 3)), "w": rng.normal(size=3), "b": 0.1, "y": rng.normal(size=5)}
+
+
+@pytest.mark.parametrize("given", [None, data()], ids=["random points", "own data"])
+@pytest.mark.parametrize(
+    ("function", "verdict", "diagnosis"),
+    [(gradient, "equal", None), (without_mask, "wrong", "mask"), (one_coordinate_off, "wrong", "other")],
+)
+def test_functions(
+    function: Callable[..., Any], verdict: str, diagnosis: str | None, given: dict[str, Any] | None
+) -> None:
+    found = cr.check(NEURON, wrt="w", claim=function, shapes=SHAPES, data=given)
+    assert (found.verdict, found.diagnosis) == (verdict, diagnosis)
+
+
+def test_wrong_coordinates_are_named() -> None:
+    found = cr.check(NEURON, wrt="w", claim=one_coordinate_off, shapes=SHAPES, data=data())
+    assert "At the data given: 1 of 3 entries differ: entry [2] is" in found.text
+    assert "(0.1 % too large)" in found.text
+
+
+def test_data_may_leave_out_variables() -> None:
+    part = {"X": data()["X"], "y": data()["y"]}
+    assert cr.check(NEURON, wrt="w", claim=gradient, shapes=SHAPES, data=part)
+    with pytest.raises(ChainruleError, match="the size n is not known"):
+        cr.check(NEURON, wrt="w", claim=gradient, shapes=SHAPES, data={"y": data()["y"]})
+
+
+def test_functions_of_jax() -> None:
+    jax = pytest.importorskip("jax")
+
+    def loss(X: Any, w: Any, b: Any, y: Any) -> Any:
+        return jax.numpy.mean((y - jax.numpy.maximum(X @ w + b, 0)) ** 2)
+
+    own = data()
+    assert cr.check(NEURON, wrt="w", claim=jax.grad(loss, argnums=1), shapes=SHAPES, data=own)
+    assert not cr.check(NEURON, wrt="w", claim=jax.grad(loss, argnums=3), shapes=SHAPES, data=own)
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        (lambda q: q, "takes q, which the formula does not have"),
+        (lambda w: 1 / 0, "failed: ZeroDivisionError"),
+        (lambda w: "text", "does not return an array of numbers"),
+        (3j, "a claim is a formula, a function or numbers"),
+        ({"w": 1}, "a claim is a formula, a function or numbers"),
+        (None, "there is no claim"),
+        ("2*q", "the formula has no variable q"),
+        ("2 +", "the formula ends"),
+        ("", "the formula is empty"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(claim: Any, message: str) -> None:
+    with pytest.raises(ChainruleError, match=message):
+        cr.check("sum(w**2)", wrt="w", claim=claim, shapes="w[n]")
+
+
+@pytest.mark.parametrize(
+    ("formula", "wrt", "claim", "at", "verdict", "diagnosis"),
+    [
+        ("x**2*y", "x", "12", "x=3,y=2", "equal", None),
+        ("x**2*y", "x", "6", "x=3,y=2", "wrong", "factor"),
+        ("x**2*y", "[x,y]", "[12, 9]", "x=3,y=2", "equal", None),
+        ("x**2*y", "[x,y]", [12, 9.01], {"x": 3, "y": 2}, "wrong", "other"),
+        ("sin(x)", "x", "0.540", "x=1", "equal", None),
+        ("sin(x)", "x", "0.541", "x=1", "wrong", "other"),
+        ("sin(x)", "x", 0.5403023, {"x": 1}, "equal", None),
+        ("x + x**2", "x", "6", "x=3", "wrong", "plain-chain"),
+        ("A @ x", "x", "[[1, 3], [2, 4]]", "A=[[1, 2], [3, 4]],x=[1, 1]", "layout", "layout"),
+    ],
+)  # fmt: skip
+def test_numbers_at_a_point(
+    formula: str, wrt: str, claim: Any, at: Any, verdict: str, diagnosis: str | None
+) -> None:
+    shapes = "A[m,n] x[n]" if "@" in formula else None
+    found = cr.check(formula, wrt=wrt, claim=claim, at=at, shapes=shapes)
+    assert (found.verdict, found.diagnosis) == (verdict, diagnosis), found.text
+
+
+def test_expressions() -> None:
+    A, x = cr.variables("A[n,n] x[n]")
+    assert cr.check(x @ A @ x, wrt=x, claim=(A + A.T) @ x).verdict == "equal"
+    found = judge(2 * A @ x, (A + A.T) @ x, of=x @ A @ x, wrt=(x,))  # type: ignore[arg-type]
+    assert (found.verdict, found.diagnosis, found.assumption) == ("assumption", "symmetric", "A is symmetric")
+
+
+def test_json() -> None:
+    found = cr.check("x @ A @ x", wrt="x", claim="2*A@x", shapes="A[n,n] x[n]")
+    fields = json.loads(found.to_json())
+    assert fields["verdict"] == found.verdict == "assumption"
+    assert fields["diagnosis"] == found.diagnosis == "symmetric"
+    assert fields["assumption"] == found.assumption == "A is symmetric"
+    assert fields["text"] == str(found) == found.text
+    assert fields["diagnoses"][0]["code"] == "symmetric" and fields["diagnoses"][0]["text"]
+    assert not found and bool(cr.check("x**2", wrt="x", claim="2x"))
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "claim", "code"),
+    [
+        ("x @ A @ x", "A[n,n] x[n]", "2*A", "symmetric"),
+        ("x @ A @ x", "A[n,n] x[n]", "A", "path"),
+        ("sum(exp(x))", "x[n]", "exp(x)", "diag"),
+        ("sum(sin(x**2))", "x[n]", "diag(4*x**2*sin(x**2) + 2*cos(x**2))", "sign"),
+        ("x**3", "x", "3*x", "factor"),
+    ],
+)
+def test_second_derivatives(formula: str, shapes: str, claim: str, code: str) -> None:
+    assert cr.check(formula, wrt="x", claim=claim, shapes=shapes, order=2).diagnosis == code
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "claim", "verdict"),
+    [
+        ("where(x > 1000000, x**2, x)", "x", "1", "wrong"),
+        ("where(x > 0.0001, x**2, x)", "x", "2*x", "wrong"),
+        ("where(x < -50, x**2, x)", "x", "1", "wrong"),
+        ("sum(where(x > 1000000, x**2, x))", "x[n]", "where(x > 1000000, 2*x, 1)", "equal"),
+        ("x**2/2", "x", "sqrt(x)**2", "assumption"),
+        ("x**3", "x", "3*exp(2*log(x))", "assumption"),
+        ("x**2", "x", "log(-1 - x**2)", "wrong"),
+        ("log(x)", "x", "1/x", "equal"),
+        ("sum(log(x))", "x[n]", "exp(-log(x))", "equal"),
+        ("sum(b)", "b[n] x[n]", "x", "wrong"),
+        ("relu(x)", "x", "relu(x)/x", "equal"),
+        ("x*0", "x", "0", "equal"),
+    ],
+)
+def test_where_points_could_deceive(formula: str, shapes: str, claim: str, verdict: str) -> None:
+    found = cr.check(formula, wrt="x", claim=claim, shapes=shapes)
+    assert found.verdict == verdict, found.text
+
+
+TINY = ["1.001*({})", "({}) + 0.001"]
+
+
+@pytest.mark.parametrize("form", TINY)
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt"),
+    [
+        (NEURON, SHAPES, "w"),
+        ("logdet(X)", "X[n,n]", "X"),
+        ("norm(A @ x - b)", "A[m,n] x[n] b[m]", "x"),
+        ("softmax(x)", "x[n]", "x"),
+        ("sin(x)*exp(x)", "x", "x"),
+    ],
+)
+def test_an_error_of_a_thousandth_is_never_right(formula: str, shapes: str, wrt: str, form: str) -> None:
+    right = cr.derive(formula, wrt=wrt, shapes=shapes).numpy_source
+    *lines, value = right.splitlines()
+    claim = "\n".join([*lines, form.replace("{}", value)])
+    assert cr.check(formula, wrt=wrt, claim=claim, shapes=shapes).verdict == "wrong"
+
+
+@pytest.mark.parametrize("case", read("literature.txt")[::4], ids=lambda case: case.name)
+def test_forms_of_the_literature_are_right(case: Any) -> None:
+    for claim in [*case.literature, case.derivative.text, case.derivative.numpy_source]:
+        found = cr.check(
+            case["formula"], wrt=case["wrt"], claim=claim, shapes=case["shapes"] or None, order=case.order
+        )
+        assert found.verdict in ("equal", "layout"), (claim, found.text)
+
+
+def test_sides_of_equalities_are_claims() -> None:
+    assert cr.check("9*(x + x**2)", wrt="x", claim="df/dx = 9(1 + 2x) = 9 + 18x")
+    found = cr.check("9*(x + x**2)", wrt="x", claim="df/dx = 9(1 + 2x) = 9 + 2x")
+    assert (found.verdict, found.diagnosis) == ("wrong", "factor")
+    with pytest.raises(ChainruleError) as refused:
+        cr.check("x**2", wrt="x", claim="∂f/∂x = 2*q")
+    assert str(refused.value).splitlines()[1:3] == ["  ∂f/∂x = 2*q", "            ^"]
+
+
+def test_several_variables_are_refused() -> None:
+    with pytest.raises(ChainruleError, match="one claim is about one derivative"):
+        cr.check("x*y", wrt="x,y", claim="y")
