@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from chainrule.expr.dims import Dim
+from chainrule.notation.layout import is_turned as is_written_turned
 
 if TYPE_CHECKING:
     from chainrule.api.derivative import Derivative
@@ -15,15 +16,8 @@ WIDTH = 100
 
 def is_turned(derivative: Derivative, layout: str) -> bool:
     """Whether the array is written as its transpose, a vector as a row."""
-    total, inner = derivative.expression.rank, len(derivative.wrt[-1].shape)
-    scalar = total == inner  # a derivative of a scalar, of the formula or of the derivative before it
-    match total, inner:
-        case (1, 1) | (2, 2):
-            return layout == "numerator" if total == 1 else layout == "numerator" and scalar
-        case (1, 0) | (2, 0) | (2, 1):
-            return layout == "denominator"
-        case _:
-            return False
+    inner = len(derivative.wrt[-1].shape)
+    return is_written_turned(derivative.expression.rank - inner, inner, layout)
 
 
 def is_gradient(derivative: Derivative) -> bool:
