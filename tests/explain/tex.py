@@ -7,11 +7,11 @@ import re
 from chainrule.expr.names import GREEK
 
 COMMANDS = set(
-    r"""frac partial mathrm cdot odot oslash otimes circ operatorname mathbf mathbb mathit top sum sqrt text
-    left right ln log det exp max min sin cos tan sinh cosh tanh arcsin arccos arctan ne le ge to leftarrow
-    underbrace cdots vdots ddots dots quad qquad times lVert rVert lvert rvert lfloor rfloor vert Vert nabla
-    begin end prime paragraph subparagraph emph textasciitilde textbackslash textasciicircum hat bar tilde dot
-    \ , { } _ # % & $""".split()
+    r"""frac partial mathrm cdot odot oslash otimes circ operatorname mathbf mathbb mathit top sum
+    sqrt text left right ln log det exp max min sin cos tan sinh cosh tanh arcsin arccos arctan ne
+    le ge to leftarrow underbrace cdots vdots ddots dots quad qquad times lVert rVert lvert rvert
+    lfloor rfloor vert Vert nabla begin end prime paragraph subparagraph emph textasciitilde
+    textbackslash textasciicircum hat bar tilde dot \ , { } _ # % & $""".split()
 ) | {" ", "lambda", *GREEK}
 ENVIRONMENTS = {"align*", "aligned", "pmatrix", "cases"}
 WITH_GROUP = {"text", "emph", "paragraph", "subparagraph", "operatorname", "mathbf", "mathbb", "mathit"}
