@@ -28,3 +28,68 @@ def test_verdict(formula: str, claim: str, shapes: str, functions: str, verdict:
 def test_numbers_are_said_to_be_of_one_function() -> None:
     found = cr.equal("f(x, y)", "f(y, x)", functions="f: scalar")
     assert "with one choice of f, at x = " in str(found)
+
+
+DERIVATIONS = [
+    (
+        0,
+        """functions: f: scalar, g: scalar
+wrt: x
+u = g(x)
+y = f(u)
+du/dx = g'(x)
+dy/du = f′(u)
+dy/dx = dy/du * du/dx
+      = f'(u) g'(x)
+      = f′(g(x)) g′(x)""",
+    ),
+    (
+        7,
+        """functions: f: scalar, g: scalar
+wrt: x
+u = g(x)
+y = f(x, u)
+∂y/∂x = ∂₁f(x, u)
+dy/du = ∂₂f(x, u)
+dy/dx = dy/du * du/dx
+      = ∂₂f(x, g(x)) g'(x)""",
+    ),
+    (
+        5,
+        """functions: f: k->k, g: k->k
+shapes: x[k]
+wrt: x
+y = f(g(x))
+∂y/∂x = g'(x) f'(g(x))""",
+    ),
+    (
+        0,
+        """functions: L: m->
+shapes: W[m,n] x[n]
+wrt: W
+z = W @ x
+C = L(z)
+dC = ∇L(z)ᵀ dz
+   = ∇L(z)ᵀ dW x
+∂C/∂W = ∇L(z) xᵀ""",
+    ),
+    (
+        0,
+        """functions: f: scalar
+wrt: x
+y = f(x)**2
+d/dx (f(x)**2) = 2 f(x) d/dx f(x)
+               = 2 f(x) f'(x)""",
+    ),
+]
+
+
+@pytest.mark.parametrize(("first_wrong", "text"), DERIVATIONS)
+def test_derivation(first_wrong: int, text: str) -> None:
+    assert cr.check_derivation(text).first_wrong == first_wrong
+
+
+def test_functions_of_a_derivation_may_be_given_beside_it() -> None:
+    header, *lines = DERIVATIONS[0][1].splitlines()
+    functions = header.removeprefix("functions: ")
+    assert cr.check_derivation("\n".join(lines), functions=functions).first_wrong == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from chainrule.api.formulas import Functions
 from chainrule.errors import OptionError
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ def check_derivation(
     *,
     dialect: str | None = None,
     profile: str | None = None,
+    functions: Functions = None,
 ) -> Grading:
     r"""What becomes of a derivation, line by line; `first_wrong` is the first that does not follow, or 0.
 
-    One equality a line. `shapes` and `wrt` may stand in `shapes:` and `wrt:` lines at its top instead. The
+    One equality a line. `shapes`, `wrt` and `functions` may stand in lines at its top instead, `wrt: x`. The
     dialect is MATLAB if only its signs stand in the text, unless it is said.
     Raises: ChainruleError, with the line and the place, if a line cannot be read.
 
@@ -36,4 +38,4 @@ def check_derivation(
         )
     from chainrule.grade.grader import grade
 
-    return grade(text, shapes, wrt, dialect, profile)
+    return grade(text, shapes, wrt, dialect, profile, functions)

@@ -295,7 +295,7 @@ def check(options: argparse.Namespace) -> int:
 
 def check_lines(options: argparse.Namespace, form: str) -> int:
     """`chainrule check FILE`: print what becomes of each line of a derivation."""
-    for name, unused in (("--at", None), ("--order", "1"), ("--functions", None)):
+    for name, unused in (("--at", None), ("--order", "1")):
         if getattr(options, name[2:]) != unused:
             raise OptionError(f"{name} says nothing about a derivation", hint="take it away, or add --claim")
     graded = chainrule.check_derivation(
@@ -304,6 +304,7 @@ def check_lines(options: argparse.Namespace, form: str) -> int:
         wrt=options.wrt,
         dialect=None if options.dialect == "numpy" else choose(options.dialect, DIALECTS, "--dialect"),
         profile=options.profile,
+        functions=options.functions,
     )
     write(graded.to_json() if form == "json" else str(graded), sys.stdout)
     return 0 if graded else 1

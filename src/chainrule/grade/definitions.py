@@ -20,6 +20,7 @@ from chainrule.grade.symbols import NAME, Scanner
 from chainrule.language import Declarations, parse_declarations, parse_formula
 from chainrule.language.functions import TABLE
 from chainrule.language.resolve import METHODS, MODULES
+from chainrule.language.unknown import Given, parse_functions
 from chainrule.simplify import normalise
 
 # What a derivative introduces is kept in the shape of the variable where that can be.
@@ -68,6 +69,7 @@ def prepare(
     wrt: str | Sequence[str] | None,
     dialect: str | None,
     profile: str | None,
+    functions: Given = None,
 ) -> Setting:
     """The names, shapes and options of a derivation.
 
@@ -75,6 +77,7 @@ def prepare(
     """
     declared = parse_declarations(shapes if shapes else script.options.get("shapes"))
     profile = profile or script.options.get("profile")
+    unknown = parse_functions(functions or script.options.get("functions"), TABLE.keys())
     dialect = dialect or script.options.get("dialect") or guessed_dialect(script)
     if dialect not in ("numpy", "matlab"):
         raise OptionError(f"unknown dialect `{dialect}`", hint="dialects are numpy and matlab")
@@ -84,16 +87,16 @@ def prepare(
     if not variables:
         guess_scalars(script, variables, introduced, asked)
     names: dict[str, object] = {**variables, **dict.fromkeys(introduced.values())}
-    scanner = Scanner(script.source, names, asked)
+    scanner = Scanner(script.source, names, asked, unknown.declared)
     book = Book({n: v for n, v in variables.items() if n not in introduced.values()}, {})
-    reader = Reader(script.source, book, scanner, dialect, profile)
+    reader = Reader(script.source, book, scanner, dialect, profile, unknown)
     setting = Setting(script, book, reader, asked, introduced)
     _define(setting, declared)
     scanner.known = {**book.variables, **book.names}
-    unknown = [name for name in asked if name not in scanner.known]
-    if unknown:
+    missing = [name for name in asked if name not in scanner.known]
+    if missing:
         raise UnknownName(
-            f"wrt names {unknown[0]}, which is not in this derivation",
+            f"wrt names {missing[0]}, which is not in this derivation",
             hint="the variables are " + ", ".join(book.variables),
         )
     setting.moving = _moving(setting)
@@ -112,7 +115,7 @@ def asked_for(wrt: str | Sequence[str] | None) -> tuple[str, ...]:
 def guessed_dialect(script: Script) -> str:
     """MATLAB if only its signs stand in the derivation."""
     text = "\n".join(e.right.text for e in script.equalities)
-    primes = re.sub(rf"{NAME}'\(", "", text)
+    primes = re.sub(rf"{NAME}'+\(", "", text)
     return "matlab" if _MATLAB.search(primes) and not _NUMPY.search(text) else "numpy"
 
 
@@ -243,7 +246,11 @@ def _infer(setting: Setting, order: Sequence[int], declared: Declarations) -> No
     dims = tuple(d for d in declared.dims)
     try:
         formula = parse_formula(
-            "\n".join(lines), Declarations("", given, dims), setting.reader.dialect, setting.reader.profile
+            "\n".join(lines),
+            Declarations("", given, dims),
+            setting.reader.dialect,
+            setting.reader.profile,
+            functions=setting.reader.functions,
         )
     except ChainruleError:
         return  # told when the line itself is read
@@ -264,7 +271,13 @@ def _infer_inner(setting: Setting) -> None:
                     continue
                 declared = Declarations("", dict(setting.book.variables), ())
                 try:
-                    formula = parse_formula(symbol.of.text, declared, reader.dialect, reader.profile)
+                    formula = parse_formula(
+                        symbol.of.text,
+                        declared,
+                        reader.dialect,
+                        reader.profile,
+                        functions=reader.functions,
+                    )
                 except ChainruleError:
                     continue
                 setting.book.variables |= formula.variables

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from chainrule.errors import OptionError, Span, SyntaxProblem
 
-OPTIONS = ("shapes", "wrt", "dialect", "profile")
+OPTIONS = ("shapes", "wrt", "dialect", "profile", "functions")
 _HEADER = re.compile(rf"[ \t]*({'|'.join(OPTIONS)})[ \t]*:(?!=)(.*)")
 _LEAD = re.compile(
     r"\s*(?:(?:\(?\d{1,3}[.)]|[•])\s+)?"

@@ -21,6 +21,7 @@ from chainrule.grade.lines import Grading, Line
 from chainrule.grade.reading import LAYOUTS, Parsed, Reading, letters_of, partial_class
 from chainrule.grade.symbols import Side, Symbol
 from chainrule.grade.valuing import Chain, Value, Valuer, closest, compatible
+from chainrule.language.unknown import Given
 
 
 class Grader:
@@ -309,6 +310,7 @@ def grade(
     wrt: str | Sequence[str] | None = None,
     dialect: str | None = None,
     profile: str | None = None,
+    functions: Given = None,
 ) -> Grading:
     r"""The grading of a derivation.
 
@@ -317,5 +319,5 @@ def grade(
     >>> [line.status for line in grade("y = x + x**2\ndy/dx = 2*x").lines]
     ['defined', 'wrong']
     """
-    setting = prepare(read_script(text), shapes, wrt, dialect, profile)
+    setting = prepare(read_script(text), shapes, wrt, dialect, profile, functions)
     return Grader(setting).grade()

@@ -23,6 +23,7 @@ from chainrule.grade.retext import Edit, Edited, apply, relocated
 from chainrule.grade.symbols import NAME, Scanner, Side, Symbol, reach
 from chainrule.language import Declarations, parse_formula
 from chainrule.language.functions import TABLE
+from chainrule.language.unknown import NONE, Functions
 from chainrule.rules.constants import component
 
 LAYOUTS = ("numerator", "denominator", "mixed")
@@ -84,6 +85,7 @@ class Reader:
     scanner: Scanner
     dialect: str
     profile: str | None
+    functions: Functions = NONE
     inner: dict[tuple[int, str, str], Expr] = field(default_factory=dict)
 
     # ------------------------------------------------------------ shapes
@@ -133,7 +135,12 @@ class Reader:
         declared = self.declared(holes)
         try:
             formula = parse_formula(
-                edited.text, declared, "matlab" if star else self.dialect, self.profile, shape
+                edited.text,
+                declared,
+                "matlab" if star else self.dialect,
+                self.profile,
+                shape,
+                functions=self.functions,
             )
             extra = [name for name in formula.variables if name not in declared.variables]
             if extra:

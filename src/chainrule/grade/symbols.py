@@ -7,13 +7,14 @@ between them. The language reads the plain pieces; what a symbol is worth is dec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from chainrule.errors import Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import SUBSCRIPT, ascii_name
 from chainrule.grade.derivation_text import Part
 from chainrule.language.functions import TABLE
+from chainrule.language.marks import call_at
 from chainrule.language.tokens import SUPERSCRIPT
 from chainrule.rules.table import ROWS, Elementwise
 
@@ -73,10 +74,19 @@ class Side:
 
 
 class Scanner:
-    """Finds the symbols in a text. `knows` says whether a stored name is known, `wrt` what ∇ alone is by."""
+    """Finds the symbols in a text.
 
-    def __init__(self, source: str, known: Mapping[str, object], wrt: tuple[str, ...] = ()) -> None:
-        self.source, self.known, self.wrt = source, known, wrt
+    `known` are the names, `wrt` is what ∇ alone is by, `functions` are those left unknown.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        known: Mapping[str, object],
+        wrt: tuple[str, ...] = (),
+        functions: Collection[str] = (),
+    ) -> None:
+        self.source, self.known, self.wrt, self.functions = source, known, wrt, functions
         self.differentials = "d" not in known
 
     def side(self, part: Part, scope: str = "factor") -> Side:
@@ -87,6 +97,9 @@ class Scanner:
         chunks: list[tuple[Chunk, Span]] = []
         begin = position = 0
         while position < len(part.text):
+            if called := call_at(part.text, position, self.functions):
+                position += len(called)
+                continue
             found = self.symbol(part, position, scope) if self.starts(part.text, position) else None
             if found is None:
                 position += 1
