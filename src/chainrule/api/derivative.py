@@ -35,6 +35,7 @@ from chainrule.simplify import simplify_many
 if TYPE_CHECKING:
     from chainrule.api.explanation import Explanation
     from chainrule.codegen.load import CompiledFunction
+    from chainrule.draw import Drawing
     from chainrule.notation.written import Written
     from chainrule.verify.compare import Report
 
@@ -204,6 +205,36 @@ class Printable(ABC):
 
         opened = [name.strip() for name in open.split(",")] if isinstance(open, str) else list(open)
         return explanation(self, style, opened=[ascii_name(n) for n in opened if n])
+
+    def graph(
+        self, *, operators: bool = False, theme: str = "auto", direction: str = "auto", constants: bool = True
+    ) -> Drawing:
+        """The dataflow graph: steps with their formulas and shapes, local derivatives on the edges.
+
+        operators  each step as two nodes, what it does and the variable that it makes: x → (·)² → u
+        theme      light, dark, or auto: as the reader's system is set
+        direction  right, down, or auto; constants: whether what is not differentiated by is drawn too
+        A notebook shows it; `.svg`, `.dot` and `.alt` are its texts, `.save(path)` writes it to a file.
+
+        >>> derive("sin(x**2)", wrt="x").graph(operators=True).alt.splitlines()[1].split(". ")[-2]
+        'One path leads from x to y: x → (·)² → u → sin → y'
+        """
+        from chainrule.api.pictures import picture
+
+        kind = "operators" if operators else "graph"
+        return picture(self, kind, theme=theme, direction=direction, constants=constants)
+
+    def boxes(self, *, theme: str = "auto") -> Drawing:
+        """The factors of the chain rule as boxes in proportion to their sizes, a line for each path.
+
+        Raises: OptionError for several derivatives at once; LimitExceeded if there are too many paths.
+
+        >>> derive("sum(exp(A @ x))", wrt="x", shapes="A[m,n] x[n]").boxes().alt.splitlines()[0]
+        'Boxes of ∂f/∂x = ∂f/∂u₂ · ∂u₂/∂u₁ · ∂u₁/∂x: 1 × m · m × m · m × n = 1 × n'
+        """
+        from chainrule.api.pictures import picture
+
+        return picture(self, "boxes", theme=theme)
 
     def to_text(self, point: Point | None = None) -> str:
         """Everything that is printed: the formula, the derivative, what the check found."""

@@ -76,6 +76,23 @@ EXPLAIN = """examples:
 """
 
 
+DRAWINGS = ("svg", "dot", "operators", "boxes", "shapes", "pieces", "text")
+DRAW = """formats:
+  svg        the dataflow graph: steps with formulas and shapes, local derivatives on the edges
+  dot        the same graph for Graphviz
+  operators  the graph with operators as nodes: x → (·)² → u → sin → y
+  boxes      the factors of the chain rule in proportion to their sizes
+  shapes     which shape a derivative has, for scalars and vectors
+  pieces     which pieces a chain rule multiplies, for scalars and vectors
+  text       the graph in words
+
+examples:
+  chainrule draw "mean((y - relu(X @ w + b))**2)" --shapes "X[N,n] w[n] b y[N]" --wrt w --output loss.svg
+  chainrule draw "sin(x**2)" --wrt x --format operators --theme light --output sin.svg
+  chainrule draw "sum(exp(A @ x))" --shapes "A[m,n] x[n]" --wrt x --format boxes --output boxes.svg
+"""
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose mistakes are ChainruleErrors with the nearest valid word."""
 
@@ -178,6 +195,15 @@ def build_parser() -> Parser:
     )
     sub.add_argument("--format", metavar="|".join(PAGES), default="text", help="what is printed")
 
+    sub = command("draw", draw, "a picture: the dataflow graph, or the boxes of the chain rule", DRAW)
+    deriving(sub)
+    sub.add_argument(
+        "--format", metavar="|".join(DRAWINGS), default="svg", help="what is drawn, as SVG or words"
+    )
+    sub.add_argument("--output", metavar="FILE", help="write the picture there")
+    sub.add_argument("--theme", metavar="auto|light|dark", default="auto", help="the colours")
+    sub.add_argument("--direction", metavar="auto|right|down", default="auto", help="where data flow")
+
     sub = command("check", check, "whether a person's answer is right, and if not, why", CHECK)
     formula(sub, "formula", "the formula, or a derivation; @FILE reads it from a file, - from standard input")
     sub.add_argument("--wrt", metavar="VAR", help='by which variable: "w", or scalars together "[x, y]"')
@@ -236,6 +262,25 @@ def explain(options: argparse.Namespace) -> int:
     }
     write(shown[options.format](), sys.stdout)
     return 1 if page.checked.failed else 0
+
+
+def draw(options: argparse.Namespace) -> int:
+    """`chainrule draw`: write a picture of a derivative that passed its check."""
+    from chainrule.api.pictures import picture
+    from chainrule.draw.svg import save
+
+    form = choose(options.format, DRAWINGS, "--format")
+    kind = form if form in DRAWINGS[2:-1] else "graph"
+    theme = choose(options.theme, ("auto", "light", "dark"), "--theme")
+    direction = choose(options.direction, ("auto", "right", "down"), "--direction")
+    drawn = picture(_derived(options), kind, theme=theme, direction=direction)
+    content = {"dot": drawn.dot, "text": drawn.alt + "\n"}.get(form, drawn.svg)
+    if options.output is None:
+        write(content.removesuffix("\n"), sys.stdout)
+        return 0
+    save(content, options.output)
+    write(f"{options.output}: {drawn.alt.splitlines()[0]}", sys.stdout)
+    return 0
 
 
 def _derived(options: argparse.Namespace) -> Derivative | Derivatives:

@@ -99,11 +99,15 @@ class Flow:
 
     def count_paths(self, source: Variable) -> int:
         """How many paths lead from a variable to the output."""
+        return self._counts.get(source, 0)
+
+    @cached_property
+    def _counts(self) -> dict[Variable, int]:
         count: dict[Variable, int] = {self.output.symbol: 1}
         for part in reversed(self.parts):
             for argument in self.arguments(part):
                 count[argument] = count.get(argument, 0) + count.get(part.symbol, 0)
-        return count.get(source, 0)
+        return count
 
     def paths(self, source: Variable) -> list[tuple[Variable, ...]]:
         """The paths from a variable to the output, each from the variable on; at most MOST_PATHS."""

@@ -1,0 +1,39 @@
+"""The figures of docs/pictures.md are what the program draws now; `--update-golden` draws them again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from draw.cases import page, parsed_svg, rectangles, texts
+from draw.figures import FIGURES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure(name: str, request: pytest.FixtureRequest) -> None:
+    path = DOCS / "figures" / f"{name}.svg"
+    drawing = FIGURES[name]()
+    if request.config.getoption("--update-golden"):
+        path.parent.mkdir(exist_ok=True)
+        drawing.save(path)
+    assert path.read_text(encoding="utf-8") == drawing.svg, (
+        "run pytest --update-golden and look at the figure"
+    )
+    root = parsed_svg(drawing.svg)
+    whole = page(root)
+    for area in (*rectangles(root), *texts(root)):
+        assert whole.left <= area.left and area.right <= whole.right
+        assert whole.top <= area.top and area.bottom <= whole.bottom
+
+
+def test_the_page_shows_every_figure_with_its_words() -> None:
+    shown = re.findall(
+        r"!\[([^\n]+)\]\(figures/([\w-]+)\.svg\)", (DOCS / "pictures.md").read_text(encoding="utf-8")
+    )
+    assert sorted(name for _, name in shown) == sorted(FIGURES)
+    for words, name in shown:
+        assert words == FIGURES[name]().alt.splitlines()[0], name
+    assert sorted(path.stem for path in (DOCS / "figures").glob("*.svg")) == sorted(FIGURES)
