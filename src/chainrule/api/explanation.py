@@ -162,6 +162,8 @@ def _of(derivative: Derivative, style: str | None, opened: Sequence[str]) -> lis
             derivative.layout,
             letter,
             at_kink=derivative.options.at_kink,
+            notation=derivative.options.notation,
+            profile=formula.profile,
         )
         if target.joint and style in (None, "operator"):
             pages.append(_side_by_side(subject, target, opened))

@@ -175,15 +175,15 @@ def build_parser() -> Parser:
             default="0",
             help="relu′(0), and the weight in a tie with a constant",
         )
+        sub.add_argument(
+            "--notation",
+            metavar="|".join(NOTATIONS),
+            default="matrix",
+            help="vectorised, per instance, by entries, on stacked columns, or as the map dX ↦ A dX B",
+        )
 
     sub = command("derive", derive, "the derivative of a formula in closed form, checked", DERIVE)
     deriving(sub)
-    sub.add_argument(
-        "--notation",
-        metavar="|".join(NOTATIONS),
-        default="matrix",
-        help="vectorised, per instance, by entries, on stacked columns, or as the map dX ↦ A dX B",
-    )
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
 
@@ -191,7 +191,10 @@ def build_parser() -> Parser:
     deriving(sub)
     sub.add_argument("--style", metavar="|".join(STYLES), help="how it is told; chosen from the problem")
     sub.add_argument(
-        "--open", metavar="STEPS", default="", help='steps shown entry by entry too: "a,z", or all'
+        "--open",
+        metavar="STEPS",
+        default="",
+        help='steps shown entry by entry too: "a,z", all; paths: a product of Jacobians as a sum',
     )
     sub.add_argument("--format", metavar="|".join(PAGES), default="text", help="what is printed")
 
@@ -294,7 +297,7 @@ def _derived(options: argparse.Namespace) -> Derivative | Derivatives:
         profile=options.profile,
         at_kink=options.at_kink,
         functions=options.functions,
-        notation=choose(getattr(options, "notation", "matrix"), NOTATIONS, "--notation"),
+        notation=choose(options.notation, NOTATIONS, "--notation"),
     )
 
 

@@ -43,6 +43,8 @@ class Subject:
     letter     what the value of the formula is called
     given      abbreviations for the answer
     at_kink    the derivative taken at the kink of relu, and of a maximum or minimum with a constant
+    notation   a second way in which the answer is written: sums, index, kron or map
+    profile    whose signs are used
     """
 
     expr: Expr
@@ -53,6 +55,8 @@ class Subject:
     letter: str
     given: Mapping[str, Expr] = field(default_factory=dict)
     at_kink: Fraction = Fraction(0)
+    notation: str = "matrix"
+    profile: str | None = None
 
     @property
     def taken(self) -> frozenset[str]:

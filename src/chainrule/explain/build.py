@@ -5,23 +5,21 @@ In: a Subject and a style, or none. Out: a Derivation, every line of which has b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from chainrule.derive.flow import flow
 from chainrule.derive.kinks import kinks
 from chainrule.errors import DomainProblem, OptionError
 from chainrule.explain import components, differentials, operator, variables
+from chainrule.explain.answer import answer
 from chainrule.explain.board import Board, Subject
 from chainrule.explain.derivation import Checked, Derivation, Line, Phase, Words
-from chainrule.expr.dims import Dim
+from chainrule.explain.paths import along_paths
 from chainrule.expr.nodes import Apply, Expr, Stack, Variable
-from chainrule.expr.walk import substitute, topological, tree_size
+from chainrule.expr.walk import substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.notation import matform as m
-from chainrule.notation.index import derivative as indexed_derivative
-from chainrule.notation.layout import is_turned
 from chainrule.notation.matform import Tree
-from chainrule.notation.present import Presentation, Request, present_many
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.table import Elementwise
 from chainrule.simplify import Normaliser
@@ -32,8 +30,6 @@ STYLES = ("operator", "variables", "components", "differentials")
 FEW_PARTS = 5
 # Sets where it is not differentiable that are listed.
 MOST_KINKS = 4
-# Nodes of an answer that is written out although the page names every part.
-LONGEST_ANSWER = 150
 
 
 def explain(
@@ -41,7 +37,8 @@ def explain(
 ) -> Derivation:
     """The derivation of ∂subject/∂wrt.
 
-    `opened` names parts whose local derivatives are shown entry by entry too, "all" for every one.
+    `opened` names parts whose local derivatives are shown entry by entry too, "all" for every one; "paths"
+    shows one entry of the product of Jacobians as a sum over paths.
     Raises: OptionError for a style that does not exist or cannot show this; NoDerivative.
     """
     if style is not None and style not in STYLES:
@@ -60,14 +57,14 @@ def explain(
     else:
         phases = differentials.phases(board)
     phases = (*phases, *_opened(board, opened))
-    answer, where = _answer(board)
+    answered, where = answer(board)
     return Derivation(
         style=chosen,
         layout=subject.layout,
         heading=(Line(board.symbol(board.output.symbol), _formula(board)),),
         sizes=_sizes(board),
         phases=phases,
-        answer=answer,
+        answer=answered,
         checked=_checked(board, points),
         kinks=_kinks(board),
         where=where,
@@ -105,14 +102,14 @@ def _opened(board: Board, wanted: Sequence[str]) -> tuple[Phase, ...]:
     """Local derivatives entry by entry."""
     names = [part.name for part in board.moving]
     for name in wanted:
-        if name != "all" and name not in names:
+        if name not in ("all", "paths", *names):
             raise OptionError(
                 f"there is no step {name!r} to open",
                 hint=f"the steps are {', '.join(names)}, or all"
                 if names
                 else "nothing depends on the variable",
             )
-    phases: list[Phase] = []
+    phases = [along_paths(board)] if "paths" in wanted and board.moving else []
     for part in board.moving:
         if "all" not in wanted and part.name not in wanted:
             continue
@@ -161,89 +158,6 @@ def _kinks(board: Board) -> tuple[str, ...]:
     if len(found) <= MOST_KINKS:
         return tuple(found)
     return (*found[: MOST_KINKS - 1], f"and likewise in {len(found) - MOST_KINKS + 1} other places")
-
-
-def _answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
-    """The derivative with names for its parts, the gradient ready for an update step, and the names."""
-    subject, output = board.subject, board.output.symbol
-    turned = is_turned(output.rank, board.wrt.rank, subject.layout)
-    if variables.is_long(board) and tree_size(board.derivative) > LONGEST_ANSWER:
-        return _last_line(board), ()
-    requests = [Request(board.derivative, turned, (output.rank, board.wrt.rank))]
-    if turned and not output.rank:
-        requests.append(Request(board.derivative))
-    normal = Normaliser()
-    given = {name: normal(part) for name, part in {**subject.names, **subject.given}.items()}
-    taken = subject.taken - set(subject.given)
-    own = {part.name for part in board.flow.parts} - set(given)
-    shown, named = present_many(requests, given, taken=taken | own)
-    again = _own_names(normal, board, [part.part for _, part in named if part.part is not None], given)
-    if again:
-        shown, named = present_many(requests, {**given, **again}, taken=taken)
-    where = tuple(Line(m.name(name), part.tree, value=part.part) for name, part in named)
-    lines = [
-        Line(
-            _left(board, shown[0]),
-            shown[0].tree,
-            (),
-            board.result_sizes(),
-            value=board.derivative,
-            result=True,
-        )
-    ]
-    if shown[0].vec is not None:
-        column = [
-            m.call("vec", board.symbol(v)) if v.rank == 2 else board.symbol(v) for v in (output, board.wrt)
-        ]
-        lines.append(
-            Line(m.derivative(column[0], m.transpose(column[1])), shown[0].vec, ("columns stacked by vec",))
-        )
-    if not output.rank and board.wrt.rank:
-        lines += _update(board, shown[-1].tree, turned)
-    return tuple(lines), where
-
-
-def _last_line(board: Board) -> tuple[Line, ...]:
-    """The last line of a recursion, where the whole would be too long to read."""
-    left, right, sizes = board.recursion
-    return (Line(left, right, ("in the names above",), sizes, value=board.derivative, result=True),)
-
-
-def _own_names(
-    normal: Normaliser, board: Board, parts: Sequence[Expr], given: Mapping[str, Expr]
-) -> dict[str, Expr]:
-    """The parts of an answer that are intermediate variables, by their names."""
-    known = {normal(part.whole): part for part in board.flow.parts[:-1]}
-    return {known[p].name: p for p in parts if p in known and known[p].name not in given}
-
-
-def _left(board: Board, shown: Presentation) -> Tree:
-    if shown.form != "index":
-        return board.total(board.output.symbol)
-    sides = [(v.name, v.rank) for v in (board.output.symbol, board.wrt)]
-    return indexed_derivative(sides[0], sides[1:], shown.indices)
-
-
-def _update(board: Board, gradient: Tree, turned: bool) -> list[Line]:
-    """W ← w − η ∂C/∂w, with the transpose that numerator layout needs."""
-    w = board.symbol(board.wrt)
-    eta = next((c for c in ("eta", "alpha", "t") if c not in board.subject.taken), "rate")
-    derivative = board.total(board.output.symbol)
-    step = m.scale(m.name(eta), m.transpose(derivative) if turned else derivative)
-    reason: Words = ("gradient-descent step",)
-    if turned and board.wrt.rank == 1:
-        n = Dim.of(1)
-        row, column = sizes_text((n, *board.wrt.shape)), sizes_text((*board.wrt.shape, n))
-        reason = (
-            "gradient-descent step: the derivative is a row, ",
-            row,
-            ", and ",
-            w,
-            f" a column, {column}, so it is transposed",
-        )
-    lines = [Line(w, m.signed_sum([(1, w), (-1, step)]), reason, relation="←")]
-    inner = m.signed_sum([(1, w), (-1, m.scale(m.name(eta), gradient))])
-    return [*lines, Line(w, inner, ("that is",), relation="←")]
 
 
 def _checked(board: Board, points: int | None) -> Checked:

@@ -102,7 +102,7 @@ class _Entries:
             tree = self.at(move.whole, letters)
             if to_text(tree) != last:
                 said = self._reason(move.rule, reason(self.board, move, self.wrt))
-                lines.append(Line(left, tree, (said,), value=move.whole))
+                lines.append(Line(left, tree, said, value=move.whole))
                 left, last = None, to_text(tree)
         if not isinstance(self.value, Stack):
             assert self.jacobian is not None
@@ -115,13 +115,13 @@ class _Entries:
                 lines.append(Line(left, final, said_last, value=self.jacobian))
         return lines
 
-    def _reason(self, rule: str, said: str) -> str:
-        if rule == "dx/dx = 1" and self.wrt.rank == 1:
-            (j,) = self.columns
-            (i,) = self.writer.letters(1, self.columns)
-            x = to_text(m.name(self.wrt.name))
-            return f"∂{x}_{i}/∂{x}_{j} is 1 if {i} = {j}, else 0: δ_{i}{j}"
-        return said
+    def _reason(self, rule: str, said: str) -> Words:
+        if rule != "dx/dx = 1" or self.wrt.rank != 1:
+            return (said,)
+        (j,) = self.columns
+        (i,) = self.writer.letters(1, self.columns)
+        one = m.derivative(self._variable(self.wrt, (i,)), self._variable(self.wrt, (j,)))
+        return (one, f" is 1 if {i} = {j}, else 0: ", m.tree("delta", (), (i, j)))
 
     @property
     def _diagonal(self) -> Expr | None:
