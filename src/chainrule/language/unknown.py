@@ -113,6 +113,8 @@ class Functions:
 
     def find(self, called: str) -> Declared | None:
         """The function that a call names, order marks and all."""
+        if not self.declared:
+            return None
         return self.declared.get(stored(read_call(called).name, self.declared))
 
     def said(self) -> list[str]:
@@ -355,6 +357,8 @@ def _size_place(functions: Functions, dim: str) -> Span:
 
 def with_arities(functions: Functions, statements: Sequence[Statement], source: str) -> Functions:
     """The functions with the numbers of arguments that the formula gives them; raises if they differ."""
+    if not functions:
+        return functions
     found = dict(functions.declared)
     places: dict[str, Span] = {}
     for statement in statements:
