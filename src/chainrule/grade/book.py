@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chainrule.derive import jacobians
+from chainrule.errors import UnknownName
 from chainrule.expr.dims import ONE
+from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Einsum, Expr, Sum, Variable, zeros
 from chainrule.expr.walk import substitute
 from chainrule.expr.walk import variables as variables_of
@@ -50,7 +52,12 @@ class Book:
 
     def symbol(self, name: str) -> Variable:
         """The variable, or the stand-in of the name."""
-        return self.names[name].variable if name in self.names else self.variables[name]
+        if name in self.names:
+            return self.names[name].variable
+        if name not in self.variables:
+            hint = "look at the line that introduces it"
+            raise UnknownName(f"`{pretty(name)}` has no value here", hint=hint)
+        return self.variables[name]
 
     # ------------------------------------------------------------ formulas
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from chainrule.errors import ChainruleError, OptionError, ShapeMismatch, SyntaxProblem, UnknownName
-from chainrule.expr.names import ascii_name
+from chainrule.expr.names import ascii_name, pretty
 from chainrule.expr.nodes import Expr, Variable, permute
 from chainrule.grade.book import Book, Named
 from chainrule.grade.derivation_text import Equality, Part, Script
@@ -45,6 +46,8 @@ class Setting:
 
     introduces  the place in the equalities at which each name is introduced
     misfits     names whose definition has sizes that do not fit
+    lost        names that are made from such
+    starred     names in whose definition * has to be the matrix product
     said        sentences: how what was not declared was read
     moving      variables whose differentials stand in the text
     """
@@ -55,8 +58,15 @@ class Setting:
     wrt: tuple[str, ...]
     introduces: dict[int, str]
     misfits: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    starred: set[str] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
     moving: tuple[str, ...] = ()
+
+    def lost_in(self, problem: UnknownName) -> str | None:
+        """The name without a value that a complaint is about."""
+        unknown = sorted(self.misfits | self.lost)
+        return next((name for name in unknown if f"`{pretty(name)}`" in problem.message), None)
 
     def left(self, equality: Equality) -> Left | None:
         """The name on the left, if there is nothing else."""
@@ -201,7 +211,10 @@ def _define(setting: Setting, declared: Declarations) -> None:
     for k in order:
         try:
             _introduce(setting, k)
-        except UnknownName:
+        except UnknownName as problem:
+            if setting.lost_in(problem):
+                setting.lost.add(setting.introduces[k])
+                continue
             if inferred:
                 raise
             inferred = True
@@ -292,14 +305,25 @@ def _introduce(setting: Setting, k: int) -> None:
     side = reader.scanner.side(equality.right)
     read: dict[str, tuple[Parsed, Expr]] = {}
     failure: ShapeMismatch | None = None
-    for layout in DEFINING if side.symbols else DEFINING[:1]:
-        reading = Reading(layout=layout)
+    open_layout = bool(side.symbols) or _mentions(
+        side.part.text, [n for n, named in book.names.items() if 0 < len(named.turned) < len(DEFINING)]
+    )
+    for star, layout in product((False, True), DEFINING if open_layout else DEFINING[:1]):
+        reading = Reading(layout=layout, star=star)
+        if star and (read or reader.dialect != "numpy" or "*" not in side.part.text):
+            break
         try:
             parsed = reader.parse(side, reading, letters=left.letters or None)
         except ShapeMismatch as problem:
             failure = failure or problem
             continue
+        except ChainruleError:
+            if star:
+                continue
+            raise
         read[layout] = parsed, reader.fill(parsed, reading, book) if parsed.holes else parsed.expr
+    if read and failure is not None and not open_layout:
+        setting.starred.add(name)
     if not read:
         assert failure is not None
         if left.letters:

@@ -22,6 +22,8 @@ _LEAD = re.compile(
 _REASON = re.compile(r"(?:,\s*|\s+)(?:since|because|using|as|by)\s+[^\W\d].*$", re.DOTALL)
 _WIDE = re.compile(r"(?: {3,}|[ ]*\t\s*)(?=\S)")
 _WORDS = re.compile(r"\(?[a-z]{3,}(?=[ ,:;)]|$)(?!\s*[(=])|[a-z]{3,} [a-z]{3,}")
+# Words in place of an equality: a heading, a sentence.
+_PROSE = re.compile(r"[A-Za-z]{3,}[,;]? +[A-Za-z]{2,}|^\s*(?:\d+[.)]\s*)?[A-Z][a-z]{3,}[:.]?\s*$")
 _ENDS_OPEN = tuple("+-−–*/@·⋅⊙⊘×=⊗∘")
 _BEGINS_ON = tuple("+-−–*/@·⋅⊙⊘×⊗∘")
 _STEPS = ("⇒", "⟹", "=>", ";")
@@ -89,8 +91,9 @@ def read_script(source: str) -> Script:
             _set_option(options, header, line, source)
             continue
         number = source.count("\n", 0, line.start) + 1
-        for step in _split(line, _STEPS):
-            equalities.extend(_equalities(step, number, source, bool(equalities)))
+        body, remark = _without_remark(line)
+        for step in _split(body, _STEPS):
+            equalities.extend(_equalities(step, number, remark, source, bool(equalities)))
     if not equalities:
         raise SyntaxProblem(
             "the derivation is empty", hint="write one equality a line, such as dC/dw = 2*X.T @ e"
@@ -118,15 +121,18 @@ def _lines(text: str) -> Iterator[Part]:
     while k < len(parts):
         line = parts[k]
         k += 1
-        if not line.text.strip():
+        if not line.text.strip() or _is_prose(line.text):
             continue
-        while k < len(parts) and not _HEADER.fullmatch(line.text) and _goes_on(line.text, parts[k].text):
+        while k < len(parts) and _goes_on(line.text, parts[k].text):
             line = Part(text[line.start : parts[k].start + len(parts[k].text)], line.start)
             k += 1
         yield line
 
 
 def _goes_on(text: str, following: str) -> bool:
+    """Whether a line continues the one before."""
+    if _HEADER.fullmatch(text) or _is_prose(following):
+        return False
     if sum(text.count(c) for c in "([{") > sum(text.count(c) for c in ")]}"):
         return True
     if text.rstrip().endswith(_ENDS_OPEN) and following.strip():
@@ -159,7 +165,7 @@ def _split(part: Part, signs: tuple[str, ...]) -> list[Part]:
     return pieces
 
 
-def _equalities(step: Part, number: int, source: str, follows: bool) -> Iterator[Equality]:
+def _equalities(step: Part, number: int, remark: str, source: str, follows: bool) -> Iterator[Equality]:
     """The equalities of one step: names given behind `where` first."""
     lead = _LEAD.match(step.text)
     begin = lead.end() if lead else 0
@@ -167,15 +173,25 @@ def _equalities(step: Part, number: int, source: str, follows: bool) -> Iterator
         if step.text.strip() in ("", *_STEPS):
             return
         begin = 0
-    step = step.cut(begin)
-    body, remark = _without_remark(step)
-    main, clause = _where(body)
-    for bound in _bindings(clause) if clause else ():
-        yield from _chain(bound, number, "", source, follows)
+    main, clause = _where(step.cut(begin, len(step.text.rstrip().rstrip(".,").rstrip())))
+    bound = clause is not None and _BINDING.match(clause.text)
+    if clause is not None and not bound:
+        remark = f"where {clause.text}"
+    for binding in _bindings(clause) if clause is not None and bound else ():
+        yield from _chain(binding, number, "", source, follows)
     yield from _chain(main, number, remark, source, follows)
 
 
 def _chain(part: Part, number: int, remark: str, source: str, follows: bool) -> Iterator[Equality]:
+    compared = _split(part, ("==",))
+    if len(compared) > 1:
+        end = compared[1].start
+        raise SyntaxProblem(
+            "== compares; a line of a derivation states that two sides are equal",
+            source=source,
+            spans=(Span(end - 2, end),),
+            hint="write =",
+        )
     sides = [piece.cut(0) for piece in _split(part, ("=", "≔", "←"))]
     if len(sides) < 2:
         raise SyntaxProblem(
@@ -208,14 +224,26 @@ def _without_remark(step: Part) -> tuple[Part, str]:
         text = text[:-1].rstrip()
     for gap in _WIDE.finditer(text):
         head, tail = text[: gap.start()], text[gap.end() :]
-        if "=" not in head or tail.startswith(("=", *_BEGINS_ON, "where ")) or head.endswith(_ENDS_OPEN):
+        if "=" not in head or tail.startswith(("=", *_BEGINS_ON, *_STEPS, "where ")):
             continue
-        if "=" in tail or _WORDS.match(tail) or re.search(r"\b[a-z]{3,} [a-z]{3,}\b", tail):
+        if head.endswith((*_ENDS_OPEN, *_STEPS, ",")):
+            continue
+        if any(_is_remark(column) for column in _WIDE.split(tail)):
             return step.cut(0, gap.start()), tail
     reason = _REASON.search(text)
     if reason and "=" in text[: reason.start()]:
         return step.cut(0, reason.start()), text[reason.start() :].strip(" ,")
     return step.cut(0, len(text)), ""
+
+
+def _is_remark(text: str) -> bool:
+    """Whether a column behind a formula is about it: a rule's name, an equality of its own."""
+    return "=" in text or bool(_WORDS.match(text) or re.search(r"\b[a-z]{2,},? [a-z]{2,}\b", text))
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a line holds words and no equality."""
+    return len(_split(Part(text, 0), ("=",))) < 2 and bool(_PROSE.search(text))
 
 
 def _where(part: Part) -> tuple[Part, Part | None]:

@@ -23,6 +23,8 @@ from chainrule.grade.symbols import Side, Symbol
 from chainrule.grade.valuing import Chain, Value, Valuer, closest, compatible
 from chainrule.language.unknown import Given
 
+STAR = "* is read as the matrix product"
+
 
 class Grader:
     """Walks through the lines of one derivation."""
@@ -58,11 +60,11 @@ class Grader:
         except DomainProblem as problem:
             return made("unclear", None, None, f"It could not be checked: {problem.message}.")
         except UnknownName as problem:
-            lost = [name for name in sorted(self.setting.misfits) if f"`{pretty(name)}`" in problem.message]
-            if not lost:
+            lost = self.setting.lost_in(problem)
+            if lost is None:
                 raise
             self.chain = None
-            says = f"It uses {pretty(lost[0])}, whose line could not be worked out."
+            says = f"It uses {pretty(lost)}, whose line could not be worked out."
             return made("unclear", None, None, says)
 
     def defined(self, name: str, equality: Equality) -> Line:
@@ -70,16 +72,22 @@ class Grader:
         letters = left.letters if left is not None and left.letters else None
         right = self.reader.scanner.side(equality.right)
         self.chain = Chain(None, name, None, letters)
+        if name in self.setting.lost:
+            self.chain = None
+            says = "It uses a name whose line could not be worked out."
+            return Line(equality.number, equality.text, "unclear", None, None, says)
         if name in self.setting.misfits or self.turned_away(name, right):
             return self.misfit(equality, right, None)
         named = self.true.names[name]
+        star = name in self.setting.starred
         try:
-            parsed = self.reader.parse(right, Reading(layout=self.valuer.layouts[0]), letters=letters)
+            reading = Reading(layout=self.valuer.layouts[0], star=star)
+            parsed = self.reader.parse(right, reading, letters=letters)
         except ShapeMismatch:
             parsed = Parsed(named.variable)
         value = Value(Reading(), parsed, self.true.full(name), not right.symbols)
         self.chain.truth = self.chain.before = [value]
-        return Line(equality.number, equality.text, "defined")
+        return Line(equality.number, equality.text, "defined", STAR if star else None)
 
     def turned_away(self, name: str, right: Side) -> bool:
         """Whether this is w − η dC/dw where the layout that the derivation settled on makes dC/dw a row."""
@@ -204,7 +212,7 @@ class Grader:
             elif choice < 0 and kind.endswith("name"):
                 said.append(f"{mark} is the total derivative, along all paths")
         if value.reading.star:
-            said.append("* is read as the matrix product")
+            said.append(STAR)
         symbol = chain.symbol
         if symbol is not None and not value.parsed.holes and value.expr.rank == 2 and not chain.letters:
             raw = self.reader.worth(symbol, value.reading, self.valuer.book((), value.reading.free))

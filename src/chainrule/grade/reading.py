@@ -99,7 +99,7 @@ class Reader:
             side = self.scanner.side(symbol.of, reading.scope)
             plain = Reading(scope=reading.scope, star=reading.star)
             parsed = self.parse(side, plain)
-            self.inner[key] = self.fill(parsed, plain, self.book)
+            self.inner[key] = self.filled(parsed, plain, self.book)
         return self.inner[key]
 
     def axes(self, symbol: Symbol, reading: Reading) -> list[Shape]:
@@ -132,7 +132,7 @@ class Reader:
             moved = tuple((a + len(prefix), b, c, d) for a, b, c, d in edited.pieces)
             edited = Edited(prefix + edited.text, moved)
         star = reading.star and self.dialect == "numpy"
-        declared = self.declared(holes)
+        declared = self.declared(holes, edited.text)
         try:
             formula = parse_formula(
                 edited.text,
@@ -157,7 +157,7 @@ class Reader:
             (m for m in re.finditer(NAME, edited.text) if ascii_name(m[0]) == name),
             re.search(re.escape(pretty(name)), edited.text),
         )
-        known = [n for n in (*self.book.variables, *self.book.names) if not n.startswith("d")]
+        known = [*self.book.variables, *self.book.names]
         return UnknownName(
             f"`{pretty(name)}` is neither declared nor given a value in this derivation",
             source=edited.text,
@@ -165,12 +165,15 @@ class Reader:
             hint="known are " + ", ".join(map(pretty, known[:12])),
         )
 
-    def declared(self, holes: dict[Variable, Hole]) -> Declarations:
+    def declared(self, holes: dict[Variable, Hole], text: str) -> Declarations:
+        """What a text may name: variables, names, placeholders, and the differentials that stand in it."""
         everything = {**self.book.variables, **{n: named.variable for n, named in self.book.names.items()}}
         if self.scanner.differentials:
+            words = {ascii_name(m[0]) for m in re.finditer(NAME, text)}
             for variable in list(everything.values()):
                 moved = differential_of(variable)
-                everything.setdefault(moved.name, moved)
+                if any(moved.name in word for word in words):
+                    everything.setdefault(moved.name, moved)
         everything |= {v.name: v for v in holes}
         dims = dict.fromkeys(n for v in everything.values() for d in v.shape for n in d.names)
         return Declarations("", everything, tuple(d for d in dims if d not in everything))
@@ -271,6 +274,10 @@ class Reader:
 
     def fill(self, parsed: Parsed, reading: Reading, book: Book) -> Expr:
         """The value over variables, by that book."""
+        return book.expand(self.filled(parsed, reading, book))
+
+    def filled(self, parsed: Parsed, reading: Reading, book: Book) -> Expr:
+        """The expression with its symbols worked out, names left as they are."""
         values: dict[Expr, Expr] = {}
         for variable in variables_of(parsed.expr):
             hole = parsed.holes.get(variable)
@@ -280,7 +287,7 @@ class Reader:
                 moved = self.moving(variable, book)
                 if moved is not None:
                     values[variable] = moved
-        return book.expand(substitute(parsed.expr, values) if values else parsed.expr)
+        return substitute(parsed.expr, values) if values else parsed.expr
 
     def moving(self, variable: Variable, book: Book) -> Expr | None:
         """The differential that a variable dX stands for."""

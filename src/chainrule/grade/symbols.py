@@ -76,7 +76,7 @@ class Side:
 class Scanner:
     """Finds the symbols in a text.
 
-    `known` are the names, `wrt` is what ∇ alone is by, `functions` are those left unknown.
+    `known` are the names, `wrt` is what ∇ alone is by, `functions` are those left unknown (df/du: d/du f(u)).
     """
 
     def __init__(
@@ -214,7 +214,9 @@ class Scanner:
                 spans=(Span(part.start + position, part.start + end),),
                 hint="write d²y/dx², ∂²f/∂x∂y",
             )
-        if isinstance(of, str) and of == "":
+        if of == "" and len(bys) == 1 and ascii_name(top["of"]) in self.functions:
+            of = self.call(top["of"], bys[0][0], part.start + position)
+        if of == "":
             raise self.unknown(top["of"], Span(part.start + top.start("of"), part.start + top.end("of")))
         if of is None:
             of, end = self.operand(part, end, scope)
@@ -224,6 +226,13 @@ class Scanner:
         names = tuple(name for name, _ in bys)
         indices = (below, *(index for _, index in bys))
         return Symbol(of, names, top["mark"], indices, text[position:end].strip()), end
+
+    def call(self, function: str, by: str, place: int) -> Part:
+        """What df/du differentiates: the call of f that has u for an argument, or f(u)."""
+        for m in re.finditer(rf"(?<![\w∂]){re.escape(function)}\(([^()]*)\)", self.source):
+            if by in (self.stored(argument.strip()) for argument in m[1].split(",")):
+                return Part(m[0], m.start())
+        return Part(f"{function}({by})", place)
 
     def numerator(self, part: Part, top: re.Match[str]) -> tuple[int, str, str]:
         """Where the name above the line ends, the name ("" if it is not known) and what stands below it."""

@@ -169,13 +169,14 @@ class Valuer:
         """Which classes of symbols may be direct partials: only where that makes a difference."""
         most: dict[str, int] = {}
         for symbol in symbols:
-            if len(symbol.by) != 1 or not isinstance(symbol.of, str) or symbol.mark == "′":
+            if len(symbol.by) != 1 or symbol.mark == "′":
                 continue
+            of = self.reader.subject(symbol, Reading())
             kind = partial_class(symbol, self.true)
             if kind == "d by a variable":
                 continue
-            total = normalise(self.true.total(symbol.of, symbol.by))
-            others = [normalise(e) for e in self.true.direct(symbol.of, symbol.by[0])]
+            total = normalise(self.true.total(of, symbol.by))
+            others = [normalise(e) for e in self.true.direct(of, symbol.by[0])]
             if any(e is not total for e in others):
                 most[kind] = max(most.get(kind, 0), len(others))
         kinds = sorted(most)
