@@ -111,6 +111,10 @@ def test_what_is_stated_is_what_is_compared(rule: Rule) -> None:
         ]
         assert " + ".join([direct.replace("∂f/∂x", f"∂₁{parts}"), *terms]) == rule.reads
         return
+    if "+ ∂f/∂u" in rule.states:
+        assert rule.states == "∂f/∂x + ∂f/∂u ∂u/∂x"
+        assert rule.reads == "∂₁f(x, g(x)) + ∂₂f(x, g(x)) g′(x)"
+        return
     typed = rule.states
     for shown, written in TYPED.items():
         typed = typed.replace(shown, written)
@@ -235,7 +239,12 @@ def test_every_function_of_the_language_is_found_or_explained(name: str) -> None
 
 @pytest.mark.parametrize(
     ("query", "near"),
-    [("prduct rule", "product rule"), ("sofmax", "softmax"), ("quadratic from", "quadratic form")],
+    [
+        ("prduct rule", "product rule"),
+        ("sofmax", "softmax"),
+        ("vector total-deriv chain rule", "vector total-derivative chain rule"),
+        ("quadratic from", "quadratic form"),
+    ],
 )
 def test_a_slip_gets_the_nearest_name(query: str, near: str) -> None:
     with pytest.raises(UnknownName, match=f"did you mean {near}"):
@@ -275,6 +284,30 @@ def test_only_a_rule_by_itself_is_derived_step_by_step() -> None:
     product = rules("product rule")
     assert product.derivation is not None and "product rule" in product.derivation.to_text()
     assert r"\text{product rule}" in product.to_latex() and "product rule" in product.to_markdown()
+
+
+DERIVATIONS = [
+    ("9*(x + x**2)", "x", "x"),
+    ("x**2 * x", "x", "x"),
+    ("log(sin(x**3)**2)", "x", "x"),
+    ("x + x**2 - sin(x)/x", "x", "x"),
+    ("mean((y - relu(X @ w + b))**2)", "w", "X[N,n] w[n] b y[N]"),
+    ("sum(w*x)", "w", "w[n] x[n]"),
+    ("sum((X @ W - Y)**2)", "W", "X[N,n] W[n,k] Y[N,k]"),
+    ("logdet(X) + tr(inv(X))", "X", "X[n,n]"),
+    ("x @ A @ x", "x", "A[n,n] x[n]"),
+]
+
+
+@pytest.mark.parametrize(("formula", "wrt", "shapes"), DERIVATIONS)
+def test_rules_named_in_derivations_are_in_the_catalogue(formula: str, wrt: str, shapes: str) -> None:
+    page = cr.explain(formula, wrt, shapes)
+    for phase in page.phases:
+        for line in phase.lines():
+            first = line.reason[0] if line.reason and isinstance(line.reason[0], str) else ""
+            name = re.split("[;:(]", first)[0].strip()
+            if re.fullmatch("[a-z -]+ rule|[a-z]+ product|derivative of [a-z]+|expand|collect terms", name):
+                assert rules(name).names, name
 
 
 def test_data_is_complete() -> None:

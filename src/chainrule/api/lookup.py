@@ -28,14 +28,19 @@ def plain(text: str) -> str:
     return " ".join(text.casefold().replace("-", "").split())
 
 
-def phrases(rule: Entry) -> list[str]:
+def called(rule: Entry) -> list[str]:
     """What a rule is called."""
     if isinstance(rule, Row):
         entry = TABLE.get(typed(rule))
         aliases = [name for name, other in TABLE.items() if other is entry]
-        return [*dict.fromkeys(map(plain, (rule.name, typed(rule), *aliases)))]
-    words = [word for word in rule.words.split(",") if word.strip()]
-    return [*map(plain, (rule.name, rule.name.removesuffix(" rule"), *words))]
+        return [*dict.fromkeys((rule.name, typed(rule), *aliases))]
+    words = [word.strip() for word in rule.words.split(",") if word.strip()]
+    return [rule.name, rule.name.removesuffix(" rule"), *words]
+
+
+def phrases(rule: Entry) -> list[str]:
+    """What a rule is called, to be compared with what a person typed."""
+    return [*map(plain, called(rule))]
 
 
 def selected(name: str) -> Chosen:
@@ -49,11 +54,11 @@ def selected(name: str) -> Chosen:
     if re.search(r"\w{2}", query):
         found = found or _with_words(query, phrases) or _with_words(query, _all_words) or _called(name)
     if not found:
-        known = [phrase for group in GROUPS for rule in group.rules for phrase in phrases(rule)]
-        near = get_close_matches(query, [*dict.fromkeys([*known, *TABLE])], 1, 0.6)
+        known = {plain(name): name for group in GROUPS for rule in group.rules for name in called(rule)}
+        near = get_close_matches(query, [*known, *(name for name in TABLE if name not in known)], 1, 0.6)
         raise UnknownName(
             f"there is no rule {shorten(name, 60, placeholder='…')!r}"
-            + (f"; did you mean {near[0]}?" if near else ""),
+            + (f"; did you mean {known.get(near[0], near[0])}?" if near else ""),
             hint="chainrule rules prints them all; a word such as chain, trace or relu finds those about it",
         )
     grouped = [(group, [rule for other, rule in found if other is group]) for group in GROUPS]

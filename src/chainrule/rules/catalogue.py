@@ -224,6 +224,17 @@ SCALAR = (
         numbers="R17",
         words="operator, distributive, d/dx",
     ),
+    Rule(
+        name="variable by itself",
+        says="x moves one to one with itself.",
+        formula="x",
+        wrt=("x",),
+        shapes="x",
+        example=Example("x", "x", "x"),
+        section="2",
+        numbers="R10",
+        words="dx/dx = 1",
+    ),
 )
 
 
@@ -331,7 +342,7 @@ REDUCTION = (
         example=Example("sum(sin(Ax))", "x", "A[p,n] x[n]"),
         section="4.4",
         numbers="R65, R66",
-        words="sum reduction",
+        words="sum reduction, the derivative of a sum is the sum of the derivatives",
     ),
     Rule(
         name="sum",
@@ -387,7 +398,7 @@ REDUCTION = (
         shapes="x[n]",
         section="4.1",
         numbers="R38",
-        words="squared norm",
+        words="squared norm, sum of element-wise squares, sum of element-wise powers",
     ),
 )
 
@@ -449,7 +460,28 @@ CHAIN = (
         sizes="m × k · k × n = m × n",
         section="4.5.3",
         numbers="R90",
-        words="Jacobian product, backpropagation",
+        words="Jacobian product, backpropagation, scalar case of the vector chain rule",
+    ),
+    Rule(
+        name="vector total-derivative chain rule",
+        says="Several paths from a vector: add up the products of Jacobians along them.",
+        formula="f(x, g(x))",
+        written="f(x, u), u = g(x)",
+        wrt=("x",),
+        shapes="x[n]",
+        functions="f: n,k->m, g: n->k",
+        states="∂f/∂x + ∂f/∂u ∂u/∂x",
+        reads="∂₁f(x, g(x)) + ∂₂f(x, g(x)) g′(x)",
+        latex=(
+            r"f(x, u),\ u = g(x)",
+            r"\frac{\partial f}{\partial x} + \frac{\partial f}{\partial u} \frac{\partial u}{\partial x}",
+        ),
+        example=Example("xᵀAx", "x", "A[n,n] x[n]", style="variables"),
+        when="several paths lead from the vector x to y",
+        sizes="m × n + m × k · k × n = m × n",
+        section="4.5.3",
+        numbers="R92",
+        words="total derivative of a vector",
     ),
     Rule(
         name="element-wise chain rule",
@@ -470,7 +502,7 @@ CHAIN = (
         sizes="n × n · n × n = n × n",
         section="4.5.3",
         numbers="R94",
-        words="element-wise diagonal condition",
+        words="element-wise diagonal condition, element-wise, so diagonal",
     ),
 )
 
@@ -505,7 +537,8 @@ MATRIX = (
     _matrix(
         "matrix-vector product",
         "By the vector it is the matrix itself; by the matrix, row i of A moves only entry i.", "Ax",
-        "x,A", "A[m,n] x[n]", section="7", numbers="R129", words="linear map",
+        "x,A", "A[m,n] x[n]", section="7", numbers="R129",
+        words="linear map, the derivative of a linear map is that map",
     ),
     _matrix(
         "affine layer", "By the input it is W; by the bias each entry moves its own output.", "Wx + b",
@@ -618,6 +651,8 @@ IDENTITIES = (
         "R70",
     ),
     Identity("a zero row", "Adding zeros changes nothing.", "xᵀ + 𝟎ᵀ", "x[n]", "5", "R99"),
-    Identity("cancelling", "What stands above and below the line goes.", "2x/x²", "x", "2", "R15"),
+    Identity("cancelling", "What stands above and below the line goes.", "2x/x²", "x", "2", "R15", "cancel"),
+    Identity("expand", "A factor is multiplied into every term.", "9(1 + 2x)", "x", "2", "R17", "multiply"),
+    Identity("collect terms", "Terms that differ by a number add up.", "x² + 2x²", "x", "2", "R14"),
     Identity("relu and max", "Two spellings of one function.", "max(0, z)", "z", "1", "R6", "relu"),
 )  # fmt: skip
