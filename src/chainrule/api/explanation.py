@@ -13,6 +13,7 @@ from typing import Any
 from chainrule.api.chain import Target
 from chainrule.api.derivative import Derivative, Printable, derive
 from chainrule.api.formulas import Shapes
+from chainrule.api.illustrated import illustrated
 from chainrule.api.targets import Wrt
 from chainrule.explain import Checked, Derivation, Line, Phase
 from chainrule.explain.board import Subject
@@ -39,10 +40,12 @@ class Explanation:
     """Derivations that belong together: one for each variable, and one for each order.
 
     derivations  in the order in which they are read
+    subjects     what each explains; None where one puts others together
     """
 
-    def __init__(self, derivations: Sequence[Derivation]) -> None:
+    def __init__(self, derivations: Sequence[Derivation], subjects: Sequence[Subject | None]) -> None:
         self.derivations = tuple(derivations)
+        self.subjects = tuple(subjects)
 
     @property
     def derivation(self) -> Derivation:
@@ -92,8 +95,9 @@ class Explanation:
         return to_document(*self.derivations) if document else to_latex(*self.derivations)
 
     def to_html(self) -> str:
-        """Everything as a web page that needs nothing else."""
-        return to_html(*self.derivations)
+        """Everything as a web page that needs nothing else, with its figures."""
+        pages = zip(self.derivations, self.subjects, strict=True)
+        return to_html(*(illustrated(page, subject) if subject else page for page, subject in pages))
 
     def to_json(self) -> str:
         """Everything as JSON; docs/derivation-json.md describes the fields."""
@@ -139,18 +143,22 @@ def explanation(
 
     Raises: OptionError for a style that cannot show it; NoDerivative.
     """
-    pages: list[Derivation] = []
-    for derivative in about.parts():
-        pages += _of(derivative, style, opened)
-    pages = [in_profile(page, about.formula.profile) for page in pages]
+    found = [each for derivative in about.parts() for each in _of(derivative, style, opened)]
+    pages = [in_profile(page, about.formula.profile) for page, _ in found]
     notes = about.formula.assumptions
     pages[0] = replace(pages[0], notes=notes)
-    return Explanation(pages)
+    return Explanation(pages, [subject for _, subject in found])
 
 
-def _of(derivative: Derivative, style: str | None, opened: Sequence[str]) -> list[Derivation]:
-    """One derivation for each order; of scalars together, one for each, and one that assembles them."""
-    formula, pages = derivative.formula, []
+def _of(
+    derivative: Derivative, style: str | None, opened: Sequence[str]
+) -> list[tuple[Derivation, Subject | None]]:
+    """One derivation for each order; of scalars together, one for each, and one that assembles them.
+
+    Each comes with what it explains.
+    """
+    formula = derivative.formula
+    pages: list[tuple[Derivation, Subject | None]] = []
     expr, names = formula.expr, formula.names
     for k, target in enumerate(derivative.wrt):
         letter = letter_of(formula, expr, target)
@@ -166,10 +174,11 @@ def _of(derivative: Derivative, style: str | None, opened: Sequence[str]) -> lis
             profile=formula.profile,
         )
         if target.joint and style in (None, "operator"):
-            pages.append(_side_by_side(subject, target, opened))
+            pages.append((_side_by_side(subject, target, opened), None))
         else:
             for variable in target.variables:
-                pages.append(explain_one(replace(subject, wrt=variable), style, opened=opened))
+                each = replace(subject, wrt=variable)
+                pages.append((explain_one(each, style, opened=opened), each))
         if k + 1 < len(derivative.wrt):
             expr, names = simplify(derivative.chain[k]), {}
     return pages

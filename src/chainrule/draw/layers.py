@@ -17,8 +17,8 @@ from itertools import accumulate, pairwise
 SWEEPS = 10  # to reduce crossings
 ROUNDS = 24  # to straighten lines
 GAP = 14.0  # between neighbours in a layer
-BEND = 24.0  # along, on either side of a label, for a line to turn
-LEAST = 44.0  # between two layers
+BEND = 18.0  # along, on either side of a label, for a line to turn
+LEAST = 40.0  # between two layers
 PASS = 3.0  # what a line without a label takes on either side
 INFINITE = float("inf")
 LONG = 4  # items of an edge that is made straight as a whole
@@ -74,7 +74,7 @@ def place(boxes: Sequence[Box], links: Sequence[Link]) -> Placement:
     """Positions for nodes and edges; every edge leads from an earlier node to a later one.
 
     >>> place([Box(40, 20), Box(40, 20)], [Link(0, 1, along=30)]).size
-    (158.0, 20.0)
+    (146.0, 20.0)
     """
     return _Layout(boxes, links).placement()
 
