@@ -96,8 +96,10 @@ def _square(misfit: Misfit) -> Iterator[Found]:
         if equal:
             says = f"{kept} = {lost}"
             shapes = [v.name for v in reading.variables.values() if {kept, lost} <= set(map(str, v.shape))]
-            square = f", that is, {' and '.join(shapes)} square" if shapes else ""
-            yield Found(3, "square", f"It is right only where {says}{square}.", says)
+            square = (
+                f"{' and '.join(shapes)} {'is' if len(shapes) == 1 else 'are'} square, " if shapes else ""
+            )
+            yield Found(3, "square", f"It is right only where {square}{says}.", says)
 
 
 def _variable(expr: Expr) -> Variable:
@@ -180,24 +182,14 @@ def _told(misfit: Misfit, path: Sequence[Respelling]) -> Found:
     if code == "condition":
         return Found(RANK[code], "condition-outside-sum", words.outside_sum(first.says))
     if code == "transposed" and misfit.problem is not None and misfit.problem.hint == ROW_AND_COLUMN:
-        return Found(1, "row-column", f"A row and a column are added: {says}.")
+        return Found(1, "row-column", f"A row and a column are added: {says.split(': ', 1)[-1]}.")
     rank = RANK[code] + len(path) - 1
     if code == "order":
         left = misfit.read(first.left)
         rank += ROWS if left is not None and left.rank < 2 else 0
     if code == "transposed" and first.left:
         rank += 2  # a transpose that a person wrote was meant; the order may be what is wrong
-    return Found(rank, code, OPENING[code] + says + ".")
-
-
-OPENING = {
-    "transposed": "A transpose is missing or too many: ",
-    "row-column": "A row and a column are combined: ",
-    "diag": "A diag is missing or too many: ",
-    "sum": "A sum is missing or too many: ",
-    "order": "The factors do not fit in this order: ",
-    "shape": "",
-}
+    return Found(rank, code, f"{says[:1].upper()}{says[1:]}.")
 
 
 def _and_more(misfit: Misfit, path: Sequence[Respelling], expr: Expr, explain: Explain) -> Iterator[Found]:

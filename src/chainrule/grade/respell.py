@@ -60,6 +60,8 @@ def respellings(text: str, statements: list[Statement], matlab: bool = False) ->
     nodes = [node for statement in statements for node in post_order(statement.value)]
     turned = [node.operand for node in nodes if isinstance(node, Postfix) and node.symbol in TRANSPOSED]
     speller.turned = {id(node) for node in turned}
+    conditions = [node for node in nodes if _is_condition(node)]
+    speller.compared = {id(n) for c in conditions for n in post_order(c) if n is not c}
     for make in (speller.transposed, speller.exchanged, speller.diagonal, speller.summed, speller.opened):
         for node in sorted(nodes, key=lambda n: (n.span.end - n.span.start, n.span.start)):
             yield from make(node)
@@ -69,6 +71,7 @@ class _Speller:
     def __init__(self, text: str, matlab: bool) -> None:
         self.text, self.matlab = text, matlab
         self.turned: set[int] = set()  # what stands under a transpose
+        self.compared: set[int] = set()  # what stands in a condition
 
     def of(self, node: Node) -> str:
         return self.text[node.span.start : node.span.end]
@@ -77,6 +80,11 @@ class _Speller:
         """The text of a part with brackets around it, unless it is one thing."""
         part = self.of(node)
         return part if isinstance(node, Name | Number | Special | Call) or _is_closed(part) else f"({part})"
+
+    def bare(self, node: Node) -> str:
+        """The text of a part without brackets around it."""
+        part = self.of(node)
+        return part[1:-1] if part.startswith("(") and _is_closed(part) else part
 
     def put(self, node: Node, part: str, code: str, says: str, left: str = "") -> Respelling:
         start, end = node.span.start, node.span.end
@@ -87,19 +95,22 @@ class _Speller:
         shown = self.of(node)
         if isinstance(node, Postfix) and node.symbol in TRANSPOSED:
             bare = self.closed(node.operand)
-            yield self.put(node, bare, "transposed", f"{bare} belongs in place of {shown}", bare)
+            yield self.put(
+                node, bare, "transposed", f"a transpose is too many: {bare} belongs in place of {shown}", bare
+            )
         elif isinstance(node, Name | Special | Call | Add | Binary | Subscript | Postfix):
             if id(node) in self.turned or _is_condition(node):
                 return
             turned = self.closed(node) + ("'" if self.matlab else "ᵀ")
-            yield self.put(node, turned, "transposed", f"{turned} belongs in place of {shown}")
+            says = f"a transpose is missing: {turned} belongs in place of {shown}"
+            yield self.put(node, turned, "transposed", says)
 
     def exchanged(self, node: Node) -> Iterator[Respelling]:
         if not isinstance(node, Binary) or node.symbol not in PRODUCTS:
             return
         sign = f" {node.symbol} " if node.symbol else " "
         a, b = self.closed(node.left), self.closed(node.right)
-        says = f"{self.of(node)} is in the wrong order"
+        says = f"the factors stand in the wrong order in {self.of(node)}"
         yield self.put(node, f"({b}{sign}{a})", "order", says, b)
         factors = self.factors(node)
         if 2 < len(factors) <= LONGEST:
@@ -123,34 +134,39 @@ class _Speller:
         shown = self.of(node)
         if isinstance(node, Call) and node.name == "diag" and len(node.arguments) == 1:
             bare = self.closed(node.arguments[0])
-            yield self.put(node, bare, "diag", f"{bare} stands by itself, without diag")
+            yield self.put(node, bare, "diag", f"a diag is too many: {bare} belongs in place of {shown}")
             return
-        if isinstance(node, Number) or _is_condition(node):
+        if isinstance(node, Number) or id(node) in self.compared:
             return
-        yield self.put(node, f"diag({shown})", "diag", f"diag({shown}) belongs in place of {shown}")
+        whole = f"diag({self.bare(node)})"
+        yield self.put(node, whole, "diag", f"a diag is missing: {whole} belongs in place of {shown}")
         if isinstance(node, Binary) and node.symbol in ("*", "⊙", ".*", ""):
             a, b, by = self.closed(node.left), self.closed(node.right), "*" if self.matlab else "@"
-            for left, right in ((f"diag({a})", b), (a, f"diag({b})")):
-                says = f"{left} {by} {right} belongs in place of {shown}"
+            for left, right in (
+                (f"diag({self.bare(node.left)})", b),
+                (a, f"diag({self.bare(node.right)})"),
+            ):
+                says = f"a diag is missing: {left} {by} {right} belongs in place of {shown}"
                 yield self.put(node, f"({left} {by} {right})", "diag", says)
 
     def summed(self, node: Node) -> Iterator[Respelling]:
         shown = self.of(node)
         if isinstance(node, Call) and node.name in ("sum", "mean") and node.arguments:
             bare = self.closed(node.arguments[0])
-            yield self.put(node, bare, "sum", f"{shown} adds up what stays apart")
+            yield self.put(node, bare, "sum", f"a sum is too many: {shown} adds up what stays apart")
         if isinstance(node, Number) or _is_condition(node):
             return
         axes = ("",) if self.matlab else ("", ", axis=0", ", axis=1")
         for axis in axes:
-            whole = f"sum({shown}{axis})"
-            yield self.put(node, whole, "sum", f"{whole} belongs in place of {shown}")
+            whole = f"sum({self.bare(node)}{axis})"
+            says = f"a sum is missing: {whole} belongs in place of {shown}"
+            yield self.put(node, whole, "sum", says)
 
     def opened(self, node: Node) -> Iterator[Respelling]:
         """A condition taken as true."""
         shown = self.of(node)
         if isinstance(node, Bracket) or _is_condition(node):
-            yield self.put(node, "(1)", "condition", shown)
+            yield self.put(node, "(1)", "condition", self.bare(node))
         if isinstance(node, Call) and node.name == "sign":
             yield self.put(node, "(1)", "condition", shown)
         if isinstance(node, Call) and node.name == "where" and len(node.arguments) == 3:
@@ -158,7 +174,12 @@ class _Speller:
                 yield self.put(node, self.closed(branch), "condition", self.of(node.arguments[0]))
         if isinstance(node, Subscript) and any(self.of(item) == "None" for item in node.items):
             bare = self.closed(node.operand)
-            yield self.put(node, bare, "row-column", f"{bare} belongs in place of {shown}")
+            yield self.put(
+                node,
+                bare,
+                "row-column",
+                f"a row and a column are combined: {bare} belongs in place of {shown}",
+            )
 
 
 def _is_closed(text: str) -> bool:
