@@ -11,7 +11,8 @@ import chainrule as cr
 from tests.grade.gallery import ASSUMED, WRONG
 
 PAGE = (Path(__file__).parents[2] / "docs" / "checking.md").read_text(encoding="utf-8")
-TABLE = re.findall(r"^\| `([\w-]+)` \| [^|]* \| `([^`]*)` for `([^`]*)`(?: by (\w+))? \|$", PAGE, re.MULTILINE)
+ROW = r"^\| `([\w-]+)` \| [^|]* \| `([^`]*)` for `([^`]*)`(?: by (\w+))? \|$"
+TABLE = re.findall(ROW, PAGE, re.MULTILINE)
 SHAPES = {
     "layout": "A[m,n] x[n]", "transposed": "X[N,n] w[n] y[N]", "path": "A[n,n] x[n]", "diag": "w[n] x[n]",
     "condition-outside-sum": "x[n]", "sum": "b x[n]", "order": "A[n,n] B[n,n] x[n]",

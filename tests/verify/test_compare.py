@@ -208,6 +208,18 @@ class TestEqual:
         assert not equal(x, x.sum()).equal
         assert "shapes" in equal(x, x.sum()).reason
 
+    @pytest.mark.parametrize(
+        ("a", "b", "shapes"),
+        [
+            ("where(x > 1000000, x**2, x)", "x", "x"),
+            ("where(x > 0.0001, x, 0)", "relu(x)", "x"),
+            ("X.T @ ((X @ w + b) > 0)", "X.T @ ones(N)*(mean(X @ w + b) > 0)", "X[N,n] w[n] b"),
+        ],
+    )
+    def test_conditions_are_looked_at_on_both_sides(self, a: str, b: str, shapes: str) -> None:
+        known = parse_formula(a, shapes)
+        assert not equal(known.expr, parse_formula(b, shapes).expr, list(known.variables.values())).equal
+
     def test_structure_counts(self) -> None:
         A = Variable("A", (N, N), ("symmetric",))
         assert equal(A, A.T).equal

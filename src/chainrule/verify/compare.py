@@ -9,7 +9,7 @@ same points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable, constant_of
 from chainrule.verify.differences import RICHARDSON, Direction, Moving, mixed, slope
 from chainrule.verify.large import LARGE, contracted, entries
+from chainrule.verify.probe import telling
 from chainrule.verify.reference import Array, magnitude, run
 from chainrule.verify.sample import Point, Sampler
 
@@ -29,6 +30,7 @@ Wrt = Variable | tuple[Variable, ...]  # a tuple of scalars is one axis over the
 TOLERANCE = 1e-8
 LOOSE = 1e-5  # for real differences, which carry rounding
 NOISE = 1e-13  # of the largest number met on the way: what rounding may leave of a zero
+ORDINARY = 8  # points at which two formulas are compared; fewer are a glance
 DIRECTIONS = 4  # every so many points, the formula itself is moved along a direction
 EFFORT = 30_000  # node evaluations that a check of three points may spend on entries of one order
 
@@ -466,6 +468,7 @@ def equal(
 ) -> Comparison:
     """Whether two expressions have equal values at random points where both can be evaluated.
 
+    Where there are conditions, they are compared on both sides of each too; few `points` are a glance.
     Raises: DomainProblem if there is no such point.
 
     >>> from chainrule.expr.dims import Dim
@@ -478,13 +481,8 @@ def equal(
     sampler = Sampler([a, b], variables)
     rng = np.random.default_rng(seed)
     worst = 0.0
-    for k in range(points):
-        try:
-            point = sampler.point(rng)
-        except DomainProblem:
-            if not k:
-                raise
-            break
+    drawn: list[Point] = []
+    for point in _points(sampler, rng, points, drawn):
         memo: dict[Expr, Array] = {}
         run([a, b], point.values, point.sizes, memo)
         tally = Tally()
@@ -492,8 +490,25 @@ def equal(
         tally.add(memo[a], memo[b], noise, TOLERANCE, "the value")
         worst = max(worst, tally.worst)
         if tally.excess > 1:
-            return Comparison(False, k + 1, tally.worst, "the values differ", point, (memo[a], memo[b]))
-    return Comparison(True, points, worst)
+            return Comparison(False, len(drawn), tally.worst, "the values differ", point, (memo[a], memo[b]))
+    return Comparison(True, len(drawn), worst)
+
+
+def _points(
+    sampler: Sampler, rng: np.random.Generator, count: int, drawn: list[Point]
+) -> Iterator[Point]:
+    """Points one by one, kept in `drawn`: `count` ordinary ones, then those that tell conditions apart."""
+    for k in range(count):
+        try:
+            drawn.append(sampler.point(rng))
+        except DomainProblem:
+            if not k:
+                raise
+            break
+        yield drawn[-1]
+    for point in telling(sampler, rng, drawn) if count >= ORDINARY else ():
+        drawn.append(point)
+        yield point
 
 
 # ---------------------------------------------------------------- helpers

@@ -7,7 +7,7 @@ up to rounding, one a constant times the other, or one the other in another layo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,8 +79,13 @@ def probe(
         except DomainProblem:
             if not points:
                 raise
-    conditions = [n for n in sampler.order if cases and isinstance(n, Apply) and _has_cases(n)]
-    return Probe([*points, *_telling(sampler, rng, conditions, points)] if conditions else points)
+    return Probe([*points, *telling(sampler, rng, points)] if cases else points)
+
+
+def telling(sampler: Sampler, rng: np.random.Generator, points: Sequence[Point]) -> list[Point]:
+    """More points, at which conditions hold in combinations that `points` do not show."""
+    conditions = [n for n in sampler.order if isinstance(n, Apply) and _has_cases(n)]
+    return _telling(sampler, rng, conditions, points) if conditions else []
 
 
 def _has_cases(node: Apply) -> bool:
@@ -121,11 +126,12 @@ def _beyond(
     bounds = {abs(float(c.rational)) for c in constants if c is not None and not c.powers and c.rational}
     found: list[Point] = []
     for bound in sorted(b for b in bounds if not USUAL[0] < b < USUAL[1])[:FEW]:
+        demand = replace(DEMANDS[1], kink=min(DEMANDS[1].kink, bound / 100))
         for _ in range(DRAWS // 4):
             sizes = sampler.sizes(rng)
             values = {v.name: sampler.draw(v, sizes, rng, 0) for v in sampler.variables}
             scaled = {v.name: bound * values[v.name] for v in sampler.variables if not v.structure}
-            margin, failed = sampler.probe({**values, **scaled}, sizes, DEMANDS[1])
+            margin, failed = sampler.probe({**values, **scaled}, sizes, demand)
             point = Point({**values, **scaled}, sizes, margin)
             if failed is None and (pattern := _pattern(point, conditions)) not in seen:
                 seen.add(pattern)
