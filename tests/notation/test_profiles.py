@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule.api import check_derivation
 from chainrule.errors import OptionError
 from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import dim_names, substitute_dims
@@ -76,6 +77,21 @@ def test_vec_form_and_json() -> None:
     assert '"text": "kron(Bᵀ, A)"' in d.to_json()
     assert cr.equal("kron(A, B)", "A ⊗ B", "A[m,n] B[p,q]")
     assert str(cr.simplify("kron(A, B)", "A[m,n] B[p,q]", profile="notes")) == "kron(A, B)"
+
+
+def test_verdicts_are_in_the_signs_of_the_claim() -> None:
+    formula, shapes = "sum(sin(w) ⊗ exp(x))", "w[n] x[n]"
+    wrong = cr.check(formula, "w", "sin(w) ⊗ exp(x)", shapes, profile="notes")
+    assert "claimed sin(w) ⊗ exp(x)" in wrong.text and "cos(w) ⊗ exp(x) as a column" in wrong.text
+    assert cr.check(formula, "w", "cos(w) ⊗ exp(x)", shapes, profile="notes")
+    kronecker = cr.check("A @ X @ B", "X", "kron(B, A)", "A[m,n] X[n,p] B[p,q]", profile="notes")
+    assert "claimed B ⊗ A" in kronecker.text and "⊗ the Kronecker product" in kronecker.text
+
+
+def test_lines_of_a_derivation_are_answered_in_its_signs() -> None:
+    lines = "shapes: w[n] x[n]\nwrt: w\nL = sum(sin(w) ⊗ x)\ndL/dw = (sin(w) ⊗ x)ᵀ"
+    graded = str(check_derivation(lines, profile="notes"))
+    assert "It should be (x ⊗ cos(w))ᵀ" in graded and "⊙" not in graded
 
 
 def test_expressions_built_in_python_have_a_profile_too() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.claims import are_numbers, as_text, function_claim, numbers_claim
@@ -18,6 +19,7 @@ from chainrule.api.targets import Wrt
 from chainrule.errors import OptionError
 from chainrule.expr.nodes import Expr
 from chainrule.notation.present import present
+from chainrule.notation.profiles import told
 
 if TYPE_CHECKING:
     from chainrule.grade.case import Claim
@@ -41,9 +43,12 @@ class Checked:
         self.claim = claim
         self.verdict = judgement.verdict
         self.diagnosis = judgement.diagnosis
-        self.diagnoses: tuple[Diagnosis, ...] = judgement.diagnoses
+        profile = derivative.formula.profile
+        self.diagnoses: tuple[Diagnosis, ...] = tuple(
+            replace(d, text=told(d.text, profile, claim)) for d in judgement.diagnoses
+        )
         self.assumption = judgement.assumption
-        self.text = judgement.text
+        self.text = told(judgement.text, profile, claim)
 
     def __bool__(self) -> bool:
         return self.verdict in RIGHT
@@ -131,7 +136,7 @@ def _checked(
     variables = list(formula.variables.values())
     if isinstance(claim, Expr):
         judgement = judge(claim, correct, of=of, wrt=wrt, variables=variables)
-        return Checked(derivative, present(claim).text, judgement)
+        return Checked(derivative, present(claim, profile=formula.profile).text, judgement)
     other: Claim | None = None
     if callable(claim):
         other = function_claim(claim, derivative, given)

@@ -31,12 +31,14 @@ UNEXPLAINED = (ChainruleError, ArithmeticError, AssertionError, LookupError, Val
 Same = Callable[[Expr, Expr], bool]
 
 
-def shown(expr: Expr, book: Book, row: bool = False) -> str:
+def shown(expr: Expr, book: Book, row: bool = False, profile: str | None = None) -> str:
     """An expression as people read it, in the names of the derivation; "" if it is too long to help."""
     if tree_size(expr) > LARGE:
         return ""
     parts = {name: normalise(book.full(name)) for name in book.names}
-    (written,), where = present_many([Request(simplify(expr), row and expr.rank == 1)], parts)
+    (written,), where = present_many(
+        [Request(simplify(expr), row and expr.rank == 1)], parts, profile=profile
+    )
     label = f"[{''.join(written.indices)}] " if written.form == "index" and written.indices else ""
     new = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where if name not in book.names)
     return label + written.text + (f" where {new}" if new else "")

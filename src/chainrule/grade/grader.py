@@ -283,7 +283,7 @@ class Grader:
 
     def should_be(self, correct: Expr, row: bool) -> str:
         """What should stand there, if it is short enough to help."""
-        text = shown(correct, self.true, row)
+        text = shown(correct, self.true, row, self.reader.profile)
         return f"It should be {text}. " if text else ""
 
     def following(

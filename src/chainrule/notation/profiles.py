@@ -70,3 +70,18 @@ def said(words: str, profile: str | None) -> str:
         return words
     words = re.sub(r"\(([^()\s]+) ⊗ ([^()\s]+)\)", r"kron(\1, \2)", words)
     return words.replace("⊙", SIGNS[profile]["times"][0]).replace(r"\odot", SIGNS[profile]["times"][1])
+
+
+def told(text: str, profile: str | None, quoted: str = "") -> str:
+    """A whole answer in the signs of a profile; `quoted` is what the person typed, in these signs already.
+
+    A Kronecker product in it cannot be told from its neighbours any more, so the signs are explained.
+
+    >>> told("claimed w ⊗ x, correct w ⊙ y", "notes", "w ⊗ x")
+    'claimed w ⊗ x, correct w ⊗ y'
+    """
+    if profile is None:
+        return text
+    if "⊗" in (text.replace(quoted, "") if quoted else text):
+        return f"{text}\nHere ⊙ is the element-wise product, and ⊗ the Kronecker product."
+    return text.replace("⊙", SIGNS[profile]["times"][0])
