@@ -15,7 +15,7 @@ from chainrule.api.derivative import Derivative, Printable, derive
 from chainrule.api.formulas import Shapes
 from chainrule.api.illustrated import illustrated
 from chainrule.api.targets import Wrt
-from chainrule.explain import Checked, Derivation, Line, Phase
+from chainrule.explain import Checked, Derivation, Line, Phase, Sentence
 from chainrule.explain.board import Subject
 from chainrule.explain.build import explain as explain_one
 from chainrule.explain.document import to_json
@@ -28,6 +28,7 @@ from chainrule.expr.nodes import Expr, Stack
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
 from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
 from chainrule.notation.present import present
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify
@@ -231,7 +232,19 @@ def _side_by_side(subject: Subject, target: Target, opened: Sequence[str]) -> De
         phases=phases,
         answer=(Line(left, m.grid(table), (), sizes, result=True),),
         checked=replace(worst, steps=sum(c.steps for c in checks), failed=failed),
+        reading=(_reading(letter, bool(entries), subject.layout),),
     )
+
+
+def _reading(letter: Tree, several: bool, layout: str) -> Sentence:
+    """What a gradient or a Jacobian of scalars says: true by what its entries are."""
+    if several:
+        row, column = ("row", "column") if layout != "denominator" else ("column", "row")
+        says = f"each {row} says how one function reacts to every variable, each {column} how every function "
+        return Sentence((f"{says}reacts to one variable.",))
+    gradient = m.tree("symbol", (), (f"∇{letter.data[0]}", rf"\nabla {letter.data[0]}"))
+    way = (" points in the direction in which ", letter, " rises most steeply, ")
+    return Sentence(("where it is not 0, ", gradient, *way, "and its length is the rate of that rise."))
 
 
 def letter_of(formula: Formula, expr: Expr, target: Target) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from chainrule.derive.flow import flow
 from chainrule.derive.kinks import kinks
 from chainrule.errors import DomainProblem, OptionError
-from chainrule.explain import components, differentials, operator, variables
+from chainrule.explain import components, differentials, operator, reading, variables
 from chainrule.explain.answer import answer
 from chainrule.explain.board import Board, Subject
 from chainrule.explain.derivation import Checked, Derivation, Line, Phase, Words
@@ -67,6 +67,7 @@ def explain(
         answer=answered,
         checked=_checked(board, points),
         kinks=_kinks(board),
+        reading=reading.read(board, reading.introduced(board, chosen, where)),
         where=where,
         start=start,
         steps=rewrites,
