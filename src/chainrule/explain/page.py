@@ -46,7 +46,7 @@ p {{ margin: 0.8rem 0; max-width: 44rem; }}
 .manner {{ margin: 0.2rem 0 0; }}
 .sizes {{ list-style: none; margin: 0.9rem 0 0; padding: 0; display: flex; flex-wrap: wrap; gap: 0 1.2em; }}
 .lines {{
-  list-style: none; margin: 0.6rem 0; padding: 0; display: grid; row-gap: 0.45rem; line-height: 1.35;
+  list-style: none; margin: 0.6rem 0; padding: 0; display: grid; row-gap: 0.6rem; line-height: 1.35;
   align-items: baseline;
   grid-template-columns: max-content max-content minmax(0, max-content) minmax(11rem, 1fr);
 }}

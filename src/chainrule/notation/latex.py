@@ -25,7 +25,7 @@ TALL = (r"\frac", r"\begin", r"\sum", r"\left")
 SIGNS = {">": ">", "≥": r"\ge", "=": "=", "≠": r"\ne", "<": "<", "≤": r"\le"}
 _ENCLOSED = ("(", "{", "[", ",", "&", r"\\", r"\lvert", r"\lVert", r"\lfloor", r"\begin{cases}")
 _NAME = re.compile(r"([^\W\d_]+)(.*)", re.DOTALL)
-_QUOTIENTS = ("over", "number")
+_QUOTIENTS = ("over", "number", "derivative")
 MARKS = {"∂": r"\partial", "∇": r"\nabla"}
 _DIGITS = "0123456789"
 _PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾", f"{_DIGITS}{_DIGITS}()") | {ord("′"): "'", ord("″"): "''"}
@@ -156,7 +156,7 @@ def gaps(node: Tree) -> list[str]:
     """What stands between factors side by side: a dot, a space, or nothing."""
     found: list[str] = []
     for before, after in pairwise(node.args):
-        fraction = after.op == "over" or (after.op == "number" and r"\frac" in number_latex(after.data[0]))
+        fraction = after.op in ("over", "derivative") or (after.op == "number" and r"\frac" in number_latex(after.data[0]))
         if after.op == "operator" or (fraction and before.op in _QUOTIENTS) or _starts_with_digit(after):
             found.append("·")
         else:
