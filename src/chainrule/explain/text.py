@@ -320,17 +320,20 @@ class _Page:
 
 
 HARD_SPACE = "\N{NO-BREAK SPACE}"
+# How much of a line may stay empty for each pair of parentheses that a break stands outside of.
+DEPTH = 8
 _OPENING, _CLOSING = "([{", ")]}"
 
 
 def _break(text: str, width: int) -> int:
-    """Where to break a formula so that its first part fits: as little inside parentheses as can be.
+    """Where to break a formula so that its first part fits, outside parentheses and late rather than early.
 
     0 if there is nowhere.
     """
-    best, depth, found = 0, 0, (10**6, 0)
+    best, depth, least = 0, 0, 10**6
     for k, char in enumerate(text[: width + 1]):
         depth += (char in _OPENING) - (char in _CLOSING)
-        if char == " " and k > width // 3 and (depth, -k) < found and text[k - 1] not in "+−-·⊙/":
-            best, found = k, (depth, -k)
+        waste = width - k + DEPTH * depth
+        if char == " " and k > width // 3 and waste < least and text[k - 1] not in "+−-·⊙/":
+            best, least = k, waste
     return best
