@@ -95,7 +95,11 @@ def test_long_right_sides_are_broken() -> None:
     ("words", "tex", "markdown"),
     [
         (("b does not depend on xⱼ",), "$b$ does not depend on $x_{j}$", "$b$ does not depend on $x_{j}$"),
-        (("a row of A",), "a row of A", "a row of A"),
+        (("a row of a matrix",), "a row of a matrix", "a row of a matrix"),
+        (
+            ("y does not depend on a; I changes nothing",),
+            *["$y$ does not depend on $a$; $I$ changes nothing"] * 2,
+        ),
         (("1 × n·m",), r"$1 \times n \cdot m$", r"$1 \times n \cdot m$"),
         (("w → a",), r"$w \to a$", r"$w \to a$"),
         (("relu′(0) is 0",), r"relu$^{\prime}$(0) is 0", "relu′(0) is 0"),

@@ -84,6 +84,16 @@ def test_a_matrix_stands_beside_its_factors() -> None:
     )
 
 
+def test_cases_stand_behind_a_brace() -> None:
+    when = [m.tree("condition", (x, n(k)), ("=",)) for k in range(4)]
+    parts = [part for k, c in enumerate(when) for part in (m.power(x, n(k + 1)), c)]
+    two = m.tree("cases", parts[:4])
+    assert box(m.product(x, two)).rows == ("x · ⎧ x    if x = 0", "    ⎩ x²   if x = 1")
+    assert box(m.tree("cases", parts[:6])).rows[1] == "⎨ x²   if x = 1"
+    assert "".join(text[0] for text in box(m.tree("cases", parts)).rows) == "⎧⎨⎪⎩"
+    assert box(m.tree("cases", parts[:2])).rows == ("{ x   if x = 0",)
+
+
 def test_what_does_not_fit_goes_below() -> None:
     long = m.signed_sum([(1, m.call("sin", m.name(f"parameter{k}"))) for k in range(20)])
     shown = replace(

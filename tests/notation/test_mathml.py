@@ -51,6 +51,12 @@ one_of_each = {
     "sigma": m.tree("sigma", (x,), ("i1", "i2")),
     "derivative": m.tree("derivative", (y, x, x), ("d",)),
     "product": m.product(A, m.negative(x)),
+    "dot": m.tree("dot", (x, y)),
+    "condition": m.tree("condition", (s, t), ("≤",)),
+    "all": m.tree("all", (m.tree("condition", (s, t), ("<",)), m.tree("condition", (t, s), ("≥",)))),
+    "cases": m.tree(
+        "cases", (s, m.tree("condition", (s, t), ("<",)), t, m.tree("condition", (s, t), ("≥",)))
+    ),
     "operator": m.operator(m.signed_sum([(1, s), (1, t)]), s, "d"),
     "differential": m.differential(m.chain(A, x)),
     "grid": m.grid([[s, m.DOTS], [m.DOTS_DOWN, m.number(0)]]),
@@ -99,7 +105,7 @@ def test_every_function_is_well_formed(row: object) -> None:
         check_mathml(to_mathml(m.call(row.name, *[argument] * arity)))  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("function", ["f", "f₁″", "∂₁²∂₂f", "∇h", "f⁽³⁾", "vec", "my_function"])
+@pytest.mark.parametrize("function", ["f", "f₁″", "∂₁²∂₂f", "∇h", "f⁽³⁾", "vec", "my_function", ""])
 def test_functions_left_unknown_are_well_formed(function: str) -> None:
     check_mathml(to_mathml(m.call(function, x, y)))
 

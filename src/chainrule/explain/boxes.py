@@ -16,6 +16,7 @@ from chainrule.notation.text import to_text
 # Of a delimiter: alone, top, middle (in every row between), bottom.
 Pieces = tuple[str, str, str, str]
 ROUND = (("(", "⎛", "⎜", "⎝"), (")", "⎞", "⎟", "⎠"))
+BRACE = {1: "{", 2: "⎧⎩", 3: "⎧⎨⎩"}
 SQUARE = (("[", "⎡", "⎢", "⎣"), ("]", "⎤", "⎥", "⎦"))
 JOINED = {"product": " · ", "chain": " ", "scale": " ", "kron": " ⊗ "}
 RAISED = {"transpose": "ᵀ", "inverse": "⁻¹", "inverse_transpose": "⁻ᵀ"}
@@ -81,6 +82,8 @@ def box(tree: Tree, pen: Pen = PEN) -> Box:
     match tree.op:
         case "grid":
             return _grid(tree, [box(entry, pen) for entry in tree.args], pen)
+        case "cases":
+            return _cases(tree, [box(part, pen) for part in tree.args], pen)
         case "sum":
             signs = ["−" if tree.data[0] < 0 else ""] + [" − " if s < 0 else " + " for s in tree.data[1:]]
             parts = [_part(part, tree, pen) for part in tree.args]
@@ -102,7 +105,7 @@ def box(tree: Tree, pen: Pen = PEN) -> Box:
 
 def _is_tall(tree: Tree) -> bool:
     """Whether it is a grid, or joins parts that are."""
-    if tree.op == "grid":
+    if tree.op in ("grid", "cases"):
         return True
     joins = tree.op in JOINED or tree.op in RAISED or tree.op in ("sum", "times")
     return joins and any(map(_is_tall, tree.args))
@@ -146,6 +149,21 @@ def _grid(tree: Tree, entries: list[Box], pen: Pen) -> Box:
                        for c, part in enumerate(line) for k in (0, 1)])  # fmt: skip
         done += [text + " " for text in row.rows]
     return _enclosed(Box(tuple(done), (len(done) - (rows % 2 == 0)) // 2), SQUARE, pen)
+
+
+def _cases(tree: Tree, parts: list[Box], pen: Pen) -> Box:
+    values, conditions = parts[::2], parts[1::2]
+    width = max(value.width for value in values)
+    rows: list[str] = []
+    for value, condition in zip(values, conditions, strict=True):
+        rows += _beside([Box((" ",)), _wide(value, width), Box(("   if ",)), condition]).rows
+    longest = max(map(width_of, rows))
+    height, base = len(rows), (len(rows) - 1) // 2
+    if height in BRACE:
+        brace = BRACE[height]
+    else:
+        brace = f"⎧{'⎪' * (base - 1)}⎨{'⎪' * (height - base - 2)}⎩"
+    return Box(tuple(pen.spell(b) + padded(r, longest) for b, r in zip(brace, rows, strict=True)), base)
 
 
 def _wide(part: Box, width: int) -> Box:

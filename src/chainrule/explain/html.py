@@ -176,7 +176,8 @@ class _Page:
     def figures(self, derivation: Derivation) -> Iterator[str]:
         """The drawings, each with what it shows."""
         for figure in derivation.figures:
-            yield f"<figure>{figure.svg}<figcaption>{escape(figure.alt)}</figcaption></figure>"
+            caption = figure.alt.splitlines()[0]  # the rest is in the drawing, for those who cannot see it
+            yield f"<figure>{figure.svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
     def footer(self, derivation: Derivation) -> Iterator[str]:
         """Kinks, notes and the check."""

@@ -79,6 +79,7 @@ footer .failed::before {{ content: "\\2717\\00a0"; }}
   body {{ font-size: 1rem; }}
   .lines {{ grid-template-columns: max-content max-content minmax(0, 1fr); }}
   .note {{ grid-column: 3; padding-left: 0; padding-bottom: 0.3rem; }}
+  figure svg {{ max-width: none !important; }}
 }}
 @media print {{
   :root {{ --paper: #fff; --card: #fff; --ink: #000; --soft: #333; --line: #bbb; --accent: #000; }}

@@ -36,9 +36,11 @@ _VARIABLE = re.compile(
     rf"|{_FRONT}d(?P<differential>[A-Z])(?![\w’'])"
     r"|(?<![\w.,])(?P<number>\d+)(?![\w.,]\w|\w)"
 )
-# A number, or a letter that is a word by itself, is part of a formula next to one of these.
+# A number, or a letter that is a word by itself, is part of a formula next to one of these signs; the letter
+# also where no noun follows.
 _WORDS = ("a", "A", "I", "O", "d")
 _OPERATORS = "=<>≤≥≠→←↦×·⊙⊗⊘−+∈"
+_ALONE = re.compile(r"$|[;,.:)]| (?:and|changes|does|has|is|nor|or|stands)\b")
 _JOINS = re.compile(" ?([=<>≤≥≠×·⊙⊗⊘+−∈]) ?")
 
 
@@ -60,7 +62,7 @@ def spans(words: Words) -> tuple[str | Tree, ...]:
     """The words with the variables in their strings as trees.
 
     >>> spans(("b does not depend on xⱼ, nor on a row of A",))
-    (<b>, ' does not depend on ', <entry(x;j)>, ', nor on a row of A')
+    (<b>, ' does not depend on ', <entry(x;j)>, ', nor on a row of ', <A>)
     """
     found: list[str | Tree] = []
     for word in words:
@@ -84,7 +86,8 @@ def _spans(text: str) -> Iterator[str | Tree]:
 
 def _beside_operator(text: str, match: re.Match[str]) -> bool:
     near = text[: match.start()].rstrip()[-1:], text[match.end() :].lstrip()[:1]
-    return any(char and char in _OPERATORS for char in near)
+    alone = not match["number"] and _ALONE.match(text, match.end())
+    return bool(alone) or any(char and char in _OPERATORS for char in near)
 
 
 def _part(match: re.Match[str]) -> Tree:

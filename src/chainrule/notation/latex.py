@@ -156,7 +156,8 @@ def gaps(node: Tree) -> list[str]:
     """What stands between factors side by side: a dot, a space, or nothing."""
     found: list[str] = []
     for before, after in pairwise(node.args):
-        fraction = after.op in ("over", "derivative") or (after.op == "number" and r"\frac" in number_latex(after.data[0]))
+        number = number_latex(after.data[0]) if after.op == "number" else ""
+        fraction = after.op in ("over", "derivative") or number.startswith(r"\frac")
         if after.op == "operator" or (fraction and before.op in _QUOTIENTS) or _starts_with_digit(after):
             found.append("·")
         else:
@@ -198,7 +199,7 @@ def _call(node: Tree, parts: list[str]) -> str:
     _, options = node.data
     head, template = call_form(node)
     below = rf"_{{\mathrm{{{_plain(options)}}}}}" if options else ""
-    if head:
+    if not template:
         return head + below + group(", ".join(parts))
 
     def argument(mark: re.Match[str]) -> str:
@@ -238,6 +239,8 @@ def _function(written: str) -> str:
     >>> [_function(f) for f in ("vec", "f₁″", "∂₁²∂₂f", "∇h", "f⁽³⁾")]
     ['\\operatorname{vec}', "f_{1}''", '\\partial_{1}^{2} \\partial_{2} f', '\\nabla h', 'f^{(3)}']
     """
+    if not written:
+        return ""
     parts = _UNKNOWN.fullmatch(written)
     assert parts is not None, written
     text = ""

@@ -15,7 +15,7 @@ from chainrule.notation import latex
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.profiles import spelled
-from chainrule.notation.tex import APPLY, TIMES, fenced, from_tex, operator, row, scripted, table
+from chainrule.notation.tex import APPLY, TIMES, cases, fenced, from_tex, operator, row, scripted, table
 from chainrule.notation.text import to_text
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
@@ -113,8 +113,9 @@ def _call(node: Tree, parts: list[str]) -> str:
     _, options = node.data
     head, template = latex.call_form(node)
     below = f"<mtext>{escape(options)}</mtext>" if options else ""
-    if head:
-        return row([scripted(from_tex(head), below), APPLY, fenced(_joined(parts, operator(",")))])
+    if not template:
+        inside = fenced(_joined(parts, operator(",")))
+        return row([scripted(from_tex(head), below), APPLY, inside]) if head else inside
     arguments = [
         _condition(argument) if latex.is_condition(node, argument)
         else fenced(part) if latex.needs_group(template, k, argument) else part
@@ -139,6 +140,11 @@ def _array(node: Tree, parts: list[str]) -> str:
     else:
         lines = [parts] if node.data[0] else [[part] for part in parts]
     return fenced(table(lines))
+
+
+def _cases(node: Tree, parts: list[str]) -> str:
+    if_ = "<mtext>if\N{NO-BREAK SPACE}</mtext>"
+    return cases([[value, row([if_, when])] for value, when in zip(parts[::2], parts[1::2], strict=True)])
 
 
 def _grid(node: Tree, parts: list[str]) -> str:
@@ -211,6 +217,10 @@ WRITERS: dict[str, Writer] = {
     "sigma": _sigma,
     "derivative": _derivative,
     "product": _infix("·"),
+    "dot": _infix("·"),
+    "condition": lambda t, p: row([p[0], operator(t.data[0]), p[1]]),
+    "all": lambda t, p: _joined(p, "<mtext>\N{NO-BREAK SPACE}and\N{NO-BREAK SPACE}</mtext>"),
+    "cases": _cases,
     "operator": _operator,
     "differential": lambda t, p: row([_sign("d"), p[0]]),
     "grid": _grid,
