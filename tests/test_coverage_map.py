@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from seed_cases import ALL, IDENTITIES, UPDATES
 
-from chainrule.cli.main import build_parser
+from chainrule.cli.main import build_parser, run
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "coverage.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ ROWS = [
 ]
 NUMBERS = {"R": 130, "P": 67, "E": 19, "D": 12, "N": 10}
 CASES = {case["id"] for case in (*ALL, *IDENTITIES, *UPDATES)}
-SHOWN = re.compile(r"(case|test|page|golden|command) `([^`]+)`")
+SHOWN = re.compile(r"(case|test|page|golden|figure|command) `([^`]+)`")
 
 
 @cache
@@ -67,6 +67,15 @@ def test_what_shows_it_exists(row: list[str]) -> None:
     assert "; ".join(f"{sort} `{name}`" for sort, name in found) == shown, "nothing else stands there"
     for sort, name in found:
         assert exists(sort, name), f"{sort} {name}"
+
+
+COMMANDS = sorted({name for row in ROWS for sort, name in SHOWN.findall(row[3]) if sort == "command"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_print_something(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shlex.split(command)[1:]) == 0
+    assert len(capsys.readouterr().out) > 100
 
 
 def test_worked_examples_are_shown_by_cases() -> None:
