@@ -34,6 +34,7 @@ from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify
 
 # Letters for the value of a formula: of scalars, of vectors to a scalar, to a vector, to a matrix.
+DERIVED = "ghqrstuv"
 SCALARS, LOSSES, VECTORS, MATRICES = "yfgq", "CLJf", "yuvf", "YFZM"
 
 
@@ -162,7 +163,7 @@ def _of(
     pages: list[tuple[Derivation, Subject | None]] = []
     expr, names = formula.expr, formula.names
     for k, target in enumerate(derivative.wrt):
-        letter = letter_of(formula, expr, target)
+        letter = letter_of(formula, expr, target, k)
         subject = Subject(
             expr,
             target.variables[0],
@@ -247,12 +248,17 @@ def _reading(letter: Tree, several: bool, layout: str) -> Sentence:
     return Sentence(("where it is not 0, ", gradient, *way, "and its length is the rate of that rise."))
 
 
-def letter_of(formula: Formula, expr: Expr, target: Target) -> str:
-    """What the value of a formula is called: y, C for a loss with targets y, L of a matrix."""
+def letter_of(formula: Formula, expr: Expr, target: Target, order: int = 0) -> str:
+    """What the value of a formula is called: y, C for a loss with targets y, L of a matrix.
+
+    The derivative of order 1, 2, ... that is derived again is called g, h, ...
+    """
     taken = {*formula.variables, *formula.names, *formula.functions.declared, *unknown_in(expr)}
     taken |= {name for v in formula.variables.values() for dim in v.shape for name in dim.names}
     scalars = not any(v.rank for v in variables_of(expr))
-    if expr.rank:
+    if order:
+        letters = DERIVED[order - 1 :] if expr.rank < 2 else DERIVED[order - 1 :].upper()
+    elif expr.rank:
         letters = VECTORS if expr.rank == 1 else MATRICES
     elif scalars:
         letters = SCALARS

@@ -26,6 +26,8 @@ from chainrule.simplify import Normaliser
 
 # Nodes of an answer that is written out although the page names every part.
 LONGEST_ANSWER = 150
+# What a formula is called that is made as small as possible.
+LOSSES = frozenset("CLJ")
 
 
 def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
@@ -70,7 +72,7 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
         other, names = _in_notation(board, turned, given)
         lines.append(other)
         where = (*where, *(line for line in names if line.left not in {known.left for known in where}))
-    if not output.rank and board.wrt.rank:
+    if not output.rank and subject.letter in LOSSES:
         lines += _update(board, shown[-1].tree, turned)
     return tuple(lines), where
 
@@ -143,5 +145,7 @@ def _update(board: Board, gradient: Tree, turned: bool) -> list[Line]:
             f" a column, {column}, so it is transposed",
         )
     lines = [Line(w, m.signed_sum([(1, w), (-1, step)]), reason, relation="←")]
-    inner = m.signed_sum([(1, w), (-1, m.scale(m.name(eta), gradient))])
+    negative = gradient.op == "sum" and gradient.data == (-1,)
+    sign, body = (1, gradient.args[0]) if negative else (-1, gradient)
+    inner = m.signed_sum([(1, w), (sign, m.scale(m.name(eta), body))])
     return [*lines, Line(w, inner, ("that is",), relation="←")]

@@ -15,6 +15,7 @@ from functools import cached_property
 from chainrule.derive.engine import jacobians
 from chainrule.derive.flow import Flow, Part
 from chainrule.derive.inward import Inward, is_unevaluated, taken
+from chainrule.explain.reasons import rule
 from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
 from chainrule.expr.walk import substitute, topological, variables
@@ -137,6 +138,14 @@ class Board:
     def taken(self, expr: Expr, argument: Variable) -> Expr:
         """An expression with the derivatives in it taken."""
         return taken(expr, argument, at_kink=self.subject.at_kink)
+
+    def reason(self, part: Part, argument: Variable) -> str:
+        """Why a local derivative is what it is."""
+        return rule(part, argument, self.flow, self.subject.at_kink)
+
+    def reasons(self, part: Part) -> str:
+        """Why the derivatives of a part are what they are."""
+        return "; ".join(dict.fromkeys(self.reason(part, a) for a in self.flow.arguments(part)))
 
     # ------------------------------------------------------------ symbols
 

@@ -57,6 +57,7 @@ def explain(
     else:
         phases = differentials.phases(board)
     phases = (*phases, *_opened(board, opened))
+    board.claim("the derivative", board.derivative, subject.expr, subject.wrt)
     answered, where = answer(board)
     return Derivation(
         style=chosen,
@@ -131,9 +132,8 @@ def _sizes(board: Board) -> tuple[Words, ...]:
     output = board.output.symbol
     shown.append((board.symbol(output), f": {sizes_text(output.shape)}"))
     if output.rank or board.wrt.rank:
-        layout = (
-            "shape of the variable" if board.subject.layout == "shape" else f"{board.subject.layout} layout"
-        )
+        layout = board.subject.layout
+        layout = "the shape of the variable" if layout == "shape" else f"{layout} layout"
         shown.append(("so ", board.total(output), f": {board.result_sizes()} in {layout}"))
     return tuple(shown)
 
@@ -166,7 +166,7 @@ def _checked(board: Board, points: int | None) -> Checked:
 
     inputs = [v for v in board.subject.variables if v in variables_of(board.subject.expr) or v is board.wrt]
     try:
-        found = check_claims(board.claims, board.definitions, inputs, points=points)
+        found = check_claims(list(dict.fromkeys(board.claims)), board.definitions, inputs, points=points)
     except DomainProblem as problem:
         return Checked(0, 0, 0.0, "", (), problem.message)
     return Checked(max(found.claims - 1, 0), found.points, found.worst, found.method, found.failed)

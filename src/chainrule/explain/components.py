@@ -196,13 +196,23 @@ class _Entries:
 
     # ------------------------------------------------------------ matrices with dots
 
-    def _grid(self, cell: Callable[[str | None, str | None], Tree]) -> Tree:
-        vertical, horizontal = self._counted(self.symbol), self._counted(self.wrt)
-        if self.board.layout == "denominator":
-            table = [[cell(r, c) for r in vertical] for c in horizontal]
-        else:
-            table = [[cell(r, c) for c in horizontal] for r in vertical]
-        return m.grid(table)
+    def _grid(self, cell: Callable[[str, str], Tree]) -> Tree:
+        down, across = self._counted(self.symbol), self._counted(self.wrt)
+        turned = self.board.layout == "denominator"
+        if turned:
+            down, across = across, down
+        return m.grid([[self._cell(cell, r, c, turned) for c in across] for r in down])
+
+    @staticmethod
+    def _cell(cell: Callable[[str, str], Tree], row: str | None, column: str | None, turned: bool) -> Tree:
+        """An entry, or the dots between entries."""
+        if row is None and column is None:
+            return m.DOTS_ACROSS
+        if row is None:
+            return m.DOTS_DOWN
+        if column is None:
+            return m.DOTS
+        return cell(column, row) if turned else cell(row, column)
 
     def _counted(self, variable: Variable) -> Sequence[str | None]:
         """The indices along an axis: all of a small one, else the first, second, dots, and last."""
@@ -214,26 +224,16 @@ class _Entries:
         last = dim_text(dim) if dim.name or dim.constant else f"{{{dim_text(dim)}}}"
         return ["1", "2", None, last]
 
-    def _general(self, row: str | None, column: str | None) -> Tree:
-        if row is None or column is None:
-            return _dots(row, column)
+    def _general(self, row: str, column: str) -> Tree:
         above = self._variable(self.symbol, (row,) if row else ())
         return m.derivative(above, self._variable(self.wrt, (column,) if column else ()))
 
-    def _value(self, row: str | None, column: str | None) -> Tree:
-        if row is None or column is None:
-            return _dots(row, column)
+    def _value(self, row: str, column: str) -> Tree:
         assert self.jacobian is not None
         diagonal = self._diagonal
         if diagonal is not None:
             return self.at(diagonal, (row,)) if row == column else m.number(0)
         return self.at(self.jacobian, tuple(filter(None, (row, column))))
-
-
-def _dots(row: str | None, column: str | None) -> Tree:
-    if row is None and column is None:
-        return m.DOTS_ACROSS
-    return m.DOTS_DOWN if row is None else m.DOTS
 
 
 def _turned(board: Board, symbol: Variable, wrt: Variable) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence
-from chainrule.explain.reasons import rule
 from chainrule.explain.variables import backwards, differential, differentials, introduced, is_long
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import substitute, variables
@@ -62,7 +61,7 @@ def _put_in(board: Board) -> tuple[tuple[Entry, ...], Expr]:
         Line(
             m.differential(board.symbol(output.symbol)),
             board.tree(current),
-            (_reasons(board, output),),
+            (board.reasons(output),),
             sizes_text(output.symbol.shape),
             value=current,
         )
@@ -73,7 +72,7 @@ def _put_in(board: Board) -> tuple[tuple[Entry, ...], Expr]:
             continue
         inner = differentials[part.symbol]
         current = simplify(substitute(current, {mark: inner}))
-        words = ("d", board.symbol(part.symbol), " = ", board.tree(inner), ": ", _reasons(board, part))
+        words = ("d", board.symbol(part.symbol), " = ", board.tree(inner), ": ", board.reasons(part))
         lines.append(Line(None, board.tree(current), words, value=current))
     moved = _moved(board)
     mark = marks[board.wrt]
@@ -85,11 +84,6 @@ def _put_in(board: Board) -> tuple[tuple[Entry, ...], Expr]:
 def _differential(board: Board, part: Part, marks: dict[Variable, Variable]) -> Expr:
     value, _ = differential(board, part, marks)
     return value
-
-
-def _reasons(board: Board, part: Part) -> str:
-    reasons = [rule(part, argument, board.flow) for argument in board.flow.arguments(part)]
-    return "; ".join(dict.fromkeys(reasons))
 
 
 def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:

@@ -10,11 +10,13 @@ from chainrule.errors import OptionError
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence
 from chainrule.explain.finish import finishing
-from chainrule.expr.nodes import Expr, Variable
+from chainrule.explain.reasons import said_of
+from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import topological, tree_size
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import to_text
+from chainrule.rules.table import Row
 from chainrule.steps import Step
 
 # A board holds so many lines; what is longer is shown from both ends.
@@ -67,7 +69,10 @@ def reason(board: Board, move: Move, wrt: Variable | None = None) -> str:
         return f"{to_text(derivative)} = {one}"
     if move.rule == "constant rule":
         return f"constant rule: {to_text(board.tree(move.body))} does not depend on {x}"
-    return f"{move.rule}: {move.why}" if move.why and move.why not in move.rule else move.rule
+    why = move.why
+    if isinstance(move.body, Apply) and isinstance(move.body.function, Row) and why:
+        why = said_of(move.body.function, move.body)
+    return f"{move.rule}: {why}" if move.why and move.why not in move.rule else move.rule
 
 
 def _is_writable(expr: Expr) -> bool:

@@ -6,12 +6,13 @@ In: a part of a formula and what it is differentiated by. Out: words. No mathema
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from chainrule.derive.flow import ACTIVATIONS, Flow, Part
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import variables
-from chainrule.rules.elementwise import power
+from chainrule.rules.elementwise import maximum, minimum, power, relu
 from chainrule.rules.table import Elementwise, Row
 
 
@@ -35,7 +36,7 @@ def _is_affine(value: Sum, flow: Flow) -> bool:
     return bool(moving) and all(map(is_contraction, moving))
 
 
-def rule(part: Part, argument: Variable, flow: Flow) -> str:
+def rule(part: Part, argument: Variable, flow: Flow, at_kink: Fraction = Fraction(0)) -> str:
     """The rule by which ∂part/∂argument is found, and why terms are missing."""
     value = core(part.value)
     vector = part.symbol.rank > 0 and argument.rank > 0
@@ -45,7 +46,7 @@ def rule(part: Part, argument: Variable, flow: Flow) -> str:
         case Einsum():
             name = _of_product(value, argument, flow)
         case Apply():
-            name = _of_function(value, argument)
+            name = _of_function(value, argument, at_kink)
             if isinstance(value.function, Elementwise) and vector:
                 name = f"element-wise, so diagonal; {name}"
         case Stack():
@@ -127,14 +128,22 @@ def _is_negative(node: Apply) -> bool:
     return exponent is not None and exponent.rational < 0
 
 
-def _of_function(value: Apply, argument: Variable) -> str:
+def _of_function(value: Apply, argument: Variable, at_kink: Fraction) -> str:
     row = value.function
     assert isinstance(row, Row)
-    says = row.says
-    if value.arguments and value.arguments[0] is argument:
-        # The row speaks of x.
-        says = re.sub(r"(?<![\w(])x(?!\w)", pretty(argument.name), says)
+    says = said_of(row, value)
+    if row is relu:
+        return f"{says}; relu′(0) is taken as {at_kink}"
+    if row in (maximum, minimum) and at_kink:
+        return f"{says}; at a tie with a constant the weight is {at_kink}"
     return f"{says}; {row.takes}" if row.takes else says
+
+
+def said_of(row: Row, node: Apply) -> str:
+    """What a row says of its rule, in the name of its argument; the row speaks of x."""
+    inner = node.arguments[0] if node.arguments else None
+    name = pretty(inner.name) if isinstance(inner, Variable) else "its argument"
+    return re.sub(r"(?<![\w(])x(?= [><])", name, row.says)
 
 
 def _fixed(value: Expr, argument: Variable, flow: Flow) -> str:

@@ -14,7 +14,7 @@ from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
 from chainrule.explain.finish import finishing
 from chainrule.explain.folding import Told, folded, kind
-from chainrule.explain.reasons import role, rule
+from chainrule.explain.reasons import role
 from chainrule.expr.dims import ONE
 from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
 from chainrule.expr.walk import substitute, tree_size
@@ -214,7 +214,7 @@ def _locals(board: Board) -> tuple[Entry, ...]:
             line = Line(
                 board.partial(part, argument),
                 board.jacobian(value, part.symbol.rank, argument.rank),
-                (rule(part, argument, board.flow),),
+                (board.reason(part, argument),),
                 board.sizes(part.symbol, argument) if _has_axes(board) else "",
                 value=value,
             )
@@ -232,11 +232,8 @@ def differentials(board: Board) -> tuple[Entry, ...]:
     lines: list[Told] = []
     for part in board.moving:
         value, tree = differential(board, part)
-        reasons = [rule(part, argument, board.flow) for argument in board.flow.arguments(part)]
         left = m.differential(board.symbol(part.symbol))
-        line = Line(
-            left, tree, ("; ".join(dict.fromkeys(reasons)),), sizes_text(part.symbol.shape), value=value
-        )
+        line = Line(left, tree, (board.reasons(part),), sizes_text(part.symbol.shape), value=value)
         lines.append(Told(kind(part.value), to_text(left), line))
     return folded(lines)
 
@@ -305,7 +302,7 @@ def _single_path(board: Board) -> tuple[Entry, ...]:
         Line(
             None,
             m.product(*trees),
-            ("the outer derivative stands left",) if _does_order_matter(sizes) else (),
+            _order(board) if _does_order_matter(sizes) else (),
             shapes,
             value=product,
         ),
@@ -314,7 +311,7 @@ def _single_path(board: Board) -> tuple[Entry, ...]:
     tree = board.jacobian(simple, board.output.symbol.rank, board.wrt.rank)
     if _has_axes(board) and to_text(tree) != to_text(m.product(*trees)):
         board.claim("the product, multiplied", board.written_out(simple), board.subject.expr, board.wrt)
-        lines.append(Line(None, tree, _multiplied(trees), value=simple))
+        lines.append(Line(None, tree, _multiplied(board, trees), value=simple))
     return tuple(lines)
 
 
@@ -322,15 +319,37 @@ def _does_order_matter(sizes: Sequence[str]) -> bool:
     return sum(size not in ("scalar", "1 × 1") for size in sizes) > 2
 
 
-def _multiplied(trees: Sequence[Tree]) -> Words:
+def _order(board: Board) -> Words:
+    side = "right" if board.layout == "denominator" else "left"
+    return (f"matrices do not commute: the outer derivative stands {side}",)
+
+
+def _multiplied(board: Board, trees: Sequence[Tree]) -> Words:
     """Which identities of products of Jacobians were used."""
     said: list[str] = []
-    if any(t.op == "call" and t.data[0] == "diag" for t in trees):
-        row = next((t for t in trees if t.op == "transpose" or (t.op == "scale" and "ᵀ" in to_text(t))), None)
-        said.append("vᵀ diag(d) = (v ⊙ d)ᵀ" if row is not None else "diag(d) A scales the rows of A")
+    diagonals = sum(_is_diagonal(t) for t in trees)
+    row = board.layout != "denominator" and not board.output.symbol.rank
+    column = (board.layout == "denominator" and not board.output.symbol.rank) or not board.wrt.rank
+    if diagonals and any(t in (m.ONES, m.transpose(m.ONES)) for t in trees):
+        said.append("𝟏ᵀ diag(d) = dᵀ" if row else "diag(d) 𝟏 = d")
+    elif diagonals and row:
+        said.append("vᵀ diag(d) = (v ⊙ d)ᵀ")
+    elif diagonals and column:
+        said.append("diag(d) v = d ⊙ v")
+    elif diagonals > 1:
+        said.append("diag(a) diag(b) = diag(a ⊙ b)")
+    elif diagonals:
+        said.append("diag(d) A scales the rows of A")
     if any(t is m.IDENTITY or (t.op == "sum" and t.args == (m.IDENTITY,)) for t in trees):
         said.append("I changes nothing")
     return (", ".join(said) or "multiply",)
+
+
+def _is_diagonal(tree: Tree) -> bool:
+    """diag(d), also with a sign or a number in front."""
+    if tree.op in ("scale", "sum"):
+        return _is_diagonal(tree.args[-1]) and len(tree.args) <= 2
+    return tree.op == "call" and tree.data[0] == "diag"
 
 
 def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry]:
