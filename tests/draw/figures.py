@@ -24,7 +24,7 @@ FIGURES: dict[str, Callable[[], Drawing]] = {
     "neuron": graph("relu(w1*x1 + w2*x2 + w3*x3 + b)", "", "w1,w2,w3,b", "operators"),
     "neuron-loss": graph(LOSS, DATA, "w"),
     "two-layers": graph(
-        "z1 = X @ W1 + b1; A1 = relu(z1); mean((A1 @ w2 + b2 - y)**2)",
+        "z1 = X @ W1 + b1; A1 = relu(z1); y_hat = A1 @ w2 + b2; mean((y_hat - y)**2)",
         "X[N,n] W1[n,h] b1[h] w2[h] b2 y[N]",
         "W1,b1,w2,b2",
     ),

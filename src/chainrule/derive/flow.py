@@ -142,7 +142,8 @@ def flow(
     >>> [(part.name, part.value.children[0]) for part in flow(x**2 + x, [x]).parts]
     [('u', x), ('y', u)]
     """
-    given = {part: name for name, part in (names or {}).items() if part.children}
+    expr, regrouped = _regrouped(expr, names or {})
+    given = {part: name for name, part in regrouped.items() if part.children}
     given.pop(expr, None)
     active = depends_on([expr], wrt)
     cuts = _cuts(expr, active, given)
@@ -158,6 +159,34 @@ def flow(
         done[node] = symbol
         parts.append(Part(symbol, value, node, node in given))
     return Flow(tuple(wrt), tuple(parts))
+
+
+def _regrouped(expr: Expr, names: Mapping[str, Expr]) -> tuple[Expr, dict[str, Expr]]:
+    """The formula and its named parts, with named sums inside larger sums again.
+
+    Sums are not nested, so (a + b) − y has lost a + b, and a person's name for it with it.
+    """
+    sums: list[Sum] = []
+
+    def change(node: Expr) -> Expr:
+        if not isinstance(node, Sum):
+            return node
+        terms = list(node.terms)
+        for inner in sorted(sums, key=lambda s: -len(s.terms)):
+            if len(inner.terms) < len(terms) and not Counter(inner.terms) - Counter(terms):
+                place = min(terms.index(term) for term in inner.terms)
+                for term in inner.terms:
+                    terms.remove(term)
+                terms.insert(place, inner)
+        return node if len(terms) == len(node.terms) else Sum(terms)
+
+    done: dict[Expr, Expr] = {}
+    found: dict[str, Expr] = {}
+    for name, part in names.items():
+        found[name] = whole = transform(part, change, done)
+        if isinstance(whole, Sum) and whole not in sums:
+            sums.append(whole)
+    return transform(expr, change, done), found
 
 
 def _opened(value: Expr) -> Expr:

@@ -18,6 +18,7 @@ from chainrule.draw.maths import Maths, joined, of_text, of_tree, plain, shorten
 from chainrule.draw.sizes import lengths
 from chainrule.draw.svg import Drawing, element, escape, framed
 from chainrule.draw.symbols import Symbols
+from chainrule.draw.words import counted
 from chainrule.errors import LimitExceeded, OptionError
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Einsum, Expr, Shape, Variable
@@ -97,7 +98,7 @@ def boxes(
     count = flow.count_paths(by)
     if count > MOST_PATHS:
         raise LimitExceeded(
-            f"{count:,} paths lead from {by.name} to {flow.output.name}, "
+            f"{counted(count)} paths lead from {by.name} to {flow.output.name}, "
             f"and boxes are drawn for up to {MOST_PATHS}",
             hint="the graph shows them all",
         )

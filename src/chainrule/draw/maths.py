@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.draw.svg import element, escape
 from chainrule.notation.matform import Tree
@@ -44,11 +44,12 @@ WORDS = frozenset(("diag", "eye", "Σ"))
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Letters in one style; level 1 is an exponent, −1 an index."""
+    """Letters in one style; level 1 is an exponent, −1 an index; tint is a class of the style sheet."""
 
     text: str
     slanted: bool = False
     level: int = 0
+    tint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Maths:
             wanted = {1: RAISE, 0: 0.0, -1: -LOWER}[run.level] * size
             shift = height - wanted
             height = wanted
-            attributes: dict[str, object] = {"class": "i"} if run.slanted else {}
+            classes = "i " * run.slanted + run.tint
+            attributes: dict[str, object] = {"class": classes.strip()} if classes else {}
             if run.level:
                 attributes["font-size"] = size * SMALL
             if shift:
@@ -156,6 +158,11 @@ def joined(*parts: Maths) -> Maths:
     return Maths("".join(p.text for p in parts), tuple(_joined([run for p in parts for run in p.runs])))
 
 
+def tinted(maths: Maths, tint: str) -> Maths:
+    """The same in a colour, given by a class of the style sheet."""
+    return Maths(maths.text, tuple(replace(run, tint=tint) for run in maths.runs))
+
+
 def shortened(maths: Maths, most: float) -> Maths:
     """The formula itself, or its beginning with … behind it, at most so many font sizes wide."""
     if maths.width(1) <= most:
@@ -186,8 +193,8 @@ def _joined(runs: list[Run]) -> list[Run]:
     """Neighbours of one style as one run."""
     result: list[Run] = []
     for run in runs:
-        if result and (result[-1].slanted, result[-1].level) == (run.slanted, run.level):
-            result[-1] = Run(result[-1].text + run.text, run.slanted, run.level)
+        if result and replace(result[-1], text="") == replace(run, text=""):
+            result[-1] = replace(run, text=result[-1].text + run.text)
         else:
             result.append(run)
     return result

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from chainrule.draw.graph import TOLD_PATHS, Graph, Node
-from chainrule.draw.maths import Maths, plain
+from chainrule.draw.maths import Maths, plain, tinted
+from chainrule.notation.text import SUPERSCRIPTS
 
 LONGEST = 160  # letters of a formula in a sentence; a tooltip has all of it
 MOST_HIDDEN = 8
@@ -37,6 +38,16 @@ def listed(names: Sequence[str]) -> str:
 def elided(formula: str) -> str:
     """A formula, or its beginning if it is long."""
     return formula if len(formula) <= LONGEST else formula[: LONGEST - 1].rstrip() + "…"
+
+
+def counted(count: int) -> str:
+    """A number of paths; of a huge one its size.
+
+    >>> counted(12), counted(1234567), counted(2**70)
+    ('12', '1,234,567', 'more than 10²¹')
+    """
+    digits = len(str(count)) - 1
+    return f"{count:,}" if digits < 9 else f"more than 10{str(digits).translate(SUPERSCRIPTS)}"
 
 
 def _nodes(graph: Graph) -> list[str]:
@@ -88,11 +99,14 @@ def caption(graph: Graph) -> list[list[Maths]]:
     for name, total, source, count in zip(graph.names, graph.totals, graph.sources, graph.count, strict=True):
         found = graph.paths_of(source) if count <= TOLD_PATHS else []
         told = found if len(found) == count else []
-        start = {0: "No path leads", 1: "One path leads"}.get(count, f"{count:,} paths lead")
+        start = {0: "No path leads", 1: "One path leads"}.get(count, f"{counted(count)} paths lead")
         ends = {0: ": the derivative is 0."}.get(count, ": " if told else ".")
         line = [plain(f"{start} from "), name, plain(" to "), output, plain(ends)]
         for k, path in enumerate(told):
-            line += [plain("; ")] * bool(k) + _joined([graph.nodes[n].name for n in path], " → ")
+            pieces = _joined([graph.nodes[n].name for n in path], " → ")
+            if len(told) > 1 and len(graph.sources) == 1:
+                pieces = [tinted(piece, f"p{k + 1}t") for piece in pieces]
+            line += [plain("; ")] * bool(k) + pieces
         line += [plain(".")] * bool(told)
         lines.append(line)
         rule = _chain_rule(graph, total, told)
@@ -104,7 +118,8 @@ def _together(graph: Graph, output: Maths) -> list[Maths]:
     """What is said of many variables at once."""
     first, last = graph.names[0], graph.names[-1]
     fewest, most = min(graph.count), max(graph.count)
-    count = f"{most:,} paths lead" if fewest == most else f"{fewest:,} to {most:,} paths lead"
+    least = "" if fewest == most else f"{counted(fewest)} to "
+    count = f"{least}{counted(most)} paths lead"
     start = plain(f"{'One path leads' if most == 1 else count} from each of {len(graph.names)} variables, ")
     return [start, first, plain(" to "), last, plain(", to "), output, plain(".")]
 
