@@ -6,13 +6,12 @@ In: a name, a word, or nothing. Out: a Catalogue as text, Markdown, LaTeX or JSO
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from chainrule.api.explanation import Explanation
 from chainrule.api.lookup import Chosen, others, selected
-from chainrule.api.rulebook import GROUPS, Entry, Group, Workshop, sentence, sentences, typed
+from chainrule.api.rulebook import GROUPS, Entry, Group, Workshop, sentence, sentences, typed, where
 from chainrule.api.tables import (
     Line,
     Section,
@@ -57,12 +56,15 @@ class Catalogue:
     def _section(self, group: Group, rules: Sequence[Entry]) -> Section:
         lines = []
         for rule in rules:
-            where = rule.source if isinstance(rule, Row) else rule.where
-            said = self._shop.signed(sentences(rule))
-            # A table of derivatives need not be told that they are derivatives of sin and cos.
-            listed = not re.fullmatch(r"derivative of \S+", said)
+            rows = group.fill(rule, self._shop)
+            said, listed = self._shop.signed(sentences(rule)), True
+            if isinstance(rule, Row) and rule.says.startswith("derivative of") and len(rows) == 1:
+                # A name says less than the derivative, which the table has already.
+                (f, _, slope, *_), kink = rows[0], said.partition(". ")[2]
+                said = f"The slope of {f.text} is {slope.text}. {kink}".strip()
+                listed = bool(rule.at_kink)
             name = typed(rule) if isinstance(rule, Row) else rule.name
-            lines.append(Line(name, group.fill(rule, self._shop), said, where, listed))
+            lines.append(Line(name, rows, said, where(rule), listed))
         return Section(group.title, group.columns, tuple(lines), self._shop.signed(group.remark))
 
     @property

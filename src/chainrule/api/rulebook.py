@@ -319,6 +319,14 @@ GROUPS = (
 )
 
 
+def where(rule: Entry) -> str:
+    """Where it stands: in the notes, in the literature."""
+    if not isinstance(rule, Row):
+        return rule.where
+    section, numbers = catalogue.FUNCTIONS_IN_NOTES.get(rule.name, ("", ""))
+    return f"notes, section {section} ({numbers}); {rule.source}" if section else rule.source
+
+
 def sentence(text: str) -> str:
     """The text with a full stop."""
     return text if text.endswith((".", "!", "?")) or not text else text + "."

@@ -656,3 +656,13 @@ IDENTITIES = (
     Identity("collect terms", "Terms that differ by a number add up.", "x² + 2x²", "x", "2", "R14"),
     Identity("relu and max", "Two spellings of one function.", "max(0, z)", "z", "1", "R6", "relu"),
 )  # fmt: skip
+
+# Where functions stand in the notes: section, numbers.
+FUNCTIONS_IN_NOTES = {
+    "power": ("2", "R11"),
+    "log": ("2", "R15"),
+    "sin": ("4.5.1", "R76"),
+    "cos": ("4.5.1", "R76"),
+    "maximum": ("5", "R102"),
+    "relu": ("5", "R102, R103"),
+}
