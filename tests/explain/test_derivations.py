@@ -296,3 +296,16 @@ def test_nothing_to_combine_is_said() -> None:
     page = explained("X @ w", "X[N,n] w[n]", "w", "variables")
     assert "one step, so there is nothing to combine" in said(page)
     assert all(isinstance(e, Line | Sentence | Phase) for phase in page.phases for e in phase.entries)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_steps_of_every_style_replay_to_what_it_finds(style: str) -> None:
+    page = explained("sum(exp(w * x))", "w[n] x[n]", "x", style).derivation
+    assert page.start is not None and page.steps
+    reached = replay(page.start, page.steps)
+    assert not any(map(is_unevaluated, topological([reached])))
+    result = next(line.value for line in page.answer if line.result)
+    if style == "differentials":
+        moved = next(n for n in topological([reached]) if isinstance(n, Variable) and n.name == "dx")
+        result = (result * moved).sum()
+    assert simplify(reached) is simplify(result)

@@ -16,7 +16,7 @@ from chainrule.explain.board import Board, Subject
 from chainrule.explain.derivation import Checked, Derivation, Line, Phase, Words
 from chainrule.explain.paths import along_paths
 from chainrule.expr.nodes import Apply, Expr, Stack, Variable
-from chainrule.expr.walk import substitute, topological
+from chainrule.expr.walk import substitute, topological, tree_size
 from chainrule.expr.walk import variables as variables_of
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
@@ -28,6 +28,8 @@ from chainrule.steps import Step
 STYLES = ("operator", "variables", "components", "differentials")
 # More steps than this read better as a recursion than as one differential.
 FEW_PARTS = 5
+# Nodes of a formula whose rewrites are kept as data.
+MOST_NODES = 300
 # Sets where it is not differentiable that are listed.
 MOST_KINKS = 4
 
@@ -46,10 +48,9 @@ def explain(
     steps = flow(subject.expr, [subject.wrt], subject.names, output=subject.letter, taken=subject.taken)
     board = Board(subject, steps)
     chosen = style or choose_style(board)
-    rewrites: tuple[Step, ...] = ()
-    start: Expr | None = None
+    start, rewrites = _rewrites(board, differential=chosen == "differentials")
     if chosen == "operator":
-        phases, start, rewrites = operator.phases(board)
+        phases = operator.phases(board)
     elif chosen == "variables":
         phases = variables.phases(board)
     elif chosen == "components":
@@ -73,6 +74,14 @@ def explain(
         start=start,
         steps=rewrites,
     )
+
+
+def _rewrites(board: Board, *, differential: bool) -> tuple[Expr | None, tuple[Step, ...]]:
+    """The derivative of the whole pushed inward: what the lines of every style amount to."""
+    if tree_size(board.subject.expr) > MOST_NODES:
+        return None, ()
+    pushed = board.inward(board.subject.expr, board.wrt, differential=differential)
+    return pushed.start, tuple(step for move in pushed.moves() for step in move.steps)
 
 
 def choose_style(board: Board) -> str:

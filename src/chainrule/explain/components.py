@@ -154,7 +154,7 @@ class _Entries:
         total = symbol.rank + wrt.rank
         if 1 <= total <= 2 and symbol.rank <= 1 and wrt.rank <= 1:
             entries.append(Line(left, self._grid(self._general), ("all entries",)))
-            entries.append(Line(None, self._grid(self._value)))
+            entries.append(Line(None, self._grid(self._value), ("their values",)))
             left_or_none: Tree | None = None
         else:
             left_or_none = left
@@ -162,7 +162,7 @@ class _Entries:
             Line(
                 left_or_none,
                 board.tree(self.jacobian, turned=_turned(board, symbol, wrt)),
-                (),
+                ("as one matrix",) if symbol.rank + wrt.rank == 2 else ("all entries together",),
                 board.sizes(symbol, wrt),
                 value=self.jacobian,
             )

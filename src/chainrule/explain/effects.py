@@ -174,7 +174,15 @@ def _tail(answer: Answer, product: Product) -> Words:
     p = answer.output.rank
     above, below = product.output[:p], product.output[p:]
     if len(set(below)) < len(below):
-        return ("; entries of ", answer.x, " off the diagonal have no effect",) if not above else ()
+        return (
+            (
+                "; entries of ",
+                answer.x,
+                " off the diagonal have no effect",
+            )
+            if not above
+            else ()
+        )
     if set(above) & set(below):
         return ("; nothing else moves",)
     return ()

@@ -17,15 +17,14 @@ from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import to_text
 from chainrule.rules.table import Row
-from chainrule.steps import Step
 
 # A board holds so many lines; what is longer is shown from both ends.
 MOST_LINES, FEWEST_LINES = 60, 8
 MOST_NODES = 3000
 
 
-def phases(board: Board) -> tuple[tuple[Phase, ...], Expr, tuple[Step, ...]]:
-    """The lines, and the rewrites behind them."""
+def phases(board: Board) -> tuple[Phase, ...]:
+    """One phase, a line for each rule."""
     inward = board.inward(board.subject.expr, board.wrt)
     moves = inward.moves()
     if any(not _is_writable(e) for e in (inward.start, *(move.whole for move in moves))):
@@ -56,7 +55,7 @@ def phases(board: Board) -> tuple[tuple[Phase, ...], Expr, tuple[Step, ...]]:
         last = text
     raw = moves[-1].whole if moves else inward.start
     entries += finishing(board, board.result(raw), raw, board.derivative)
-    return (Phase("", tuple(entries)),), inward.start, tuple(s for move in moves for s in move.steps)
+    return (Phase("", tuple(entries)),)
 
 
 def reason(board: Board, move: Move, wrt: Variable | None = None) -> str:

@@ -109,9 +109,7 @@ class Answer:
                 return scale(expr.coefficient, self._packed(bare, packed))
             case Einsum() if _is_plain(expr):
                 parts = [self._packed(o, packed) for o in expr.operands]
-                return Einsum(
-                    expr.coefficient, parts, expr.labels, expr.output, dict(enumerate(expr.sizes))
-                )
+                return Einsum(expr.coefficient, parts, expr.labels, expr.output, dict(enumerate(expr.sizes)))
             case Apply() if isinstance(expr.function, Elementwise):
                 arguments = [self._packed(a, packed) for a in expr.arguments]
                 return Apply(expr.function, arguments, expr.parameters)

@@ -332,9 +332,7 @@ def _mean(scale: Coefficient, size: Dim) -> tuple[str, bool]:
     return names.get(int(times.rational), f"{times.rational} times "), True
 
 
-def _where(
-    answer: Answer, condition: tuple[Expr, str], letters: Letters, *, off: bool = False
-) -> Words:
+def _where(answer: Answer, condition: tuple[Expr, str], letters: Letters, *, off: bool = False) -> Words:
     z, sign = condition
     return (answer.at(z, letters), f" {opposite(sign) if off else sign} 0")
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
-from chainrule.explain.finish import finishing
+from chainrule.explain.finish import finishing, simplification
 from chainrule.explain.folding import Told, folded, kind
 from chainrule.explain.reasons import role
 from chainrule.expr.dims import ONE
@@ -28,6 +28,8 @@ TITLES = ("Introduce intermediate variables", "Differentiate each", "Combine", "
 # So many paths are spelled out, and so many symbols of one.
 SPELLED = 6
 LONG_PATH = 12
+# Reasons of lines that only put in or write out.
+PUT_IN, WRITTEN_OUT = "the derivatives of step 2", "the names written out"
 # Along more parts than this the chain rule is told as a recursion, part by part.
 LONG = 10
 # Terms of a total derivative that are written out, and characters of a result in the formula's own variables.
@@ -302,7 +304,7 @@ def _single_path(board: Board) -> tuple[Entry, ...]:
         Line(
             None,
             m.product(*trees),
-            _order(board) if _does_order_matter(sizes) else (),
+            _order(board) if _does_order_matter(sizes) else (PUT_IN,),
             shapes,
             value=product,
         ),
@@ -392,13 +394,13 @@ def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry
         sizes = f"{' + '.join(shapes)} = {board.sizes(part.symbol, board.wrt)}"
     lines: list[Entry] = [
         Line(board.total(part.symbol), signs, (name,)),
-        Line(None, _added(shown), (), sizes, value=value),
+        Line(None, _added(shown), (PUT_IN,), sizes, value=value),
     ]
     if is_long(board):
         return lines
     tree = board.jacobian(total, part.symbol.rank, board.wrt.rank)
     if to_text(tree) != to_text(_added(shown)):
-        lines.append(Line(None, tree, (), value=total))
+        lines.append(Line(None, tree, simplification(board, value, total), value=total))
     return lines
 
 
@@ -504,7 +506,7 @@ def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
             raw = board.chained([(v, 0) for v in values], 0)
             trees = [board.tree(v) for v in values]
             if to_text(m.product(*trees)) != to_text(_last_right(third)):
-                lines.append(Line(None, m.product(*trees), (), value=raw))
+                lines.append(Line(None, m.product(*trees), (WRITTEN_OUT,), value=raw))
             lines += finishing(board, m.product(*trees), raw, board.derivative)
             return Phase(TITLES[3], tuple(lines), 4)
     final = board.derivative
@@ -516,7 +518,7 @@ def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
         Line(
             board.total(board.output.symbol),
             tree,
-            (),
+            (WRITTEN_OUT,),
             board.result_sizes() if _has_axes(board) else "",
             value=final,
         )
