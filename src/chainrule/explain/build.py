@@ -15,6 +15,7 @@ from chainrule.explain.answer import answer
 from chainrule.explain.board import Board, Subject
 from chainrule.explain.derivation import Checked, Derivation, Line, Phase, Words
 from chainrule.explain.paths import along_paths
+from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Expr, Stack, Variable
 from chainrule.expr.walk import substitute, topological, tree_size
 from chainrule.expr.walk import variables as variables_of
@@ -126,7 +127,7 @@ def _opened(board: Board, wanted: Sequence[str]) -> tuple[Phase, ...]:
             continue
         for argument in board.flow.arguments(part):
             inner = components.opened(board, part.symbol, part.value, argument)
-            title = f"Entry by entry: how {part.name} depends on {argument.name}"
+            title = f"Entry by entry: how {pretty(part.name)} depends on {pretty(argument.name)}"
             phases.append(Phase(title, tuple(entry for phase in inner for entry in phase.entries)))
     return tuple(phases)
 

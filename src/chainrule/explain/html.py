@@ -108,7 +108,9 @@ class _Page:
         if derivation.sizes:
             sizes = "".join(f"<li>{words_html(words)}</li>" for words in derivation.sizes)
             yield f'<ul class="sizes" aria-label="Sizes">{sizes}</ul>'
-        yield f'<p class="manner">{escape(derivation.style)} · {escape(derivation.layout)} layout</p>'
+        told = any("layout" in words_text(words) for words in derivation.sizes)
+        layout = "" if told else f" · {escape(derivation.layout)} layout"
+        yield f'<p class="manner">Style: {escape(derivation.style)}{layout}</p>'
         yield "</header>"
         yield from self.phases(derivation.phases, 2)
         yield from self.answer(derivation)

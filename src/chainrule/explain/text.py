@@ -67,8 +67,9 @@ class _Block:
 
     def __post_init__(self) -> None:
         self.rows = [entry for entry in self.entries if isinstance(entry, _Row)]
-        short = [width_of(row.sizes) for row in self.rows if width_of(row.sizes) <= LONG_SIZES]
-        self.sizes = max(short, default=0)
+        short = [row for row in self.rows if width_of(row.sizes) <= LONG_SIZES]
+        if any(row.sizes and row.reason for row in short):
+            self.sizes = max(width_of(row.sizes) for row in short)
 
     @property
     def start(self) -> int:
@@ -188,7 +189,9 @@ class _Page:
         for block in placed:
             notes = [width_of(piece) for row in block.rows for piece in block.note(row)[:1]]
             most = self.width - GAP - min(max(notes), NARROWEST_REASON)
-            ends = [block.end(row) for row in block.rows if block.end(row) <= most]
+            # A matrix entry by entry has its note behind itself, so that the others stay near their lines.
+            flat = [row for row in block.rows if row.right.rows[0][0] not in "[⎡⎧"] or block.rows
+            ends = [block.end(row) for row in flat if block.end(row) <= most]
             block.notes = max(ends, default=block.start) + GAP
         sizes = max((block.sizes for block in placed), default=0)
         shared = max((b.notes for b in placed if b.notes <= SHARED_COLUMN), default=0)
