@@ -15,7 +15,7 @@ from chainrule.cli.main import main
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Indented blocks that begin with a call of the command; a blank line may stand inside.
-TRANSCRIPTS = re.findall(r"(?m)^    \$ (chainrule .*)\n((?:    .*\n|\n(?=    ))*)", README)
+TRANSCRIPTS = re.findall(r"(?m)^    \$ (chainrule .*)\n((?:    (?!\$ ).*\n|\n(?=    (?!\$ )))*)", README)
 
 
 def test_python_examples() -> None:
