@@ -98,6 +98,7 @@ def prepare(
         guess_scalars(script, variables, introduced, asked)
     names: dict[str, object] = {**variables, **dict.fromkeys(introduced.values())}
     scanner = Scanner(script.source, names, asked, unknown.declared)
+    scanner.calls = called_with(script, introduced)
     book = Book({n: v for n, v in variables.items() if n not in introduced.values()}, {})
     reader = Reader(script.source, book, scanner, dialect, profile, unknown)
     setting = Setting(script, book, reader, asked, introduced)
@@ -160,6 +161,17 @@ def introductions(script: Script, variables: Mapping[str, Variable], asked: Sequ
         entry = component is not None and component[1] in variables and left.name not in variables
         if left.name not in found.values() and not differential and not entry:
             found[k] = left.name
+    return found
+
+
+def called_with(script: Script, introduced: Mapping[int, str]) -> dict[str, tuple[str, ...]]:
+    """The arguments of the names that are introduced with some: f(x) = x²."""
+    found: dict[str, tuple[str, ...]] = {}
+    for k, name in introduced.items():
+        left = script.equalities[k].left
+        match = _LEFT.fullmatch(left.text) if left is not None else None
+        if match is not None and match[2]:
+            found[name] = tuple(ascii_name(m[0]) for m in re.finditer(NAME, match[2]))
     return found
 
 
@@ -335,6 +347,7 @@ def _introduce(setting: Setting, k: int) -> None:
     if not parsed.holes and parsed.row:
         turned = DEFINING
     book.names[name] = Named(Variable(name, written.shape), [written], turned)
+    reader.scanner.known = {**reader.scanner.known, name: book.names[name]}
     book.variables.pop(name, None)
 
 

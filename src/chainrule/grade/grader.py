@@ -115,8 +115,11 @@ class Grader:
         if not rights:
             return self.unread(chain, equality, problems)
         found = self.valuer.agreeing(lefts, rights)
+        fitting = [value for value in found if not self.valuer.at_odds(value)]
+        if fitting:
+            return self.right(chain, equality, fitting)
         if found:
-            return self.right(chain, equality, found)
+            return self.against_layout(chain, equality, found, rights)
         return self.wrong(chain, equality, lefts, rights)
 
     def begun(self, equality: Equality) -> Chain:
@@ -153,6 +156,8 @@ class Grader:
         best = found[0]
         status, says = ("follows", from_lines((chain.wrong,))) if chain.wrong else ("ok", "")
         self.settle(found)
+        if chain.symbol is not None and not best.parsed.holes and not chain.letters:
+            self.valuer.note_layout(chain.symbol, best, equality.number)
         reading = self.described(chain, best)
         chain.before = found
         self.conclude(chain, best)
@@ -161,6 +166,21 @@ class Grader:
         elif chain.name:
             self.valuer.restate(chain.name, best)
         return Line(equality.number, equality.text, status, reading, None, says)
+
+    def against_layout(
+        self, chain: Chain, equality: Equality, found: list[Value], rights: list[Value]
+    ) -> Line:
+        """A product that would be right if its factors were written in the other layout."""
+        number = self.valuer.at_odds(found[0])
+        self.faults.append(equality.number)
+        chain.wrong = equality.number
+        chain.before = [value for value in rights if not self.valuer.at_odds(value)] or found
+        if sum(hole.rank > 1 for hole in found[0].parsed.holes) > 1:
+            code, says = "order", "the factors stand in the other order."
+        else:
+            code, says = "transposed", "a transpose is missing here, or one too many."
+        says = f"With the layout in which line {number} is written, {says}"
+        return Line(equality.number, equality.text, "wrong", None, code, says)
 
     def settle(self, found: Sequence[Value]) -> None:
         """The layouts in which the derivation may be written, after this line."""

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from chainrule.errors import ChainruleError, Span, UnknownName
-from chainrule.expr.dims import ONE
+from chainrule.errors import ChainruleError, ShapeMismatch, Span, UnknownName
+from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.names import ascii_name, pretty
-from chainrule.expr.nodes import Einsum, Expr, Shape, Variable, permute
+from chainrule.expr.nodes import Einsum, Expr, Shape, Stack, Variable, permute
 from chainrule.expr.walk import substitute
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.book import Book, composed, differential_of, jacobian
@@ -92,11 +92,13 @@ class Reader:
 
     def subject(self, symbol: Symbol, reading: Reading) -> str | Expr:
         """What a symbol differentiates: a name, or its formula."""
-        if isinstance(symbol.of, str):
-            return symbol.of
-        key = (symbol.of.start, symbol.of.text, reading.scope)
+        return symbol.of if isinstance(symbol.of, str) else self.plain(symbol.of, reading)
+
+    def plain(self, part: Part, reading: Reading) -> Expr:
+        """A formula inside a symbol, over names and variables."""
+        key = (part.start, part.text, reading.scope)
         if key not in self.inner:
-            side = self.scanner.side(symbol.of, reading.scope)
+            side = self.scanner.side(part, reading.scope)
             plain = Reading(scope=reading.scope, star=reading.star)
             parsed = self.parse(side, plain)
             self.inner[key] = self.filled(parsed, plain, self.book)
@@ -108,6 +110,8 @@ class Reader:
             return [self.subject(symbol, reading).shape]  # type: ignore[union-attr]
         of = self.subject(symbol, reading)
         shapes = [of.shape if isinstance(of, Expr) else self.book.symbol(of).shape]
+        if symbol.mark == "∇":
+            return [*shapes, (Dim.of(len(symbol.by)),)]
         shapes += [self.book.symbol(name).shape for name in symbol.by]
         return [
             shape[len(index) :] if index.isdigit() else shape
@@ -265,10 +269,24 @@ class Reader:
         if reading.star and self.dialect == "numpy":
             for m in re.finditer(r"\*\*|@|\.T\b", text):
                 yield Edit(at + m.start(), at + m.end(), _STAR[m[0]])
+        for m in re.finditer(rf"({NAME})(\((?:\s*{NAME}\s*,?)+\))", text):
+            if self.names_itself(m[1], m[2]):
+                yield Edit(at + m.start(2), at + m.end(2), "")
         for m in re.finditer(NAME, text):
             named = self.book.names.get(ascii_name(m[0]))
             if named is not None and reading.layout in named.turned:
                 yield Edit(at + m.start(), at + m.end(), f"({m[0]}ᵀ)")
+
+    def names_itself(self, word: str, brackets: str) -> bool:
+        """Whether f(x) is the name f with the arguments that it was introduced with, or depends on."""
+        name = ascii_name(word)
+        if name not in self.book.names:
+            return False
+        arguments = [ascii_name(m[0]) for m in re.finditer(NAME, brackets)]
+        own = self.scanner.calls.get(name)
+        if own is not None:
+            return tuple(arguments) == own
+        return all(a in self.scanner.known and self.book.leads(name, {a}) for a in arguments)
 
     # ------------------------------------------------------------ values
 
@@ -310,8 +328,14 @@ class Reader:
         if symbol.mark == "′":
             assert isinstance(of, Expr)
             return book.expand(slope(symbol.by[0], of))
+        if symbol.mark == "call":
+            assert isinstance(of, str)
+            return book.expand(self.called(symbol, of, reading, book))
         if not symbol.by:
             return book.differential(of)
+        if symbol.mark == "∇":
+            stacked = Stack([book.total(of, (name,)) for name in symbol.by])
+            return permute(stacked, (*range(1, stacked.rank), 0))
         kind = partial_class(symbol, book)
         choice = dict(reading.direct).get(kind, -1)
         options = book.direct(of, symbol.by[0]) if choice >= 0 and len(symbol.by) == 1 else []
@@ -330,6 +354,26 @@ class Reader:
                 rank -= 1
             start += rank
         return found
+
+
+    def called(self, symbol: Symbol, name: str, reading: Reading, book: Book) -> Expr:
+        """A name's formula, or its derivative, with other arguments put in."""
+        own = [book.symbol(argument) for argument in self.scanner.calls[name]]
+        formula = book.expand(book.formula(name), frozenset(v.name for v in own))
+        for _ in range(symbol.primes):
+            formula = jacobian(formula, own[0])
+        values: dict[Expr, Expr] = {}
+        for variable, part in zip(own, symbol.arguments, strict=True):
+            given = self.plain(part, reading)
+            if given.shape != variable.shape:
+                raise ShapeMismatch(
+                    f"the argument of {pretty(name)} has another shape than {pretty(variable.name)}",
+                    source=self.source,
+                    spans=(part.span,),
+                    hint="call it with an argument of the shape that it was introduced with",
+                )
+            values[variable] = book.expand(given)
+        return substitute(formula, values)
 
 
 def partial_class(symbol: Symbol, book: Book) -> str:

@@ -25,8 +25,9 @@ _UNDER = re.compile(rf"(?P<mark>[d∂])(?P<by>{NAME})(?P<order>[²³]|\^[23])?")
 _TOP = re.compile(rf"(?P<mark>[d∂])(?P<order>[²³]|\^[23]|[23](?=[^\W\d]))?[ ]?(?P<of>{NAME})?")
 _SLASH = re.compile(r"[ ]*/[ ]*")
 _LETTERS = "ijklmnopqrst"
-_PRIMES = "′'’"
+_PRIMES = "′'’″"
 _SLOPE = re.compile(rf"({NAME})[{_PRIMES}]\(")
+_CALLED = re.compile(rf"({NAME})(?:([{_PRIMES}]+)|(?=\())")
 SCOPES = ("tight", "factor", "term")
 
 
@@ -34,9 +35,11 @@ SCOPES = ("tight", "factor", "term")
 class Symbol:
     """A derivative of `of` by each name of `by`, or its differential where `by` is empty.
 
-    of       a known name, or a formula
-    mark     d or ∂
-    letters  the letters of index notation, and digits of components, below `of` and below each of `by`
+    of         a known name, or a formula
+    mark       d or ∂; ∇ is the gradient by several numbers, ′ the slope of a function of the language,
+               `call` a name with other arguments than it was introduced with
+    below      the letters of index notation, and digits of components, below `of` and below each of `by`
+    arguments  of a call: f′(x²) has one argument and one prime
     """
 
     of: str | Part
@@ -44,6 +47,8 @@ class Symbol:
     mark: str
     below: tuple[str, ...]
     text: str
+    arguments: tuple[Part, ...] = ()
+    primes: int = 0
 
     @property
     def indexed(self) -> bool:
@@ -70,13 +75,15 @@ class Side:
     def alone(self) -> Symbol | None:
         """The symbol, if there is nothing else."""
         rest = "".join(chunk.text for chunk, _ in self.chunks if isinstance(chunk, Part)).strip(" ()")
-        return self.symbols[0] if len(self.symbols) == 1 and not rest else None
+        alone = self.symbols[0] if len(self.symbols) == 1 and not rest else None
+        return alone if alone is not None and alone.mark in ("d", "∂", "∇") else None
 
 
 class Scanner:
     """Finds the symbols in a text.
 
     `known` are the names, `wrt` is what ∇ alone is by, `functions` are those left unknown (df/du: d/du f(u)).
+    `calls` are the arguments of the names that were introduced with some, f(x) = x².
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class Scanner:
         functions: Collection[str] = (),
     ) -> None:
         self.source, self.known, self.wrt, self.functions = source, known, wrt, functions
+        self.calls: dict[str, tuple[str, ...]] = {}
         self.differentials = "d" not in known
 
     def side(self, part: Part, scope: str = "factor") -> Side:
@@ -117,19 +125,52 @@ class Scanner:
         char = text[position]
         if char in "∂∇":
             return True
+        if not char.isalpha():
+            return False
         before = text[position - 1 : position] if position else ""
         if (before.isalpha() and before not in _RAISED) or before in ("_", "."):
             return False
-        primed = _SLOPE.match(text, position)
-        return char == "d" or bool(primed and has_slope(primed[1]) and self.stored(primed[1]) is None)
+        return char == "d" or bool(_SLOPE.match(text, position) or _CALLED.match(text, position))
 
     def symbol(self, part: Part, position: int, scope: str) -> tuple[Symbol, int] | None:
         if part.text[position] == "∇":
             return self.nabla(part, position, scope)
         primed = _SLOPE.match(part.text, position)
-        if primed:
+        if primed and has_slope(primed[1]) and self.stored(primed[1]) is None:
             return self.slope(part, primed)
+        called = _CALLED.match(part.text, position)
+        found = self.called(part, called) if called else None
+        if found is not None or part.text[position] not in "d∂":
+            return found
         return self.quotient(part, position, scope) or self.differential(part, position)
+
+    def called(self, part: Part, match: re.Match[str]) -> tuple[Symbol, int] | None:
+        """A name with arguments or primes: y′, f′(x), f(x²); f(x) itself is plain formula."""
+        name = self.stored(match[1])
+        text, end, primes = part.text, match.end(), len((match[2] or "").replace("″", "′′"))
+        own = self.calls.get(name or "", ())
+        if name is None or (primes and not own and not self.scalar(name)):
+            return None
+        parts: tuple[Part, ...] = ()
+        if text[end : end + 1] == "(":
+            closed = closing(text, end)
+            if not own or closed is None:
+                return None
+            parts = _arguments(part, end + 1, closed)
+            end = closed + 1
+        by = own if own else self.wrt if len(self.wrt) == 1 else ()
+        if not parts or tuple(self.stored(p.text) for p in parts) == own:
+            if not primes or len(by) != 1:
+                return None
+            return Symbol(name, by * primes, "d", ("",) * (primes + 1), text[match.start() : end]), end
+        if len(parts) != len(own) or (primes and len(own) != 1):
+            return None
+        return Symbol(name, (), "call", ("",), text[match.start() : end], parts, primes), end
+
+    def scalar(self, name: str) -> bool:
+        """Whether a prime behind a name is no transpose."""
+        known = self.known.get(name)
+        return getattr(getattr(known, "variable", known), "rank", 1) == 0
 
     def slope(self, part: Part, primed: re.Match[str]) -> tuple[Symbol, int] | None:
         """relu′(z): the derivative of a function, entry by entry."""
@@ -156,6 +197,16 @@ class Scanner:
             if end < len(text) and text[end].isdigit() and text[end - 1].isdigit():
                 continue
         return None
+
+    def as_name(self, part: Part) -> tuple[str, str] | None:
+        """The name that a part is, and the index below it; f(x) is f if it was introduced so."""
+        called = re.fullmatch(rf"({NAME})\(([^()]*)\)", part.text)
+        if called is not None:
+            name = self.stored(called[1])
+            own = tuple(self.stored(a.strip()) for a in called[2].split(","))
+            return (name, "") if name is not None and self.calls.get(name) == own else None
+        found = self.name(part.text) if re.fullmatch(NAME, part.text) else None
+        return (found[0], found[1]) if found is not None and found[2] == len(part.text) else None
 
     def stored(self, text: str) -> str | None:
         name = ascii_name(text)
@@ -220,9 +271,7 @@ class Scanner:
             raise self.unknown(top["of"], Span(part.start + top.start("of"), part.start + top.end("of")))
         if of is None:
             of, end = self.operand(part, end, scope)
-            alone = self.name(of.text) if re.fullmatch(NAME, of.text) else None
-            if alone and alone[2] == len(of.text):
-                of, below = alone[0], alone[1]
+            of, below = self.as_name(of) or (of, "")
         names = tuple(name for name, _ in bys)
         indices = (below, *(index for _, index in bys))
         return Symbol(of, names, top["mark"], indices, text[position:end].strip()), end
@@ -283,19 +332,21 @@ class Scanner:
             end += lowered.end()
         elif following and self.stored(following[1]) in self.wrt:
             by, end = self.stored(following[1]), end + following.end()
-        if by is None:
-            if len(self.wrt) != 1:
+        of, end = self.operand(part, end, scope)
+        found = self.as_name(of)
+        target: str | Part = found[0] if found else of
+        shown = text[position:end].strip()
+        if by is None and len(self.wrt) != 1:
+            several = self.calls.get(target, ()) if isinstance(target, str) and not self.wrt else self.wrt
+            if not several or not all(map(self.scalar, several)):
                 raise SyntaxProblem(
                     "∇ does not say by which variable",
                     source=self.source,
                     spans=(place,),
-                    hint="write ∇_w C, or give one variable in wrt:",
+                    hint="write ∇_w C, or give one variable, or several scalars, in wrt:",
                 )
-            by = self.wrt[0]
-        of, end = self.operand(part, end, scope)
-        found = self.name(of.text) if re.fullmatch(NAME, of.text) else None
-        target: str | Part = found[0] if found and found[2] == len(of.text) else of
-        return Symbol(target, (by,), "∂", ("", ""), text[position:end].strip()), end
+            return Symbol(target, several, "∇", ("",) * (len(several) + 1), shown), end
+        return Symbol(target, (by or self.wrt[0],), "∂", ("", ""), shown), end
 
     # ------------------------------------------------------------ dX⁻¹, d(XW), d tr(AX)
 
@@ -342,6 +393,17 @@ def closing(text: str, opened: int) -> int | None:
         if not depth:
             return k
     return None
+
+
+def _arguments(part: Part, begin: int, end: int) -> tuple[Part, ...]:
+    """The pieces between commas outside brackets."""
+    pieces, depth, start = [], 0, begin
+    for k in range(begin, end):
+        depth += (part.text[k] in "([{") - (part.text[k] in ")]}")
+        if part.text[k] == "," and not depth:
+            pieces.append(part.cut(start, k))
+            start = k + 1
+    return (*pieces, part.cut(start, end))
 
 
 def _unwrapped(part: Part) -> Part:

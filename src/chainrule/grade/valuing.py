@@ -58,6 +58,7 @@ class Valuer:
     """Values sides in the setting of one derivation, and remembers what the person stated.
 
     layouts   those in which the derivation may be written, after the lines so far
+    written   how the person wrote a matrix of derivatives, "as it is" or "transposed", and in which line
     claims    what wrong lines say of derivatives and differentials, with the number of the line
     formulas  what wrong lines say of names
     """
@@ -69,6 +70,7 @@ class Valuer:
         self.claims: dict[tuple[str, ...], tuple[int, Expr]] = {}
         self.formulas: dict[str, tuple[int, Expr]] = {}
         self.layouts: tuple[str, ...] = LAYOUTS
+        self.written: dict[tuple[str, ...], tuple[str, int]] = {}
         self.books: dict[tuple[tuple[int, ...], bool], Book] = {}
         self.verdicts: dict[tuple[Expr, Expr], bool] = {}
 
@@ -90,6 +92,8 @@ class Valuer:
         """Keeps what a wrong line states, for the lines that follow from it; None: the truth stands again."""
         self.books = {key: book for key, book in self.books.items() if not key[0]}
         symbol = chain.symbol
+        if symbol is not None and symbol.mark == "∇":
+            return
         if symbol is not None and isinstance(symbol.of, str) and not any(symbol.below):
             key = (symbol.of, *symbol.by)
             self.claims.pop(key, None)
@@ -169,7 +173,7 @@ class Valuer:
         """Which classes of symbols may be direct partials: only where that makes a difference."""
         most: dict[str, int] = {}
         for symbol in symbols:
-            if len(symbol.by) != 1 or symbol.mark == "′":
+            if len(symbol.by) != 1 or symbol.mark in ("′", "∇"):
                 continue
             of = self.reader.subject(symbol, Reading())
             kind = partial_class(symbol, self.true)
@@ -221,6 +225,28 @@ class Valuer:
             return None
         expr = self.reader.fill(parsed, reading, self.book((), reading.free))
         return Value(reading, parsed, expr, bool(chain.letters) or not parsed.loose)
+
+    # ------------------------------------------------------------ layouts
+
+    def note_layout(self, symbol: Symbol, value: Value, number: int) -> None:
+        """Keeps how a matrix of derivatives was written, where its transpose is another matrix."""
+        if not isinstance(symbol.of, str) or len(symbol.by) != 1 or value.expr.rank != 2:
+            return
+        raw = self.reader.worth(symbol, value.reading, self.book((), value.reading.free))
+        if raw.rank == 2 and not self.same(raw, permute(raw, (1, 0)), False):
+            way = "as it is" if self.same(raw, value.expr, False) else "transposed"
+            self.written[symbol.of, *symbol.by] = way, number
+
+    def at_odds(self, value: Value) -> int:
+        """The line that wrote a factor in another layout than this reading takes it in, or 0."""
+        for hole in value.parsed.holes.values():
+            symbol = hole.symbols[0]
+            if len(hole.symbols) > 1 or not isinstance(symbol.of, str) or value.exact is False:
+                continue
+            way, number = self.written.get((symbol.of, *symbol.by), ("", 0))
+            if way and way != ("transposed" if hole.order else "as it is"):
+                return number
+        return 0
 
     # ------------------------------------------------------------ comparing
 
