@@ -26,6 +26,8 @@ from chainrule.notation.layout import is_turned
 from chainrule.simplify import simplify
 from chainrule.verify.compare import equal
 
+LINE_CLASSES = ("line", "on", "all", "p1", "p2", "p3", "p4")
+TIP_CLASSES = ("tip", "ont", "allt", "p1t", "p2t", "p3t", "p4t")
 EVERY = pytest.mark.parametrize("name", FORMULAS)
 WAYS = pytest.mark.parametrize("direction", ["right", "down"])
 
@@ -64,7 +66,7 @@ def test_every_node_and_edge_is_drawn_once(name: str) -> None:
     for edge in graph.edges:
         names = (graph.nodes[edge.source].name.text, graph.nodes[edge.target].name.text)
         assert (edge.local.text if edge.local else " → ".join(names)) in said
-    lines = [p for p in parsed_svg(svg).iter(f"{SVG}path") if p.get("class") in ("line", "on", "p1", "p2")]
+    lines = [p for p in parsed_svg(svg).iter(f"{SVG}path") if p.get("class") in LINE_CLASSES]
     assert len(lines) == len(graph.edges)
 
 
@@ -72,8 +74,8 @@ def test_every_node_and_edge_is_drawn_once(name: str) -> None:
 def test_lines_begin_and_end_at_their_nodes(name: str) -> None:
     graph, root = build(case(name)), parsed_svg(dataflow(case(name), direction="right").svg)
     boxes = rectangles(root)
-    tips = [p for p in root.iter(f"{SVG}path") if p.get("class") in ("tip", "ont", "p1t", "p2t")]
-    starts = [p for p in root.iter(f"{SVG}path") if p.get("class") in ("line", "on", "p1", "p2")]
+    tips = [p for p in root.iter(f"{SVG}path") if p.get("class") in TIP_CLASSES]
+    starts = [p for p in root.iter(f"{SVG}path") if p.get("class") in LINE_CLASSES]
     order = sorted(range(len(graph.edges)), key=lambda k: (graph.edges[k].moves, k))
     for k, start, tip in zip(order, starts, tips, strict=True):
         for end, path, side in (
@@ -140,7 +142,7 @@ def test_paths_have_colours_of_their_own() -> None:
     assert {"p1", "p2"} <= set(classes) and "on" not in classes
     assert [c for c in classes if c == "p2"] == ["p2", "p2"]  # x → u → y
     shared = dataflow(case("three steps, two paths")).svg
-    assert "on" in [p.get("class") for p in parsed_svg(shared).iter(f"{SVG}path")]
+    assert "all" in [p.get("class") for p in parsed_svg(shared).iter(f"{SVG}path")]
 
 
 def test_direct_partials_are_told_from_total_derivatives() -> None:

@@ -146,13 +146,15 @@ class _Sketch:
             yield element("g", {}, element("title", {}, escape(told)), line, tip)
 
     def _kind(self, k: int) -> str:
-        """The class of a line: constant, on a path, on one path of few."""
+        """The class of a line: constant, on a path, on one path of few, on several of them."""
         edge = self.graph.edges[k]
         if not edge.moves:
             return "line"
         several = len(set(self.graph.sources)) == 1 and 2 <= len(self.graph.paths) <= TOLD_PATHS
         on = [n for n, path in enumerate(self.graph.paths, 1) if (edge.source, edge.target) in pairwise(path)]
-        return f"p{on[0]}" if several and len(on) == 1 else "on"
+        if not several:
+            return "on"
+        return f"p{on[0]}" if len(on) == 1 else "all"
 
     def _curve(self, route: Route) -> str:
         points = [self._at(p) for p in route.points]
@@ -213,7 +215,7 @@ class _Sketch:
 
 
 # The class of text and arrow heads on a line of a class.
-TIPS = {"line": "tip", "on": "ont"} | {f"p{k}": f"p{k}t" for k in range(1, TOLD_PATHS + 1)}
+TIPS = {"line": "tip", "on": "ont", "all": "allt"} | {f"p{k}": f"p{k}t" for k in range(1, TOLD_PATHS + 1)}
 
 
 def _label(edge: Edge) -> Maths:

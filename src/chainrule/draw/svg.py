@@ -31,6 +31,8 @@ COLOURS = {
         "path3": "#d6adff", "path4": "#74d8c8",
     },
 }  # fmt: skip
+# Lines on paths: the only path, one of few paths, several of them at once.
+LINES = (("on", "accent"), ("all", "ink"), *((f"p{k}", f"path{k}") for k in range(1, 5)))
 # Class: properties, where {name} is a colour.
 RULES = {
     "text": "font-family:serif;fill:{ink}",
@@ -47,14 +49,8 @@ RULES = {
     ".line": "fill:none;stroke:{line};stroke-width:1.1px",
     ".tip": "fill:{line}",
     ".thin": "fill:none;stroke:{edge};stroke-width:1.2px",
-    **{
-        f".{name}": f"fill:none;stroke:{{{colour}}};stroke-width:2.2px"
-        for name, colour in (("on", "accent"), *((f"p{k}", f"path{k}") for k in range(1, 5)))
-    },
-    **{
-        f".{name}t": f"fill:{{{colour}}}"
-        for name, colour in (("on", "accent"), *((f"p{k}", f"path{k}") for k in range(1, 5)))
-    },
+    **{f".{name}": f"fill:none;stroke:{{{colour}}};stroke-width:2.2px" for name, colour in LINES},
+    **{f".{name}t": f"fill:{{{colour}}}" for name, colour in LINES},
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from chainrule.draw.graph import TOLD_PATHS, Graph, Node
-from chainrule.draw.maths import Maths, plain, tinted
+from chainrule.draw.maths import Maths, joined, plain, tinted
 from chainrule.notation.text import SUPERSCRIPTS
 
 LONGEST = 160  # letters of a formula in a sentence; a tooltip has all of it
@@ -142,4 +142,5 @@ def _chain_rule(graph: Graph, total: Maths, paths: Sequence[tuple[int, ...]]) ->
 
 
 def _joined(parts: Sequence[Maths], sign: str) -> list[Maths]:
-    return [piece for k, part in enumerate(parts) for piece in ([plain(sign)] if k else []) + [part]]
+    """The parts with a sign behind each but the last, where a line may be broken."""
+    return [*(joined(part, plain(sign)) for part in parts[:-1]), *parts[-1:]]
