@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from chainrule.api.abbreviations import Where, read_abbreviations
 from chainrule.api.chain import Chains, Target
 from chainrule.api.document import document
 from chainrule.api.formulas import Functions, Shapes, latex_where, named_parts, read, size, text_where
@@ -60,6 +61,7 @@ def derive(
     at_kink: float | str = 0,
     functions: Functions = None,
     notation: str = "matrix",
+    where: Where = None,
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
@@ -68,8 +70,9 @@ def derive(
     several variables the blocks, keyed by pairs of names. `at_kink` (0, 1 or 0.5) is the derivative taken at
     the kink of relu, and of a maximum or minimum with a constant. `functions` declares those left unknown:
     "f: scalar, g: elementwise, h: n->m". `notation` is how the answer is written: "matrix", "sums" (per
-    instance), "index" (by entries), "kron" (on stacked columns) or "map" (dX ↦ A dX B). Shapes: output axes,
-    then those of wrt once for each order. Raises: ChainruleError with the place in the text and a way out.
+    instance), "index" (by entries), "kron" (on stacked columns) or "map" (dX ↦ A dX B). `where` names parts
+    of the answer, "e = X @ w - y". Shapes: output axes, then those of wrt once for each order. Raises:
+    ChainruleError with the place in the text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
     >>> d.shape
@@ -78,8 +81,9 @@ def derive(
     '2 * x'
     """
     _validate(order, layout, dialect)
-    options = Options(layout, read_at_kink(at_kink), read_notation(notation))
+    kink, written_as = read_at_kink(at_kink), read_notation(notation)
     parsed = read(formula, shapes, dialect, profile, functions)
+    options = Options(layout, kink, written_as, read_abbreviations(where, parsed))
     targets, several = parse_targets(wrt, parsed)
     if len(targets) ** order > MOST_BLOCKS:
         raise LimitExceeded(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.api.formulas import size
 from chainrule.api.notated import content
 from chainrule.notation.latex import to_latex
+from chainrule.notation.present import present
 from chainrule.notation.text import to_text
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
         "notation": sheet.options.notation,
         "derivatives": [_answer(answer, sheet) for answer in sheet.answers],
         "where": [{"name": name, **_written(part)} for name, part in sheet.where],
+        "abbreviations": [
+            {"name": name, **_written(present(part)), "used": name not in sheet.unused}
+            for name, part in sheet.abbreviations.items()
+        ],
         "not_differentiable": [{"where": kink.where, "takes": kink.takes} for kink in sheet.kinks],
         "check": _check(report),
     }

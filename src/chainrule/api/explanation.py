@@ -174,6 +174,7 @@ def _of(
             at_kink=derivative.options.at_kink,
             notation=derivative.options.notation,
             profile=formula.profile,
+            given=derivative.options.abbreviations,
         )
         if target.joint and style in (None, "operator"):
             pages.append((_side_by_side(subject, target, opened), None))

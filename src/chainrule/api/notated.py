@@ -30,7 +30,7 @@ def subject(sheet: Sheet, answer: Answer) -> Subject:
     moving: dict[Variable, None] = dict.fromkeys(v for t in derivative.wrt for v in t.variables)
     last = derivative.wrt[-1]
     return Subject(
-        derivative.expression,
+        sheet.exprs[derivative],
         (sheet.letter, sheet.formula.expr.shape),
         tuple((target.name, target.shape) for target in derivative.wrt),
         tuple(moving),
@@ -91,6 +91,12 @@ def vector_names(shown: Sequence[Shown]) -> dict[str, str]:
     """The names in the answers by what they stand for, those aside that have an index."""
     found = [pair for one in shown if isinstance(one, Written) for pair in one.where]
     return {to_text(value): to_text(name) for name, value in found if name.op == "name"}
+
+
+def names_of(shown: Sequence[Shown]) -> set[str]:
+    """The names of parts in the answers; of eᵢ, e."""
+    trees = [name for one in shown if isinstance(one, Written) for name, _ in one.where]
+    return {(t if t.op == "name" else t.args[0]).data[0] for t in trees}
 
 
 def _reason(problem: NoNotation) -> str:

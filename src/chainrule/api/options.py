@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
 from numbers import Real
 
 from chainrule.errors import OptionError, Span
+from chainrule.expr.nodes import Expr
 
 LAYOUTS = ("numerator", "denominator", "shape")
 NOTATIONS = ("matrix", "sums", "index", "kron", "map")
@@ -21,11 +23,13 @@ class Options:
     layout   "numerator", "denominator" or "shape"
     at_kink  the derivative taken at the kink of relu, and of a maximum or minimum with a constant
     notation how it is written: "matrix", "sums", "index", "kron" or "map"
+    abbreviations  what the names stand for that the person gave to parts of the answer
     """
 
     layout: str = "numerator"
     at_kink: Fraction = Fraction(0)
     notation: str = "matrix"
+    abbreviations: Mapping[str, Expr] = field(default_factory=dict)
 
 
 def read_notation(value: object) -> str:

@@ -22,6 +22,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
+from chainrule.notation.abbreviate import introduced
 from chainrule.notation.index import vec_derivative
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
@@ -83,18 +84,20 @@ class Sheet:
         self.derivatives = about.parts()
         sizes = {d for v in self.formula.variables.values() for dim in v.shape for d in dim.names}
         taken = {*self.formula.variables, *self.formula.names, *sizes, *self.formula.functions.declared}
-        taken.update(unknown_in(self.formula.expr))
+        self.abbreviations = about.options.abbreviations
+        taken.update(self.abbreviations, unknown_in(self.formula.expr))
         letters = LETTERS[min(self.formula.expr.rank, 2)]
         self.letter = next((c for c in letters if c not in taken), "result")
         self.taken = frozenset(taken)
-        self.given = named_parts(self.formula)
+        self.given = {**self.abbreviations, **named_parts(self.formula)}
+        self.exprs = {d: introduced(d.expression, self.abbreviations) for d in self.derivatives}
         self.normal = normalise(self.formula.expr)
         requests: list[Request] = []
         for d in self.derivatives:
             ranks = (self.formula.expr.rank, *(len(target.shape) for target in d.wrt))
-            requests.append(Request(d.expression, is_turned(d, self.layout), ranks))
+            requests.append(Request(self.exprs[d], is_turned(d, self.layout), ranks))
         second = [d for d in self.derivatives if is_gradient(d) and is_turned(d, self.layout)]
-        requests += [Request(d.expression) for d in second]
+        requests += [Request(self.exprs[d]) for d in second]
         shown, self.where = present_many(requests, self.given, taken=taken, profile=self.formula.profile)
         gradients = dict(zip(second, shown[len(self.derivatives) :], strict=True))
         self.answers = [
@@ -234,9 +237,16 @@ class Sheet:
             lines.append(f"gradient in the shape of {name}: {label}{answer.gradient.text}")
         return lines
 
+    @cached_property
+    def unused(self) -> list[str]:
+        """The abbreviations that a person gave and that stand nowhere in the answers."""
+        names = notated.names_of(self.written) if self.written else {name for name, _ in self.where}
+        return [name for name in self.abbreviations if name not in names]
+
     def _explained(self) -> list[str]:
-        """A line for each function in the answers that no textbook has."""
-        return [f"{row.name}: {row.says}" for row in self._unfamiliar()]
+        """A line for each function in the answers that no textbook has, and for each unused abbreviation."""
+        unused = [f"{pretty(name)} does not occur in the answer" for name in self.unused]
+        return [f"{row.name}: {row.says}" for row in self._unfamiliar()] + unused
 
     def _unfamiliar(self) -> list[Row]:
         """The functions in the answers that no textbook has."""

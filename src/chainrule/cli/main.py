@@ -181,6 +181,9 @@ def build_parser() -> Parser:
             default="matrix",
             help="vectorised, per instance, by entries, on stacked columns, or as the map dX ↦ A dX B",
         )
+        sub.add_argument(
+            "--where", metavar="NAMES", help='names for parts of the answer: "e = X @ w + b - y"'
+        )
 
     sub = command("derive", derive, "the derivative of a formula in closed form, checked", DERIVE)
     deriving(sub)
@@ -298,6 +301,7 @@ def _derived(options: argparse.Namespace) -> Derivative | Derivatives:
         at_kink=options.at_kink,
         functions=options.functions,
         notation=choose(options.notation, NOTATIONS, "--notation"),
+        where=options.where,
     )
 
 

@@ -40,7 +40,7 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     if turned and not output.rank:
         requests.append(Request(board.derivative))
     normal = Normaliser()
-    given = {name: normal(part) for name, part in {**subject.names, **subject.given}.items()}
+    given = {name: normal(part) for name, part in {**subject.given, **subject.names}.items()}
     taken = subject.taken - set(subject.given)
     own = {part.name for part in board.flow.parts} - set(given)
     shown, named = present_many(requests, given, taken=taken | own)

@@ -483,6 +483,8 @@ def number_in_front(node: Tree) -> Tree:
     """(2/N) Σᵢ eᵢ for a quotient 2 Σᵢ eᵢ/N; anything else as it is."""
     if node.op != "over" or node.args[1].op != "number":
         return node
+    if node.args[0].op == "sum" and node.args[0].data == (-1,):
+        return negative(number_in_front(over(node.args[0].args[0], node.args[1])))
     factors = node.args[0].args if node.args[0].op == "scale" else node.args[:1]
     if factors[-1].op != "sigma":
         return node

@@ -17,6 +17,7 @@ from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import dim_names, rebuild, topological, transform, variables
+from chainrule.notation.grouping import grouped
 from chainrule.notation.recover import Reader
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import Normaliser, simplify_many
@@ -49,6 +50,8 @@ class Named:
 def name_parts(exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable[str] = ()) -> Named:
     """`exprs` with the parts named that deserve it; `taken` are names that must not be used.
 
+    A name in `given` stands for exactly what it was given to; of two names for one part the first is taken.
+
     >>> from chainrule.expr.dims import Dim
     >>> from chainrule.rules.tensorial import softmax
     >>> p = Apply(softmax, (Variable("x", (Dim.of("n"),)),))
@@ -62,13 +65,17 @@ class Namer:
     """Chooses names for the parts of some expressions; `deserves` and `letter` are its policy."""
 
     def __init__(self, exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable[str]) -> None:
-        self.exprs = list(exprs)
         self.normal = Normaliser()
-        self.order = topological(exprs)
+        simplest = dict(zip(given, simplify_many(list(given.values())), strict=True))
+        named = {name: expr for name, expr in simplest.items() if not is_leaf(split(expr)[1])}
+        # A person's part is a number times the part that is looked for: y − a is −1 times a − y.
+        meant = {name: self._content(expr) for name, expr in named.items()}
+        self.given: dict[Expr, tuple[str, Coefficient]] = {}
+        for name, (coefficient, part) in meant.items():
+            self.given.setdefault(part, (name, coefficient))
+        self.exprs = grouped(exprs, list(self.given))
+        self.order = topological(self.exprs)
         self.parts = {node: self._part(node) for node in self.order}
-        named = {name: expr for name, expr in given.items() if not is_leaf(expr)}
-        simplest = simplify_many(list(named.values()))
-        self.given = {self._part(expr)[1]: name for name, expr in zip(named, simplest, strict=True)}
         self.taken = {*taken, *dim_names(*exprs), *given, *(v.name for v in variables(*exprs))}
         self.taken.update(unknown_in(*exprs))
         self.names: dict[Expr, str] = {}
@@ -84,6 +91,12 @@ class Namer:
             return content, inside
         return split(node)
 
+    def _content(self, expr: Expr) -> tuple[Coefficient, Expr]:
+        """The same of a part that a person named, which may be a number times a sum."""
+        outer, inside = split(expr)
+        coefficient, part = self._part(inside)
+        return outer * coefficient, part
+
     def named(self) -> Named:
         self._choose()
         if not self.names:
@@ -96,7 +109,7 @@ class Namer:
         for node in self.order:
             coefficient, part = self.parts[node]
             if part in symbols:
-                values[node] = scaled(coefficient, symbols[part])
+                values[node] = scaled(coefficient * self._meant(part) ** -1, symbols[part])
         # A definition is written in terms of the others, so a part may only become visible inside another
         # one.
         definitions: dict[Expr, Expr] = {}
@@ -104,13 +117,25 @@ class Namer:
         for part in sorted(symbols, key=lambda p: (self._depth(p), self.names[p])):
             own = [child for child in part.children if child in values and self.parts[child][1] is part]
             done = {n: v for n, v in values.items() if n not in own} if own else memo
-            definitions[part] = rebuild(
-                part, [transform(child, lambda n: n, done) for child in part.children]
-            )
-        exprs = tuple(transform(e, lambda n: n, memo) for e in self.exprs)
+            inside = rebuild(part, [transform(child, self._signs_out, done) for child in part.children])
+            definitions[part] = _times(self._meant(part), inside)
+        exprs = tuple(transform(e, self._signs_out, memo) for e in self.exprs)
         wanted = {v.name for e in (*exprs, *definitions.values()) for v in variables(e)}
         used = [p for p in definitions if self.names[p] in wanted]
-        return Named(exprs, tuple((self.names[p], definitions[p]) for p in used), tuple(used))
+        written_out = tuple(self.normal(_times(self._meant(p), p)) for p in used)
+        return Named(exprs, tuple((self.names[p], definitions[p]) for p in used), written_out)
+
+    def _signs_out(self, node: Expr) -> Expr:
+        """v² for (−v)², where a part became a number times a name."""
+        if isinstance(node, Apply) and len(node.arguments) <= 2:
+            coefficient, inside = split(node.arguments[0]) if node.arguments else (ONE, node)
+            if not coefficient.is_one and isinstance(inside, Variable):
+                return self.normal.apply(node.function, node.arguments, node.parameters)
+        return node
+
+    def _meant(self, part: Expr) -> Coefficient:
+        """What the part is multiplied by in what its name stands for."""
+        return self.given[part][1] if part in self.given else ONE
 
     def _depth(self, part: Expr) -> int:
         """Definitions with fewer nodes below come first: what a definition uses is below it."""
@@ -176,7 +201,7 @@ class Namer:
     def letter(self, part: Expr, arguments: Mapping[Expr, str]) -> str:
         """A name for a part, one that a person gave it or a free letter."""
         if part in self.given:
-            return self.given[part]
+            return self.given[part][0]
         use = arguments.get(part, "")
         if not use and isinstance(part, Apply):
             use = "p" if part.function.name in ("softmax", "sigmoid") else ""
@@ -188,6 +213,13 @@ class Namer:
         if free is None:
             free = next(f"{letters[0]}{k}" for k in range(1, 10**6) if f"{letters[0]}{k}" not in spelled)
         return free
+
+
+def _times(coefficient: Coefficient, part: Expr) -> Expr:
+    """A number times a part; −1 times a difference is the difference turned round."""
+    if isinstance(part, Sum) and (-coefficient).is_one:
+        return Sum([scaled(-c, body) for c, body in map(split, part.terms)])
+    return scaled(coefficient, part)
 
 
 def is_leaf(part: Expr) -> bool:

@@ -76,6 +76,11 @@ def _names(part: Expr) -> int:
     return sum(isinstance(n, Variable) for n in nodes) + any(isinstance(n, Apply) for n in nodes)
 
 
+def _is_negative(part: Tree) -> bool:
+    """Whether it is one term with a minus in front."""
+    return part.op == "sum" and part.data == (-1,)
+
+
 def _spread(node: Tree) -> Tree:
     """The transpose of a sum as the sum of the transposes, so that a Σ in it is transposed inside."""
     return _turned(node.args[0]) if node.op == "transpose" and node.args[0].op == "sum" else node
@@ -168,6 +173,9 @@ class _Writer:
             if node.op == "scale" and (node.args[-1].op in ("entry", "name", "transpose")):
                 conditions = [a for a in node.args if a.op == "compare"]
                 return m.tree("scale", [*(a for a in node.args if a.op != "compare"), *conditions])
+            if node.op in ("sigma", "scale") and _is_negative(node.args[-1]):
+                positive = [*node.args[:-1], node.args[-1].args[0]]
+                return m.negative(m.tree(node.op, positive, node.data))
             return m.number_in_front(node)
 
         return m.dotted(m.rewritten(root, finish), self.vectors)
