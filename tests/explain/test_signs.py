@@ -18,7 +18,7 @@ CASES = [
 @pytest.mark.parametrize(("formula", "shapes", "wrt", "style"), CASES)
 def test_every_sign_is_that_of_the_notes(formula: str, shapes: str, wrt: str, style: str | None) -> None:
     page = cr.explain(formula, wrt, shapes, style=style, profile="notes")
-    for shown in (page.to_text(), page.to_markdown(), page.to_latex()):
+    for shown in (page.to_text(), page.to_markdown(), page.to_latex(), page.to_html(), page.to_json()):
         assert "⊙" not in shown and r"\odot" not in shown
     assert not page.checked.failed
 
