@@ -109,6 +109,7 @@ class Derivation:
     kinks    where it is not differentiable and what is taken there
     where    what the names in the answer stand for
     steps    the rewrites behind the lines; replaying them on `start` gives the result
+    profile  in whose signs it is written
     """
 
     style: str
@@ -125,6 +126,7 @@ class Derivation:
     start: Expr | None = None
     steps: tuple[Step, ...] = ()
     figures: tuple[Figure, ...] = field(default=())
+    profile: str | None = None
 
     @property
     def introduce(self) -> Phase:

@@ -32,6 +32,7 @@ def to_dict(derivation: Derivation) -> dict[str, Any]:
     return {
         "style": derivation.style,
         "layout": derivation.layout,
+        "profile": derivation.profile,
         "heading": _lines(derivation.heading),
         "sizes": [_words(words) for words in derivation.sizes],
         "phases": [_entry(phase) for phase in derivation.phases],
@@ -41,13 +42,13 @@ def to_dict(derivation: Derivation) -> dict[str, Any]:
         "not_differentiable": list(derivation.kinks),
         "notes": list(derivation.notes),
         "check": _check(derivation.checked),
-        "start": None if derivation.start is None else _expression(derivation.start),
+        "start": None if derivation.start is None else _expression(derivation.start, derivation.profile),
         "steps": [
             {
                 "rule": step.rule,
                 "path": list(step.path),
-                "before": _expression(step.before),
-                "after": _expression(step.after),
+                "before": _expression(step.before, derivation.profile),
+                "after": _expression(step.after, derivation.profile),
                 "why": step.why,
             }
             for step in derivation.steps
@@ -96,8 +97,8 @@ def _words(words: Words) -> dict[str, str]:
 
 
 @lru_cache(maxsize=4096)
-def _expression(expr: Expr) -> dict[str, str]:
-    shown = present(expr)
+def _expression(expr: Expr, profile: str | None) -> dict[str, str]:
+    shown = present(expr, profile=profile)
     return {"text": shown.text, "latex": shown.latex}
 
 

@@ -22,7 +22,7 @@ def in_profile(derivation: Derivation, profile: str | None) -> Derivation:
         return derivation
     written = _written(derivation, profile)
     assert isinstance(written, Derivation)
-    return written
+    return replace(written, profile=profile)
 
 
 def _written(part: Any, profile: str) -> Any:
