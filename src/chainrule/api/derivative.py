@@ -193,12 +193,16 @@ class Printable(ABC):
         style: str | None = None,
         *,
         open: str | Sequence[str] = (),
+        at: Mapping[str, Any] | str | None = None,
+        units: str = "",
     ) -> Explanation:
         """How it is derived, step by step, each step with its rule and checked.
 
         style  "operator" (d/dx is pushed inward), "variables" (intermediate variables and a chain rule),
                "components" (one entry, then all) or "differentials"; chosen from the problem if left out
         open   names of steps whose derivatives are shown entry by entry too, or "all"
+        at     a point, "x=1,y=[2, 3]": what the derivative predicts there, and what happens
+        units  "y=mile, u=gallon": the units of every factor of the chain rule
         Raises: OptionError for a style that cannot show this derivative.
 
         >>> page = derive("log(x**2)", wrt="x").explain("variables")
@@ -208,7 +212,7 @@ class Printable(ABC):
         from chainrule.api.explanation import explanation
 
         opened = [name.strip() for name in open.split(",")] if isinstance(open, str) else list(open)
-        return explanation(self, style, opened=[ascii_name(n) for n in opened if n])
+        return explanation(self, style, opened=[ascii_name(n) for n in opened if n], at=at, units=units)
 
     def graph(
         self, *, operators: bool = False, theme: str = "auto", direction: str = "auto", constants: bool = True

@@ -6,7 +6,7 @@ Derivation for each variable and order, and prints itself in a terminal and a no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from chainrule.explain.latex import to_document, to_latex
 from chainrule.explain.markdown import to_markdown
 from chainrule.explain.signs import in_profile
 from chainrule.explain.text import WIDTH, Spell, to_text
-from chainrule.expr.nodes import Expr, Stack
+from chainrule.expr.nodes import Expr, Stack, Variable
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
 from chainrule.notation import matform as m
@@ -121,6 +121,8 @@ def explain(
     *,
     style: str | None = None,
     open: str | Sequence[str] = (),
+    at: Mapping[str, Any] | str | None = None,
+    units: str = "",
     **options: Any,
 ) -> Explanation:
     """How a derivative is found, step by step: `derive` with these options, then `.explain`.
@@ -132,7 +134,7 @@ def explain(
     ('operator', ())
     """
     derived = derive(formula, wrt, shapes, **options)
-    return derived.explain(style, open=open)
+    return derived.explain(style, open=open, at=at, units=units)
 
 
 def explanation(
@@ -140,12 +142,19 @@ def explanation(
     style: str | None = None,
     *,
     opened: Sequence[str] = (),
+    at: Mapping[str, Any] | str | None = None,
+    units: str = "",
 ) -> Explanation:
     """The derivations of some derivatives of one formula.
 
     Raises: OptionError for a style that cannot show it; NoDerivative.
     """
-    found = [each for derivative in about.parts() for each in _of(derivative, style, opened)]
+    point = None
+    if at is not None:
+        from chainrule.api.wiggle import read  # loads NumPy, which writing a derivation does not need
+
+        point = read(about.formula, at)
+    found = [each for derivative in about.parts() for each in _of(derivative, style, opened, units, point)]
     pages = [in_profile(page, about.formula.profile) for page, _ in found]
     notes = about.formula.assumptions
     pages[0] = replace(pages[0], notes=notes)
@@ -153,7 +162,11 @@ def explanation(
 
 
 def _of(
-    derivative: Derivative, style: str | None, opened: Sequence[str]
+    derivative: Derivative,
+    style: str | None,
+    opened: Sequence[str],
+    units: str,
+    point: Mapping[str, Any] | None,
 ) -> list[tuple[Derivation, Subject | None]]:
     """One derivation for each order; of scalars together, one for each, and one that assembles them.
 
@@ -177,24 +190,39 @@ def _of(
             given=derivative.options.abbreviations,
         )
         if target.joint and style in (None, "operator"):
-            pages.append((_side_by_side(subject, target, opened), None))
+            page = _side_by_side(subject, target, opened, units)
+            pages.append((_at(page, subject, target.variables, point), None))
         else:
             for variable in target.variables:
                 each = replace(subject, wrt=variable)
-                pages.append((explain_one(each, style, opened=opened), each))
+                page = explain_one(each, style, opened=opened, units=units)
+                pages.append((_at(page, each, [variable], point), each))
         if k + 1 < len(derivative.wrt):
             expr, names = simplify(derivative.chain[k]), {}
     return pages
 
 
-def _side_by_side(subject: Subject, target: Target, opened: Sequence[str]) -> Derivation:
+def _at(
+    page: Derivation, subject: Subject, wrt: Sequence[Variable], point: Mapping[str, Any] | None
+) -> Derivation:
+    """The page with what the derivative says at a point."""
+    if point is None:
+        return page
+    from chainrule.api.wiggle import section  # loads NumPy
+
+    return replace(page, sections=(*page.sections, section(subject, wrt, point)))
+
+
+def _side_by_side(subject: Subject, target: Target, opened: Sequence[str], units: str) -> Derivation:
     """The partial derivatives by scalars one by one, then together: a gradient, the rows of a Jacobian."""
     letter, expr = m.name(subject.letter), subject.expr
     entries = expr.entries if isinstance(expr, Stack) else ()
     functions = [(f"{subject.letter}{k + 1}", entry) for k, entry in enumerate(entries)]
     pages = [
         [
-            explain_one(replace(subject, expr=entry, letter=name, wrt=v), "operator", opened=opened)
+            explain_one(
+                replace(subject, expr=entry, letter=name, wrt=v), "operator", opened=opened, units=units
+            )
             for v in target.variables
         ]
         for name, entry in functions or [(subject.letter, expr)]
@@ -234,6 +262,7 @@ def _side_by_side(subject: Subject, target: Target, opened: Sequence[str]) -> De
         phases=phases,
         answer=(Line(left, m.grid(table), (), sizes, result=True),),
         checked=replace(worst, steps=sum(c.steps for c in checks), failed=failed),
+        sections=tuple(section for row in pages for page in row for section in page.sections),
         reading=(_reading(letter, bool(entries), subject.layout),),
     )
 

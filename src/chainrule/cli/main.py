@@ -71,6 +71,7 @@ EXPLAIN = """examples:
   chainrule explain "log(sin(x**3)**2)" --wrt x
   chainrule explain "mean((y - relu(X @ w + b))**2)" --shapes "X[N,n] w[n] b y[N]" --wrt w
   chainrule explain "9*(x + x**2)" --wrt x --style operator
+  chainrule explain "x + x**2" --wrt x --at "x=1"
   chainrule explain "w * x" --shapes "w[n] x[n]" --wrt x --style components
   chainrule explain "sum((X @ W - Y)**2)" --shapes "X[N,n] W[n,k] Y[N,k]" --wrt W
 """
@@ -199,6 +200,8 @@ def build_parser() -> Parser:
         default="",
         help='steps shown entry by entry too: "a,z", all; paths: a product of Jacobians as a sum',
     )
+    sub.add_argument("--at", metavar="POINT", help='what it predicts there: "x=1,y=[2,3]" or a file.npz')
+    sub.add_argument("--units", metavar="UNITS", help='units of every factor: "y=mile, u=gallon, x=tank"')
     sub.add_argument("--format", metavar="|".join(PAGES), default="text", help="what is printed")
 
     sub = command("draw", draw, "a picture: the dataflow graph, or the boxes of the chain rule", DRAW)
@@ -256,7 +259,9 @@ def explain(options: argparse.Namespace) -> int:
     choose(options.format, PAGES, "--format")
     if options.style is not None:
         choose(options.style, STYLES, "--style")
-    page = _derived(options).explain(options.style, open=options.open)
+    page = _derived(options).explain(
+        options.style, open=options.open, at=options.at, units=options.units or ""
+    )
     shown = {
         "text": lambda: page.to_text(
             width=columns(sys.stdout), spell=lambda text: as_shown(text, sys.stdout)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from chainrule.derive.flow import flow
 from chainrule.derive.kinks import kinks
 from chainrule.errors import DomainProblem, OptionError
-from chainrule.explain import components, differentials, operator, reading, variables
+from chainrule.explain import components, differentials, operator, reading, unit_lines, variables
 from chainrule.explain.answer import answer
 from chainrule.explain.board import Board, Subject
 from chainrule.explain.derivation import Checked, Derivation, Line, Phase, Words
@@ -36,12 +36,18 @@ MOST_KINKS = 4
 
 
 def explain(
-    subject: Subject, style: str | None = None, *, opened: Sequence[str] = (), points: int | None = None
+    subject: Subject,
+    style: str | None = None,
+    *,
+    opened: Sequence[str] = (),
+    points: int | None = None,
+    units: str = "",
 ) -> Derivation:
     """The derivation of ∂subject/∂wrt.
 
     `opened` names parts whose local derivatives are shown entry by entry too, "all" for every one; "paths"
     shows one entry of the product of Jacobians as a sum over paths.
+    `units` are those of variables and parts, "y=mile, u=gallon".
     Raises: OptionError for a style that does not exist or cannot show this; NoDerivative.
     """
     if style is not None and style not in STYLES:
@@ -71,6 +77,7 @@ def explain(
         checked=_checked(board, points),
         kinks=_kinks(board),
         reading=reading.read(board, reading.introduced(board, chosen, where)),
+        sections=(unit_lines.section(board, units),) if units else (),
         where=where,
         start=start,
         steps=rewrites,

@@ -106,6 +106,7 @@ class Derivation:
     phases   the steps; of the style `variables` exactly four: introduce, differentiate, combine, substitute
     answer   the result and what may be done with it (the update step)
     reading  sentences that are true of the answer
+    sections what stands behind the answer: numbers at a point, units
     kinks    where it is not differentiable and what is taken there
     where    what the names in the answer stand for
     steps    the rewrites behind the lines; replaying them on `start` gives the result
@@ -120,6 +121,7 @@ class Derivation:
     answer: tuple[Line, ...]
     checked: Checked
     reading: tuple[Sentence, ...] = ()
+    sections: tuple[Phase, ...] = ()
     kinks: tuple[str, ...] = ()
     where: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()

@@ -39,6 +39,7 @@ def to_dict(derivation: Derivation) -> dict[str, Any]:
         "answer": _lines(derivation.answer),
         "where": _lines(derivation.where),
         "reading": [_words(sentence.words) for sentence in derivation.reading],
+        "sections": [_entry(phase) for phase in derivation.sections],
         "not_differentiable": list(derivation.kinks),
         "notes": list(derivation.notes),
         "check": _check(derivation.checked),

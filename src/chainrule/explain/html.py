@@ -114,6 +114,7 @@ class _Page:
         yield "</header>"
         yield from self.phases(derivation.phases, 2)
         yield from self.answer(derivation)
+        yield from self.phases(derivation.sections, 2)
         if derivation.figures:
             yield from self.figures(derivation)
         yield from self.footer(derivation)

@@ -100,12 +100,16 @@ class _Page:
         blocks = self._phases(derivation.phases)
         answer = self._block(0, [self._row(line) for line in derivation.answer if line.relation != "←"], None)
         self._place([*(b for _, b in blocks), answer])
+        behind = self._phases(derivation.sections)
+        for _, block in behind:
+            self._place([block])
         shared = [b.notes for _, b in blocks if b.notes]
         parts = [
             self._heading(derivation, max(shared, default=0)),
             [text for titles, block in blocks for text in [*titles, *self._lines(block)]],
             self._answer(derivation, answer),
             self._wrapped("Read it: " + self._sentences(derivation.reading)) if derivation.reading else [],
+            [text for titles, block in behind for text in [*titles, *self._lines(block)]],
             [
                 text
                 for part in (*derivation.kinks, *derivation.notes, str(derivation.checked))

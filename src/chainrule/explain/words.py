@@ -270,7 +270,8 @@ def purpose(line: Line) -> tuple[Words, Words]:
 
 def trees(derivation: Derivation) -> Iterator[Tree]:
     """Every part of every formula in the lines of a derivation, each once."""
-    lines = (*derivation.heading, *derivation.lines(), *derivation.answer, *derivation.where)
+    behind = [line for phase in derivation.sections for line in phase.lines()]
+    lines = (*derivation.heading, *derivation.lines(), *derivation.answer, *derivation.where, *behind)
     pending = [tree for line in lines for tree in (line.left, line.right) if tree is not None]
     seen: set[Tree] = set()
     while pending:

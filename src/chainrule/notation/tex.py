@@ -31,7 +31,7 @@ BOLD = {"0": "𝟎", "1": "𝟏", "K": "\N{MATHEMATICAL BOLD CAPITAL K}"}
 WORDS = ("operatorname", "mathit", "mathrm", "text", "mathbf")
 _TOKEN = re.compile(
     r"\\(begin|end)\{cases\}|\\(operatorname|mathit|mathrm|text|mathbf)\{((?:[^{}\\]|\\.)*)\}|\\([A-Za-z]+|.)|#(\d)"
-    r"|(\d+)|(\S)"
+    r"|(\d+(?:\.\d+)?)|(\S)"
 )
 
 
