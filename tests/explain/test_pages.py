@@ -27,6 +27,7 @@ CASES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "power of a matrix": ("tr(matrix_power(X, 3))", "X[n,n]", "X", {}),
     "four axes": ("X @ A", "X[m,n] A[n,p]", "X", {}),
     "second order": ("log(sum(exp(x)))", "x[n]", "x", {"order": 2}),
+    "inverse": ("tr(inv(X.T @ C @ X) @ B)", "X[m,n] C[m,m] B[n,n]", "X", {}),
     "quotient": ("(x - a)/norm(x - a)", "x[n] a[n]", "x", {}),
     "notes": ("w * x * learning_rate", "w[n] x[n]", "w", {"profile": "notes"}),
 }
@@ -72,9 +73,20 @@ def test_json(name: str) -> None:
         assert all(
             step["rule"] and step["before"]["latex"] and step["after"]["text"] for step in derivation["steps"]
         )
+        assert name == "scalars together" or derivation["wrt"] in CASES[name][2]
     assert name != "operator" or (found[0]["steps"] and found[0]["start"])
 
 
 def test_each_style_is_among_them() -> None:
     styles = {derivation.style for name in CASES for derivation in page(name).derivations}
     assert styles == {"operator", "variables", "components", "differentials"}
+
+
+def test_derivatives_that_are_not_taken_yet_are_written() -> None:
+    found = json.loads(page("inverse").to_json())["derivations"][0]
+    assert any("∂/∂X" in step["before"]["text"] or "d(" in step["before"]["text"] for step in found["steps"])
+    assert not any(
+        "unevaluated" in step[side]["text"] for step in found["steps"] for side in ("before", "after")
+    )
+    first = json.loads(page("operator").to_json())["derivations"][0]["steps"][0]
+    assert first["before"]["text"] == "d/dx (9(x² + x))" and "d/dx" in first["after"]["text"]

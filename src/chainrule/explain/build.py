@@ -79,6 +79,7 @@ def explain(
         reading=reading.read(board, reading.introduced(board, chosen, where)),
         sections=(unit_lines.section(board, units),) if units else (),
         where=where,
+        wrt=board.wrt,
         start=start,
         steps=rewrites,
     )

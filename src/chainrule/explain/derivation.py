@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from chainrule.expr.nodes import Expr
+from chainrule.expr.nodes import Expr, Variable
 from chainrule.notation.matform import Tree
 from chainrule.steps import Step
 
@@ -109,6 +109,7 @@ class Derivation:
     sections what stands behind the answer: numbers at a point, units
     kinks    where it is not differentiable and what is taken there
     where    what the names in the answer stand for
+    wrt      what is differentiated by
     steps    the rewrites behind the lines; replaying them on `start` gives the result
     profile  in whose signs it is written
     """
@@ -125,6 +126,7 @@ class Derivation:
     kinks: tuple[str, ...] = ()
     where: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()
+    wrt: Variable | None = None
     start: Expr | None = None
     steps: tuple[Step, ...] = ()
     figures: tuple[Figure, ...] = field(default=())

@@ -222,6 +222,6 @@ WRITERS: dict[str, Writer] = {
     "all": lambda t, p: _joined(p, "<mtext>\N{NO-BREAK SPACE}and\N{NO-BREAK SPACE}</mtext>"),
     "cases": _cases,
     "operator": _operator,
-    "differential": lambda t, p: row([_sign("d"), p[0]]),
+    "differential": lambda t, p: row([_sign("d"), *[SPACE] * (t.args[0].op in ("call", "diagonal")), p[0]]),
     "grid": _grid,
 }

@@ -260,7 +260,7 @@ WRITERS: dict[str, Writer] = {
     "product": lambda t, p: " · ".join(p),
     "dot": lambda t, p: "·".join(p),
     "operator": lambda t, p: f"{t.data[0]}/{t.data[0]}{p[1]} {p[0]}",
-    "differential": lambda t, p: f"d{p[0]}",
+    "differential": lambda t, p: ("d " if t.args[0].op in ("call", "diagonal") else "d") + p[0],
     "condition": lambda t, p: f"{p[0]} {t.data[0]} {p[1]}",
     "all": lambda t, p: " and ".join(p),
     "cases": _cases,
