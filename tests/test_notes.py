@@ -142,6 +142,13 @@ def test_sensitivity_to_a_weight_is_the_input() -> None:
     assert derived(formula, "b", shapes).text == "1"
 
 
+def test_a_hat_is_a_letter_with_a_hat() -> None:
+    """N2, R126: x_hat is read and x̂ printed, and both are one variable."""
+    assert derived("w_hat @ x_hat", "w_hat", "w_hat[n] x_hat[n]").text == "x̂ᵀ"
+    assert cr.equal("ŵ · x̂", "w_hat @ x_hat", "ŵ[n] x̂[n]").proved
+    assert r"\hat{x}" in derived("ŵ · x̂", "ŵ", "ŵ[n] x̂[n]").latex
+
+
 def test_an_inactive_neuron_does_not_answer() -> None:
     """R107: off, no effect of w and b; on, the effect that they have on the affine part."""
     d = cr.derive("relu(w @ x + b)", wrt="w,b", shapes="w[n] x[n] b")

@@ -37,10 +37,12 @@ def test_two_functions_of_a_vector() -> None:
 
 
 def test_the_general_jacobian_in_three_forms() -> None:
-    """P14, P22, P23, P24, E8: the name, the rows, all entries; then the diagonal."""
+    """P14, P22, P23, P24, R36, E8: with dots, or in full for numbers; then the diagonal."""
     text = explained("w*x", "w", "w[n] x[n]").to_text()
     assert "⎡ ∂y₁/∂w₁  ∂y₁/∂w₂  ⋯  ∂y₁/∂wₙ ⎤" in text and "⎢ ∂y₂/∂w₁  ∂y₂/∂w₂  ⋯  ∂y₂/∂wₙ ⎥" in text
     assert "⎣ 0   0   ⋯  xₙ ⎦" in text and "= diag(x)" in text
+    numbers = explained("w*x", "w", "w[3] x[3]").to_text()
+    assert "⎣ ∂y₃/∂w₁  ∂y₃/∂w₂  ∂y₃/∂w₃ ⎦" in numbers and "⎣ 0   0   x₃ ⎦" in numbers
     general = derived("f(w) * g(x)", "w", "w[n] x[n]", functions="f: n->n, g: n->n")
     assert general.text == "diag(g(x)) f′(w)"
     single = derived("f(w) * g(x)", "w", "w[n] x[n]", functions="f: elementwise, g: elementwise")
