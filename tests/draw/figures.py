@@ -22,6 +22,8 @@ FIGURES: dict[str, Callable[[], Drawing]] = {
     "chain-of-four": graph("log(sin(x**3)**2)", "", "x"),
     "two-paths": graph("x + x**2", "", "x"),
     "neuron": graph("relu(w1*x1 + w2*x2 + w3*x3 + b)", "", "w1,w2,w3,b", "operators"),
+    "neuron-entries": graph("relu(w @ x + b)", "w[n] x[n] b", "x", "entries"),
+    "layer-entries": graph("sum(tanh(W @ x))", "W[3,2] x[2]", "x", "entries"),
     "neuron-loss": graph(LOSS, DATA, "w"),
     "two-layers": graph(
         "z1 = X @ W1 + b1; A1 = relu(z1); y_hat = A1 @ w2 + b2; mean((y_hat - y)**2)",

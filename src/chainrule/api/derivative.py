@@ -215,11 +215,18 @@ class Printable(ABC):
         return explanation(self, style, opened=[ascii_name(n) for n in opened if n], at=at, units=units)
 
     def graph(
-        self, *, operators: bool = False, theme: str = "auto", direction: str = "auto", constants: bool = True
+        self,
+        *,
+        operators: bool = False,
+        entries: bool = False,
+        theme: str = "auto",
+        direction: str = "auto",
+        constants: bool = True,
     ) -> Drawing:
         """The dataflow graph: steps with their formulas and shapes, local derivatives on the edges.
 
         operators  each step as two nodes, what it does and the variable that it makes: x → (·)² → u
+        entries    vectors as columns of their entries x₁, x₂, …, xₙ
         theme      light, dark, or auto: as the reader's system is set
         direction  right, down, or auto; constants: whether what is not differentiated by is drawn too
         A notebook shows it; `.svg`, `.dot` and `.alt` are its texts, `.save(path)` writes it to a file.
@@ -229,7 +236,7 @@ class Printable(ABC):
         """
         from chainrule.api.pictures import picture
 
-        kind = "operators" if operators else "graph"
+        kind = "entries" if entries else "operators" if operators else "graph"
         return picture(self, kind, theme=theme, direction=direction, constants=constants)
 
     def boxes(self, *, theme: str = "auto") -> Drawing:

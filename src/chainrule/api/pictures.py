@@ -17,7 +17,7 @@ from chainrule.draw.boxes import draw_result
 from chainrule.errors import OptionError
 from chainrule.simplify import simplify
 
-PICTURES = ("graph", "operators", "boxes", "shapes", "pieces")
+PICTURES = ("graph", "operators", "entries", "boxes", "shapes", "pieces")
 
 
 def picture(
@@ -36,12 +36,13 @@ def picture(
         raise OptionError(f"the picture is {', '.join(PICTURES[:-1])} or {PICTURES[-1]}, not {kind!r}")
     assert about.report, "the check runs before anything is shown"
     manner = Manner(about.layout, about.options.at_kink, about.formula.profile, theme)
-    if kind in ("graph", "operators"):
+    if kind in ("graph", "operators", "entries"):
         return dataflow(
             steps(about),
             direction=direction,
             constants=constants,
             operators=kind == "operators",
+            entries=kind == "entries",
             manner=manner,
         )
     parts = about.parts()

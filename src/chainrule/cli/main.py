@@ -77,11 +77,12 @@ EXPLAIN = """examples:
 """
 
 
-DRAWINGS = ("svg", "dot", "operators", "boxes", "shapes", "pieces", "text")
+DRAWINGS = ("svg", "dot", "operators", "entries", "boxes", "shapes", "pieces", "text")
 DRAW = """formats:
   svg        the dataflow graph: steps with formulas and shapes, local derivatives on the edges
   dot        the same graph for Graphviz
   operators  the graph with operators as nodes: x → (·)² → u → sin → y
+  entries    the graph with vectors opened into entries x₁, x₂, …, xₙ
   boxes      the factors of the chain rule in proportion to their sizes
   shapes     which shape a derivative has, for scalars and vectors
   pieces     which pieces a chain rule multiplies, for scalars and vectors

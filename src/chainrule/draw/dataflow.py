@@ -12,6 +12,7 @@ from itertools import pairwise
 from chainrule.derive.flow import Flow
 from chainrule.draw import words
 from chainrule.draw.dot import to_dot
+from chainrule.draw.entries import open_entries
 from chainrule.draw.fold import MOST_NODES, fold
 from chainrule.draw.graph import TOLD_PATHS, Edge, Graph, Node, build
 from chainrule.draw.layers import Box, Link, Placement, Route, place
@@ -27,6 +28,7 @@ MARGIN = 16.0
 LONGEST_FORMULA, LONGEST_LABEL = 16.0, 17.0  # in font sizes; the rest is in the tooltip
 WIDEST = 1280.0  # a graph that would be wider flows downwards
 TIP = 8.0
+QUIET = 50.0  # along, for many edges without labels
 # The class of the box of each kind of node.
 CLASSES = {
     "variable": "source",
@@ -44,13 +46,15 @@ def dataflow(
     direction: str = "auto",
     constants: bool = True,
     operators: bool = False,
+    entries: bool = False,
     caption: bool = True,
     manner: Manner = PLAIN,
     most: int = MOST_NODES,
 ) -> Drawing:
     """The dataflow graph of a formula in steps.
 
-    With `operators` each step is two nodes, what it does and the variable that it makes: x → (·)² → u.
+    With `operators` each step is two nodes, what it does and the variable that it makes: x → (·)² → u. With
+    `entries` vectors are opened into their entries.
     `direction` is right or down; auto goes down where the graph would be too wide. What has more than `most`
     nodes is folded. Raises: NoDerivative; OptionError.
 
@@ -63,8 +67,11 @@ def dataflow(
     check_theme(manner.theme)
     if direction not in DIRECTIONS:
         raise OptionError(f"the direction is auto, right or down, not {direction!r}")
-    folding = fold(flow, most)
-    graph = build(flow, constants=constants, operators=operators, manner=manner, fold=folding)
+    if entries:
+        graph = open_entries(flow, manner)
+    else:
+        folding = fold(flow, most)
+        graph = build(flow, constants=constants, operators=operators, manner=manner, fold=folding)
     return draw_graph(graph, direction=direction, caption=caption, manner=manner)
 
 
@@ -95,7 +102,8 @@ class _Sketch:
         self.derivatives = [_label(e) for e in graph.edges]
         self.notes = [_note(e) for e in graph.edges]
         boxes = [Box(h, w) if down else Box(w, h) for w, h in self.sizes]
-        self.placement: Placement = place(boxes, [self._link(k) for k in range(len(graph.edges))])
+        links = [self._link(k) for k in range(len(graph.edges))]
+        self.placement: Placement = place(boxes, links, graph.ordered)
 
     @property
     def width(self) -> float:
@@ -110,7 +118,9 @@ class _Sketch:
         edge, label, note = self.graph.edges[k], self.derivatives[k], self.notes[k]
         width = max(label.width(LABEL), NOTE * text_width(note)) + 4
         if label.text == "":
-            return Link(edge.source, edge.target, strong=edge.moves)
+            quiet = edge.local is not None and edge.local.quiet
+            room = QUIET if quiet else 0.0
+            return Link(edge.source, edge.target, room, strong=edge.moves, direct=quiet)
         if self.down:
             return Link(edge.source, edge.target, 34.0 if note else 18.0, 2.0, width + 8, edge.moves)
         return Link(edge.source, edge.target, width, 20.0, 17.0 if note else 3.0, edge.moves)
@@ -135,7 +145,8 @@ class _Sketch:
     # ------------------------------------------------------------ elements
 
     def _lines(self) -> Iterator[str]:
-        order = sorted(range(len(self.graph.edges)), key=lambda k: (self.graph.edges[k].moves, k))
+        shown = [k for k, edge in enumerate(self.graph.edges) if not edge.hidden]
+        order = sorted(shown, key=lambda k: (self.graph.edges[k].moves, k))
         for k in order:
             edge, route = self.graph.edges[k], self.placement.routes[k]
             kind = self._kind(k)
@@ -182,6 +193,9 @@ class _Sketch:
     def _boxes(self) -> Iterator[str]:
         for k, node in enumerate(self.graph.nodes):
             x, y = self._at(self.placement.centres[k])
+            if node.kind == "dots":
+                yield text(node.name, x, y + 6, FORMULA, "muted")
+                continue
             width, height = self.sizes[k]
             box = element("rect", {
                 "class": CLASSES[node.kind], "x": x - width / 2, "y": y - height / 2,

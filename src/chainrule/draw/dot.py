@@ -8,7 +8,7 @@ from chainrule.draw.svg import visible
 SHAPES = {
     "variable": 'shape=box, style="rounded,bold"', "constant": 'shape=box, style="rounded,dashed"',
     "step": 'shape=box, style=rounded', "output": 'shape=box, style="rounded,bold", peripheries=2',
-    "folded": 'shape=box, style=dotted', "operator": "shape=ellipse",
+    "folded": 'shape=box, style=dotted', "operator": "shape=ellipse", "dots": "shape=plaintext",
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def to_dot(graph: Graph) -> str:
         label = node.label.text + (f"\n{node.sizes}" if node.sizes else "")
         lines.append(f"  n{k} [label={quoted(label)}, {SHAPES[node.kind]}];")
     for edge in graph.edges:
-        style = "bold" if edge.moves else "dashed"
+        style = "invis" if edge.hidden else "bold" if edge.moves else "dashed"
         label = f"label={quoted(edge.local.label.text)}, " if edge.local else ""
         tip = f"tooltip={quoted(edge.local.text)}, " if edge.local else ""
         lines.append(f"  n{edge.source} -> n{edge.target} [{label}{tip}style={style}];")

@@ -41,6 +41,7 @@ class Local:
     """The derivative on an edge: left = right, every other argument held fixed.
 
     entries  the same in index notation, where the edge shows it as the linear map dX ↦ A dX
+    quiet    whether only the tooltip says it
     held     the other arguments, where the source also reaches the target through one of them
     """
 
@@ -49,10 +50,13 @@ class Local:
     sizes: str
     entries: str = ""
     held: str = ""
+    quiet: bool = False
 
     @property
     def label(self) -> Maths:
         """What stands on the edge."""
+        if self.quiet:
+            return plain("")
         return joined(self.left, plain(" = "), self.right) if self.left.text else self.right
 
     @property
@@ -67,7 +71,7 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """kind: variable (differentiated by), constant, step, output, operator or folded."""
+    """kind: variable (differentiated by), constant, step, output, operator, folded, or dots."""
 
     kind: str
     name: Maths
@@ -83,12 +87,16 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a node to one that reads it; `local` is None where nothing changes along it."""
+    """From a node to one that reads it; `local` is None where nothing changes along it.
+
+    A hidden edge only keeps its ends in place.
+    """
 
     source: int
     target: int
     moves: bool
     local: Local | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,7 @@ class Graph:
     sources, names, count  the variables that it is differentiated by, and how many paths lead from each
     paths                  these paths as indices of nodes, where they are few
     whole                  the formula written out, "" if it is long
+    ordered                whether nodes in a layer keep their order
     totals                 how the derivative by each is written: with d where ∂ is a direct partial
     """
 
@@ -111,6 +120,7 @@ class Graph:
     totals: tuple[Maths, ...] = ()
     layout: str = "numerator"
     whole: str = ""
+    ordered: bool = False
 
     def paths_of(self, source: int) -> list[tuple[int, ...]]:
         """The paths that begin at a variable."""
@@ -174,7 +184,7 @@ class _Builder:
             output,
             tuple(of_tree(self.symbols.total(v)) for v in self.flow.wrt),
             self.layout,
-            self._whole(),
+            written_out(self.flow.output, self.manner.profile),
         )
 
     def _add(self, node: Node) -> int:
@@ -234,13 +244,6 @@ class _Builder:
             if variable in self.index and variable not in symbols:
                 self._edge(variable, node)
         self.index.update(dict.fromkeys([*symbols, *(v for v in inside if v in self.flow.wrt)], node))
-
-    def _whole(self) -> str:
-        """The formula as it was written, if it is not too large to be read."""
-        output = self.flow.output
-        if len(topological([output.whole])) > LARGEST:
-            return ""
-        return f"{pretty(output.name)} = {to_text(present(output.whole).tree, self.manner.profile)}"
 
     def _maths(self, tree: m.Tree) -> Maths:
         return of_tree(tree, self.manner.profile)
@@ -310,6 +313,13 @@ class _Builder:
         """Whether a change of one variable reaches the other."""
         place = self._reach[source].bit_length() - 1
         return bool(self._reach[target] >> place & 1)
+
+
+def written_out(part: Part, profile: str | None) -> str:
+    """A step in the formula's variables, "" if that is too long to be read."""
+    if len(topological([part.whole])) > LARGEST:
+        return ""
+    return f"{pretty(part.name)} = {to_text(present(part.whole).tree, profile)}"
 
 
 def _name(symbol: Variable) -> Maths:

@@ -42,6 +42,7 @@ class Box:
 class Link:
     """An edge with the room that its label takes: along, and across before and behind the line.
 
+    direct  whether it is drawn from middle to middle, where nothing stands between
     strong  whether it leads along a path: such lines are straight before others are
     """
 
@@ -51,6 +52,7 @@ class Link:
     before: float = 0.0
     behind: float = 0.0
     strong: bool = False
+    direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,15 @@ class Placement:
     size: tuple[float, float]
 
 
-def place(boxes: Sequence[Box], links: Sequence[Link]) -> Placement:
+def place(boxes: Sequence[Box], links: Sequence[Link], ordered: bool = False) -> Placement:
     """Positions for nodes and edges; every edge leads from an earlier node to a later one.
+
+    `ordered`: nodes in a layer keep their order.
 
     >>> place([Box(40, 20), Box(40, 20)], [Link(0, 1, along=30)]).size
     (146.0, 20.0)
     """
-    return _Layout(boxes, links).placement()
+    return _Layout(boxes, links, ordered).placement()
 
 
 def layers(count: int, ends: Sequence[tuple[int, int]]) -> list[int]:
@@ -145,13 +149,15 @@ def _apart(a: _Item, b: _Item) -> float:
 
 
 class _Layout:
-    def __init__(self, boxes: Sequence[Box], links: Sequence[Link]) -> None:
+    def __init__(self, boxes: Sequence[Box], links: Sequence[Link], ordered: bool) -> None:
         self.boxes, self.links = boxes, links
         levels = layers(len(boxes), [(link.source, link.target) for link in links])
         self.items = [_Item(2 * n, b.across / 2, b.across / 2) for n, b in zip(levels, boxes, strict=True)]
         self.ranks: list[list[int]] = [[] for _ in range(2 * max(levels) + 1)]
         self.threads = [self._thread(link) for link in links]
-        self._mark_main()
+        if not ordered:
+            self._mark_main()
+        self.ordered = ordered
         self.labels = [self._label(link, inner) for link, inner in zip(links, self.threads, strict=True)]
 
     def _thread(self, link: Link) -> list[int]:
@@ -203,6 +209,12 @@ class _Layout:
     # ------------------------------------------------------------ the order within layers
 
     def _order(self) -> None:
+        if self.ordered:
+            ends = [(link.source, link.target) for link in self.links]
+            inner = {k: ends[n] for n, thread in enumerate(self.threads) for k in thread}
+            for k in sorted(range(len(self.items)), key=lambda k: inner.get(k, (k, k))):
+                self.ranks[self.items[k].rank].append(k)
+            return
         seen: set[int] = set()
         pending = list(reversed([k for k, item in enumerate(self.items) if not item.into]))
         while pending:
@@ -336,6 +348,9 @@ class _Layout:
         into = self._ports([(link.target, thread[-1]) for link, thread in self._threaded()])
         routes: list[Route] = []
         for k, (link, thread) in enumerate(self._threaded()):
+            if link.direct and len(thread) == 1:
+                routes.append(self._direct(link, centres))
+                continue
             points = [(centres[link.source][0] + self.boxes[link.source].along / 2, out[k])]
             label = points[0], points[0]
             for passed in thread:
@@ -347,6 +362,11 @@ class _Layout:
             points.append((centres[link.target][0] - self.boxes[link.target].along / 2, into[k]))
             routes.append(Route(tuple(points), label))
         return tuple(routes)
+
+    def _direct(self, link: Link, centres: Sequence[tuple[float, float]]) -> Route:
+        (x0, y0), (x1, y1) = centres[link.source], centres[link.target]
+        start = x0 + self.boxes[link.source].along / 2, y0
+        return Route((start, (x1 - self.boxes[link.target].along / 2, y1)), (start, start))
 
     def _threaded(self) -> list[tuple[Link, list[int]]]:
         return list(zip(self.links, self.threads, strict=True))

@@ -34,7 +34,7 @@ _LETTER = rf"[^\W\d_{_UP}{_DOWN}][\u0300-\u036f]*"
 _PIECE = re.compile(
     rf"(?P<up>[{_UP}]+)"
     rf"|(?P<word>(?:{_LETTER})+)(?P<digits>[{_DOWN}]+|\d+)?(?:_(?P<index>\{{[^}}]*\}}|[^\W{_UP}{_DOWN}]+))?"
-    rf"|(?P<down>[{_DOWN}]+)"
+    rf"|(?P<down>[{_DOWN}]+)|(?<=[)\]{_UP}])_(?P<below>\{{[^}}]*\}}|[^\W{_UP}{_DOWN}]+)"
     r"|(?P<plain>.)",
     re.DOTALL,
 )
@@ -141,6 +141,8 @@ def of_text(line: str, functions: Iterable[str] = ()) -> Maths:
                 runs.append(Run(digits + "," * bool(index), False, -1))
             if index:
                 runs.append(Run(index, True, -1))
+        elif piece["below"]:
+            runs.append(Run(piece["below"].strip("{}"), True, -1))
         elif piece["down"]:
             runs.append(Run("".join(LOWERED[char] for char in piece["down"]), False, -1))
         else:

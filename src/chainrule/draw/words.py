@@ -22,7 +22,8 @@ def title(graph: Graph) -> str:
     """What the picture is, in one line."""
     names = listed([name.text for name in graph.names])
     formula = graph.whole or graph.nodes[graph.output].label.text
-    return f"Dataflow graph of {elided(formula)}, from {elided(names)}"
+    how = ", entry by entry" if graph.ordered else ""
+    return f"Dataflow graph of {elided(formula)}, from {elided(names)}{how}"
 
 
 def description(graph: Graph) -> str:
@@ -52,7 +53,7 @@ def counted(count: int) -> str:
 
 def _nodes(graph: Graph) -> list[str]:
     inputs = [n for n in graph.nodes if n.kind in KINDS]
-    steps = [n for n in graph.nodes if n.kind not in KINDS]
+    steps = [n for n in graph.nodes if n.kind not in (*KINDS, "dots")]
     lines = []
     if inputs:
         lines.append(f"Inputs: {'; '.join(f'{_said(n)}, {KINDS[n.kind]}' for n in inputs)}.")
@@ -71,7 +72,7 @@ def _said(node: Node) -> str:
 def _edges(graph: Graph) -> list[str]:
     named = [n.name.text for n in graph.nodes]
     changing = [e for e in graph.edges if e.moves]
-    constant = [e for e in graph.edges if not e.moves]
+    constant = [e for e in graph.edges if not e.moves and not e.hidden]
     lines = []
     if changing:
         told = [
@@ -92,6 +93,8 @@ def path_sentences(graph: Graph) -> list[str]:
 
 def caption(graph: Graph) -> list[list[Maths]]:
     """The same as formulas among words, in pieces between which a line may be broken."""
+    if graph.ordered:
+        return []
     output = graph.nodes[graph.output].name
     if len(graph.names) > MOST_VARIABLES:
         return [_together(graph, output)]
