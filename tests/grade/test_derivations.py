@@ -14,6 +14,7 @@ import pytest
 
 from chainrule.cli.main import main
 from chainrule.grade.grader import grade
+from chainrule.grade.lines import STATUSES, VERDICTS
 
 FOLDER = Path(__file__).parent / "derivations"
 EXPECTED = re.compile(r"#!\s*([\w|-]+)")
@@ -92,3 +93,15 @@ def test_json_says_the_same() -> None:
     data = json.loads(graded.to_json())
     assert (data["verdict"], data["first_wrong"], data["diagnosis"]) == ("wrong", 2, graded.diagnosis)
     assert data["lines"][1]["status"] == "wrong" and data["text"] == str(graded)
+
+
+def test_the_example_of_the_documentation_is_what_is_printed() -> None:
+    page = (FOLDER.parents[2] / "docs" / "checking.md").read_text(encoding="utf-8")
+    text, report = re.findall(r"```(?:derivation|report)\n(.*?)```", page, re.DOTALL)
+    assert str(grade(text)) == report.rstrip("\n")
+
+
+def test_the_statuses_and_verdicts_of_the_documentation_are_the_real_ones() -> None:
+    page = (FOLDER.parents[2] / "docs" / "checking.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `([\w-]+)` \|", page.partition("# Checking a whole")[2], re.MULTILINE))
+    assert named >= {*STATUSES, *VERDICTS}

@@ -32,7 +32,7 @@ RAISED = str.maketrans("⁻⁺ᵀ", "-+T")
 HIGHLIGHTS = {
     r"^∂.* =|^d\S+/d\S+ =|^\d+\. .*|^Read it:": "bold",
     r"^.*\S [=←] .*?\S(?P<dim> {4,}\S.*)$": "",
-    r"^ +≠ .*|^FAILED.*": "red",
+    r"^ +≠ .*|^FAILED.*|^ *\d+  ✗  .*": "red",
     r"^(checked|error|no answer).*": "dim",
     r"^ *[~^]+[~^ ]*$": "bold red",
 }

@@ -151,14 +151,17 @@ def introductions(script: Script, variables: Mapping[str, Variable], asked: Sequ
     lefts: dict[int, Left] = {}
     for k, equality in enumerate(script.equalities):
         left = left_name(equality, {}, None)
-        if left is not None and left.name not in asked and not _mentions(equality.right.text, {left.name}):
+        # x = A⁻¹b of a variable that is asked for solves an equation, and w = w − ηg is a step.
+        variable = left is not None and left.name in asked and left.name in variables
+        if left is not None and not variable and not _mentions(equality.right.text, {left.name}):
             lefts[k] = left
-    every = {left.name for left in lefts.values()} | set(variables)
+    named = {left.name for left in lefts.values()}
+    every = named | set(variables)
     found: dict[int, str] = {}
     for k, left in lefts.items():
         differential = left.name.startswith("d") and left.name[1:] in every and left.name not in variables
         component = re.fullmatch(r"(.*[^0-9_])_?([0-9]+)", left.name)
-        entry = component is not None and component[1] in variables and left.name not in variables
+        entry = component is not None and component[1] in named and left.name not in variables
         if left.name not in found.values() and not differential and not entry:
             found[k] = left.name
     return found

@@ -264,6 +264,10 @@ class Reader:
         for m in re.finditer(r"([1𝟏\U0001d7d9])\{([^{}]*)\}", text):
             yield Edit(at + m.start(2) - 1, at + m.start(2), "[")
             yield Edit(at + m.end(2), at + m.end(2) + 1, "]")
+        for m in re.finditer(r"(?<=[^\s(\[{,;=+\-−–*/·@^⊙<>≤≥:⟨]) +(?=\d)", text):
+            summed = re.search(r"[Σ∑]\S*$", text[: m.start()])
+            if not summed and text.count("[", 0, m.start()) == text.count("]", 0, m.start()):
+                yield Edit(at + m.start(), at + m.end(), " · ")
         for m in re.finditer(r"\|\|", text) if reading.star else ():
             yield Edit(at + m.start(), at + m.end(), "‖")
         if reading.star and self.dialect == "numpy":
