@@ -72,7 +72,13 @@ def _put_in(board: Board) -> tuple[tuple[Entry, ...], Expr]:
             continue
         inner = differentials[part.symbol]
         current = simplify(substitute(current, {mark: inner}))
-        words = ("d", board.symbol(part.symbol), " = ", board.tree(inner), ": ", board.reasons(part))
+        words = (
+            m.differential(board.symbol(part.symbol)),
+            " = ",
+            board.tree(inner),
+            ": ",
+            board.reasons(part),
+        )
         lines.append(Line(None, board.tree(current), words, value=current))
     moved = _moved(board)
     mark = marks[board.wrt]

@@ -225,7 +225,7 @@ def rows(run: Run) -> list[str]:
     lefts = [width_of(formula(line.left)) for line in lines if line.left is not None]
     room = max(REASON, PAGE - max(widths, default=0) - max(lefts, default=0))
     beside = [width_of(words_text(reason)) for line in lines for reason in _reasons(line, room)]
-    roomy = max(widths, default=0) + max(beside, default=0) <= PAGE
+    roomy = sum(max(each, default=0) for each in (lefts, widths, beside)) <= PAGE
     found: list[str] = []
     for line in lines:
         side = line.left if found else run.left
