@@ -310,6 +310,23 @@ def test_rules_named_in_derivations_are_in_the_catalogue(formula: str, wrt: str,
                 assert rules(name).names, name
 
 
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_narrow_pages_have_no_wide_tables(width: int) -> None:
+    text = rules("element-wise operators").to_text(width=width)
+    assert max(map(len, text.splitlines()[:-1])) <= width
+    assert ("diag(1 ⊘ x)      −w_i" in text) == (width == 110), "a table where it fits"
+
+
+def test_columns_align_as_they_are_spelled() -> None:
+    def spell(text: str) -> str:
+        return text.replace("⊙", ".*").replace("𝟏", "ones")
+
+    head, *rows = rules("scalar expansion").to_text(spell=spell).splitlines()[2:7]
+    column = head.index("∂yᵢ/∂xᵢ")
+    assert any(".* ones" in row for row in rows)
+    assert all(row[column - 1] == " " and row[column] != " " for row in rows)
+
+
 def test_data_is_complete() -> None:
     names = [rule.name for group in GROUPS for rule in group.rules]
     for group in GROUPS[:-1]:

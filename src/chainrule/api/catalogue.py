@@ -13,8 +13,10 @@ from chainrule.api.explanation import Explanation
 from chainrule.api.lookup import Chosen, others, selected
 from chainrule.api.rulebook import GROUPS, Entry, Group, Workshop, sentence, sentences, typed, where
 from chainrule.api.tables import (
+    WIDEST,
     Line,
     Section,
+    Spell,
     line_text,
     section_data,
     section_latex,
@@ -22,6 +24,7 @@ from chainrule.api.tables import (
     section_text,
 )
 from chainrule.errors import OptionError
+from chainrule.explain.text import WIDTH
 from chainrule.language import check_profile
 from chainrule.rules.catalogue import Rule
 from chainrule.rules.table import Row
@@ -92,14 +95,22 @@ class Catalogue:
         """What the check found, made once. Raises: CheckFailed."""
         return self._shop.report()
 
-    def to_text(self) -> str:
-        """The tables, or each rule by itself where a few were asked for, and what the check found."""
+    def to_text(self, width: int = WIDEST, spell: Spell = str) -> str:
+        """The tables, or each rule by itself where a few were asked for, and what the check found.
+
+        `width` of the page; `spell` says how it will show a text, where that is not as it is.
+        """
         if self._by_itself:
-            parts = [line_text(section, line) for section in self.sections for line in section.lines]
-            parts += [self.derivation.to_text()] if self.derivation else []
+            parts = [
+                line_text(section, line, width, spell)
+                for section in self.sections
+                for line in section.lines
+            ]
+            if self.derivation:
+                parts.append(self.derivation.to_text(width=min(width, WIDTH), spell=spell))
             parts += [f"see also: {', '.join(self.see_also)}"] if self.see_also else []
         else:
-            parts = [section_text(section) for section in self.sections]
+            parts = [section_text(section, width, spell) for section in self.sections]
         return "\n\n".join([*parts, self.checked])
 
     def to_markdown(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -24,8 +24,12 @@ IN_TEXT = {
 }  # fmt: skip
 PLAIN_TEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "^": r"\^{}", "|": r"\textbar{}", ">": r"$>$"}
 GAP = "   "
-WIDTH, WIDEST = 100, 140  # of sentences, and of a table before its lines are set one by one
+WIDTH = 100  # of sentences
+WIDEST = 140  # of a table, before its lines are set one by one
 NARROW = 44  # a column wider than this is not padded
+
+
+Spell = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +67,24 @@ class Section:
 # ---------------------------------------------------------------- text
 
 
-def section_text(section: Section) -> str:
-    """The section as a table, then its sentences."""
-    rows = [("rule", *section.columns)]
+def section_text(section: Section, width: int = WIDEST, spell: Spell = str) -> str:
+    """The section as a table, then its sentences; a table that is too wide is set line by line.
+
+    `spell` says how a text will be shown, where that is not as it is.
+    """
+    rows = [[spell(text) for text in ("rule", *section.columns)]]
     for line in section.lines:
         for k, cells in enumerate(line.rows):
-            rows.append(("" if k else line.name, *(cell.text for cell in cells)))
-    table, remark = _padded(rows), _filled(section.remark, "  ", "  ")
-    if max(map(len, table)) > WIDEST:
-        parts = [line_text(section, line) for line in section.lines]
+            rows.append([spell(text) for text in ("" if k else line.name, *(cell.text for cell in cells))])
+    table, remark = _padded(rows), _filled(section.remark, width, "  ", "  ")
+    if max(map(len, table)) > width:
+        parts = [line_text(section, line, width - 2, spell) for line in section.lines]
         blocks = [textwrap.indent(part, "  ") for part in parts]
         return "\n\n".join([section.title, *blocks, *(["\n".join(remark)] if remark else [])])
     words: list[str] = []
     for line in section.lines:
         if line.listed:
-            words += _filled(f"{line.name}: {line.says}{_place(line.where)}", "  ", "      ")
+            words += _filled(f"{line.name}: {line.says}{_place(line.where)}", width, "  ", "      ")
     return "\n".join([section.title, "", *table, "", *words, *(["", *remark] if remark else [])])
 
 
@@ -89,22 +96,29 @@ def _padded(rows: Sequence[Sequence[str]]) -> list[str]:
     return [("  " + GAP.join(t.ljust(w) for t, w in zip(row, widths, strict=True))).rstrip() for row in rows]
 
 
-def _filled(text: str, first: str, others: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
+def _filled(text: str, width: int, first: str, others: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        min(width, WIDTH),
+        initial_indent=first,
+        subsequent_indent=others,
+        break_on_hyphens=False,
+    )
 
 
 def _place(where: str) -> str:
     return f" [{where}]" if where else ""
 
 
-def line_text(section: Section, line: Line) -> str:
+def line_text(section: Section, line: Line, width: int = WIDEST, spell: Spell = str) -> str:
     """One line by itself: what it says, then a row for every column that it fills."""
-    found = [line.name, *_filled(line.says, "  ", "  "), ""]
-    width = max(map(len, section.columns)) + 2
+    found = [line.name, *_filled(line.says, width, "  ", "  "), ""]
+    columns = [spell(column) for column in section.columns]
+    wide = max(map(len, columns)) + 2
     for k, cells in enumerate(line.rows):
         found += [""] if k else []
-        pairs = zip(section.columns, cells, strict=True)
-        found += [f"  {column:{width}}{cell.text}" for column, cell in pairs if cell.text]
+        pairs = zip(columns, cells, strict=True)
+        found += [f"  {column:{wide}}{cell.text}" for column, cell in pairs if cell.text]
     if line.where:
         found += ["", f"  stands in: {line.where}"]
     return "\n".join(found)

@@ -28,6 +28,7 @@ STYLES = ("operator", "variables", "components", "differentials")
 LAYOUTS = ("numerator", "denominator", "shape")
 DIALECTS = ("numpy", "matlab")
 TABLES = ("text", "markdown", "latex", "json")
+WIDE_TABLE = 140
 NOTATIONS = ("matrix", "sums", "index", "kron", "map")
 LONGEST_INPUT = 4_000_000
 
@@ -403,8 +404,15 @@ def rules(options: argparse.Namespace) -> int:
     found = chainrule.rules(
         options.name, layout=choose(options.layout, LAYOUTS, "--layout"), profile=options.profile
     )
-    printers = (found.to_text, found.to_markdown, found.to_latex, found.to_json)
-    write(dict(zip(TABLES, printers, strict=True))[form](), sys.stdout)
+    printers = {
+        "text": lambda: found.to_text(
+            width=columns(sys.stdout, WIDE_TABLE), spell=lambda text: as_shown(text, sys.stdout)
+        ),
+        "markdown": found.to_markdown,
+        "latex": found.to_latex,
+        "json": found.to_json,
+    }
+    write(printers[form](), sys.stdout)
     return 0
 
 

@@ -47,11 +47,11 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="chainrule")
 
 
-def columns(stream: TextIO) -> int:
+def columns(stream: TextIO, widest: int = WIDE) -> int:
     """How wide lines may be: as the terminal, but no wider than is good to read."""
     if not stream.isatty():
-        return WIDE
-    return min(max(shutil.get_terminal_size((WIDE, 24)).columns, NARROW), WIDE)
+        return widest
+    return min(max(shutil.get_terminal_size((widest, 24)).columns, NARROW), widest)
 
 
 def as_shown(text: str, stream: TextIO) -> str:
