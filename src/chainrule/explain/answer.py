@@ -43,10 +43,10 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     given = {name: normal(part) for name, part in {**subject.given, **subject.names}.items()}
     taken = subject.taken - set(subject.given)
     own = {part.name for part in board.flow.parts} - set(given)
-    shown, named = present_many(requests, given, taken=taken | own)
+    shown, named = present_many(requests, given, taken=taken | own, errors=True)
     again = _own_names(normal, board, [part.part for _, part in named if part.part is not None], given)
     if again:
-        shown, named = present_many(requests, {**given, **again}, taken=taken)
+        shown, named = present_many(requests, {**given, **again}, taken=taken, errors=True)
     where = tuple(Line(m.name(name), part.tree, value=part.part) for name, part in named)
     lines = [
         Line(

@@ -10,7 +10,7 @@ wherever it stands times a number: −m is an occurrence of m.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrule.expr.dims import ONE, Coefficient
@@ -19,6 +19,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import dim_names, rebuild, topological, transform, variables
 from chainrule.notation.grouping import grouped
 from chainrule.notation.recover import Reader
+from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import Normaliser, simplify_many
 from chainrule.simplify.normal import scaled, split
@@ -47,10 +48,13 @@ class Named:
     parts: tuple[Expr, ...]
 
 
-def name_parts(exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable[str] = ()) -> Named:
+def name_parts(
+    exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable[str] = (), *, errors: bool = False
+) -> Named:
     """`exprs` with the parts named that deserve it; `taken` are names that must not be used.
 
     A name in `given` stands for exactly what it was given to; of two names for one part the first is taken.
+    `errors`: a prediction minus data gets a name where a condition stands beside it, e ⊙ 1[z > 0].
 
     >>> from chainrule.expr.dims import Dim
     >>> from chainrule.rules.tensorial import softmax
@@ -58,7 +62,7 @@ def name_parts(exprs: Sequence[Expr], given: Mapping[str, Expr], taken: Iterable
     >>> name_parts([p * p - p + p**3 * p.sum()], {}).definitions
     (('p', softmax(x)),)
     """
-    return Namer(exprs, given, taken).named()
+    return (_ErrorNamer if errors else Namer)(exprs, given, taken).named()
 
 
 class Namer:
@@ -213,6 +217,45 @@ class Namer:
         if free is None:
             free = next(f"{letters[0]}{k}" for k in range(1, 10**6) if f"{letters[0]}{k}" not in spelled)
         return free
+
+
+class _ErrorNamer(Namer):
+    """Names errors too, which a derivation speaks about."""
+
+    def deserves(
+        self, part: Expr, node: Expr, count: int, reader: Reader, arguments: Mapping[Expr, str]
+    ) -> bool:
+        if super().deserves(part, node, count, reader, arguments):
+            return True
+        return _is_error(part) and node not in self.exprs and any(map(_is_masked(node), self.order))
+
+
+def _is_error(part: Expr) -> bool:
+    """A vector or matrix of predictions minus data."""
+    if not isinstance(part, Sum) or len(part.terms) != 2 or not part.rank:
+        return False
+    bodies = [split(t)[1] for t in part.terms]
+    signs = {_sign(t) for t in part.terms}
+    return (
+        len(signs) == 2
+        and {isinstance(b, Apply) for b in bodies} == {True, False}
+        and any(isinstance(b, Variable) for b in bodies)
+    )
+
+
+def _is_masked(node: Expr) -> Callable[[Expr], bool]:
+    """Whether a product holds the node and an indicator on the same labels."""
+
+    def found(product: Expr) -> bool:
+        if not isinstance(product, Einsum) or node not in product.operands:
+            return False
+        own = product.labels[product.operands.index(node)]
+        return any(
+            isinstance(o, Apply) and isinstance(o.function, Elementwise) and o.function.indicator and a == own
+            for o, a in zip(product.operands, product.labels, strict=True)
+        )
+
+    return found
 
 
 def _times(coefficient: Coefficient, part: Expr) -> Expr:

@@ -75,6 +75,7 @@ def present_many(
     *,
     taken: Iterable[str] = (),
     abbreviate: bool = True,
+    errors: bool = False,
     profile: str | None = None,
 ) -> tuple[list[Presentation], list[tuple[str, Presentation]]]:
     """Several expressions printed together, and the definitions of the names in them, each before it is used.
@@ -91,7 +92,7 @@ def present_many(
     definitions: tuple[tuple[str, Expr], ...] = ()
     parts: tuple[Expr, ...] = ()
     if abbreviate:
-        named = name_parts(exprs, names or {}, taken)
+        named = name_parts(exprs, names or {}, taken, errors=errors)
         exprs, definitions, parts = list(named.exprs), named.definitions, named.parts
     everything = [*exprs, *(part for _, part in definitions)]
     reader = Reader([*taken, *(v.name for v in variables(*everything))])
