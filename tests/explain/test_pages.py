@@ -90,3 +90,12 @@ def test_derivatives_that_are_not_taken_yet_are_written() -> None:
     )
     first = json.loads(page("operator").to_json())["derivations"][0]["steps"][0]
     assert first["before"]["text"] == "d/dx (9(x² + x))" and "d/dx" in first["after"]["text"]
+
+
+def test_many_names_of_one_kind_are_told_together() -> None:
+    layers = "x"
+    for k in range(6):
+        layers = f"tanh(W{k} @ {layers} + b{k})"
+    shapes = " ".join(f"W{k}[n,n] b{k}[n]" for k in range(6)) + " x[n]"
+    text = cr.explain(f"sum({layers})", "W0", shapes).to_text()
+    assert "W₀, W₁, …, W₅: n × n, b₀, b₁, …, b₅: n, x: n, L: scalar" in " ".join(text.split())

@@ -27,6 +27,8 @@ from chainrule.simplify import Normaliser
 from chainrule.steps import Step
 
 STYLES = ("operator", "variables", "components", "differentials")
+# More names than this are told in groups.
+MANY_NAMES = 8
 # More steps than this read better as a recursion than as one differential.
 FEW_PARTS = 5
 # Nodes of a formula whose rewrites are kept as data.
@@ -141,12 +143,17 @@ def _opened(board: Board, wanted: Sequence[str]) -> tuple[Phase, ...]:
 
 
 def _sizes(board: Board) -> tuple[Words, ...]:
-    """What every name is, and the derivative."""
-    shown: list[Words] = []
+    """What every name is, and the derivative; of many names W₁, W₂, … those of one size together."""
+    kinds: dict[tuple[str, str], list[Tree]] = {}
+    used = {*variables_of(board.subject.expr), board.wrt}
+    many = len(used) > MANY_NAMES
     for variable in board.subject.variables:
-        if variable in variables_of(board.subject.expr) or variable is board.wrt:
+        if variable in used:
             structure = f" ({', '.join(variable.structure)})" if variable.structure else ""
-            shown.append((board.symbol(variable), f": {sizes_text(variable.shape)}{structure}"))
+            name, kind = board.symbol(variable), f": {sizes_text(variable.shape)}{structure}"
+            letter = variable.name.rstrip("0123456789") if many else variable.name
+            kinds.setdefault((letter, kind), []).append(name)
+    shown: list[Words] = [(*_listed(names), kind) for (_, kind), names in kinds.items()]
     output = board.output.symbol
     shown.append((board.symbol(output), f": {sizes_text(output.shape)}"))
     if output.rank or board.wrt.rank:
@@ -154,6 +161,12 @@ def _sizes(board: Board) -> tuple[Words, ...]:
         layout = "the shape of the variable" if layout == "shape" else f"{layout} layout"
         shown.append(("so ", board.total(output), f": {board.result_sizes()} in {layout}"))
     return tuple(shown)
+
+
+def _listed(names: Sequence[Tree]) -> Words:
+    """W₁, W₂, …, W₉."""
+    listed: list[str | Tree] = [*names] if len(names) <= 4 else [*names[:2], "…", names[-1]]
+    return tuple(part for name in listed for part in (", ", name))[1:]
 
 
 def _formula(board: Board) -> Tree:
