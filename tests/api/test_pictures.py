@@ -59,8 +59,17 @@ def test_the_second_order_is_the_graph_of_the_first() -> None:
     assert "12x²" in cr.derive("x**4", wrt="x", order=2).graph().alt
 
 
-def test_scalars_together_are_one_box() -> None:
-    assert "∂u/∂(x, y): 2 × 2" in cr.derive("[3*x**2*y, 2*x + y**8]", wrt="[x, y]").boxes().alt
+def test_scalars_together_are_one_box_with_its_entries() -> None:
+    """R30, R31: a row for each function, a column for each variable."""
+    d = cr.derive("[3*x**2*y, 2*x + y**8]", wrt="[x, y]")
+    assert d.boxes().alt.splitlines() == [
+        "The entries of ∂u/∂(x, y): 2 × 2",
+        "Row u₁: ∂u₁/∂x = 6xy; ∂u₁/∂y = 3x². Row u₂: ∂u₂/∂x = 2; ∂u₂/∂y = 8y⁷.",
+    ]
+    gradient = cr.derive("3*x**2*y", wrt="[x, y]", layout="denominator").boxes()
+    assert gradient.alt.startswith("The entries of ∂f/∂(x, y): 2 × 1\nRow f: ∂f/∂x = 6xy; ∂f/∂y = 3x².")
+    many = cr.derive("x*a + y*b", wrt="[x, y]", shapes="a[n] b[n] x y").boxes()
+    assert "n × 2" in many.alt
 
 
 @pytest.mark.parametrize("kind", ["shapes", "pieces"])

@@ -33,6 +33,7 @@ FIGURES: dict[str, Callable[[], Drawing]] = {
     "quadratic-form": graph("x @ A @ x", "A[n,n] x[n]", "x"),
     "neuron-loss-boxes": graph(LOSS, DATA, "w", "boxes"),
     "quadratic-form-boxes": graph("x @ A @ x", "A[n,n] x[n]", "x", "boxes"),
+    "jacobian": graph("[3*x**2*y, 2*x + y**8]", "", "[x, y]", "boxes"),
     "shapes": shape_table,
     "shapes-of-a-request": graph("sum(exp(A @ x))", "A[m,n] x[n]", "x", "shapes"),
     "pieces": piece_table,

@@ -13,7 +13,7 @@ from chainrule.api.derivative import Derivative, Printable
 from chainrule.api.explanation import letter_of
 from chainrule.derive.flow import Flow, flow
 from chainrule.draw import Drawing, Manner, boxes, dataflow, piece_table, shape_table
-from chainrule.draw.boxes import draw_result
+from chainrule.draw.jacobian import draw_jacobian
 from chainrule.errors import OptionError
 from chainrule.simplify import simplify
 
@@ -81,11 +81,12 @@ def steps(about: Printable) -> Flow:
 
 
 def _boxes(derivative: Derivative, manner: Manner) -> Drawing:
-    """The chain rule as boxes; of scalars that count as one vector, the Jacobian alone."""
+    """The chain rule as boxes; of scalars that count as one vector, the entries of the Jacobian."""
     target = derivative.wrt[-1]
     if not target.joint:
         return boxes(steps(derivative), manner=manner, derivative=derivative.expression)
-    return draw_result(steps(derivative).output.symbol, [v.name for v in target.variables], manner)
+    names = [v.name for v in target.variables]
+    return draw_jacobian(derivative.expression, steps(derivative).output.symbol, names, manner)
 
 
 def _shapes(derivative: Derivative, manner: Manner) -> Drawing:

@@ -286,7 +286,9 @@ def draw(options: argparse.Namespace) -> int:
     kind = form if form in DRAWINGS[2:-1] else "graph"
     theme = choose(options.theme, ("auto", "light", "dark"), "--theme")
     direction = choose(options.direction, ("auto", "right", "down"), "--direction")
-    drawn = picture(_derived(options), kind, theme=theme, direction=direction)
+    derived = _derived(options)
+    drawn = picture(derived, kind, theme=theme, direction=direction)
+    say(derived.formula.assumptions)
     content = {"dot": drawn.dot, "text": drawn.alt + "\n"}.get(form, drawn.svg)
     if options.output is None:
         write(content.removesuffix("\n"), sys.stdout)

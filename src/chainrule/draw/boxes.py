@@ -204,18 +204,6 @@ def _bracketed(dim: Dim) -> str:
     return f"({dim_text(dim)})" if len(dim.terms) > 1 else dim_text(dim)
 
 
-def draw_result(of: Variable, by: Sequence[str], manner: Manner = PLAIN) -> Drawing:
-    """The derivative of a scalar or a vector by several scalars side by side, as one box.
-
-    >>> draw_result(Variable("y", (Dim.of(2),)), ["a", "b"]).alt.splitlines()[0]
-    'Boxes of ∂y/∂(a, b): 2 × 2'
-    """
-    name = m.derivative(m.name(of.name), m.call("", *map(m.name, by)))
-    sizes = _count(of.shape), Dim.of(len(by))
-    rows, columns = sizes if chain_layout(of.rank, manner.layout) == "numerator" else sizes[::-1]
-    return draw_product([], Block(of_tree(name), rows, columns), manner)
-
-
 # ---------------------------------------------------------------- drawing
 
 
