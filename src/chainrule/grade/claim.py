@@ -61,6 +61,8 @@ class Reading:
         formula = parse_formula(
             text, self.declaration, dialect, self.profile, shape, functions=self.functions
         )
+        if unknown := [n for n in formula.variables if n not in self.variables and n not in self.parts]:
+            raise UnknownName(f"the formula has no variable {pretty(unknown[0])}", source=text)
         symbols: dict[Expr, Expr] = {
             Variable(name, part.shape): part
             for name, part in self.parts.items()
@@ -141,7 +143,7 @@ def claims_in(text: str, reading: Reading) -> list[str]:
     Every claim keeps the place of its characters, so that errors point at what was written.
 
     >>> claims_in("df/dx = x + x = 2x", Reading({"x": Variable("x")}))
-    ['        x + x', '                2x']
+    ['        x + x ', '                2x']
     """
     try:
         outline(text, reading.declaration, reading.dialect_of(text), reading.profile, reading.functions)

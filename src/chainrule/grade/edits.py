@@ -5,39 +5,38 @@ In: a case. Out: the changes of the claim, or of the correct answer, that make t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, negate
 from chainrule.expr.walk import rebuild, substitute, topological, variables
-from chainrule.grade import words
 from chainrule.grade.case import Case, Found
+from chainrule.grade.mutant import Mutant, short
 from chainrule.simplify import simplify
 
-MOST = 80  # places that are changed one by one
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """A changed expression and what it says about the claim."""
-
-    found: Found
-    expr: Expr
+MOST = 160  # changes that are tried one by one
+EFFORT = 12_000  # nodes that they have together, where an expression is large
 
 
 def changed(case: Case) -> Iterator[Found]:
     """The single changes that turn the claim into the correct answer."""
     yield from _everywhere_transposed(case)
-    goal = case.correct
-    if case.claim.expr is not None:
-        for edit in _edits(case.claim.expr):
-            if edit.expr.shape == case.claim.expr.shape and case.becomes(edit.expr, goal):
+    goal, claim = case.correct, case.claim.expr
+    if claim is not None:
+        for edit in islice(_edits(claim), _most(claim)):
+            if edit.expr.shape == claim.shape and case.becomes(edit.expr, goal):
                 # A change of what the person wrote says more than one of the answer.
-                yield replace(edit.found, rank=27) if edit.found.code == "transposed" else edit.found
-    for edit in _edits(simplify(goal)):
-        if case.matches(edit.expr):
-            yield edit.found
+                found = edit.tell()
+                yield replace(found, rank=27) if found.code == "transposed" else found
+    simplest = simplify(goal)
+    yield from (e.tell() for e in islice(_edits(simplest), _most(simplest)) if case.matches(e.expr))
+
+
+def _most(expr: Expr) -> int:
+    """How many changes are tried: fewer where each of them is large."""
+    return min(MOST, 8 + EFFORT // len(topological([expr])))
 
 
 def _everywhere_transposed(case: Case) -> Iterator[Found]:
@@ -51,21 +50,29 @@ def _everywhere_transposed(case: Case) -> Iterator[Found]:
                 yield Found(28, "transposed", f"A factor is transposed: {name} and {name}ᵀ are exchanged.")
 
 
-def _edits(root: Expr) -> Iterator[Edit]:
-    for count, node in enumerate(reversed(topological([root]))):
-        if count > MOST:
-            return
+def _edits(root: Expr) -> Iterator[Mutant]:
+    for node in reversed(topological([root])):
         yield from _exchanged(root, node)
         for k, child in enumerate(node.children):
             if child.rank == 2 and child.shape[0] == child.shape[1] and not _is_transpose(node):
-                text = f"A factor is transposed: {_short(child)} and {_short(child.T)} are exchanged."
-                yield Edit(Found(40, "transposed", text), _put(root, node, k, child.T))
+                yield Mutant(_put(root, node, k, child.T), _turned(child))
             if isinstance(node, Sum | Apply) and not isinstance(child, Apply):
-                text = f"The sign of {_short(child)} is wrong."
-                yield Edit(Found(22, "sign", text), _put(root, node, k, negate(child)))
+                yield Mutant(_put(root, node, k, negate(child)), _signed(child))
 
 
-def _exchanged(root: Expr, node: Expr) -> Iterator[Edit]:
+def _turned(part: Expr) -> Callable[[], Found]:
+    def tell() -> Found:
+        both = f"{short(simplify(part))} and {short(simplify(part.T))}"
+        return Found(40, "transposed", f"A factor is transposed: {both} are exchanged.")
+
+    return tell
+
+
+def _signed(part: Expr) -> Callable[[], Found]:
+    return lambda: Found(22, "sign", f"The sign of {short(simplify(part))} is wrong.")
+
+
+def _exchanged(root: Expr, node: Expr) -> Iterator[Mutant]:
     """A product of two square matrices in the other order."""
     if not isinstance(node, Einsum) or len(node.operands) != 2:
         return
@@ -75,8 +82,12 @@ def _exchanged(root: Expr, node: Expr) -> Iterator[Edit]:
     if node.labels != ((0, 1), (1, 2)) or node.output != (0, 2):
         return
     swapped = rebuild(node, (b, a))
-    text = f"The factors stand in the wrong order: {_short(node)} and {_short(swapped)} are not the same."
-    yield Edit(Found(38, "order", text), substitute(root, {node: swapped}))
+
+    def tell() -> Found:
+        both = f"{short(node)} and {short(swapped)}"
+        return Found(38, "order", f"The factors stand in the wrong order: {both} are not the same.")
+
+    yield Mutant(substitute(root, {node: swapped}), tell)
 
 
 def _is_transpose(node: Expr) -> bool:
@@ -86,8 +97,3 @@ def _is_transpose(node: Expr) -> bool:
 def _put(root: Expr, node: Expr, k: int, child: Expr) -> Expr:
     children = [child if i == k else c for i, c in enumerate(node.children)]
     return substitute(root, {node: rebuild(node, children)})
-
-
-def _short(expr: Expr) -> str:
-    text = words.formula(expr)
-    return text if len(text) <= 40 else "a part"

@@ -8,6 +8,7 @@ from itertools import combinations
 from chainrule.expr.dims import ONE
 from chainrule.expr.nodes import Einsum, Expr
 from chainrule.grade.case import Case, Found, agreeing
+from chainrule.verify.probe import summed
 
 
 def formed(case: Case) -> Iterator[Found]:
@@ -41,8 +42,8 @@ def _sums(case: Case) -> Iterator[Found]:
     correct = case.probe.values(case.correct)
     for count in range(1, min(axes, 3) + 1):
         for over in combinations(range(axes), count):
-            summed = [value.sum(axis=over) for value in case.claimed]
-            if agreeing(summed, correct, case.views, case.noise(case.correct), case.claim.tolerance):
+            totals = [summed(value, over) for value in case.claimed]
+            if agreeing(totals, correct, case.views, case.noise(case.correct), case.claim.tolerance):
                 entries = "its entries are to be added" if count == axes else f"add along axis {over[0]}"
                 yield Found(5, "sum", f"A sum is missing: {entries}.")
                 return

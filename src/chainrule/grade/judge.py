@@ -17,8 +17,9 @@ from chainrule.grade.case import Case, Claim, Found, expression, make_case, prov
 from chainrule.grade.claim import Reading, claims_in, read_claim
 from chainrule.grade.edits import changed
 from chainrule.grade.forms import formed
+from chainrule.grade.masks import conditions
 from chainrule.grade.misfit import Misfit, misfitting, undiagonal
-from chainrule.grade.mutants import conditions, mistakes
+from chainrule.grade.mutants import mistakes
 from chainrule.grade.scale import scaled, terms
 from chainrule.verify.probe import View
 

@@ -18,7 +18,7 @@ from chainrule.expr.walk import dim_names, substitute_dims
 from chainrule.grade import words
 from chainrule.grade.case import Case, Found, expression, make_case, simplest
 from chainrule.grade.claim import Reading, read_claim
-from chainrule.grade.mutants import opened
+from chainrule.grade.masks import opened
 from chainrule.grade.respell import Respelling, respellings
 from chainrule.language.formula import outline
 from chainrule.language.problems import ROW_AND_COLUMN
@@ -113,6 +113,7 @@ def _variable(expr: Expr) -> Variable:
 def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
     single = list(_changes(misfit.text, misfit))
     fits: list[tuple[list[Respelling], Expr]] = []
+    goals = opened(misfit.case) if any(one.code == "condition" for one in single) else []
     tried = 0
     right = False
     for one in single:
@@ -120,7 +121,7 @@ def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
         tried += 1
         if expr is None:
             continue
-        view = _right(misfit, one, expr)
+        view = _right(misfit, one, expr, goals)
         if view is not None:
             right = True
             told = _told(misfit, [one])
@@ -144,7 +145,7 @@ def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
             if tried > MOST:
                 return
             expr = misfit.read(two.text)
-            if expr is not None and _right(misfit, two, expr) is not None:
+            if expr is not None and _right(misfit, two, expr, goals) is not None:
                 yield _told(misfit, [one, two])
                 return
 
@@ -159,13 +160,13 @@ def _changes(text: str, misfit: Misfit) -> Iterator[Respelling]:
     yield from respellings(text, parsed.statements, dialect == "matlab")
 
 
-def _right(misfit: Misfit, change: Respelling, expr: Expr) -> View | None:
+def _right(misfit: Misfit, change: Respelling, expr: Expr, goals: Sequence[Expr] = ()) -> View | None:
     """The layout in which the changed claim is right, if there is one."""
     part = misfit.read(change.part) if change.code == "transposed" else None
     if part is not None and not part.rank:
         return None
-    goals = opened(misfit.case) if change.code == "condition" else iter([misfit.case.correct])
-    found = (misfit.case.becomes(expr, goal) for goal in goals)
+    wanted = goals if change.code == "condition" else [misfit.case.correct]
+    found = (misfit.case.becomes(expr, goal) for goal in wanted)
     return next((view for view in found if view is not None), None)
 
 

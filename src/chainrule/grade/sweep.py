@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from chainrule.derive import pullback
+from chainrule.derive import jacobians, pullback
 from chainrule.expr.nodes import Expr, Stack, Sum, Variable, identity, permute, zeros
 from chainrule.expr.walk import depends_on, topological
 
@@ -34,6 +35,7 @@ class Sweep:
         self.of, self.wrt = of, tuple(wrt)
         self.active = depends_on([of], wrt)
         self.order = [node for node in topological([of]) if node in self.active]
+        self.depth = {node: k for k, node in enumerate(self.order)}
         self.uses: dict[Expr, list[Use]] = {}  # by what is used
         self.below: dict[Expr, list[Use]] = {}  # by what uses it
         seed = identity(of.shape)
@@ -69,10 +71,39 @@ class Sweep:
                 kept = given if change is None else change(Use(node, place, child), cotangent, given)
                 if kept is not None:
                     handed.setdefault(child, []).append(kept)
-        parts = [result.get(v, zeros((*self.of.shape, *v.shape))) for v in self.wrt]
+        return self._together([result.get(v, zeros((*self.of.shape, *v.shape))) for v in self.wrt])
+
+    def _together(self, parts: Sequence[Expr]) -> Expr:
+        """One derivative: of several scalars along a last axis."""
         if len(parts) == 1:
             return parts[0]
         return permute(Stack(parts), (*range(1, self.of.rank + 1), 0))
+
+    def of_other(self, other: Expr) -> Expr:
+        """The derivative of another expression by the same variables."""
+        found = jacobians(other, self.wrt)
+        return self._together([found[v] for v in self.wrt])
+
+    def without(self, node: Expr, lost: Sequence[Use]) -> Expr:
+        """The derivative without some uses of a node."""
+        if self.wrt == (node,):
+            # What a variable receives is a sum, so nothing else changes.
+            kept = [given for use, given in self._received if use not in lost]
+            return Sum(kept) if len(kept) > 1 else kept[0]
+        return self.derivative(lambda use, _, given: None if use in lost else given)
+
+    @cached_property
+    def _received(self) -> list[tuple[Use, Expr]]:
+        """What the only variable receives, use by use."""
+        found: list[tuple[Use, Expr]] = []
+
+        def note(use: Use, _: Expr, given: Expr) -> Expr:
+            if use.child is self.wrt[0]:
+                found.append((use, given))
+            return given
+
+        self.derivative(note)
+        return found
 
     def path(self, use: Use) -> list[Expr]:
         """The nodes of a shortest path from a variable to the result that goes through a use."""
@@ -80,11 +111,8 @@ class Sweep:
         node = use.child
         while node not in self.wrt:
             below.append(node)
-            node = min((c for c in node.children if c in self.active), key=self._depth)
+            node = min((c for c in node.children if c in self.active), key=self.depth.__getitem__)
         path = [node, *reversed(below), use.node]
         while path[-1] is not self.of:
-            path.append(max((u.node for u in self.uses[path[-1]]), key=self._depth))
+            path.append(max((u.node for u in self.uses[path[-1]]), key=self.depth.__getitem__))
         return path
-
-    def _depth(self, node: Expr) -> int:
-        return self.order.index(node)

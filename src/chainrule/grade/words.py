@@ -18,6 +18,7 @@ from chainrule.verify.probe import gap, is_finite
 from chainrule.verify.reference import Array
 
 BESIDE = 60  # characters of two formulas that stand on one line
+LONG = 480  # characters of a formula that is written out
 FEW = 12  # numbers of a point that are shown
 
 # What is said of an answer that is right when its array is turned.
@@ -96,6 +97,7 @@ def report(case: Case, found: Sequence[Found]) -> str:
     claimed = case.claim.text.strip() if case.claim.expr is None else written(case.claim.expr)
     correct = correct_text(case.correct, case.of, case.wrt)
     opening = "Not equal."
+    claimed, correct = cut(claimed), cut(correct)
     if len(claimed) + len(correct) <= 2 * BESIDE:
         lines = [f"{opening}   claimed {claimed}    correct {correct}"]
     else:
@@ -106,6 +108,15 @@ def report(case: Case, found: Sequence[Found]) -> str:
     if case.claim.expr is None and case.claimed and found[0].code not in ("other", "shape"):
         lines.append(difference(case).text)
     return "\n".join(lines)
+
+
+def cut(text: str) -> str:
+    """A formula that is too long to compare by eye, cut.
+
+    >>> cut("x + " * 200)[-22:]
+    ' +  … (800 characters)'
+    """
+    return text if len(text) <= LONG else f"{text[: LONG // 2]} … ({len(text)} characters)"
 
 
 def outside_sum(condition: str) -> str:

@@ -20,6 +20,7 @@ from chainrule.verify.sample import DEMANDS, MANNERS, Point, Sampler
 TOLERANCE = 1e-8
 NOISE = 1e-12  # of the largest number met on the way: what rounding may leave
 # Most points are ordinary; the others find claims that hold only near 0, on one side or far away.
+SHAKEN = 100.0  # times what changes with the last digits of the inputs
 KINDS = ("normal", "normal", "normal", "negative", "normal", "wide", "small", "positive")
 DRAWS = 60  # in search of points where conditions hold in other combinations
 PATIENCE = 30  # of which so many may show nothing new
@@ -48,11 +49,27 @@ class Probe:
 
     def noise(self, expr: Expr) -> list[float]:
         """What rounding may leave in its value at each point."""
-        self.values(expr)
-        return [
-            NOISE * magnitude(expr, memo, point.sizes)
-            for point, memo in zip(self.points, self._memos, strict=True)
-        ]
+        return [self._noise(expr, k, value) for k, value in enumerate(self.values(expr))]
+
+    def _noise(self, expr: Expr, k: int, value: Array) -> float:
+        level = NOISE * magnitude(expr, self._memos[k], self.points[k].sizes)
+        if level <= TOLERANCE * float(np.max(np.abs(value), initial=0.0)):
+            return level
+        # In a long product the bound is far too large: what rounding of the inputs does tells more.
+        return min(level, SHAKEN * self._shaken(expr, k, value))
+
+    def _shaken(self, expr: Expr, k: int, value: Array) -> float:
+        """By how much the value changes when the inputs change in their last digits."""
+        rng = np.random.default_rng(1)
+        worst = 0.0
+        for _ in range(3):
+            point = self.points[k]
+            moved = {n: v * (1 + 1e-15 * rng.standard_normal(v.shape)) for n, v in point.values.items()}
+            memo: dict[Expr, Array] = {}
+            run([expr], moved, point.sizes, memo)
+            with np.errstate(all="ignore"):
+                worst = max(worst, float(np.max(np.abs(memo[expr] - value), initial=0.0)))
+        return worst if np.isfinite(worst) else 0.0
 
 
 def probe(
@@ -262,6 +279,12 @@ def _stacked(lead: int, order: str, turned: bool = False) -> Callable[[Array], A
         return made.T if turned else made
 
     return turn
+
+
+def summed(array: Array, axes: tuple[int, ...]) -> Array:
+    """The sum along some axes; NaN and infinity pass through."""
+    with np.errstate(all="ignore"):
+        return np.asarray(array.sum(axis=axes))
 
 
 def squeezed(array: Array) -> Array:
