@@ -15,6 +15,7 @@ from chainrule.grade.claim import Reading as ClaimReading
 from chainrule.grade.judge import Diagnosis, judge, judge_text
 from chainrule.grade.reading import Parsed, Reader, Reading
 from chainrule.grade.retext import apply
+from chainrule.grade.signs import NOWHERE, signs
 from chainrule.grade.symbols import Side, Symbol
 from chainrule.language.problems import ROW_AND_COLUMN
 from chainrule.notation.present import Request, present_many
@@ -93,6 +94,8 @@ def explain_value(
 ) -> Diagnosis:
     """What a claim of that value, or with that text, would be told."""
     book = reader.book
+    if any(NOWHERE in edit.text for edit in signs(side.part.text, 0)):
+        return Diagnosis("mask", "One of the cases is wrong, or they leave a point out.")
     of, wrt = subject(book, symbol)
     everything = list(book.variables.values())
     try:

@@ -23,6 +23,11 @@ from chainrule.grade.symbols import Side, Symbol
 from chainrule.grade.valuing import Chain, Value, Valuer, closest, compatible
 from chainrule.language.unknown import Given
 
+LAYOUT_WORDS = {
+    "numerator": "numerator layout",
+    "denominator": "denominator layout",
+    "mixed": "gradients in the shape of their variable",
+}
 STAR = "* is read as the matrix product"
 
 
@@ -66,6 +71,8 @@ class Grader:
             self.chain = None
             says = f"It uses {pretty(lost)}, whose line could not be worked out."
             return made("unclear", None, None, says)
+        except ChainruleError as problem:
+            raise problem.located(self.setting.script.source, equality.right.span) from None
 
     def defined(self, name: str, equality: Equality) -> Line:
         left = self.setting.left(equality)
@@ -155,10 +162,12 @@ class Grader:
     def right(self, chain: Chain, equality: Equality, found: list[Value]) -> Line:
         best = found[0]
         status, says = ("follows", from_lines((chain.wrong,))) if chain.wrong else ("ok", "")
+        reading = self.described(chain, best)
         self.settle(found)
         if chain.symbol is not None and not best.parsed.holes and not chain.letters:
             self.valuer.note_layout(chain.symbol, best, equality.number)
-        reading = self.described(chain, best)
+        if chain.name:
+            self.valuer.note_orientation(chain.name, best)
         chain.before = found
         self.conclude(chain, best)
         if chain.wrong:
@@ -223,8 +232,12 @@ class Grader:
     def described(self, chain: Chain, value: Value) -> str | None:
         """How a line had to be read, where another reading was possible."""
         said: list[str] = []
-        if value.parsed.holes and self.oriented(value) and value.reading.layout == "denominator":
-            said.append("denominator layout")
+        layout = value.reading.layout
+        if value.parsed.holes and self.oriented(value) and value.exact:
+            if layout not in self.valuer.layouts:
+                said.append(f"{LAYOUT_WORDS[layout]}, unlike the lines before")
+            elif layout == "denominator":
+                said.append(LAYOUT_WORDS[layout])
         for kind, choice in value.reading.direct:
             mark = kind[0]
             if choice >= 0 and kind.endswith("variable"):

@@ -20,7 +20,8 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.book import Book, composed, differential_of, jacobian
 from chainrule.grade.derivation_text import Part
 from chainrule.grade.retext import Edit, Edited, apply, relocated
-from chainrule.grade.symbols import NAME, Scanner, Side, Symbol, reach
+from chainrule.grade.signs import signs
+from chainrule.grade.symbols import NAME, Scanner, Side, Symbol
 from chainrule.language import Declarations, parse_formula
 from chainrule.language.functions import TABLE
 from chainrule.language.unknown import NONE, Functions
@@ -201,8 +202,11 @@ class Reader:
             bare = re.sub(r"[()ᵀ]|_[i-t]+$", "", text)
             spoken.update({text: shown, f"{bare}ᵀ": shown, bare: shown})
             yield Edit(span.start, span.end, text)
-        for edit in self.spelling(side.part, reading):
-            if not any(s.start <= edit.start and edit.end <= s.end for s in taken):
+        spelled = list(self.spelling(side.part, reading))
+        taken += [Span(e.start, e.end) for e in spelled if e.end - e.start > 1]
+        for edit in spelled:
+            inside = (s for s in taken if s.start <= edit.start and edit.end <= s.end)
+            if all((s.start, s.end) == (edit.start, edit.end) for s in inside):
                 yield edit
 
     def runs(self, side: Side, reading: Reading, indexed: bool) -> Iterator[tuple[tuple[Symbol, ...], Span]]:
@@ -257,17 +261,7 @@ class Reader:
     def spelling(self, part: Part, reading: Reading) -> Iterator[Edit]:
         """Signs that people use in derivations and the language does not know, or reads in another way."""
         text, at = part.text, part.start
-        yield from _open_sums(text, at)
-        yield from _inner_products(text, at)
-        for m in re.finditer(r"(?<![\w\])}𝟏\U0001d7d9])\[(?=[^\[\],;=]*(?:[<>≤≥]|==|!=)[^\[\],;]*\])", text):
-            yield Edit(at + m.start(), at + m.start(), "1")
-        for m in re.finditer(r"([1𝟏\U0001d7d9])\{([^{}]*)\}", text):
-            yield Edit(at + m.start(2) - 1, at + m.start(2), "[")
-            yield Edit(at + m.end(2), at + m.end(2) + 1, "]")
-        for m in re.finditer(r"(?<=[^\s(\[{,;=+\-−–*/·@^⊙<>≤≥:⟨]) +(?=\d)", text):
-            summed = re.search(r"[Σ∑]\S*$", text[: m.start()])
-            if not summed and text.count("[", 0, m.start()) == text.count("]", 0, m.start()):
-                yield Edit(at + m.start(), at + m.end(), " · ")
+        yield from signs(text, at)
         for m in re.finditer(r"\|\|", text) if reading.star else ():
             yield Edit(at + m.start(), at + m.end(), "‖")
         if reading.star and self.dialect == "numpy":
@@ -441,55 +435,3 @@ def letters_of(text: str) -> str:
         else:
             found.update(dict.fromkeys(letters))
     return "".join(c for c in found if c not in summed)
-
-
-def _open_sums(text: str, at: int) -> Iterator[Edit]:
-    """Σ (y − a)² with a space behind Σ is the sum of what follows, up to + or −."""
-    for m in re.finditer(r"[Σ∑](?=\s+[^\s=])", text):
-        begin = m.end() + len(text[m.end() :]) - len(text[m.end() :].lstrip())
-        end = reach(text, begin, "term")
-        yield Edit(at + m.start(), at + m.end(), "sum(")
-        yield Edit(at + end, at + end, ")")
-
-
-def _inner_products(text: str, at: int) -> Iterator[Edit]:
-    """⟨A, B⟩ and A : B are the sum of the products of entries."""
-    opened: list[int] = []
-    for k, char in enumerate(text):
-        if char in "⟨〈":
-            opened.append(k)
-        elif char in "⟩〉" and opened:
-            begin = opened.pop()
-            comma = _comma(text, begin + 1, k)
-            if comma is None:
-                continue
-            yield Edit(at + begin, at + begin + 1, "sum((")
-            yield Edit(at + comma, at + comma + 1, ") ⊙ (")
-            yield Edit(at + k, at + k + 1, "))")
-        elif char == ":" and text[k - 1 : k] == " " and text[k + 1 : k + 2] == " ":
-            begin = _term_start(text, k)
-            end = reach(text, k + 1 + len(text[k + 1 :]) - len(text[k + 1 :].lstrip()), "term")
-            yield Edit(at + begin, at + begin, "sum((")
-            yield Edit(at + k, at + k + 1, ") ⊙ (")
-            yield Edit(at + end, at + end, "))")
-
-
-def _comma(text: str, begin: int, end: int) -> int | None:
-    depth = 0
-    for k in range(begin, end):
-        depth += (text[k] in "([{⟨") - (text[k] in ")]}⟩")
-        if text[k] == "," and not depth:
-            return k
-    return None
-
-
-def _term_start(text: str, position: int) -> int:
-    """Where the term begins that ends at `position`."""
-    depth = 0
-    for k in range(position - 1, -1, -1):
-        depth += (text[k] in ")]}") - (text[k] in "([{")
-        if depth < 0 or (not depth and text[k] in "+-−," and text[:k].strip()):
-            return k + 1
-        if not depth and text[k] in "-−":
-            return k + 1
-    return 0

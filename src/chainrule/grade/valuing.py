@@ -237,6 +237,18 @@ class Valuer:
             way = "as it is" if self.same(raw, value.expr, False) else "transposed"
             self.written[symbol.of, *symbol.by] = way, number
 
+    def note_orientation(self, name: str, value: Value) -> None:
+        """Fixes whether a name of a derivative is a row, or the transpose, once it is written out."""
+        named = self.true.names[name]
+        if value.parsed.holes or not 0 < len(named.turned) < len(LAYOUTS):
+            return
+        if value.expr.rank == 1 and value.parsed.row:
+            named.turned = LAYOUTS
+        elif value.expr.rank == 2:
+            raw = self.true.full(name)
+            if not self.same(raw, permute(raw, (1, 0)), False):
+                named.turned = () if self.same(raw, value.expr, False) else LAYOUTS
+
     def at_odds(self, value: Value) -> int:
         """The line that wrote a factor in another layout than this reading takes it in, or 0."""
         for hole in value.parsed.holes.values():
