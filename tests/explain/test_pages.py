@@ -99,3 +99,15 @@ def test_many_names_of_one_kind_are_told_together() -> None:
     shapes = " ".join(f"W{k}[n,n] b{k}[n]" for k in range(6)) + " x[n]"
     text = cr.explain(f"sum({layers})", "W0", shapes).to_text()
     assert "W₀, W₁, …, W₅: n × n, b₀, b₁, …, b₅: n, x: n, L: scalar" in " ".join(text.split())
+
+
+def test_a_name_has_one_meaning_on_a_page() -> None:
+    layers = "x"
+    for k in range(7):
+        layers = f"tanh(W{k} @ {layers} + b{k})"
+    shapes = " ".join(f"W{k}[n,n] b{k}[n]" for k in range(7)) + " x[n] y[n]"
+    derivation = cr.explain(f"sum(({layers} - y)**2)", "b3", shapes).derivation
+    introduced = {str(line.left): line.right for line in derivation.introduce.lines()}
+    named = {str(line.left) for line in derivation.where}
+    assert "<v>" in introduced and "<a4>" in named, "the error is on the page, and not in the answer"
+    assert "<v>" not in named

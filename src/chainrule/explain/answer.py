@@ -46,7 +46,8 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     shown, named = present_many(requests, given, taken=taken | own, errors=True)
     again = _own_names(normal, board, [part.part for _, part in named if part.part is not None], given)
     if again:
-        shown, named = present_many(requests, {**given, **again}, taken=taken, errors=True)
+        others = own - set(again)  # a name of the page has one meaning, whether the answer uses it or not
+        shown, named = present_many(requests, {**given, **again}, taken=taken | others, errors=True)
     where = tuple(Line(m.name(name), part.tree, value=part.part) for name, part in named)
     lines = [
         Line(
