@@ -186,6 +186,12 @@ def descends(f: Function, J: Array, x: Array) -> bool:
     return bool(f(-1e-4 * J) <= f())
 
 
+def is_row_by_row(f: Function, J: Array, x: Array) -> bool:
+    """Each row a multiple of the row of A."""
+    A = f.values["A"]
+    return all(near(J[i] * np.linalg.norm(A[i]) ** 2, A[i] * (J[i] @ A[i])) for i in range(len(A)))
+
+
 TRUTHS: dict[str, Truth] = {
     r"; nothing else moves": is_off_the_diagonal_zero,
     r"by Δ and .* moves by(?! about)": is_exact,
@@ -213,7 +219,7 @@ TRUTHS: dict[str, Truth] = {
     r"weighted sum of the (rows|columns)": lambda f, J, x: J.shape == f.shape,
     r"a sum of outer products": lambda f, J, x: J.shape == f.shape,
     r"has no effect; on, where": lambda f, J, x: J.shape == f.shape,
-    r"^row i of": lambda f, J, x: J.shape == (f().size, x.size),
+    r"^its row i is row i of A": is_row_by_row,
     r"moves by about": lambda f, J, x: bool(np.isfinite(J).all()),
     r"where .* it stays": lambda f, J, x: bool(np.isfinite(J).all()),
     r"falls where|rises where": lambda f, J, x: near(f.at(flat_at(f)).jacobian(), 0),

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from chainrule.explain.derivation import Words
 from chainrule.explain.readings import Reading
-from chainrule.explain.seen import Answer, Labels, built, condition_of, opposite, product_of, without
+from chainrule.explain.seen import Answer, Labels, built, condition_of, product_of, without
 from chainrule.expr.dims import ONE
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, constant_of, multiply, number, zeros
 from chainrule.expr.walk import substitute, topological, variables
@@ -50,7 +50,7 @@ def switched(answer: Answer) -> Iterator[Reading]:
         return
     condition = condition_of(masks[0][0])
     assert condition is not None
-    z, sign = condition
+    z, _ = condition
     rest = without(term, masks[0])
     on = built(rest)
     moved = _moved(answer, rest, exact=not answer.is_moving(on), small=True)
@@ -61,12 +61,10 @@ def switched(answer: Answer) -> Iterator[Reading]:
     named = shown.op == "name" and z is not answer.wrt and simplify(on) is inner
     same: Words = (", as ", shown, " itself does") if named else ()
     words: Words = (
-        "off, where ", shown, f" {opposite(sign)} 0, ", answer.x, " has no effect; on, where ", shown,
-        f" {sign} 0, ", *moved, *same, ".",
+        "off, where ", shown, " < 0, ", answer.x, " has no effect; on, where ", shown, " > 0, ", *moved,
+        *same, ".",
     )  # fmt: skip
-    above = z > 0 if sign == ">" else z >= 0
-    below = -z >= 0 if sign == ">" else -z > 0
-    value = answer.value
+    above, below, value = z > 0, -z > 0, answer.value
     claims = (
         Claim("off: no effect", multiply(value, _spread(below, value)), zeros(value.shape)),
         Claim("on: the inner effect", multiply(on - value, _spread(above, value)), zeros(value.shape)),
@@ -127,12 +125,10 @@ def _conditional(answer: Answer, product: Product) -> Words | None:
         return None
     node = choices[0][0]
     assert isinstance(node, Apply)
-    sign = ">" if node.function is greater else "≥"
     letter = _letters(answer, product)
     letters = tuple(letter[a] for a in choices[0][1])
     left, right = (answer.at(a, letters) for a in node.arguments)
-    stays: Words = ("; where ", left, f" {opposite(sign)} ", right, " it stays")
-    return ("where ", left, f" {sign} ", right, ", ", *words, *stays)
+    return ("where ", left, " > ", right, ", ", *words, "; where ", left, " < ", right, " it stays")
 
 
 def _compared(expr: Expr) -> bool:

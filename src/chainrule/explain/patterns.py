@@ -12,7 +12,7 @@ from dataclasses import replace
 from chainrule.explain.derivation import Words
 from chainrule.explain.effects import LONGEST, amount_of
 from chainrule.explain.readings import Reading
-from chainrule.explain.seen import Answer, absolute, built, condition_of, opposite, product_of, without
+from chainrule.explain.seen import Answer, absolute, built, condition_of, product_of, without
 from chainrule.explain.sums import target_of
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import (
@@ -52,9 +52,10 @@ def spread_out(answer: Answer) -> Iterator[Reading]:
     symmetric = simplify(permute(value, (1, 0))) is value
     if symmetric:
         claims.append(Claim("symmetric", permute(value, (1, 0)), value))
+    line = "row" if symmetric else answer.line
     words: Words = (
-        "symmetric, and each" if symmetric else "each",
-        " row sums to 0: adding the same number to every entry of ", answer.x,
+        "symmetric, and each " if symmetric else "each ",
+        f"{line} sums to 0: adding the same number to every entry of ", answer.x,
         " changes nothing in ", answer.y, ".",
     )  # fmt: skip
     only = [o for o, _ in diagonal[0].operands]
@@ -249,16 +250,17 @@ def scaled_rows(answer: Answer) -> Iterator[Reading]:
     line = "row" if matrices[0][1] == (row, column) else "column"
     A = answer.tree(matrices[0][0])
     y = answer.entry(answer.output, (i,))
+    front: Words = (f"its {answer.line} {i} is {line} {i} of ", A)
     claims = [answer.equals(built(term), "scaled rows")]
     condition = condition_of(scales[0][0]) if len(scales) == 1 and term.coefficient.is_one else None
     if condition is not None:
-        z, sign = condition
+        z, _ = condition
         at = answer.at(z, (i,))
         words: Words = (
-            f"{line} {i} of ", A, " where ", at, f" {sign} 0, and a row of zeros where ", at,
-            f" {opposite(sign)} 0: there ", y, " does not react to ", answer.x, ".",
+            *front, " where ", at, " > 0, and zeros where ", at, " < 0: there ", y, " does not react to ",
+            answer.x, ".",
         )  # fmt: skip
-        off = -z >= 0 if sign == ">" else -z > 0
+        off = -z > 0
         axes = tuple(range(2))
         spread = Einsum(ONE, (off,), ((0,),), axes, dict(enumerate(answer.value.shape)))
         claims.append(Claim("a row of zeros", multiply(answer.value, spread), zeros(answer.value.shape)))
@@ -267,7 +269,7 @@ def scaled_rows(answer: Answer) -> Iterator[Reading]:
         at = answer.at(simplify(factor), (i,))
         if at.cost > LONGEST:
             return
-        words = (f"{line} {i} of ", A, ", times the slope ", at, " at which ", y, " follows its argument.")
+        words = (*front, " times ", at, ".")
     yield Reading((words,), tuple(claims))
 
 
@@ -310,8 +312,7 @@ def rank_one(answer: Answer) -> Iterator[Reading]:
         times_of = simplify(built(front, ()))
         constant = constant_of(times_of)
         times: Words = (answer.tree(times_of), " times ") if constant is None or not constant.is_one else ()
-        words = (
-            f"an outer product, so of rank one: entry ({i}, {j}) is ", *times, *shown[0], " times ",
-            *shown[1], ".",
-        )  # fmt: skip
+        part = m.derivative(answer.y, answer.entry(answer.wrt, (i, j)))
+        words = ("an outer product, so of rank one: ", part, " is ", *times, *shown[0], " times ")
+        words = (*words, *shown[1], ".")
     yield Reading((words,), claims)

@@ -20,7 +20,7 @@ from chainrule.simplify import Normaliser
 
 POINTS = 6
 # A derivative with more parts than this has no short reading.
-LARGEST = 2000
+LARGEST = 400
 
 Pattern = Callable[[Answer], Iterator[Reading]]
 # The most telling first; what moves when one entry moves can be said of nearly every answer.

@@ -65,6 +65,11 @@ class Answer:
         """The product that the derivative is; None for a sum."""
         return self.terms[0] if len(self.terms) == 1 else None
 
+    @property
+    def line(self) -> str:
+        """What the entries of one output stand in, as a Jacobian is written: a row in numerator layout."""
+        return "column" if self.board.subject.layout == "denominator" else "row"
+
     def is_moving(self, expr: Expr) -> bool:
         """Whether an expression changes when the variable does."""
         return self.wrt in variables(expr)

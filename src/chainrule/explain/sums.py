@@ -266,7 +266,8 @@ def _outer(answer: Answer, term: Product) -> Reading | None:
         spot = (i, place[1 - k])
         at = (i, place[k]) if factor[1][0] == label else (place[k], i)
         head: list[str | Tree] = ["a sum of outer products, one for each ", line, " of ", answer.tree(matrix)]
-        head += [*_times(answer, w), f": entry ({place[0]}, {place[1]}) adds up ", answer.entry(matrix, at)]
+        part = m.derivative(answer.y, answer.entry(answer.wrt, tuple(place)))
+        head += [*_times(answer, w), ": ", part, " adds up ", answer.entry(matrix, at)]
         if w.error is not None and not w.rest.operands and w.sign > 0:
             head += [" times the error ", answer.at(w.error, spot)]
         else:
