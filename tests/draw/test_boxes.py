@@ -72,6 +72,15 @@ def test_boxes_are_apart_and_on_the_page(name: str) -> None:
         assert whole.top <= area.top and area.bottom <= whole.bottom
 
 
+def test_long_sizes_have_room() -> None:
+    for formula, shapes, wrt in (
+        ("concat(w, b) @ concat(x, 1)", "w[n] x[n] b", "b"),
+        ("sum(kron(A, B)**2)", "A[rows,columns] B[rows,columns]", "A"),
+    ):
+        words = texts(parsed_svg(boxes(steps_of(formula, shapes, wrt)).svg))
+        assert not any(a.overlaps(b, 1.0) for k, a in enumerate(words) for b in words[k + 1 :])
+
+
 def test_numbers_have_their_true_proportions() -> None:
     areas = rectangles(parsed_svg(boxes(steps_of("sum((A @ x)**2)", "A[3,6] x[6]", "x")).svg))
     sizes = [(round(a.right - a.left), round(a.bottom - a.top)) for a in areas]

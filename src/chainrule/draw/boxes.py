@@ -37,6 +37,7 @@ LARGEST_VALUE = 60  # nodes of what is written below a box
 NAME, VALUE, SIZE = 15.0, 12.5, 11.5  # font sizes
 LONGEST_VALUE = 13.0  # in font sizes
 SPACE = 46.0  # between two boxes, for the sign between them and a size
+ROWS = 14.0  # of it for the size
 FIRST = 20.0  # before the first box, for its size
 MARGIN = 16.0
 WIDEST = 1100.0  # a longer product goes on in the next line
@@ -265,17 +266,24 @@ class _Line:
         self.tall = max(self._extent(b)[1] for _, b in self.items)
         has_values = any(b.value for _, b in self.items)
         self.height = 20 + self.tall + 30 + (18 if has_values else 0) + 14
-        self.width = sum(self._room(b) + (SPACE if sign else FIRST) for sign, b in self.items)
+        self.width = sum(self._before(sign, b) + self._room(b) for sign, b in self.items)
 
     def _extent(self, block: Block) -> tuple[float, float]:
         if block.kind == "gap":
             return 30.0, 12.0
         return self.scale[block.columns], self.scale[block.rows]
 
+    def _before(self, sign: str, block: Block) -> float:
+        """The room in front of a block, for the sign and its number of rows."""
+        rows = 0.0 if block.kind in ("scalar", "gap") else of_text(dim_text(block.rows)).width(SIZE)
+        beside = (self._room(block) - self._extent(block)[0]) / 2
+        return (SPACE if sign else FIRST) + max(0.0, rows - ROWS - beside)
+
     def _room(self, block: Block) -> float:
         value = _value(block)
         return max(
             self._extent(block)[0],
+            of_text(dim_text(block.columns)).width(SIZE) if block.kind != "gap" else 0.0,
             block.name.width(NAME if block.kind != "gap" else VALUE),
             value.width(VALUE) if value else 0.0,
         )
@@ -287,7 +295,7 @@ class _Line:
             room = self._room(block)
             if sign:
                 yield text(plain(sign), x + 13, middle + 6, 20)
-            x += SPACE if sign else FIRST
+            x += self._before(sign, block)
             yield block_element(
                 block, x + room / 2, middle, self._extent(block), "result" if block is self.result else "node"
             )
