@@ -309,3 +309,17 @@ def test_the_steps_of_every_style_replay_to_what_it_finds(style: str) -> None:
         moved = next(n for n in topological([reached]) if isinstance(n, Variable) and n.name == "dx")
         result = (result * moved).sum()
     assert simplify(reached) is simplify(result)
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt", "words"),
+    [
+        ("x + z", "x[n] z", "z", "scalar expansion: z stands for 𝟏z; sum rule"),
+        ("x * z", "x[n] z", "z", "scalar expansion: z stands for 𝟏z; constant multiple rule"),
+        ("diag(w) @ (A @ x)", "w[m] A[m,n] x[n]", "x", "diag(d) A scales the rows of A"),
+        ("A @ (w * x)", "w[n] A[m,n] x[n]", "x", "A diag(d) scales the columns of A"),
+        ("sin(x)**2", "x[n]", "x", "diag(a) diag(b) = diag(a ⊙ b)"),
+    ],
+)
+def test_reasons_say_what_happens(formula: str, shapes: str, wrt: str, words: str) -> None:
+    assert words in said(explained(formula, shapes, wrt, "variables"))

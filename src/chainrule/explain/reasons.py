@@ -53,6 +53,13 @@ def rule(part: Part, argument: Variable, flow: Flow, at_kink: Fraction = Fractio
             name = "entry by entry"
         case _:
             name = "a variable by itself"
+    if (
+        part.symbol.rank
+        and not argument.rank
+        and isinstance(value, Sum | Einsum)
+        and _is_expanded(value, argument)
+    ):
+        name = f"scalar expansion: {pretty(argument.name)} stands for 𝟏{pretty(argument.name)}; {name}"
     fixed = _fixed(value, argument, flow)
     return f"{name}; {fixed}" if fixed else name
 
@@ -144,6 +151,15 @@ def said_of(row: Row, node: Apply) -> str:
     inner = node.arguments[0] if node.arguments else None
     name = pretty(inner.name) if isinstance(inner, Variable) else "its argument"
     return re.sub(r"(?<![\w(])x(?= [><])", name, row.says)
+
+
+def _is_expanded(value: Expr, argument: Variable) -> bool:
+    """Whether a scalar is added to every entry, or multiplies every entry, of what has entries of its own."""
+    if isinstance(value, Sum):
+        mine = [core(t) for t in value.terms if argument in variables(t)]
+        alone = all(isinstance(t, Einsum) and t.operands == (argument,) for t in mine)
+        return len(mine) < len(value.terms) and alone
+    return isinstance(value, Einsum) and len(value.operands) > 1 and argument in value.operands
 
 
 def _fixed(value: Expr, argument: Variable, flow: Flow) -> str:

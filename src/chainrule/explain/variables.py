@@ -341,7 +341,8 @@ def _multiplied(board: Board, trees: Sequence[Tree]) -> Words:
     elif diagonals > 1:
         said.append("diag(a) diag(b) = diag(a ⊙ b)")
     elif diagonals:
-        said.append("diag(d) A scales the rows of A")
+        last = _is_diagonal(trees[-1])
+        said.append("A diag(d) scales the columns of A" if last else "diag(d) A scales the rows of A")
     if any(t is m.IDENTITY or (t.op == "sum" and t.args == (m.IDENTITY,)) for t in trees):
         said.append("I changes nothing")
     return (", ".join(said) or "multiply",)
