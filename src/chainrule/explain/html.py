@@ -27,7 +27,7 @@ from chainrule.explain.words import (
     words_text,
 )
 from chainrule.notation.matform import Tree
-from chainrule.notation.mathml import element, factor, math, to_mathml
+from chainrule.notation.mathml import element, factor, inline, math, to_mathml
 from chainrule.notation.tex import from_tex, operator, row
 
 # Longer formulas may be broken at their outermost operators where the screen is narrow.
@@ -66,7 +66,7 @@ def words_html(words: Words) -> str:
             end = len(group) if isinstance(after, str) else len(group) - len(_opening(group[start:]))
             text += escape(group[start:end])
             continue
-        inside = row([operator(part) if isinstance(part, str) else element(part) for part in group])
+        inside = row([operator(part) if isinstance(part, str) else inline(part) for part in group])
         plain = " ".join(part if isinstance(part, str) else formula(part) for part in group)
         front = _opening(before) if isinstance(before, str) else ""
         behind = _closing(after) if isinstance(after, str) else ""
@@ -83,7 +83,7 @@ def _closing(text: str) -> str:
     return re.match(r"[)\].,;:!?’”]*", text)[0]  # type: ignore[index]
 
 
-def _subject(derivation: Derivation) -> Words:
+def _subject(derivation: Derivation) -> tuple[Tree, ...]:
     """The derivative that it is about."""
     for line in derivation.answer:
         if line.relation == "=" and line.left is not None:
@@ -103,7 +103,7 @@ class _Page:
         yield f'<article aria-labelledby="derivation-{self.number}">'
         yield "<header>"
         level = f'h1 id="derivation-{self.number}"'
-        yield f"<{level}>Derivation{' of ' * bool(subject)}{words_html(subject)}</h1>"
+        yield f"<{level}>Derivation{' of ' * bool(subject)}{''.join(map(to_mathml, subject))}</h1>"
         yield self.lines(Run(derivation.heading), "heading")
         if derivation.sizes:
             sizes = "".join(f"<li>{words_html(words)}</li>" for words in derivation.sizes)

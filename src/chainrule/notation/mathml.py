@@ -24,6 +24,7 @@ TRANSPOSED = '<mi mathvariant="normal">T</mi>'
 NEGATIVE = operator("−", "prefix")
 INVERTED = f"<mrow>{NEGATIVE}<mn>1</mn></mrow>"
 DOT = operator("·")
+SLASH = '<mo lspace="0" rspace="0">/</mo>'
 
 
 def to_mathml(tree: Tree, profile: str | None = None, *, display: bool = False, large: bool = False) -> str:
@@ -168,11 +169,25 @@ def _sign(mark: str) -> str:
     return '<mi mathvariant="normal">d</mi>' if mark == "d" else "<mi>∂</mi>"
 
 
+def inline(tree: Tree) -> str:
+    """The tree as one element of a sentence: a derivative with a slash, which stays as large as the words."""
+    if tree.op != "derivative":
+        return element(tree)
+    above, below = _sides(tree, [element(part) for part in tree.args])
+    return row([above, SLASH, below])
+
+
 def _derivative(node: Tree, parts: list[str]) -> str:
+    above, below = _sides(node, parts)
+    return f"<mfrac>{above}{below}</mfrac>"
+
+
+def _sides(node: Tree, parts: list[str]) -> tuple[str, str]:
+    """What stands above and below the line of a derivative."""
     sign = _sign(node.data[0] if node.data else "∂")
     order = f"<mn>{len(parts) - 1}</mn>" if len(parts) > 2 else ""
     below = [item for part in parts[1:] for item in (SPACE, sign, part)][1:]
-    return f"<mfrac>{row([scripted(sign, above=order), parts[0]])}{row(below)}</mfrac>"
+    return row([scripted(sign, above=order), parts[0]]), row(below)
 
 
 def _operator(node: Tree, parts: list[str]) -> str:
