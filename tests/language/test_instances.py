@@ -66,7 +66,13 @@ def test_entries_alone_are_index_notation() -> None:
     [
         "∂y_i/∂x_j = p_i (δ_ij − p_j) where p_i = softmax(x)_i",
         "∂y_i/∂x_j = p_i (δ_ij − p_j) where p_j = q_j, q_i = softmax(x)_i",
+        "∂y_i/∂x_j = p_i (δ_ij − p_j) where p_i = softmax(x, axis=0)_i",
     ],
 )
 def test_a_part_is_named_by_its_entries(text: str) -> None:
     assert cr.equal(text, "diag(softmax(x)) - outer(softmax(x), softmax(x))", shapes="x[n]")
+
+
+def test_a_name_on_the_left_is_no_row_of_a_matrix() -> None:
+    text = "∂f/∂x_i = q_i Σ_jk Q_jk where q_i = 2 x_i"
+    assert cr.equal(text, "2*x*sum(Q)", shapes="x[n] Q[m,n]")

@@ -10,15 +10,20 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule.api.formulas import declaration
 from chainrule.errors import OptionError
 from chainrule.expr.dims import ONE
 from chainrule.expr.nodes import Einsum, Variable
+from chainrule.expr.walk import variables
 from chainrule.language import parse_formula
 from chainrule.notation.instances import over_instances, restored
 from chainrule.simplify import simplify
 from chainrule.verify.compare import equal
+from tests.laws.expressions import any_expression
 
 DATA = "X[N,n] w[n] b y[N] Y[N,k] W[n,k] lam"
 # Formula, declarations, variable, and the notations that it has besides index.
@@ -208,6 +213,15 @@ def test_columns_are_instances_too() -> None:
     assert [says for _, says in written.notes] == ["is column i of X"]
 
 
+def test_columns_of_a_square_matrix_are_not_taken_for_rows() -> None:
+    d = one("sum(exp(Q @ v))*sum(u @ Q)", "Q[n,n] v[n] u[n] c", "c")
+    assert d.text == "0"
+    d = one("c*sum(exp(u @ Q))", "Q[n,n] u[n] c", "c")
+    written = d.written("sums")
+    assert written.text == "Σᵢ exp((Qᵀ)ᵢ·u)"
+    assert [says for _, says in written.notes] == ["is column i of Q"]
+
+
 def test_hessian_as_a_map() -> None:
     d = one("logdet(X)", "X[n,n]", "X", order=2)
     assert d.written("map").text == "dX ↦ −X⁻ᵀ dXᵀ X⁻ᵀ"
@@ -216,6 +230,26 @@ def test_hessian_as_a_map() -> None:
     inverse = np.linalg.inv
     difference = (inverse(X + step * change).T - inverse(X - step * change).T) / (2 * step)
     np.testing.assert_allclose(-inverse(X).T @ change.T @ inverse(X).T, difference, rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(any_expression(), st.integers(0, 10**6))
+def test_random_derivatives_are_read_back(expr, number) -> None:
+    """By entries and as a map; of sums over instances, what was taken apart is put together again."""
+    inside = variables(expr)
+    if not inside or expr.rank > 2:
+        return
+    variable = inside[number % len(inside)]
+    d = cr.derive(expr, wrt=variable, layout="shape")
+    if d.expression.rank > 4:
+        return
+    shapes = "a_[m] b_[n] " + declaration({v.name: v for v in inside})
+    for notation in ("index", "map"):
+        value, more = value_of(d, notation)
+        text = re.sub(r"^.* ↦ ", "", d.written(notation).text)
+        assert same(text, shapes + more, d, value), text
+    for found in over_instances(d.expression, [variable]):
+        assert equal(restored(found), d.expression, list(inside)).equal
 
 
 def test_an_unknown_notation() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable, reduce_sum, require_same
@@ -42,6 +43,9 @@ def instances(tokens: Iterable[Token], declared: Mapping[str, Variable]) -> dict
     ['x_i', 'y_i']
     """
     found: dict[str, Instance] = {}
+    tokens = list(tokens)
+    named = {ascii_name(t.text) for t, after in pairwise(tokens) if t.kind == "name" and after.text == "="}
+    named |= {parts[1] for name in named if (parts := _INSTANCE.fullmatch(name))}
     for token in tokens:
         name = ascii_name(token.text) if token.kind == "name" else ""
         parts = _INSTANCE.fullmatch(name)
@@ -49,7 +53,7 @@ def instances(tokens: Iterable[Token], declared: Mapping[str, Variable]) -> dict
             continue
         base, letter = parts[1], parts[2]
         array = declared.get(base)
-        if array is None and len(base) == 1:
+        if array is None and len(base) == 1 and base not in named:
             array = declared.get(base.upper())
             array = array if array is not None and array.rank > 1 else None
         if array is not None and array.rank:

@@ -72,8 +72,11 @@ def assigned_names(tokens: list[Token], entries: bool = True) -> dict[str, Span]
 
 def _has_index(tokens: list[Token]) -> bool:
     """Whether an index stands in the statement that these tokens begin with."""
+    depth = 0
     for before, token in pairwise([Token("newline", "", Span(0, 0)), *tokens]):
-        if token.kind == "newline" or token.text == ";" or (token.text == "=" and before.kind == "name"):
+        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+        ends = token.text == ";" or (token.text == "=" and before.kind == "name")
+        if depth <= 0 and (token.kind == "newline" or ends):
             return False
         if token.kind == "sub" and token.text.isalpha():
             return True

@@ -227,6 +227,8 @@ class _Taker:
 
     def instance(self, part: Expr, axis: int, depth: int) -> Expr | None:
         """The variable for one instance of an array, or of a vector that is made from all instances."""
+        if part in self.result.instances:
+            return None  # a row is a vector, and its entries have no name of their own
         closed = not isinstance(part, Variable)
         if closed and (part.rank != 1 or (isinstance(part, Apply) and isinstance(part.function, Constant))):
             return None

@@ -42,10 +42,14 @@ def write_map(subject: Subject) -> Written | str:
         return "it is no product of matrices"
     return Written(
         "map",
-        Line(m.rewritten(m.replace_leaves(shown, leaves), _change_last), label, "↦"),
-        where=where,
+        Line(_with_changes(shown, leaves), label, "↦"),
+        where=tuple((name, _with_changes(value, leaves)) for name, value in where),
         profile=subject.profile,
     )
+
+
+def _with_changes(tree: Tree, leaves: dict[Tree, Tree]) -> Tree:
+    return m.rewritten(m.replace_leaves(tree, leaves), _change_last)
 
 
 def _matrices(subject: Subject, request: Request) -> tuple[Tree | None, tuple[tuple[Tree, Tree], ...]]:

@@ -120,9 +120,11 @@ class _Writer:
         for variable in self.variables:
             self.vectors |= {m.name(variable.name)} if variable.rank == 1 else set()
         for instance in found.instances.values():
-            base = m.name(instance.base)
-            if not isinstance(instance.array, Variable):
-                base = self.read(instance.array, 0)
+            array, base = instance.array, m.name(instance.base)
+            if not isinstance(array, Variable):
+                base = self.read(array, 0)
+            elif instance.axis and array.shape[0] == array.shape[1]:
+                base = m.transpose(m.name(array.name))  # xᵢ would be taken for a row of a square matrix
             self.rename(instance.symbol, m.tree("entry", (base,), (instance.letter,)))
         self.where: list[tuple[Tree, Tree]] = []
         for name, value in self.definitions:
