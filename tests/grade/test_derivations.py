@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chainrule.cli.main import main
+from chainrule.errors import ChainruleError
 from chainrule.grade.grader import grade
 from chainrule.grade.lines import STATUSES, VERDICTS
 
@@ -76,6 +77,66 @@ def test_a_line_may_be_right_again() -> None:
     graded = grade("wrt: x\ny = x²\ndy/dx = x\n = 2x")
     assert [line.status for line in graded.lines] == ["defined", "wrong", "ok"]
     assert "right again" in graded.lines[2].says
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "statuses"),
+    [
+        ("u = x²\ny = sin(u)\ndy/du = cos(u)\ndy/dx = dy/du · du/dx", "incomplete", "defined defined ok ok"),
+        ("u = x²\ny = 3u\ndy/du = 3\ndu/dx = 2x\ndy/dx = dy/du du/dx", "right", "defined defined ok ok ok"),
+        ("u = x²\ny = sin(u)\ndu/dx = 2x", "incomplete", "defined defined ok"),
+        ("y = x²\ndy = 2x dx", "incomplete", "defined ok"),
+        ("y = x²\ndy/dx = dy/dx", "incomplete", "defined unclear"),
+        ("y = x²\ndy/dx = dy/dx\n = 2x", "right", "defined unclear ok"),
+        ("y = x²\nz = y\ny = x²\ndz/dx = 2x", "right", "defined defined ok ok"),
+    ],
+)  # fmt: skip
+def test_verdicts_without_a_mistake(text: str, verdict: str, statuses: str) -> None:
+    graded = grade(text, wrt="x")
+    assert (graded.verdict, graded.first_wrong) == (verdict, 0), graded.text
+    assert [line.status for line in graded.lines] == statuses.split()
+    assert graded
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("y = x²\ndy/dx = 2 *", "line 2"),
+        ("y = x²\ndy/dx", "line 2, column 1"),
+        ("y = x²\ndq/dx = 2x", "line 2, column 2"),
+        ("shapes: x[n]\ny = sum(x)\ndy/dx = q x", "line 3, column 9"),
+        ("u = y\ny = u", "line 1"),
+        ("= 2x", ""),
+        ("y == x²", ""),
+        ("# nothing", ""),
+        ("y = x²\nd²y/dx = 2", "line 2"),
+        ("shapes: x[n\ny = x", ""),
+        ("wrt: q\ny = x²", ""),
+        ("dialect: latin\ny = x²", ""),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: str) -> None:
+    with pytest.raises(ChainruleError) as refused:
+        grade(text, wrt=None if "wrt" in text else "x")
+    assert refused.value.message and refused.value.hint and place in str(refused.value)
+
+
+def test_a_definition_that_does_not_fit_leaves_its_users_unclear() -> None:
+    graded = grade("shapes: X[N,n] w[n]\nwrt: w\nz = w X\nC = sum(z)\ndC/dz = 𝟏ᵀ")
+    assert [line.status for line in graded.lines] == ["wrong", "unclear", "unclear"]
+    assert graded.first_wrong == 3 and graded.diagnosis == "shape"
+
+
+def test_how_a_line_had_to_be_read_is_said() -> None:
+    graded = grade(RIGHT["total derivative"])
+    assert "∂ is the direct partial" in (graded.lines[2].reading or "")
+    graded = grade(RIGHT["neuron loss by w, denominator layout throughout"])
+    assert [line.reading for line in graded.lines[4:9]] == [None] * 3 + ["denominator layout"] * 2
+
+
+def test_the_same_text_is_graded_alike_twice() -> None:
+    text = WRONG["two separate mistakes"]
+    assert grade(text).to_json() == grade(text).to_json()
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -104,7 +104,9 @@ def prepare(
     setting = Setting(script, book, reader, asked, introduced)
     _define(setting, declared)
     scanner.known = {**book.variables, **book.names}
-    missing = [name for name in asked if name not in scanner.known]
+    words = {ascii_name(m[0]) for e in script.equalities for m in re.finditer(NAME, e.text)}
+    met = {*declared.variables, *(name for name in scanner.known if any(name in word for word in words))}
+    missing = [name for name in asked if name not in scanner.known or name not in met]
     if missing:
         raise UnknownName(
             f"wrt names {missing[0]}, which is not in this derivation",

@@ -42,6 +42,7 @@ class Grader:
         self.faults: list[int] = []
         self.lines: list[Line] = []
         self.chain: Chain | None = None
+        self.closed: set[tuple[str, ...]] = set()
         self.stated: set[str] = set()
 
     def grade(self) -> Grading:
@@ -206,10 +207,17 @@ class Grader:
         return any(v.rank for v in value.parsed.holes)
 
     def conclude(self, chain: Chain, value: Value) -> None:
-        """Notes that a derivative is stated in closed form."""
+        """Notes that a derivative is stated: in closed form, or by derivatives that are."""
         symbol = chain.symbol
-        if symbol is None or len(symbol.by) < 1 or value.parsed.holes:
+        if symbol is None or len(symbol.by) < 1:
             return
+        parts = [s for hole in value.parsed.holes.values() for s in hole.symbols]
+        if not all((s.of, *s.by) in self.closed for s in parts if isinstance(s.of, str)):
+            return
+        if not all(isinstance(s.of, str) and s.by for s in parts):
+            return
+        if isinstance(symbol.of, str):
+            self.closed.add((symbol.of, *symbol.by))
         direct = dict(value.reading.direct).get(partial_class(symbol, self.true), -1)
         if direct >= 0 and isinstance(symbol.of, str) and not chain.wrong:
             total = self.true.total(symbol.of, symbol.by)

@@ -143,4 +143,6 @@ def _without_faults(grading: Grading) -> str:
 
 def _missing(names: Sequence[str]) -> str:
     shown = " and ".join(pretty(name) for name in names)
-    return f"The derivative by {shown} is not stated without other derivatives: this is not finished."
+    plural = "s" if len(names) > 1 else ""
+    verb = "are" if plural else "is"
+    return f"The derivative{plural} by {shown} {verb} not stated in full: this is not finished."
