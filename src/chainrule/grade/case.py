@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from chainrule.errors import DomainProblem
@@ -37,6 +37,21 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """How formulas are written for the person: with their names for parts, in the signs of a profile.
+
+    taken  names that no part may get
+    """
+
+    names: Mapping[str, Expr] = field(default_factory=dict)
+    profile: str | None = None
+    taken: tuple[str, ...] = ()
+
+
+PLAIN = Voice()
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """One explanation of a difference.
 
@@ -67,6 +82,7 @@ class Case:
     probe: Probe
     claimed: Values = field(repr=False)
     views: list[View] = field(repr=False)
+    voice: Voice = PLAIN
 
     def matches(self, expr: Expr) -> View | None:
         """The layout in which the claim has the value of `expr`, if there is one."""
@@ -147,6 +163,7 @@ def make_case(
     of: Expr | None = None,
     wrt: tuple[Variable, ...] = (),
     variables: Sequence[Variable] = (),
+    voice: Voice = PLAIN,
 ) -> Case:
     """The claim with values at points where everything can be evaluated, or where the correct answer can.
 
@@ -163,7 +180,9 @@ def make_case(
     if points is None:
         points = probe(needed, known)
     ways = views(correct.rank, of.rank if of is not None else None)
-    return Case(claim, correct, of, wrt, tuple(known), points, claim.at(points), ways)
+    sizes = (name for v in known for dim in v.shape for name in dim.names)
+    voice = replace(voice, taken=tuple(sorted({*voice.taken, *(v.name for v in known), *sizes})))
+    return Case(claim, correct, of, wrt, tuple(known), points, claim.at(points), ways, voice)
 
 
 def agreeing(

@@ -13,7 +13,7 @@ from chainrule.errors import ShapeMismatch
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.grade import words
 from chainrule.grade.assume import assumed, may_be_partial, on_manifold, where_it_has_values
-from chainrule.grade.case import Case, Claim, Found, expression, make_case, proved, simplest
+from chainrule.grade.case import PLAIN, Case, Claim, Found, Voice, expression, make_case, proved, simplest
 from chainrule.grade.claim import Reading, claims_in, read_claim
 from chainrule.grade.edits import changed
 from chainrule.grade.forms import formed
@@ -21,6 +21,7 @@ from chainrule.grade.masks import conditions
 from chainrule.grade.misfit import Misfit, misfitting, undiagonal
 from chainrule.grade.mutants import mistakes
 from chainrule.grade.scale import scaled, terms
+from chainrule.simplify import Normaliser
 from chainrule.verify.probe import View
 
 VERDICTS = ("equal", "layout", "assumption", "wrong")
@@ -89,6 +90,7 @@ def judge_claim(
     wrt: tuple[Variable, ...] = (),
     variables: Sequence[Variable] = (),
     more: Callable[[Case, list[Found]], list[Found]] = lambda case, found: found,
+    voice: Voice = PLAIN,
 ) -> Judgement:
     """The verdict on any kind of claim; `more` may add to what explains a wrong one."""
     same = claim.expr is not None and proved(claim.expr, correct)
@@ -97,7 +99,7 @@ def judge_claim(
     )
     if same and not partial:
         return Judgement("equal", (), None, "Equal.")
-    case = make_case(claim, correct, of, wrt, variables)
+    case = make_case(claim, correct, of, wrt, variables, voice)
     view = case.matches(correct)
     if view is not None:
         partly = where_it_has_values(case) if partial else []
@@ -144,10 +146,12 @@ def _judge_side(
     text: str, correct: Expr, reading: Reading, of: Expr | None, wrt: tuple[Variable, ...]
 ) -> Judgement:
     variables = list(reading.variables.values())
+    normal = Normaliser()
+    voice = Voice({name: normal(part) for name, part in reading.parts.items()}, reading.profile)
     try:
         exprs = read_claim(text, reading, correct.shape)
     except ShapeMismatch as problem:
-        case = make_case(Claim(lambda points: [], text=text), correct, of, wrt, variables)
+        case = make_case(Claim(lambda points: [], text=text), correct, of, wrt, variables, voice)
         return wrong(case, misfitting(Misfit(text, reading, case, problem), _explained))
 
     def respelled(case: Case, found: list[Found]) -> list[Found]:
@@ -159,7 +163,9 @@ def _judge_side(
     judgements: list[Judgement] = []
     for expr in exprs:
         claim = expression(expr, text)
-        judgement = judge_claim(claim, correct, of=of, wrt=wrt, variables=variables, more=respelled)
+        judgement = judge_claim(
+            claim, correct, of=of, wrt=wrt, variables=variables, more=respelled, voice=voice
+        )
         if judgement.verdict in ("equal", "layout"):
             return judgement
         judgements.append(judgement)

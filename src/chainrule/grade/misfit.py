@@ -24,7 +24,7 @@ from chainrule.language.formula import outline
 from chainrule.language.problems import ROW_AND_COLUMN
 from chainrule.verify.probe import View
 
-MOST = 400  # texts that are tried
+MOST = 250  # texts that are tried
 NEAR = 6  # texts that fit, and are wrong, that are looked at closer
 RANK = {"transposed": 2, "row-column": 1, "condition": 3, "diag": 4, "sum": 5, "order": 3, "shape": 7}
 UNSIZED = re.compile(r"[𝟏𝟎]|(?<!\w)I(?!\w)|vector|matrix|_")  # what takes the size that fits

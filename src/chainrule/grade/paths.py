@@ -28,12 +28,16 @@ def paths(sweep: Sweep) -> Iterator[Mutant]:
 
 def _kept(sweep: Sweep, node: Expr, lost: list[Use], kept: list[Use]) -> Iterator[Mutant]:
     expr = sweep.without(node, lost)
-    yield Mutant(expr, lambda: Found(17, "path", _left_out(sweep, node, lost)))
-    if len(kept) == 1:
+    yield Mutant(expr, lambda: Found(17, "path", _left_out(sweep, node, lost, kept)))
+    if len(kept) == 1 and kept[0].node not in {use.node for use in lost}:
         yield Mutant(expr, lambda: _plain_chain(sweep, node, lost, kept[0]))
 
 
-def _left_out(sweep: Sweep, node: Expr, lost: list[Use]) -> str:
+def _left_out(sweep: Sweep, node: Expr, lost: list[Use], kept: list[Use]) -> str:
+    (first, *_), within = lost, {use.node for use in (*lost, *kept)}
+    if len(within) == 1:
+        places = f"{len(lost) + len(kept)} places of {short(first.node)}"
+        return f"A path was left out: {short(node)} stands in {places}, and each contributes."
     ordered = sorted(lost, key=lambda use: (sweep.depth[use.node], use.place))
     texts = list(dict.fromkeys(_path(sweep, use) for use in ordered))
     shown = "; ".join(texts[:LISTED])

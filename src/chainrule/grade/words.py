@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Expr, Variable
-from chainrule.grade.case import Case, Found
+from chainrule.expr.nodes import Expr
+from chainrule.grade.case import PLAIN, Case, Found, Voice
 from chainrule.notation.present import Presentation, Request, present_many
 from chainrule.notation.text import dim_text
 from chainrule.rules.unknown import one_choice
@@ -38,6 +38,7 @@ def formula(expr: Expr) -> str:
     """An expression at its simplest, on one line.
 
     >>> from chainrule.expr.dims import Dim
+    >>> from chainrule.expr.nodes import Variable
     >>> n = Dim.of("n")
     >>> A, x = Variable("A", (n, n)), Variable("x", (n,))
     >>> formula(A @ x + A.T @ x)
@@ -46,14 +47,21 @@ def formula(expr: Expr) -> str:
     return written(simplify(expr))
 
 
-def written(expr: Expr, turned: bool = False) -> str:
+def written(expr: Expr, turned: bool = False, voice: Voice = PLAIN) -> str:
     """An expression as it stands, nothing simplified."""
-    (shown,), where = present_many([Request(expr, turned)])
+    (shown,), where = _presented([Request(expr, turned)], voice)
     label = f"[{''.join(shown.indices)}] " if shown.form == "index" and shown.indices else ""
     return label + shown.text + _where(where)
 
 
-def _where(parts: Sequence[tuple[str, Presentation]]) -> str:
+Named = list[tuple[str, Presentation]]
+
+
+def _presented(requests: Sequence[Request], voice: Voice) -> tuple[list[Presentation], Named]:
+    return present_many(requests, voice.names, taken=voice.taken, profile=voice.profile)
+
+
+def _where(parts: Named) -> str:
     names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in parts)
     return f" where {names}" if names else ""
 
@@ -67,14 +75,14 @@ def sizes(expr: Expr) -> str:
     return " × ".join(f"({dim_text(d)})" if len(d.terms) > 1 else dim_text(d) for d in expr.shape)
 
 
-def correct_text(correct: Expr, of: Expr | None, wrt: Sequence[Variable]) -> str:
+def correct_text(case: Case) -> str:
     """The correct answer, as a row and as a column where it may be either."""
-    simplest = simplify(correct)
+    simplest, of, wrt = simplify(case.correct), case.of, case.wrt
     vector = simplest.rank == 1 and (of is None or not of.rank)
     matrix = simplest.rank == 2 and of is not None and not of.rank and len(wrt) == 1 and wrt[0].rank == 2
     if not (vector or matrix):
-        return written(simplest)
-    shown, where = present_many([Request(simplest, turned=True), Request(simplest)])
+        return written(simplest, voice=case.voice)
+    shown, where = _presented([Request(simplest, turned=True), Request(simplest)], case.voice)
     row, column = (one.text for one in shown)
     names = _where(where)
     names = f",{names}" if names else ""
@@ -94,8 +102,9 @@ def number(value: float) -> str:
 
 def report(case: Case, found: Sequence[Found]) -> str:
     """The whole text for the person: the verdict, both answers, what explains the difference."""
-    claimed = case.claim.text.strip() if case.claim.expr is None else written(case.claim.expr)
-    correct = correct_text(case.correct, case.of, case.wrt)
+    claim = case.claim
+    claimed = claim.text.strip() if claim.expr is None else written(claim.expr, voice=case.voice)
+    correct = correct_text(case)
     opening = "Not equal."
     claimed, correct = cut(claimed), cut(correct)
     if len(claimed) + len(correct) <= 2 * BESIDE:
