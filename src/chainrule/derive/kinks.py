@@ -98,6 +98,9 @@ def _is_smooth(node: Apply, user: Expr, order: int) -> bool:
 def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
     constants = [constant_of(a) for a in node.arguments]
     texts = [write(a if c is None else number(c)) for a, c in zip(node.arguments, constants, strict=True)]
+    if len(texts) == 2 and constants[0] is not None:
+        # A tie reads the same both ways: z = 1, not 1 = z.
+        texts.reverse()
     place = re.sub(r"#(\d)", lambda m: texts[int(m[1]) - 1], row.at_kink)
     if isinstance(row, Elementwise):
         return f"{place} in some entry" if node.rank else place

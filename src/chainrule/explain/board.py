@@ -15,7 +15,7 @@ from functools import cached_property
 from chainrule.derive.engine import jacobians
 from chainrule.derive.flow import Flow, Part
 from chainrule.derive.inward import Inward, is_unevaluated, taken
-from chainrule.explain.reasons import rule
+from chainrule.explain.reasons import of_differential, rule
 from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
 from chainrule.expr.walk import substitute, topological, variables
@@ -74,6 +74,8 @@ class Board:
         self.wrt = subject.wrt
         self.output = steps.output
         self.layout = chain_layout(self.output.symbol.rank, subject.layout)
+        # The style that the derivation is written in.
+        self.style = ""
         self.claims: list[Claim] = []
         self.wholes: dict[Expr, Expr] = {part.symbol: part.whole for part in steps.parts}
         self._locals: dict[tuple[Part, Variable], Expr] = {}
@@ -144,15 +146,16 @@ class Board:
         return rule(part, argument, self.flow, self.subject.at_kink)
 
     def reasons(self, part: Part) -> str:
-        """Why the derivatives of a part are what they are."""
-        return "; ".join(dict.fromkeys(self.reason(part, a) for a in self.flow.arguments(part)))
+        """Why the differential of a part is what it is."""
+        return of_differential(part, self.flow, self.subject.at_kink)
 
     # ------------------------------------------------------------ symbols
 
     @property
     def total_sign(self) -> str:
         """How a total derivative is written: with d where ∂ is a direct partial derivative."""
-        return "d" if self.several or self.alone else "∂"
+        direct = self.several and self.style == "variables"
+        return "d" if direct or self.alone else "∂"
 
     def symbol(self, variable: Variable) -> Tree:
         """A variable as it is written."""

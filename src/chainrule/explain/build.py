@@ -56,7 +56,7 @@ def explain(
         raise OptionError(f"the style is {', '.join(STYLES[:-1])} or {STYLES[-1]}, not {style!r}")
     steps = flow(subject.expr, [subject.wrt], subject.names, output=subject.letter, taken=subject.taken)
     board = Board(subject, steps)
-    chosen = style or choose_style(board)
+    chosen = board.style = style or choose_style(board)
     start, rewrites = _rewrites(board, differential=chosen == "differentials")
     if chosen == "operator":
         phases = operator.phases(board)
@@ -77,7 +77,7 @@ def explain(
         phases=phases,
         answer=answered,
         checked=_checked(board, points),
-        kinks=_kinks(board),
+        kinks=_kinks(board, where),
         reading=reading.read(board, reading.introduced(board, chosen, where)),
         sections=(unit_lines.section(board, units),) if units else (),
         where=where,
@@ -176,10 +176,13 @@ def _formula(board: Board) -> Tree:
     return board.tree(substitute(board.subject.expr, names))
 
 
-def _kinks(board: Board) -> tuple[str, ...]:
+def _kinks(board: Board, where: Sequence[Line]) -> tuple[str, ...]:
     """Where it is not differentiable and what is taken there, in the names of the page."""
     normal = Normaliser()
-    known = {normal(part.whole): part.name for part in board.flow.parts}
+    shown = board.flow.parts if board.style in ("variables", "differentials") else ()
+    named = {part: name for name, part in board.subject.names.items()}
+    known = {normal(part): name for part, name in named.items()} | {normal(p.whole): p.name for p in shown}
+    known |= {normal(w.value): w.left.data[0] for w in where if w.value is not None and w.left is not None}
 
     def write(part: Expr) -> str:
         name = known.get(part) if part.children else None

@@ -98,7 +98,7 @@ def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:
     moved = _moved(board)
     gradient = board.simplified(last, moved)
     board.claim("what is read off", board.written_out(gradient), board.subject.expr, wrt)
-    left = m.derivative(board.symbol(output), board.symbol(wrt))
+    left = board.total(output)
     entries: list[Entry] = []
     d = m.differential(board.symbol(wrt))
     if not output.rank and wrt.rank:
@@ -113,19 +113,20 @@ def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:
                 (f"of the form {name}, with the gradient G" if wrt.rank == 2 else f"of the form {name}",),
             )
         )
+        turned = board.subject.layout == "numerator"
         entries.append(
             Line(
-                left,
+                m.transpose(left) if turned else left,
                 tree,
                 ("the gradient, in the shape of ", board.symbol(wrt)),
                 sizes_text(wrt.shape),
                 value=gradient,
             )
         )
-        if board.subject.layout == "numerator":
+        if turned:
             entries.append(
                 Line(
-                    None,
+                    left,
                     board.tree(gradient, True),
                     ("its transpose, in numerator layout",),
                     layout_sizes((), wrt.shape, "numerator"),
@@ -163,8 +164,7 @@ def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:
 def _written_out(board: Board, entries: list[Entry], gradient: Expr, left: Tree) -> tuple[Entry, ...]:
     """The same without the names of the parts, where that reads differently."""
     final = board.derivative
-    shape = board.output.symbol.rank == 0 and board.wrt.rank > 0
-    tree = board.tree(final) if shape else board.result(final)
+    tree = board.result(final)
     seen = {to_text(e.right) for e in entries if isinstance(e, Line)}
     if to_text(tree) not in seen:
         board.claim("the derivative", final, board.subject.expr, board.wrt)

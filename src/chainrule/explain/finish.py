@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Line, Words
+from chainrule.expr.dims import ONE
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of
 from chainrule.notation.matform import Tree
 from chainrule.notation.recover import flatten
@@ -22,6 +23,8 @@ def finishing(board: Board, shown: Tree, raw: Expr, final: Expr) -> list[Line]:
     board.claim("the derivative", final, board.subject.expr, board.wrt)
     lines: list[Line] = []
     last, before = to_text(shown), raw
+    if to_text(board.result(final)) == last:
+        return lines
     collected = normalise(raw)
     for value in (collected, final):
         tree = board.result(value)
@@ -44,16 +47,43 @@ def simplification(board: Board, before: Expr, after: Expr) -> Words:
         for k, base in enumerate(lost):
             words += [", "] * bool(k) + [board.tree(base)]
         return tuple(words)
-    if isinstance(after, Sum) and not isinstance(before, Sum):
+    if isinstance(after, Sum) and _is_expanded(before):
         return ("expand",)
     if isinstance(before, Sum) and isinstance(after, Sum) and len(after.terms) < len(before.terms):
         return ("collect terms",)
-    if isinstance(before, Sum) and not isinstance(after, Sum):
-        common = isinstance(after, Einsum) and any(isinstance(o, Sum) for o in after.operands)
-        return ("take out the common factor",) if common else ("collect terms",)
+    if isinstance(before, Sum) and len({_bare(term) for term in before.terms}) == 1:
+        return ("collect terms",)
+    if isinstance(before, Sum) and _is_common(before, after):
+        return ("take out the common factor",)
     if isinstance(before, Einsum) and isinstance(after, Einsum) and not before.rank:
         return ("multiply",)
     return ("simplified",)
+
+
+def _bare(term: Expr) -> Expr:
+    """A term without its number."""
+    term = normalise(term)
+    if not isinstance(term, Einsum) or not term.operands:
+        return term
+    return normalise(Einsum(ONE, term.operands, term.labels, term.output, dict(enumerate(term.sizes))))
+
+
+def _is_expanded(before: Expr) -> bool:
+    """Whether it is a product with a sum, entry by entry, so that it can be multiplied out."""
+    if not isinstance(before, Einsum):
+        return False
+    product = flatten(before)
+    entrywise = all(set(axes) <= set(product.output) for _, axes in product.operands)
+    return entrywise and any(isinstance(o, Sum) for o, _ in product.operands)
+
+
+def _is_common(before: Sum, after: Expr) -> bool:
+    """Whether what stands before a sum is a factor of every term."""
+    if not isinstance(after, Einsum) or not any(isinstance(o, Sum) for o in after.operands):
+        return False
+    outside = {o for o, _ in flatten(after).operands if not isinstance(o, Sum)}
+    factors = [{o for o, _ in flatten(t).operands} if isinstance(t, Einsum) else {t} for t in before.terms]
+    return all(outside <= {*own, t} for own, t in zip(factors, before.terms, strict=True))
 
 
 def _cancelled(expr: Expr) -> list[Expr]:

@@ -34,12 +34,14 @@ def folded(lines: Sequence[Told], more: str = "likewise for ") -> tuple[Entry, .
         total[told.kind] = total.get(told.kind, 0) + 1
     seen: dict[str, int] = {}
     entries: list[Entry] = []
-    hidden: list[str] = []
+    hidden: list[Told] = []
 
     def close() -> None:
-        if hidden:
-            entries.append(Sentence((more + _listed(hidden),)))
-            hidden.clear()
+        if len(hidden) > 1:
+            entries.append(Sentence((more + _listed([told.name for told in hidden]),)))
+        else:
+            entries.extend(told.line for told in hidden)
+        hidden.clear()
 
     for told in lines:
         seen[told.kind] = seen.get(told.kind, 0) + 1
@@ -48,7 +50,7 @@ def folded(lines: Sequence[Told], more: str = "likewise for ") -> tuple[Entry, .
             close()
             entries.append(told.line)
         else:
-            hidden.append(told.name)
+            hidden.append(told)
     close()
     return tuple(entries)
 

@@ -62,7 +62,7 @@ class _Paths:
 
     def phase(self, paths: list[tuple[Variable, ...]]) -> Phase:
         board, output, wrt = self.board, self.board.output.symbol, self.board.wrt
-        left = m.derivative(self.entry(output), self.entry(wrt), board.total_sign)
+        left = m.derivative(self.entry(output), self.entry(wrt), "d" if board.several else board.total_sign)
         ordered = sorted(paths, key=len)
         general = [self._summed(path, self._symbols(path)) for path in ordered]
         values = [self._summed(path, self._values(path)) for path in ordered]

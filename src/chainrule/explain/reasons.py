@@ -39,20 +39,8 @@ def _is_affine(value: Sum, flow: Flow) -> bool:
 def rule(part: Part, argument: Variable, flow: Flow, at_kink: Fraction = Fraction(0)) -> str:
     """The rule by which ∂part/∂argument is found, and why terms are missing."""
     value = core(part.value)
-    vector = part.symbol.rank > 0 and argument.rank > 0
-    match value:
-        case Sum():
-            name = _of_sum(value, argument)
-        case Einsum():
-            name = _of_product(value, argument, flow)
-        case Apply():
-            name = _of_function(value, argument, at_kink)
-            if isinstance(value.function, Elementwise) and vector:
-                name = f"element-wise, so diagonal; {name}"
-        case Stack():
-            name = "entry by entry"
-        case _:
-            name = "a variable by itself"
+    vectors = part.symbol.rank == argument.rank == 1
+    name = _named(value, argument, at_kink, vectors)
     if (
         part.symbol.rank
         and not argument.rank
@@ -62,6 +50,37 @@ def rule(part: Part, argument: Variable, flow: Flow, at_kink: Fraction = Fractio
         name = f"scalar expansion: {pretty(argument.name)} stands for 𝟏{pretty(argument.name)}; {name}"
     fixed = _fixed(value, argument, flow)
     return f"{name}; {fixed}" if fixed else name
+
+
+def of_differential(part: Part, flow: Flow, at_kink: Fraction = Fraction(0)) -> str:
+    """The rule by which d(part) is found; in a differential everything moves and nothing is held fixed."""
+    value, moving = core(part.value), flow.arguments(part)
+    if isinstance(value, Einsum) and sum(any(v in moving for v in variables(o)) for o in value.operands) > 1:
+        divided = any(_is_divisor(o) and set(moving) & set(variables(o)) for o in value.operands)
+        return "quotient rule" if divided else "product rule"
+    if isinstance(value, Sum) and len(moving) > 1:
+        return _of_terms(value)
+    names = dict.fromkeys(_named(value, argument, at_kink, False) for argument in moving)
+    fixed = _constant(value, moving[0], flow) if isinstance(value, Sum) and len(moving) == 1 else ""
+    return "; ".join([*names, fixed] if fixed else names)
+
+
+def _named(value: Expr, argument: Variable, at_kink: Fraction, vectors: bool) -> str:
+    """The name of a rule; `vectors` if a Jacobian of two vectors is found, which may be diagonal."""
+    match value:
+        case Sum():
+            return _of_sum(value, argument)
+        case Einsum():
+            return _of_product(value, argument, vectors)
+        case Apply():
+            name = _of_function(value, argument, at_kink)
+            if isinstance(value.function, Elementwise) and value.rank:
+                return f"element-wise, so diagonal; {name}" if vectors else f"element-wise; {name}"
+            return name
+        case Stack():
+            return "entry by entry"
+        case _:
+            return "a variable by itself"
 
 
 def core(value: Expr) -> Expr:
@@ -91,20 +110,29 @@ def is_minus(term: Expr) -> bool:
 def _of_sum(value: Sum, argument: Variable) -> str:
     mine = [term for term in value.terms if argument in variables(term)]
     if len(mine) == 1 and is_contraction(core(mine[0])):
-        return _contraction(core(mine[0]))
+        return _contraction(core(mine[0]), argument)
+    return _of_terms(value)
+
+
+def _of_terms(value: Sum) -> str:
     if len(value.terms) == 2 and any(map(is_minus, value.terms)):
         return "difference rule"
     return "sum rule"
 
 
-def _contraction(value: Expr) -> str:
+def _contraction(value: Expr, argument: Variable) -> str:
     assert isinstance(value, Einsum)
-    ranks = sorted(o.rank for o in value.operands)
+    operands = value.operands
+    if sum(argument in variables(o) for o in operands) > 1:
+        square = len(operands) == 2 and operands[0] is operands[1] and operands[0].rank == 1
+        return "dot product with itself" if square else "product rule"
+    ranks = sorted(o.rank for o in operands)
     names = {"11": "dot product", "12": "matrix-vector product", "22": "matrix product"}
-    return names.get("".join(map(str, ranks)), "product rule")
+    other = "the derivative of a linear map is that map" if argument.rank else "constant multiple rule"
+    return names.get("".join(map(str, ranks)), other)
 
 
-def _of_product(value: Einsum, argument: Variable, flow: Flow) -> str:
+def _of_product(value: Einsum, argument: Variable, vectors: bool) -> str:
     operands = value.operands
     if len(operands) == 1:
         inner = operands[0]
@@ -113,24 +141,32 @@ def _of_product(value: Einsum, argument: Variable, flow: Flow) -> str:
             exponent = constant_of(inner.arguments[1])
             squares = exponent is not None and exponent.rational == 2 and not exponent.powers
             return "sum of element-wise squares" if squares else "sum of element-wise powers"
+        if summed and len(set(value.labels[0])) < inner.rank:
+            return "a trace: every entry of the diagonal counts once"
         if summed:
             return "a sum: every entry counts once"
         return "constant multiple rule"
-    below = [o for o in operands if isinstance(o, Apply) and o.function is power and _is_negative(o)]
+    below = [o for o in operands if _is_divisor(o)]
     if below:
         inside = any(argument in variables(o) for o in below)
         return "quotient rule" if inside else "constant multiple rule"
     if is_contraction(value):
-        return _contraction(value)
-    twice = sum(argument in variables(o) for o in operands) > 1
-    if twice:
+        return _contraction(value, argument)
+    moving = [k for k, o in enumerate(operands) if argument in variables(o)]
+    if len(moving) > 1:
         return "product rule"
-    if value.rank and argument.rank:
-        return "element-wise product, so diagonal"
-    return "constant multiple rule"
+    mine = set(value.labels[moving[0]]) if moving else set()
+    others = [axes for k, axes in enumerate(value.labels) if k not in moving]
+    if not any(others) or not mine:
+        return "constant multiple rule"
+    if any(not set(axes) <= mine for axes in others):
+        return "outer product" if not any(mine & set(axes) for axes in others) else "element-wise product"
+    return "element-wise product, so diagonal" if vectors else "element-wise product"
 
 
-def _is_negative(node: Apply) -> bool:
+def _is_divisor(node: Expr) -> bool:
+    if not isinstance(node, Apply) or node.function is not power:
+        return False
     exponent = constant_of(node.arguments[1])
     return exponent is not None and exponent.rational < 0
 
@@ -139,10 +175,14 @@ def _of_function(value: Apply, argument: Variable, at_kink: Fraction) -> str:
     row = value.function
     assert isinstance(row, Row)
     says = said_of(row, value)
+    if not any(a is argument for a in value.arguments):
+        says += ", times the inner derivative"
     if row is relu:
         return f"{says}; relu′(0) is taken as {at_kink}"
     if row in (maximum, minimum) and at_kink:
         return f"{says}; at a tie with a constant the weight is {at_kink}"
+    if row.at_kink == "#1 = 0":
+        return f"{says}; at 0 {row.takes}"
     return f"{says}; {row.takes}" if row.takes else says
 
 
@@ -164,12 +204,8 @@ def _is_expanded(value: Expr, argument: Variable) -> bool:
 
 def _fixed(value: Expr, argument: Variable, flow: Flow) -> str:
     """What is held fixed: other arguments that move, and terms that do not depend on the argument."""
-    if isinstance(value, Sum):
-        without = [t for t in value.terms if argument not in variables(t)]
-        names = [pretty(v.name) for t in without for v in variables(t)]
-        if names and len(names) <= 3 and not any(v in flow.active for t in without for v in variables(t)):
-            verb = "does" if len(names) == 1 else "do"
-            return f"{_and(names)} {verb} not depend on {pretty(argument.name)}"
+    if isinstance(value, Sum) and (constant := _constant(value, argument, flow)):
+        return constant
     others = [v for v in variables(value) if v in flow.active and v is not argument]
     if others:
         if len(others) > 3:
@@ -177,6 +213,15 @@ def _fixed(value: Expr, argument: Variable, flow: Flow) -> str:
         verb = "is" if len(others) == 1 else "are"
         return f"{_and([pretty(v.name) for v in others])} {verb} held fixed"
     return ""
+
+
+def _constant(value: Sum, argument: Variable, flow: Flow) -> str:
+    """The names in terms that do not depend on the argument, where nothing in them moves."""
+    without = [t for t in value.terms if argument not in variables(t)]
+    names = list(dict.fromkeys(pretty(v.name) for t in without for v in variables(t)))
+    if not names or len(names) > 3 or any(v in flow.active for t in without for v in variables(t)):
+        return ""
+    return f"{_and(names)} {'does' if len(names) == 1 else 'do'} not depend on {pretty(argument.name)}"
 
 
 def _and(names: list[str]) -> str:

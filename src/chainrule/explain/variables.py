@@ -35,6 +35,8 @@ LONG = 10
 # Terms of a total derivative that are written out, and characters of a result in the formula's own variables.
 MOST_TERMS = 6
 MOST_CHARACTERS = 400
+# Characters of the combined derivatives in those variables, before they are simplified.
+LONGEST_LINE = 100
 
 
 def phases(board: Board) -> tuple[Phase, ...]:
@@ -401,7 +403,9 @@ def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry
         return lines
     tree = board.jacobian(total, part.symbol.rank, board.wrt.rank)
     if to_text(tree) != to_text(_added(shown)):
-        lines.append(Line(None, tree, simplification(board, value, total), value=total))
+        only = to_text(board.jacobian(value, part.symbol.rank, board.wrt.rank)) == to_text(tree)
+        words: Words = ("multiply",) if only else simplification(board, value, total)
+        lines.append(Line(None, tree, words, value=total))
     return lines
 
 
@@ -447,7 +451,7 @@ def backwards(board: Board) -> tuple[Entry, ...]:
         board.claim(
             f"∂{output.name}/∂{symbol.name}", gradients[symbol], output.whole, part.whole if part else symbol
         )
-        sign = "d" if symbol is board.wrt and board.several else "∂"
+        sign = board.total_sign if symbol is board.wrt else "∂"
         left = m.derivative(letter, board.symbol(symbol), sign)
         line = Line(
             left, board.tree(value), ("through ", *_few(reasons)), sizes_text(symbol.shape), value=value
@@ -515,13 +519,28 @@ def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
     tree = board.result(final) if tree_size(final) <= MOST_CHARACTERS else None
     if tree is None or len(to_text(tree)) > MOST_CHARACTERS:
         return Phase(TITLES[3], (Sentence(("Written out it is too long to read, so the names stay.",)),), 4)
-    lines.append(
-        Line(
-            board.total(board.output.symbol),
-            tree,
-            (WRITTEN_OUT,),
-            board.result_sizes() if _has_axes(board) else "",
-            value=final,
-        )
-    )
+    left, sizes = board.total(board.output.symbol), board.result_sizes() if _has_axes(board) else ""
+    combined = _in_variables(board, third)
+    if combined is None:
+        lines.append(Line(left, tree, ("each put into the next, and simplified",), sizes, value=final))
+        return Phase(TITLES[3], tuple(lines), 4)
+    shown = board.result(combined)
+    if to_text(shown) == to_text(tree):
+        said = WRITTEN_OUT if len(board.flow.parts) > 1 else "there are no names to write out"
+        lines.append(Line(left, tree, (said,), sizes, value=final))
+    elif len(to_text(shown)) > LONGEST_LINE:
+        words = (f"{WRITTEN_OUT}; ", *simplification(board, combined, final))
+        lines.append(Line(left, tree, words, sizes, value=final))
+    else:
+        board.claim(WRITTEN_OUT, combined, board.subject.expr, board.wrt)
+        lines.append(Line(left, shown, (WRITTEN_OUT,), sizes, value=combined))
+        lines += finishing(board, shown, combined, final)
     return Phase(TITLES[3], tuple(lines), 4)
+
+
+def _in_variables(board: Board, third: Sequence[Entry]) -> Expr | None:
+    """What phase 3 ends with, in the variables of the formula; None where it holds derivatives."""
+    if _has_matrices(board) or is_long(board):
+        return None
+    last = next((e.value for e in reversed(third) if isinstance(e, Line)), None)
+    return None if last is None else board.written_out(last)

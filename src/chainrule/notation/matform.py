@@ -192,6 +192,8 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
             return mine <= TIMES and part.op != "times"
         case "divide" | "kron":
             return mine <= OVER
+        case "over" if part is parent.args[0] and _ends_in_operator(part):
+            return True
         case "over":
             return mine <= TIMES or mine == OVER if part is parent.args[0] else mine <= CHAIN
         case "chain":
@@ -220,6 +222,13 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
             return mine < ATOM or part.op in ("basis", "select", "slice", "array", "root")
         case _:
             return False
+
+
+def _ends_in_operator(part: Tree) -> bool:
+    """Whether its last factor is a derivative not yet taken, which would reach over what follows."""
+    while part.op in ("chain", "scale", "product") and part.args:
+        part = part.args[-1]
+    return part.op == "operator"
 
 
 # ---------------------------------------------------------------- numbers
@@ -514,8 +523,24 @@ def replace_leaves(root: Tree, leaves: Mapping[Tree, Tree]) -> Tree:
             continue
         stack.pop()
         inside = [done[a] for a in node.args]
-        done[node] = transpose(inside[0]) if node.op == "transpose" else tree(node.op, inside, node.data)
+        done[node] = _turned(inside[0]) if node.op == "transpose" else tree(node.op, inside, node.data)
     return done[root]
+
+
+def _turned(part: Tree) -> Tree:
+    """partᵀ; a sum is turned term by term where that undoes the transpose of a derivative."""
+    if part.op == "sum" and any(map(_holds_turned, part.args)):
+        return tree("sum", [_turned(term) for term in part.args], part.data)
+    if part.op == "scale" and _holds_turned(part):
+        return tree("scale", (*part.args[:-1], _turned(part.args[-1])), part.data)
+    return transpose(part)
+
+
+def _holds_turned(part: Tree) -> bool:
+    """Whether a factor is the transpose of a derivative that is not taken."""
+    if part.op in ("chain", "scale", "sum"):
+        return any(map(_holds_turned, part.args))
+    return part.op == "transpose" and part.args[0].op == "operator"
 
 
 def rewritten(root: Tree, change: Callable[[Tree], Tree]) -> Tree:
