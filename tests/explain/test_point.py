@@ -43,8 +43,9 @@ derivative does not say.
     At x = 1, y = 2
     f = 6
     ∇f = [12, 3]
-    ∇f/‖∇f‖ = [0.970143, 0.242536]   the direction of steepest ascent
-    ‖∇f‖ = 12.3693   the rate of the rise in that direction, the largest
+    ∇f/‖∇f‖ = [0.970143, 0.242536]
+    ‖∇f‖ = 12.3693
+    f rises most steeply in the direction ∇f/‖∇f‖, at the rate ‖∇f‖: no other direction has a larger one.
     A move of length 0.01 that way: predicted 0.123693, actual 0.1244.
     A move of length 1 that way: predicted 12.3693, actual 20.1129 (f goes from 6 to 26.1129): a derivative \
 speaks of small moves only.
@@ -82,8 +83,9 @@ The slope to its left is 0, to its right 1.
     x = [3, 4]
     f = 25
     ∂f/∂x = [6, 8]
-    ∇f/‖∇f‖ = [0.6, 0.8]   the direction of steepest ascent
-    ‖∇f‖ = 10   the rate of the rise in that direction, the largest
+    ∇f/‖∇f‖ = [0.6, 0.8]
+    ‖∇f‖ = 10
+    f rises most steeply in the direction ∇f/‖∇f‖, at the rate ‖∇f‖: no other direction has a larger one.
     A move of length 0.01 that way: predicted 0.1, actual 0.1001.
     A move of length 1 that way: predicted 10, actual 11 (f goes from 25 to 36): a derivative speaks of \
 small moves only."""),
@@ -146,6 +148,22 @@ def test_no_direction_is_steeper() -> None:
     step = 1e-6
     changes = 3 * (1 + step * np.cos(angles)) ** 2 * (2 + step * np.sin(angles)) - 6
     assert changes.max() / step == pytest.approx(rate, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("expression", "shapes", "wrt", "at"),
+    [
+        ("x*y", None, "x", "x=1,y=0"),  # nothing is left of x when y is fixed
+        ("mean(softmax(x))", "x[n] w[n]", "w", {"x": [1, 2], "w": [3, 4]}),  # only the count is left of x
+        ("x**y", None, "x,y", {"x": 2, "y": -1}),
+        ("where(x > y, x, y*y)", None, "x", "x=1,y=1"),
+    ],
+)
+def test_formulas_of_which_little_is_left(
+    expression: str, shapes: str | None, wrt: str, at: str | dict[str, object]
+) -> None:
+    page = cr.explain(expression, wrt, shapes, at=at)
+    assert all(told(section) for d in page.derivations for section in d.sections)
 
 
 def test_every_variable_and_order_has_its_section() -> None:

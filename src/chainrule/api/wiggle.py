@@ -225,8 +225,13 @@ class _Wiggle:
         entries: list[Entry] = []
         shown = self.shown(direction, turned=self.is_turned())
         if shown is not m.DOTS:
-            entries.append(Line(m.over(gradient, length), shown, ("the direction of steepest ascent",)))
-        entries.append(Line(length, decimal(rate), ("the rate of the rise in that direction, the largest",)))
+            entries.append(Line(m.over(gradient, length), shown))
+        entries.append(Line(length, decimal(rate)))
+        words: Words = (
+            self.letter, " rises most steeply in the direction ", m.over(gradient, length), ", at the rate ",
+            length, ": no other direction has a larger one.",
+        )  # fmt: skip
+        entries.append(Sentence(words))
         ways = {self.wrt[0]: direction}
         if len(self.wrt) > 1:
             ways = {v: np.asarray(direction[k]) for k, v in enumerate(self.wrt)}
@@ -262,7 +267,7 @@ class _Wiggle:
         """That the point lies where the formula is not differentiable, and what happens on both sides."""
         expr = Normaliser()(self.subject.expr)
         memo: dict[Expr, Array] = {}
-        sizes = known_sizes([expr], self.given, {})
+        sizes = known_sizes([expr, *self.subject.variables], self.given, {})
         run([expr], self.given, sizes, memo)
         hit: list[str] = []
         for node in topological([expr]):
@@ -301,7 +306,11 @@ class _Wiggle:
             inner = simplify(substitute(expr, others))
             slope = simplify(jacobians(inner, [x], self.subject.at_kink)[x])
             put_in = simplify(substitute(self.slopes[x], others))
-            found = check_claims([Claim("fixed", put_in, inner, x), Claim("fixed", slope, put_in)], points=5)
+            claims = [Claim("fixed first", put_in, inner, x), Claim("fixed first", slope, put_in)]
+            try:
+                found = check_claims(claims, (), [x], points=5)
+            except DomainProblem:
+                continue
             assert not found.failed, "a number put in before and after differentiating gives the same"
             values = {v: decimal(float(self.given[v.name])) for v in scalars if v is not x}
             called = m.call(self.subject.letter, *(values.get(v, m.name(v.name)) for v in scalars))
