@@ -28,6 +28,8 @@ CASES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "four axes": ("X @ A", "X[m,n] A[n,p]", "X", {}),
     "second order": ("log(sum(exp(x)))", "x[n]", "x", {"order": 2}),
     "inverse": ("tr(inv(X.T @ C @ X) @ B)", "X[m,n] C[m,m] B[n,n]", "X", {}),
+    "map": ("tr(G.T @ inv(A) @ B)", "G[n,p] A[n,n] B[n,p]", "A", {"notation": "map"}),
+    "unknown": ("f(2*x)", "", "x", {"functions": "f: scalar", "order": 3}),
     "quotient": ("(x - a)/norm(x - a)", "x[n] a[n]", "x", {}),
     "notes": ("w * x * learning_rate", "w[n] x[n]", "w", {"profile": "notes"}),
 }

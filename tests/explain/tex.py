@@ -9,7 +9,7 @@ from chainrule.expr.names import GREEK
 COMMANDS = set(
     r"""frac partial mathrm cdot odot oslash otimes circ operatorname mathbf mathbb mathit top sum
     sqrt text left right ln log det exp max min sin cos tan sinh cosh tanh arcsin arccos arctan ne
-    le ge to leftarrow underbrace cdots vdots ddots dots quad qquad times lVert rVert lvert rvert
+    le ge to leftarrow mapsto underbrace cdots vdots ddots dots quad qquad times lVert rVert lvert rvert
     lfloor rfloor vert Vert nabla begin end prime paragraph subparagraph emph textasciitilde
     textbackslash textasciicircum hat bar tilde dot \ , { } _ # % & $""".split()
 ) | {" ", "lambda", *GREEK}

@@ -22,7 +22,7 @@ class Line:
 
     reason    the rule's name first, then what a reader may ask
     sizes     of the right side, of each factor of a product of Jacobians: "1 × N · N × n = 1 × n"
-    relation  "=", "≠" for what would be wrong, "←" for an update
+    relation  "=", "≠" for what would be wrong, "←" for an update, "↦" for a linear map
     value     what the right side stands for; None where it is shown and claims nothing
     result    whether this is what the derivation was for
     """

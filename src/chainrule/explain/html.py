@@ -206,7 +206,7 @@ def _sentence(text: str) -> str:
 
 def _line(line: Line, left: Tree | None) -> str:
     terms, sizes = factor_sizes(line.right, line.sizes)
-    relation = {"=": "equal", "≠": "unequal", "←": "update"}[line.relation]
+    relation = {"=": "equal", "≠": "unequal", "←": "update", "↦": "map"}[line.relation]
     parts = [
         f'<span class="left">{"" if left is None else to_mathml(left, large=True)}</span>',
         f'<span class="relation">{math(operator(line.relation), line.relation)}</span>',

@@ -32,7 +32,7 @@ from chainrule.notation.matform import Tree
 
 # How many characters a line of a page holds, and a reason before it is broken.
 PAGE, REASON = 84, 46
-RELATIONS = {"=": "=", "≠": r"\ne", "←": r"\leftarrow"}
+RELATIONS = {"=": "=", "≠": r"\ne", "←": r"\leftarrow", "↦": r"\mapsto"}
 
 # Signs that stand in sentences. Letters of the Greek alphabet and scripts are added below.
 SIGNS = {
