@@ -46,6 +46,8 @@ DERIVE = """examples:
   chainrule derive "[3*x**2*y, 2*x + y**8]" --wrt "[x, y]" --at "x=1,y=2"
   chainrule derive "logdet(X)" --shapes "X[n,n]" --wrt X --layout shape --format latex
   chainrule derive "f(g(x))" --functions "f: scalar, g: scalar" --wrt x
+  chainrule derive "A @ X @ B" --shapes "A[m,n] X[n,p] B[p,q]" --wrt X --notation map
+  chainrule derive "sum((X @ w - y)**2)" --shapes "X[N,n] w[n] y[N]" --wrt w --where "e = X @ w - y"
   chainrule derive @loss.txt --wrt w          (the formula stands in a file)
   echo "sum(exp(x))" | chainrule derive - --shapes "x[n]" --wrt x
 """

@@ -143,7 +143,7 @@ class _Taker:
                 return None
 
     def sum_of(self, node: Sum, depth: int) -> Expr | None:
-        """All terms that are sums over instances under one Σ, a scalar beside them too: Nb = Σᵢ b."""
+        """All terms that are sums over instances under one Σ, Nb = Σᵢ b beside them too."""
         inside: list[Expr] = []
         rest: list[Expr] = []
         for term in node.terms:
@@ -156,7 +156,8 @@ class _Taker:
         for term in list(rest):
             coefficient, body = split(term)
             ratio = coefficient * front**-1 * size**-1
-            if isinstance(body, Variable) and not body.rank and not ratio.powers:
+            counted = not body.rank or (self.size, 1) in coefficient.powers
+            if isinstance(body, Variable) and counted and not ratio.powers:
                 rest.remove(term)
                 inside.append(scaled(coefficient * size**-1, body))
         hole = self.hole(inside[0] if len(inside) == 1 else simplify(Sum(inside)), depth)

@@ -61,9 +61,18 @@ class _InstanceNamer(Namer):
             return False
         if _is_prediction(part):
             return True
-        if isinstance(part, Sum) and len({split(t)[0].rational > 0 for t in part.terms}) == 2:
+        if _is_difference(part):
+            assert isinstance(part, Sum)
             return sum(1 if _is_prediction(split(t)[1]) else _names(t) for t in part.terms) >= LONG_ERROR
         return super().deserves(part, node, count, reader, {})
+
+
+def _is_difference(part: Expr) -> bool:
+    """Whether it is something computed minus data, or the other way round."""
+    if not isinstance(part, Sum):
+        return False
+    signs = {split(t)[0].rational > 0 for t in part.terms}
+    return len(signs) == 2 and any(isinstance(split(t)[1], Variable) for t in part.terms)
 
 
 def _is_prediction(part: Expr) -> bool:
@@ -199,7 +208,8 @@ class _Writer:
         rows: dict[str, tuple[Tree, str]] = {}
         for instance in self.found.instances.values():
             used = instance.symbol in self.variables and instance.symbol.rank
-            if used and isinstance(instance.array, Variable):
+            said = any(t.args == self.leaves[m.name(instance.symbol.name)].args for t, _ in rows.values())
+            if used and not said and isinstance(instance.array, Variable):
                 line = f"column {instance.letter}" if instance.axis else f"row {instance.letter}"
                 column = ", as a column" if not instance.axis and instance.symbol.rank == 1 else ""
                 label = self.leaves[m.name(instance.symbol.name)]
