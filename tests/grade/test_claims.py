@@ -207,6 +207,24 @@ def test_sides_of_equalities_are_claims() -> None:
     assert str(refused.value).splitlines()[1:3] == ["  ∂f/∂x = 2*q", "            ^"]
 
 
+def test_a_point_says_nothing_about_a_formula() -> None:
+    with pytest.raises(ChainruleError, match="a formula is compared everywhere"):
+        cr.check("x**2", wrt="x", claim="2*x", at="x=1")
+
+
+def test_a_wrong_derivative_of_chainrule_judges_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = cr.Derivative.check
+
+    def failing(self: cr.Derivative, *given: Any, **options: Any) -> Any:
+        raise cr.CheckFailed("planted")
+
+    monkeypatch.setattr(cr.Derivative, "check", failing)
+    with pytest.raises(cr.CheckFailed, match="planted"):
+        cr.check("x**2", wrt="x", claim="2*x")
+    monkeypatch.setattr(cr.Derivative, "check", broken)
+    assert cr.check("x**2", wrt="x", claim="2*x")
+
+
 def test_several_variables_are_refused() -> None:
     with pytest.raises(ChainruleError, match="one claim is about one derivative"):
         cr.check("x*y", wrt="x,y", claim="y")

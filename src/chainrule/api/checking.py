@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from chainrule.api.derivative import Derivative, derive
 from chainrule.api.formulas import Functions, Shapes
 from chainrule.api.point import read_point
 from chainrule.api.targets import Wrt
-from chainrule.errors import OptionError
+from chainrule.errors import DomainProblem, OptionError
 from chainrule.expr.nodes import Expr
 from chainrule.notation.present import present
 from chainrule.notation.profiles import told
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chainrule.grade.judge import Diagnosis, Judgement
 
 RIGHT = ("equal", "layout")
+POINTS = 3  # at which the correct answer is checked itself
 
 
 class Checked:
@@ -122,6 +124,13 @@ def check(
             hint="check them one by one: --wrt w, then --wrt b; scalars may be one Jacobian: [x, y]",
         )
     given = {**(read_point(at) if isinstance(at, str) else at or {}), **(data or {})}
+    if given and (isinstance(claim, Expr) or not (callable(claim) or are_numbers(claim))):
+        raise OptionError(
+            "a formula is compared everywhere; a point or data say nothing about it",
+            hint="leave out at and data, or give numbers or a function as the claim",
+        )
+    with suppress(DomainProblem):
+        derivative.check(POINTS)  # what a person's answer is held against
     return _checked(derivative, claim, dialect, profile, given)
 
 
