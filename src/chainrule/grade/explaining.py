@@ -8,12 +8,12 @@ from itertools import combinations
 from chainrule.errors import ChainruleError, ShapeMismatch
 from chainrule.expr.dims import ONE
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
+from chainrule.expr.nodes import Einsum, Expr, Sum, Variable, permute
 from chainrule.expr.walk import tree_size
 from chainrule.grade.book import Book
 from chainrule.grade.claim import Reading as ClaimReading
 from chainrule.grade.judge import Diagnosis, judge, judge_text
-from chainrule.grade.reading import Parsed, Reader, Reading
+from chainrule.grade.reading import LAYOUTS, Parsed, Reader, Reading
 from chainrule.grade.retext import apply
 from chainrule.grade.signs import NOWHERE, signs
 from chainrule.grade.symbols import Side, Symbol
@@ -36,13 +36,25 @@ def shown(expr: Expr, book: Book, row: bool = False, profile: str | None = None)
     """An expression as people read it, in the names of the derivation; "" if it is too long to help."""
     if tree_size(expr) > LARGE:
         return ""
-    parts = {name: normalise(book.full(name)) for name in book.names}
+    parts = {name: normalise(_as_stated(book, name)) for name in book.names}
     (written,), where = present_many(
         [Request(simplify(expr), row and expr.rank == 1)], parts, profile=profile
     )
     label = f"[{''.join(written.indices)}] " if written.form == "index" and written.indices else ""
     new = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where if name not in book.names)
     return label + written.text + (f" where {new}" if new else "")
+
+
+def _stated_transposed(book: Book, name: str) -> bool:
+    """Whether a name of a matrix of derivatives was written out as the transpose of what the book keeps."""
+    named = book.names[name]
+    return named.variable.rank == 2 and named.turned == LAYOUTS
+
+
+def _as_stated(book: Book, name: str) -> Expr:
+    """What a name stands for, as the person wrote it."""
+    full = book.full(name)
+    return permute(full, (1, 0)) if _stated_transposed(book, name) else full
 
 
 def explain_path(book: Book, symbol: Symbol, claimed: Expr, same: Same) -> Diagnosis | None:
@@ -139,8 +151,10 @@ def as_claim(reader: Reader, side: Side, reading: Reading) -> tuple[str, dict[st
     holes: dict[Variable, object] = {}
     spoken: dict[str, str] = {}
     edits = list(reader.edits(side, reading, holes, spoken, False))  # type: ignore[arg-type]
+    turned = {f"({pretty(n)}ᵀ)" for n in reader.book.names if _stated_transposed(reader.book, n)}
+    edits = [edit for edit in edits if edit.text not in turned]
     text = apply(side.part.text, side.part.start, edits).text
-    parts = {name: reader.book.full(name) for name in reader.book.names}
+    parts = {name: _as_stated(reader.book, name) for name in reader.book.names}
     if reader.scanner.differentials:
         for name in (*reader.book.variables, *reader.book.names):
             parts.setdefault(f"d{name}", reader.book.differential(name))

@@ -306,7 +306,7 @@ class Grader:
             return make("follows", None, None, from_lines(numbers))
         self.faults.append(equality.number)
         value = closest(lefts, rights)
-        correct = next((v for v in lefts if compatible(v.reading, value.reading)), lefts[0]).expr
+        correct = self.correct(chain, lefts, value).expr
         same = partial(self.valuer.same, turned=False)
         diagnosis = None
         if chain.symbol is not None and not chain.letters:
@@ -321,6 +321,15 @@ class Grader:
         self.conclude(chain, value)
         self.valuer.believe(chain, value)
         return make("wrong", None, diagnosis.code, self.should_be(correct, value.parsed.row) + diagnosis.text)
+
+    def correct(self, chain: Chain, lefts: Sequence[Value], value: Value) -> Value:
+        """The left side to compare a wrong one with: a gradient by a matrix in the shape of that matrix."""
+        likely = [v for v in lefts if compatible(v.reading, value.reading)] or list(lefts)
+        if chain.symbol is None or likely[0].expr.rank != 2 or self.valuer.layouts == LAYOUTS[:1]:
+            return likely[0]
+        gradient = not self.reader.axes(chain.symbol, value.reading)[0]
+        unusual = "numerator" if gradient else "denominator"
+        return next((v for v in likely if v.reading.layout != unusual), likely[0])
 
     def should_be(self, correct: Expr, row: bool) -> str:
         """What should stand there, if it is short enough to help."""

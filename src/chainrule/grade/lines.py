@@ -118,9 +118,11 @@ def _said(grading: Grading) -> list[str]:
     follow = sum(line.status == "follows" for line in grading.lines)
     if not wrong:
         return [_without_faults(grading)]
-    said = [f"Line {wrong[0].number} does not follow: {wrong[0].text}", f"  {wrong[0].says}"]
-    for line in wrong[1:]:
-        said += [f"Line {line.number} does not follow either: {line.text}", f"  {line.says}"]
+    said: list[str] = []
+    for line in wrong:
+        either = " either" if said else ""
+        says = line.says.replace("\n", "\n  ")
+        said += [f"Line {line.number} does not follow{either}: {line.text}", f"  {says}"]
     if follow:
         said.append(
             "One line follows correctly from what is wrong."
