@@ -183,10 +183,16 @@ class Board:
         """An expression as it is written; long sums inside a derivation are cut short."""
         return elided(self.present(expr, turned).tree)
 
-    def present(self, expr: Expr, turned: bool = False) -> Presentation:
+    def typed(self, expr: Expr, turned: bool = False) -> Tree:
+        """An expression with its terms in the order in which the person typed them."""
+        return elided(self.present(expr, turned, as_typed=True).tree)
+
+    def present(self, expr: Expr, turned: bool = False, *, as_typed: bool = False) -> Presentation:
         """An expression as it is written, with what its axes are called where it has too many."""
-        shown = self._hidden(expr)
-        (written,), _ = present_many([Request(shown, turned)], taken=self.subject.taken, abbreviate=False)
+        shown = self._hidden(expr, as_typed)
+        (written,), _ = present_many(
+            [Request(shown, turned)], taken=self.subject.taken, abbreviate=False, as_typed=as_typed
+        )
         leaves = {m.name(v.name): tree for v, tree in self._marks.items()}
         if not leaves:
             return written
@@ -194,23 +200,24 @@ class Board:
             m.replace_leaves(written.tree, leaves), written.form, written.indices, written.vec, written.part
         )
 
-    def _hidden(self, expr: Expr) -> Expr:
+    def _hidden(self, expr: Expr, as_typed: bool = False) -> Expr:
         """The expression with derivatives that are not taken as placeholders."""
         found: dict[Expr, Expr] = {}
         for node in topological([expr]):
             if is_unevaluated(node):
-                found[node] = self.unevaluated(node)
+                found[node] = self.unevaluated(node, as_typed)
         return substitute(expr, found) if found else expr
 
-    def unevaluated(self, node: Expr) -> Variable:
+    def unevaluated(self, node: Expr, as_typed: bool = False) -> Variable:
         """A placeholder for a derivative that is not taken."""
         assert isinstance(node, Apply)
         body = node.arguments[0]
+        inner = self.typed(body) if as_typed else self.tree(body)
         if node.rank == body.rank and self.wrt.rank:
-            return self.placeholder(m.differential(self.tree(body)), node.shape)
+            return self.placeholder(m.differential(inner), node.shape)
         turned = is_turned(body.rank, self.wrt.rank, self.layout)
         sign = "d" if self.alone else "∂"
-        tree = m.operator(self.tree(body), self.symbol(self.wrt), sign)
+        tree = m.operator(inner, self.symbol(self.wrt), sign)
         return self.placeholder(tree, node.shape, turned)
 
     def jacobian(self, expr: Expr, output: int, inputs: int) -> Tree:
@@ -225,6 +232,11 @@ class Board:
     def sizes(self, output: Variable, argument: Variable) -> str:
         """The sizes of a Jacobian in the layout of the chain."""
         return layout_sizes(output.shape, argument.shape, self.layout)
+
+    def result_typed(self, expr: Expr) -> Tree:
+        """The same with the terms of sums in the order in which they stand."""
+        turned = is_turned(self.output.symbol.rank, self.wrt.rank, self.subject.layout)
+        return self.typed(expr, turned)
 
     def result_sizes(self) -> str:
         """The sizes of the derivative in the layout that was asked for."""

@@ -173,7 +173,7 @@ def _formula(board: Board) -> Tree:
     """The formula as it was written, in the names that the person gave to its parts."""
     names = {part: Variable(name, part.shape) for name, part in board.subject.names.items() if part.children}
     names.pop(board.subject.expr, None)
-    return board.tree(substitute(board.subject.expr, names))
+    return board.typed(substitute(board.subject.expr, names))
 
 
 def _kinks(board: Board, where: Sequence[Line]) -> tuple[str, ...]:

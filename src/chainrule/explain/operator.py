@@ -39,7 +39,7 @@ def phases(board: Board) -> tuple[Phase, ...]:
         else {*range(most // 2), *range(len(moves) - most // 2, len(moves))}
     )
     entries: list[Entry] = []
-    left: Tree | None = board.result(inward.start)
+    left: Tree | None = board.result_typed(inward.start)
     last = ""
     for k, move in enumerate(moves):
         if k not in shown:
@@ -47,14 +47,14 @@ def phases(board: Board) -> tuple[Phase, ...]:
                 entries.append(Sentence((f"likewise, {len(moves) - len(shown)} steps",)))
             continue
         board.claim(move.rule, board.taken(move.whole, board.wrt), board.subject.expr, board.wrt)
-        tree = board.result(move.whole)
+        tree = board.result_typed(move.whole)
         text = to_text(tree)
         if text != last:
             entries.append(Line(left, tree, (reason(board, move),), value=move.whole))
             left = None
         last = text
     raw = moves[-1].whole if moves else inward.start
-    entries += finishing(board, board.result(raw), raw, board.derivative)
+    entries += finishing(board, board.result_typed(raw), raw, board.derivative)
     return (Phase("", tuple(entries)),)
 
 

@@ -92,7 +92,7 @@ def introduced(board: Board) -> tuple[Entry, ...]:
         words = role(part, board.flow)
         line = Line(
             board.symbol(part.symbol),
-            board.tree(part.value),
+            board.typed(part.value),
             (words,) if words else (),
             sizes_text(part.symbol.shape) if board.wrt.rank or part.symbol.rank else "",
             value=part.value,

@@ -77,8 +77,11 @@ def present_many(
     abbreviate: bool = True,
     errors: bool = False,
     profile: str | None = None,
+    as_typed: bool = False,
 ) -> tuple[list[Presentation], list[tuple[str, Presentation]]]:
     """Several expressions printed together, and the definitions of the names in them, each before it is used.
+
+    `as_typed` keeps the terms of sums in their order: x + x², where the shortest answer is x² + x.
 
     >>> from chainrule.expr.dims import Dim
     >>> from chainrule.expr.nodes import Variable
@@ -95,7 +98,7 @@ def present_many(
         named = name_parts(exprs, names or {}, taken, errors=errors)
         exprs, definitions, parts = list(named.exprs), named.definitions, named.parts
     everything = [*exprs, *(part for _, part in definitions)]
-    reader = Reader([*taken, *(v.name for v in variables(*everything))])
+    reader = Reader([*taken, *(v.name for v in variables(*everything))], as_typed=as_typed)
     written = [
         replace(_one(reader, e, r.turned, r.ranks), profile=profile)
         for e, r in zip(exprs, requests, strict=True)

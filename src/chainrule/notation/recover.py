@@ -58,10 +58,13 @@ class Reading:
 
 
 class Reader:
-    """Readings of expressions. `taken` are the names of variables, which functions must not use in print."""
+    """Readings of expressions. `taken` are the names of variables, which functions must not use in print.
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self.taken = frozenset(taken)
+    `as_typed` keeps the terms of sums in the order in which they stand in the expression.
+    """
+
+    def __init__(self, taken: Iterable[str] = (), *, as_typed: bool = False) -> None:
+        self.taken, self.as_typed = frozenset(taken), as_typed
         self.readings: dict[Expr, Reading | None] = {}
 
     def read(self, root: Expr) -> Reading | None:
@@ -78,7 +81,7 @@ class Reader:
         if reading is None:
             return None
         if side and root.rank == 1 and isinstance(root, Sum) and (terms := self._all(root.terms)):
-            return m.cheapest(whole(reading, side), _terms(terms, side, 1))
+            return m.cheapest(whole(reading, side), _terms(terms, side, 1, typed=self.as_typed))
         return whole(reading, side)
 
     def _node(self, node: Expr) -> Reading | None:
@@ -116,6 +119,9 @@ class Reader:
         if rank and all(r.ones for r in readings):
             inner = self.sum([replace(r, body=None, ones=False) for r in readings], ())
             return replace(inner, body=_ones(rank), opposite=None, ones=True)
+        if self.as_typed:
+            body = _add(readings, rank, 1, typed=True)
+            return Reading(above=body[:1]) if not rank else Reading(body=body)
         signs = {parts(r, 0)[0] for r in readings}
         first = _terms(readings, 0, 1)
         direction = -1 if signs == {-1} or (first.op == "sum" and first.data[0] < 0) else 1
@@ -550,12 +556,12 @@ def _on_diagonal(reading: Reading) -> bool:
     return body is not None and (body is m.IDENTITY or (body.op == "call" and body.data[0] == "diag"))
 
 
-def _add(readings: list[Reading], rank: int, direction: int) -> Forms:
+def _add(readings: list[Reading], rank: int, direction: int, *, typed: bool = False) -> Forms:
     """The sum of the terms in both orientations."""
-    first = _terms(readings, 0, direction)
+    first = _terms(readings, 0, direction, typed=typed)
     if not rank:
         return first, first
-    second = _terms(readings, 1, direction)
+    second = _terms(readings, 1, direction, typed=typed)
     if rank == 1 and m.transpose(first).cost <= second.cost + 2:
         # A difference mostly stands in a product, where its parentheses cost nothing more: (Ax − b)ᵀ, not
         # xᵀAᵀ − bᵀ.
@@ -563,16 +569,18 @@ def _add(readings: list[Reading], rank: int, direction: int) -> Forms:
     return settle(first, second)
 
 
-def _terms(readings: list[Reading], side: int, direction: int) -> Tree:
+def _terms(readings: list[Reading], side: int, direction: int, *, typed: bool = False) -> Tree:
     """The terms with their signs, larger ones first, but a positive one in front if there is one.
 
-    A polynomial stays in descending powers.
+    A polynomial stays in descending powers; `typed` terms stay as they are.
     """
     terms = []
     diagonal = any(map(_on_diagonal, readings))
     for reading in readings:
         sign, term = parts(reading, side, drop_ones=not diagonal)
         terms.append(((reading.ones or not term.leaves, -term.leaves, term.key), sign * direction, term))
+    if typed:
+        return m.signed_sum([(sign, term) for _, sign, term in terms])
     terms.sort(key=lambda t: t[0])
     if all(_partial(term) for _, _, term in terms):
         # The chain rule goes through the arguments in their order, second derivatives first.
