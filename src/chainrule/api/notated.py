@@ -93,6 +93,11 @@ def vector_names(shown: Sequence[Shown]) -> dict[str, str]:
     return {to_text(value): to_text(name) for name, value in found if name.op == "name"}
 
 
+def has_matrix(shown: Sequence[Shown]) -> bool:
+    """Whether an answer stands vectorised, because that was asked for or for want of another form."""
+    return not shown or any(isinstance(one, NoNotation) for one in shown)
+
+
 def names_of(shown: Sequence[Shown]) -> set[str]:
     """The names of parts in the answers; of eᵢ, e."""
     trees = [name for one in shown if isinstance(one, Written) for name, _ in one.where]

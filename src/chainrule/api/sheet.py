@@ -186,9 +186,9 @@ class Sheet:
     def kinks(self) -> list[Kink]:
         """Where the formula is not differentiable, and what is taken there."""
         moving = [v for d in self.derivatives for target in d.wrt for v in target.variables]
-        names = {part.text: pretty(name) for name, part in self.where}
-        if self.written:
-            names = notated.vector_names(self.written)
+        names = notated.vector_names(self.written)
+        if notated.has_matrix(self.written):
+            names |= {part.text: pretty(name) for name, part in self.where}
 
         def write(expr: Expr) -> str:
             text = self._present(expr).text
@@ -240,7 +240,8 @@ class Sheet:
     @cached_property
     def unused(self) -> list[str]:
         """The abbreviations that a person gave and that stand nowhere in the answers."""
-        names = notated.names_of(self.written) if self.written else {name for name, _ in self.where}
+        names = {name for name, _ in self.where} if notated.has_matrix(self.written) else set()
+        names |= notated.names_of(self.written)
         return [name for name in self.abbreviations if name not in names]
 
     def _explained(self) -> list[str]:

@@ -7,7 +7,8 @@ place of one of its terms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from chainrule.expr.dims import Coefficient
@@ -27,29 +28,46 @@ def grouped(exprs: Sequence[Expr], parts: Sequence[Expr]) -> list[Expr]:
     >>> part in grouped([whole], [part])[0].terms[0].operands
     True
     """
-    result = list(exprs)
-    for part in sorted((p for p in parts if isinstance(p, Sum)), key=lambda p: (-len(p.children), p.digest)):
-        assert isinstance(part, Sum)
-        memo: dict[Expr, Expr] = {}
-        result = [transform(expr, partial(_bracketed, part=part), memo) for expr in result]
-    return result
+    sums = sorted(
+        {p for p in parts if isinstance(p, Sum)}, key=lambda part: (-len(part.children), part.digest)
+    )
+    count = Counter(body for part in sums for _, body in map(split, part.terms))
+    by_term: dict[Expr, list[Sum]] = {}
+    for part in sums:
+        rarest = min((body for _, body in map(split, part.terms)), key=lambda b: (count[b], b.digest))
+        by_term.setdefault(rarest, []).append(part)
+    if not by_term:
+        return list(exprs)
+    memo: dict[Expr, Expr] = {}
+    return [transform(expr, partial(_bracketed, by_term=by_term), memo) for expr in exprs]
 
 
-def _bracketed(node: Expr, part: Sum) -> Expr:
-    if not isinstance(node, Sum) or node.rank != part.rank or len(node.terms) <= len(part.terms):
+def _bracketed(node: Expr, by_term: Mapping[Expr, Sequence[Sum]]) -> Expr:
+    """A sum with brackets around the terms of parts; `by_term` has each part under its rarest term."""
+    if not isinstance(node, Sum):
         return node
-    wanted = {body: coefficient for coefficient, body in map(split, part.terms)}
-    ratios: set[Coefficient] = set()
-    rest: list[Expr] = []
-    for term in node.terms:
-        coefficient, body = split(term)
-        if body in wanted:
-            ratios.add(coefficient * wanted[body] ** -1)
-        else:
-            rest.append(term)
-    if len(node.terms) - len(rest) < len(wanted) or len(ratios) != 1:
-        return node
-    return Sum([scaled(ratios.pop(), part), *rest])
+    terms = {body: coefficient for coefficient, body in map(split, node.terms)}
+    found: list[Expr] = []
+    for part in [part for body in list(terms) for part in by_term.get(body, ())]:
+        ratio = _ratio(part, terms)
+        if ratio is not None and len(part.terms) < len(node.terms):
+            found.append(scaled(ratio, part))
+            for term in part.terms:
+                del terms[split(term)[1]]
+    return Sum([*found, *(scaled(c, body) for body, c in terms.items())]) if found else node
+
+
+def _ratio(part: Sum, terms: Mapping[Expr, Coefficient]) -> Coefficient | None:
+    """How often the part stands in a sum of these terms; None if it does not."""
+    found: Coefficient | None = None
+    for coefficient, body in map(split, part.terms):
+        if body not in terms:
+            return None
+        ratio = terms[body] * coefficient**-1
+        if found is not None and ratio != found:
+            return None
+        found = ratio
+    return found
 
 
 def with_part(expr: Expr, part: Expr) -> Expr | None:
