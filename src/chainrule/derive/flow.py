@@ -9,7 +9,7 @@ Source: Parr and Howard 2018, section 4.5.1 (one operator for each equation) and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,10 +18,13 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, cons
 from chainrule.expr.walk import depends_on, rebuild, topological, transform, variables
 from chainrule.rules.elementwise import power, relu, sigmoid, softplus
 from chainrule.rules.elementwise import tanh as tanh_row
-from chainrule.rules.tensorial import softmax
+from chainrule.rules.table import Elementwise
+from chainrule.rules.tensorial import norm, softmax
 from chainrule.rules.unknown import Unknown, orders_of, unknown_in
 
 ACTIVATIONS = frozenset((relu.name, sigmoid.name, softplus.name, tanh_row.name, softmax.name, "maximum"))
+# Letters for parts whose own letter is taken.
+INSTEAD = "tsqhbcd"
 # Paths are listed one by one up to this many.
 MOST_PATHS = 64
 
@@ -72,9 +75,20 @@ class Flow:
         """The variables and symbols that change when what it is differentiated by changes."""
         found = set(self.wrt)
         for part in self.parts:
-            if any(v in found for v in variables(part.value)):
+            if any(v in found for v in self._read[part.symbol]):
                 found.add(part.symbol)
         return frozenset(found)
+
+    @cached_property
+    def _read(self) -> dict[Variable, tuple[Variable, ...]]:
+        """What each part reads otherwise than in a condition; where that is nothing, all that it reads."""
+        read = {part.symbol: variables_that_count(part.value) for part in self.parts}
+        found = set(self.wrt)
+        for symbol, names in read.items():
+            if found & set(names):
+                found.add(symbol)
+        counted = self.output.symbol in found
+        return read if counted else {part.symbol: variables(part.value) for part in self.parts}
 
     def arguments(self, part: Part) -> tuple[Variable, ...]:
         """What the part reads that changes: the sources of its edges, in the order of the parts."""
@@ -91,7 +105,7 @@ class Flow:
         reads: dict[Variable, tuple[Variable, ...]] = {}
         users: dict[Variable, list[Part]] = {}
         for part in self.parts:
-            moving = [v for v in variables(part.value) if v in self.active]
+            moving = [v for v in self._read[part.symbol] if v in self.active]
             reads[part.symbol] = tuple(sorted(moving, key=order.__getitem__))
             for symbol in reads[part.symbol]:
                 users.setdefault(symbol, []).append(part)
@@ -145,9 +159,10 @@ def flow(
     expr, regrouped = _regrouped(expr, names or {})
     given = {part: name for name, part in regrouped.items() if part.children}
     given.pop(expr, None)
-    active = depends_on([expr], wrt)
+    active = _active(expr, wrt)
     cuts = _cuts(expr, active, given)
-    namer = _Namer(expr, cuts, given, {*taken, output, *(v.name for v in variables(expr)), *(names or {})})
+    used = {*taken, output, *(v.name for v in variables(expr)), *(names or {})}
+    namer = _Namer(expr, cuts, given, active, used)
     symbols: dict[Expr, Variable] = {}
     parts: list[Part] = []
     done: dict[Expr, Expr] = {}
@@ -192,6 +207,32 @@ def _regrouped(expr: Expr, names: Mapping[str, Expr]) -> tuple[Expr, dict[str, E
 def _opened(value: Expr) -> Expr:
     """A sum of one term without its brackets."""
     return value.terms[0] if isinstance(value, Sum) and len(value.terms) == 1 else value
+
+
+def _is_condition(node: Expr) -> bool:
+    """Whether it is a comparison: constant but for its jumps, so no derivative passes through it."""
+    return isinstance(node, Apply) and isinstance(node.function, Elementwise) and node.function.indicator
+
+
+def _active(root: Expr, wrt: Sequence[Variable]) -> set[Expr]:
+    """The nodes that move when the variables do, as far as a derivative sees it."""
+    found: set[Expr] = set(wrt)
+    for node in topological([root]):
+        if not _is_condition(node) and any(child in found for child in node.children):
+            found.add(node)
+    return found if root in found else depends_on([root], wrt)
+
+
+def variables_that_count(value: Expr) -> tuple[Variable, ...]:
+    """The variables of an expression outside conditions, in the order of `variables`."""
+    found: set[Expr] = set()
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending.extend(child for child in node.children if not _is_condition(child))
+    return tuple(v for v in variables(value) if v in found)
 
 
 # ---------------------------------------------------------------- where a formula is cut
@@ -245,8 +286,19 @@ def _stays(part: Expr, node: Expr, active: set[Expr]) -> bool:
             return _is_power(part) if len(core.operands) == 1 else _is_reciprocal(part)
         case Stack():
             return isinstance(part, Stack)
+        case Apply() if is_squared_norm(core):
+            return part is core.arguments[0]
         case _:
             return False
+
+
+def is_squared_norm(node: Expr) -> bool:
+    """Whether it is ‖v‖², which has no kink and is differentiated in one go."""
+    if not isinstance(node, Apply) or node.function is not power:
+        return False
+    inner, exponent = node.arguments[0], constant_of(node.arguments[1])
+    square = exponent is not None and exponent.rational == 2 and not exponent.powers
+    return square and isinstance(inner, Apply) and inner.function is norm
 
 
 def _bare(node: Expr) -> Expr:
@@ -289,9 +341,14 @@ class _Namer:
     """Letters by use: z before an activation, a after it, v for an error, u else; numbered if several."""
 
     def __init__(
-        self, root: Expr, cuts: Sequence[Expr], given: Mapping[Expr, str], taken: Iterable[str]
+        self,
+        root: Expr,
+        cuts: Sequence[Expr],
+        given: Mapping[Expr, str],
+        active: set[Expr],
+        taken: Iterable[str],
     ) -> None:
-        self.given = given
+        self.given, self.active = given, active
         self.taken = {*taken, *given.values()}
         self.functions = frozenset(unknown_in(root))
         users: dict[Expr, list[Expr]] = {}
@@ -299,6 +356,7 @@ class _Namer:
             for child in node.children:
                 users.setdefault(_bare(child), []).append(node)
         self.users = users
+        self.inputs = frozenset(self.taken)
         letters = [self._letter(node) for node in cuts if node is not root and node not in given]
         self.several = {letter for letter in letters if letters.count(letter) > 1}
         self.count: dict[str, int] = {}
@@ -329,13 +387,25 @@ class _Namer:
         elif activated and _contracts(node):
             letter = "z"
         elif isinstance(node, Sum) and len(node.terms) == 2 and _has_sign(node) and node.rank:
-            letter = (
-                "v" if _has_sign(node.terms[1]) or not isinstance(_bare(node.terms[1]), Variable) else "e"
-            )
-            letter = "r" if not any(isinstance(n, Apply) for n in topological([node])) else letter
+            letter = self._of_difference(node)
         else:
             letter = "u"
-        return letter.upper() if node.rank == 2 else letter
+        return self._free(letter.upper() if node.rank == 2 else letter)
+
+    def _of_difference(self, node: Sum) -> str:
+        """R for a residual or a distance, v or e for the error of a prediction, u for other differences."""
+        if not any(isinstance(n, Apply) for n in topological([node])):
+            return "r"
+        given = [k for k, t in enumerate(node.terms) if is_given(_bare(t), self.active)]
+        if not given:
+            return "u"
+        return "v" if _has_sign(node.terms[1]) or given != [1] else "e"
+
+    def _free(self, letter: str) -> str:
+        """Another letter where this one is a name: beside a matrix U, U₁ would read as a part of it."""
+        capital = letter.isupper()
+        others = [c.upper() if capital else c for c in INSTEAD]
+        return next((c for c in (letter, *others) if c not in self.inputs), letter)
 
 
 def _function_of(node: Expr) -> str:
@@ -349,6 +419,11 @@ def _has_sign(node: Expr) -> bool:
     if isinstance(node, Sum):
         return any(map(_has_sign, node.terms))
     return isinstance(node, Einsum) and node.coefficient.rational < 0
+
+
+def is_given(node: Expr, active: Container[Expr]) -> bool:
+    """Whether it is a variable that does not move: the y of y − a."""
+    return isinstance(node, Variable) and node not in active
 
 
 def _contracts(node: Expr) -> bool:

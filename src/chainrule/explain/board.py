@@ -23,6 +23,7 @@ from chainrule.notation import matform as m
 from chainrule.notation.layout import chain_layout, is_turned, layout_sizes
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Presentation, Request, present_many
+from chainrule.rules.tensorial import softmax
 from chainrule.simplify import simplify
 from chainrule.steps import Claim
 
@@ -121,7 +122,11 @@ class Board:
         """
         key = part, argument
         if key not in self._locals:
-            self._locals[key] = self.simplified(part.value, argument)
+            found = self.simplified(part.value, argument)
+            if isinstance(part.value, Apply) and part.value.function is softmax:
+                # diag(p) − ppᵀ, in the name of its value.
+                found = substitute(found, {part.value: part.symbol})
+            self._locals[key] = found
         return self._locals[key]
 
     def written_out(self, expr: Expr) -> Expr:

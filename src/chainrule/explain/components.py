@@ -19,6 +19,7 @@ from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Variable
 from chainrule.expr.walk import topological, variables
 from chainrule.notation import matform as m
+from chainrule.notation.index import derivative as indexed_derivative
 from chainrule.notation.layout import is_turned
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import dim_text, to_text
@@ -54,8 +55,8 @@ class _Entries:
         self.jacobian = board.simplified(value, wrt) if wrt in variables(value) else None
 
     def at(self, expr: Expr, letters: Letters) -> Tree:
-        """The entry of an expression at letters."""
-        return self.writer.tree(expr, letters)
+        """The entry of an expression at letters; sums in it leave the letters of the variable free."""
+        return self.writer.tree(expr, letters, self.columns)
 
     def _variable(self, variable: Variable, letters: Letters) -> Tree:
         return self.writer.entry_of(variable, letters)
@@ -111,17 +112,18 @@ class _Entries:
                 last_whole = moves[-1].whole if moves else inward.start
                 words = simplification(self.board, last_whole, self.jacobian)
                 contracted = _has_sigma(self.at(last_whole, letters)) and not _has_sigma(final)
-                said_last = ("only one term of the sum is left",) if contracted else words
+                said_last = ("δ leaves one term of its sum",) if contracted else words
                 lines.append(Line(left, final, said_last, value=self.jacobian))
         return lines
 
     def _reason(self, rule: str, said: str) -> Words:
-        if rule != "dx/dx = 1" or self.wrt.rank != 1:
+        if rule != "dx/dx = 1" or not self.wrt.rank:
             return (said,)
-        (j,) = self.columns
-        (i,) = self.writer.letters(1, self.columns)
-        one = m.derivative(self._variable(self.wrt, (i,)), self._variable(self.wrt, (j,)))
-        return (one, f" is 1 if {i} = {j}, else 0: ", m.tree("delta", (), (i, j)))
+        others = self.writer.letters(self.wrt.rank, self.columns)
+        one = m.derivative(self._variable(self.wrt, others), self._variable(self.wrt, self.columns))
+        pairs = list(zip(others, self.columns, strict=True))
+        deltas = m.product(*(m.tree("delta", (), pair) for pair in pairs))
+        return (one, f" is 1 if {' and '.join(f'{i} = {j}' for i, j in pairs)}, else 0: ", deltas)
 
     @property
     def _diagonal(self) -> Expr | None:
@@ -158,6 +160,10 @@ class _Entries:
             left_or_none: Tree | None = None
         else:
             left_or_none = left
+        shown = board.present(self.jacobian, _turned(board, symbol, wrt))
+        if shown.form == "index" and left_or_none is not None:
+            sides = [(v.name, v.rank) for v in (symbol, wrt)]
+            left_or_none = indexed_derivative(sides[0], sides[1:], shown.indices)
         entries.append(
             Line(
                 left_or_none,

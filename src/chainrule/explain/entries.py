@@ -39,9 +39,9 @@ class Entries:
         free += [f"i{k}" for k in range(1, count + len(avoid) + 1) if f"i{k}" not in avoid]
         return tuple(free[:count])
 
-    def tree(self, expr: Expr, letters: Letters) -> Tree:
-        """The entry of an expression at letters."""
-        return self._read(self._scalar(expr, letters, letters))
+    def tree(self, expr: Expr, letters: Letters, free: Letters = ()) -> Tree:
+        """The entry of an expression at letters; no sum in it is over a letter of `free`."""
+        return self._read(self._scalar(expr, letters, (*letters, *free)))
 
     def entry_of(self, variable: Variable, letters: Letters) -> Tree:
         """x_i, or a scalar by its name."""
@@ -91,7 +91,7 @@ class Entries:
         body = node.children[0]
         inner = self._read(self._scalar(body, letters[: body.rank], used))
         below = self.entry_of(self.wrt, letters[body.rank :])
-        plain = isinstance(body, Variable)
+        plain = isinstance(body, Variable) or inner.op == "entry"
         tree = m.derivative(inner, below) if plain else m.operator(inner, below)
         return self._mark(tree, "∎")
 

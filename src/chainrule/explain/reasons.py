@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from chainrule.derive.flow import ACTIVATIONS, Flow, Part
+from chainrule.derive.flow import ACTIVATIONS, Flow, Part, is_given, is_squared_norm
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import variables
@@ -20,14 +20,26 @@ def role(part: Part, flow: Flow) -> str:
     """What an intermediate variable is: affine, activation, error; "" if it has no name of its own."""
     value = core(part.value)
     match value:
-        case Apply() if value.function.name in ACTIVATIONS and value.rank:
-            return "activation" if isinstance(value.function, Elementwise) else value.function.name
+        case Apply() if isinstance(value.function, Elementwise) and value.function.name in ACTIVATIONS:
+            return "activation" if value.rank else ""
+        case Sum() if _is_error(value, flow):
+            return "residual" if _is_affine(value, flow) else "error"
         case Sum() if _is_affine(value, flow):
-            return "affine" if part.name.lower().rstrip("0123456789") != "r" else "residual"
+            return "affine"
         case Sum() if len(value.terms) == 2 and any(is_minus(t) for t in value.terms) and value.rank:
-            return "error" if part.name.lower().rstrip("0123456789") in ("v", "e") else "difference"
+            return "difference"
         case _:
             return ""
+
+
+def _is_error(value: Sum, flow: Flow) -> bool:
+    """Whether a prediction, which is more than the variable itself, is compared with what is given."""
+    if len(value.terms) != 2 or not any(map(is_minus, value.terms)) or not value.rank:
+        return False
+    terms = [core(t) for t in value.terms]
+    bare = [t.operands[0] if isinstance(t, Einsum) and len(t.operands) == 1 else t for t in terms]
+    other = [t for t in bare if not is_given(t, flow.active)]
+    return len(other) == 1 and other[0] not in flow.wrt
 
 
 def _is_affine(value: Sum, flow: Flow) -> bool:
@@ -175,6 +187,8 @@ def _of_function(value: Apply, argument: Variable, at_kink: Fraction) -> str:
     row = value.function
     assert isinstance(row, Row)
     says = said_of(row, value)
+    if is_squared_norm(value):
+        return "a squared norm: d‖x‖² = 2xᵀdx"
     if not any(a is argument for a in value.arguments):
         says += ", times the inner derivative"
     if row is relu:

@@ -87,7 +87,12 @@ class Answer:
     def at(self, expr: Expr, letters: Letters) -> Tree:
         """The entry of an expression at letters: relu(zᵢ) − yᵢ, ((A + Aᵀ)x)ⱼ."""
         packed: dict[Tree, Tree] = {}
-        shown = self._packed(self._called(expr), packed)
+        called = self._called(expr)
+        if called.rank > 2:
+            written = self.board.present(called)
+            if written.form == "index" and tuple(written.indices) == letters:
+                return written.tree
+        shown = self._packed(called, packed)
         return m.replace_leaves(self.entries.tree(shown, letters), packed)
 
     def _called(self, expr: Expr) -> Expr:

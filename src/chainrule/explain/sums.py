@@ -129,10 +129,10 @@ def summed(answer: Answer) -> Iterator[Reading]:
     pull = _pull(answer, others)
     if pull is not None:
         words, claims = pull
-        start = reading.sentences[0]
-        first = ("the sum of two terms. The first is ", *start)
-        last = (*reading.sentences[-1], " ", *words)
-        yield Reading((first, *reading.sentences[1:-1], last), (*reading.claims, *claims))
+        sentences = list(reading.sentences)
+        sentences[0] = ("the sum of two terms. The first is ", *sentences[0])
+        sentences[-1] = (*sentences[-1], " ", *words)
+        yield Reading(tuple(sentences), (*reading.claims, *claims))
 
 
 def _labels(term: Product) -> list[int]:
