@@ -168,6 +168,29 @@ def test_where_points_could_deceive(formula: str, shapes: str, claim: str, verdi
     assert found.verdict == verdict, found.text
 
 
+@pytest.mark.parametrize(
+    ("formula", "claim", "shapes"),
+    [
+        ("sigmoid(2*x)", "2*sigmoid(2*x)*(1 - sigmoid(2*x))", "x"),
+        ("tanh(3*x)", "3*(1 - tanh(3*x))*(1 + tanh(3*x))", "x"),
+        ("sum(tanh(W @ x))", "W.T @ (1 - tanh(W @ x)**2)", "W[m,n] x[n]"),
+        ("sum(sigmoid(W @ x))", "W.T @ (s - s**2) where s = sigmoid(W @ x)", "W[m,n] x[n]"),
+        ("logsumexp(x)", "exp(x - max(x))/sum(exp(x - max(x)))", "x[n]"),
+        ("(x - 1)**5", "5*(x**4 - 4*x**3 + 6*x**2 - 4*x + 1)", "x"),
+    ],
+)
+def test_rounding_where_functions_saturate_is_no_difference(formula: str, claim: str, shapes: str) -> None:
+    assert cr.check(formula, wrt="x", claim=claim, shapes=shapes).verdict == "equal"
+
+
+def test_long_products_do_not_pass_as_rounding() -> None:
+    layers = "x"
+    for _ in range(25):
+        layers = f"tanh(W @ {layers} + b)"
+    shapes = "W[n,n] b[n] x[n]"
+    assert cr.check(f"sum({layers})", wrt="x", claim="x", shapes=shapes).verdict == "wrong"
+
+
 TINY = ["1.001*({})", "({}) + 0.001"]
 
 

@@ -30,9 +30,9 @@ def masks(sweep: Sweep) -> Iterator[Mutant]:
 def _opened(raw: Expr, chosen: set[Expr]) -> Mutant:
     def tell() -> Found:
         names = ", ".join(sorted(short(n) for n in chosen))
-        return Found(
-            11, "mask", f"The mask {names} was left out: where it is not 1, the derivative is different."
-        )
+        what = "factor" if all(isinstance(n, Apply) and n.function.name == "sign" for n in chosen) else "mask"
+        text = f"The {what} {names} was left out: where it is not 1, the derivative is different."
+        return Found(11, "mask", text)
 
     return Mutant(transform(raw, _opening(chosen)), tell)
 

@@ -162,8 +162,8 @@ def _changes(text: str, misfit: Misfit) -> Iterator[Respelling]:
 
 def _right(misfit: Misfit, change: Respelling, expr: Expr, goals: Sequence[Expr] = ()) -> View | None:
     """The layout in which the changed claim is right, if there is one."""
-    part = misfit.read(change.part) if change.code == "transposed" else None
-    if part is not None and not part.rank:
+    part = misfit.read(change.part) if change.scalar or change.code == "transposed" else None
+    if part is not None and change.scalar == bool(part.rank):
         return None
     wanted = goals if change.code == "condition" else [misfit.case.correct]
     found = (misfit.case.becomes(expr, goal) for goal in wanted)

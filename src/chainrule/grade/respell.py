@@ -6,8 +6,9 @@ judged here, and most of the texts make no sense.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 from chainrule.errors import Span
@@ -28,6 +29,7 @@ from chainrule.language.syntax import (
 )  # fmt: skip
 
 PRODUCTS = ("@", "*", "", "·")
+AXES = re.compile(r"\[\s*(?::\s*,\s*None|None\s*,\s*:)\s*\]")
 LONGEST = 4  # factors that are tried in every order
 TRANSPOSED = ("ᵀ", ".T", "'", ".'")
 
@@ -36,8 +38,9 @@ TRANSPOSED = ("ᵀ", ".T", "'", ".'")
 class Respelling:
     """Another text, and what it changes: the code, a sentence, the place in the text before.
 
-    part  the text that is changed
-    left  what stands on the left after an exchange; what a transpose that is taken away stood on
+    part    the text that is changed
+    scalar  whether the change is one of scalars only
+    left    what stands on the left after an exchange; what a transpose that is taken away stood on
     """
 
     text: str
@@ -46,6 +49,7 @@ class Respelling:
     span: Span
     part: str
     left: str = ""
+    scalar: bool = False
 
 
 def respellings(text: str, statements: list[Statement], matlab: bool = False) -> Iterator[Respelling]:
@@ -62,6 +66,7 @@ def respellings(text: str, statements: list[Statement], matlab: bool = False) ->
     speller.turned = {id(node) for node in turned}
     conditions = [node for node in nodes if _is_condition(node)]
     speller.compared = {id(n) for c in conditions for n in post_order(c) if n is not c}
+    yield from speller.without_axes()
     for make in (speller.transposed, speller.exchanged, speller.diagonal, speller.summed, speller.opened):
         for node in sorted(nodes, key=lambda n: (n.span.end - n.span.start, n.span.start)):
             yield from make(node)
@@ -90,6 +95,13 @@ class _Speller:
         start, end = node.span.start, node.span.end
         whole = self.text[:start] + part + self.text[end:]
         return Respelling(whole, code, says, node.span, self.of(node), left)
+
+    def without_axes(self) -> Iterator[Respelling]:
+        """All axes that [:, None] and [None, :] add taken away: in NumPy they make rows and columns."""
+        bare = AXES.sub("", self.text)
+        if bare != self.text:
+            says = f"a row and a column are combined: {bare.strip()} is meant"
+            yield Respelling(bare, "row-column", says, Span(0, len(self.text)), self.text)
 
     def transposed(self, node: Node) -> Iterator[Respelling]:
         shown = self.of(node)
@@ -136,6 +148,11 @@ class _Speller:
             bare = self.closed(node.arguments[0])
             yield self.put(node, bare, "diag", f"a diag is too many: {bare} belongs in place of {shown}")
             return
+        if isinstance(node, Add):
+            for term in node.terms:
+                whole = f"{self.closed(term)}{'*' if self.matlab else ' * '}I"
+                says = f"the identity is missing: {whole} belongs in place of {self.of(term)}"
+                yield replace(self.put(term, whole, "diag", says), scalar=True)
         if isinstance(node, Number) or id(node) in self.compared:
             return
         whole = f"diag({self.bare(node)})"

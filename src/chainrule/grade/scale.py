@@ -16,18 +16,19 @@ from chainrule.verify.probe import close, factor, squeezed
 from chainrule.verify.reference import Array
 
 MOST = 80  # nodes of the correct answer that are looked at
+LOUD = 1e6  # times rounding: what a value must exceed to tell a factor
 FEW = 12  # the same where one number is all that is known
 LARGEST = 1000  # numerators and denominators of factors that are named
 
 
 def scaled(case: Case) -> Iterator[Found]:
     """The claim is c times the correct answer."""
-    correct = case.probe.values(case.correct)
+    correct, noise = case.probe.values(case.correct), case.noise(case.correct)
     for view in case.views:
         ratios: dict[int, float] = {}
         for k, (a, b) in enumerate(zip(case.claimed, (view.turn(b) for b in correct), strict=True)):
-            if not b.any() and not a.any():
-                continue  # all units are dead at this point, and it says nothing
+            if max(abs(a).max(initial=0.0), abs(b).max(initial=0.0)) <= LOUD * noise[k]:
+                continue  # all units are dead or saturated at this point, and it says nothing
             ratio = _factor(a, b)
             if ratio is None:
                 break

@@ -20,6 +20,7 @@ from chainrule.verify.sample import DEMANDS, MANNERS, Point, Sampler
 TOLERANCE = 1e-8
 NOISE = 1e-12  # of the largest number met on the way: what rounding may leave
 # Most points are ordinary; the others find claims that hold only near 0, on one side or far away.
+TELLS = 1e-6  # of a value: rounding below this leaves something to compare
 SHAKEN = 100.0  # times what changes with the last digits of the inputs
 KINDS = ("normal", "normal", "normal", "negative", "normal", "wide", "small", "positive")
 DRAWS = 60  # in search of points where conditions hold in other combinations
@@ -49,14 +50,18 @@ class Probe:
 
     def noise(self, expr: Expr) -> list[float]:
         """What rounding may leave in its value at each point."""
-        return [self._noise(expr, k, value) for k, value in enumerate(self.values(expr))]
-
-    def _noise(self, expr: Expr, k: int, value: Array) -> float:
-        level = NOISE * magnitude(expr, self._memos[k], self.points[k].sizes)
-        if level <= TOLERANCE * float(np.max(np.abs(value), initial=0.0)):
-            return level
-        # In a long product the bound is far too large: what rounding of the inputs does tells more.
-        return min(level, SHAKEN * self._shaken(expr, k, value))
+        values = self.values(expr)
+        levels = [
+            NOISE * magnitude(expr, memo, point.sizes)
+            for point, memo in zip(self.points, self._memos, strict=True)
+        ]
+        sizes = [float(np.max(np.abs(value), initial=0.0)) for value in values]
+        if any(level <= TELLS * size for level, size in zip(levels, sizes, strict=True)):
+            return levels
+        # In a long product the bound is far too large at every point, and anything would pass: what the last
+        # digits of the inputs change tells more.
+        shaken = (self._shaken(expr, k, value) for k, value in enumerate(values))
+        return [min(level, SHAKEN * change) for level, change in zip(levels, shaken, strict=True)]
 
     def _shaken(self, expr: Expr, k: int, value: Array) -> float:
         """By how much the value changes when the inputs change in their last digits."""
