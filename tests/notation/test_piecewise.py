@@ -1,7 +1,6 @@
 """Answers by cases: the conditions cover every point once, and the values are those of the answer.
 
-The one-line text of cases is for people; the language has no sign for it, so the values and conditions are
-compared as expressions, at the border too.
+Values and conditions are compared as expressions, at the border too; tests/language reads the text back.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from chainrule.errors import OptionError, ShapeMismatch, SyntaxProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable, broadcast_to, constant_of
+from chainrule.language.cases import without_cases
 from chainrule.language.context import Setting
 from chainrule.language.declarations import Declarations, parse_declarations
 from chainrule.language.functions import TABLE
@@ -148,7 +149,7 @@ def outline(
     check_profile(profile)
     declared = parse_declarations(shapes)
     unknown = parse_functions(functions, TABLE.keys())
-    tokens = without_arguments(tokenize(text, dialect, unknown.declared), text)
+    tokens = without_arguments(without_cases(tokenize(text, dialect, unknown.declared), text), text)
     known = instances(tokens, declared.variables)
     given = assigned_names(tokens, entries=not known)
     check_names(unknown, declared, given, text)

@@ -22,7 +22,8 @@ from chainrule.language.marks import call_at
 class Token:
     """One token.
 
-    `kind` is num, imag, name, sub (an index below the line), op, str, special (𝟏 𝟎), call, newline or end.
+    `kind` is num, imag, name, sub (an index below the line), op, str, special (𝟏 𝟎), call, newline or end,
+    and word for `if` in a formula by cases.
     """
 
     kind: str
@@ -77,7 +78,7 @@ def tokenize(text: str, dialect: str, functions: Collection[str] = ()) -> list[T
     """
     check_length(text)
     tokens: list[Token] = []
-    position, spaced, depth = 0, False, 0
+    position, spaced, depth, braces = 0, False, 0, 0
     while position < len(text):
         if called := call_at(text, position, functions):
             tokens.append(Token("call", called, Span(position, position + len(called)), spaced))
@@ -106,6 +107,7 @@ def tokenize(text: str, dialect: str, functions: Collection[str] = ()) -> list[T
             position = _quote(text, span, tokens, dialect, spaced)
         elif kind == "op":
             depth += (value in ("(", "[", "{")) - (value in (")", "]", "}"))
+            braces += (value == "{") - (value == "}")
             _operator(text, value, span, tokens, spaced)
         elif kind == "sup":
             _superscript(text, value, span, tokens)
@@ -119,6 +121,10 @@ def tokenize(text: str, dialect: str, functions: Collection[str] = ()) -> list[T
             tokens.append(Token("sub", value[1:], span))
         else:
             value = value.replace("∑", "Σ")
+            if braces and value in ("if", "and", "otherwise"):
+                tokens.append(Token("word", value, span, spaced))
+                spaced = False
+                continue
             _check_name(text, value, span)
             tokens.append(Token("name", value, span, spaced))
         spaced = False
