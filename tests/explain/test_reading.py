@@ -44,8 +44,9 @@ NUMPY: dict[str, Any] = {
     "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "sigmoid": sigmoid, "maximum": np.maximum, "abs": np.abs,
     "inv": np.linalg.inv, "logdet": lambda x: np.linalg.slogdet(x)[1], "diag": np.diag, "ones": np.ones,
     "eye": np.eye, "outer": np.outer, "sign": np.sign, "sqrt": np.sqrt, "np": np,
+    "stack": lambda *entries: np.array(entries),
 }  # fmt: skip
-SIZES = {"N": 6, "n": 3, "m": 4, "k": 2, "p": 5, "q": 2, "h": 3}
+SIZES = {"N": 6, "n": 3, "m": 4, "k": 2, "p": 5, "q": 2, "h": 3, "2": 2}
 
 # formula, shapes, variable, the derivative in NumPy (axes of the formula, then of the variable)
 CASES = [
@@ -116,6 +117,8 @@ CASES = [
     ("relu(x)", "x", "x", "(x > 0)*1.0"),
     ("x + 0*y", "x y", "y", "0.0"),
     ("sign(x)", "x", "x", "0.0"),
+    ("stack(3*x[0]**2*x[1], 2*x[0] + x[1]**8)", "x[2]", "x",
+     "np.array([[6*x[0]*x[1], 3*x[0]**2], [2, 8*x[1]**7]])"),
 ]  # fmt: skip
 IDS = [f"{formula} by {wrt}" for formula, _, wrt, _ in CASES]
 
@@ -220,6 +223,7 @@ TRUTHS: dict[str, Truth] = {
     r"a sum of outer products": lambda f, J, x: J.shape == f.shape,
     r"has no effect; on, where": lambda f, J, x: J.shape == f.shape,
     r"^its row i is row i of A": is_row_by_row,
+    r"says how .* reacts to every entry": lambda f, J, x: J.shape == (f().size, x.size),
     r"moves by about": lambda f, J, x: bool(np.isfinite(J).all()),
     r"where .* it stays": lambda f, J, x: bool(np.isfinite(J).all()),
     r"falls where|rises where": lambda f, J, x: near(f.at(flat_at(f)).jacobian(), 0),

@@ -156,13 +156,17 @@ def _moved(answer: Answer, product: Product, *, exact: bool, small: bool = False
 
 
 def amount_of(answer: Answer, value: Tree) -> Tree | None:
-    """Value · Δ; None if it is too long to say."""
-    if value.cost > LONGEST:
+    """Value · Δ; None if it is too long to say, or entries that are written out."""
+    if value.cost > LONGEST or _is_written_out(value):
         return None
     delta = answer.delta
     if value.op == "sum" and len(value.args) == 1 and value.data == (-1,):
         return m.negative(m.scale(value.args[0], delta))
     return m.scale(value, delta)
+
+
+def _is_written_out(tree: Tree) -> bool:
+    return tree.op in ("array", "grid") or any(map(_is_written_out, tree.args))
 
 
 def _tail(answer: Answer, product: Product) -> Words:
@@ -218,6 +222,20 @@ def _moved_by_sum(answer: Answer, exact: bool) -> Words | None:
     every = "every " if answer.rows else ""
     change: Words = ("wiggle ", entry, f" by {small}", answer.delta)
     return (*change, f" and {every}", target, f" moves by {about}", amount, ".")
+
+
+def row_by_row(answer: Answer) -> Iterator[Reading]:
+    """What a row and a column of any Jacobian say."""
+    if (answer.output.rank, answer.wrt.rank) != (1, 1):
+        return
+    (i,), (j,) = answer.rows, answer.columns
+    other = "row" if answer.line == "column" else "column"
+    words: Words = (
+        f"{answer.line} {i} says how ", answer.entry(answer.output, (i,)), " reacts to every entry of ",
+        answer.x, f", {other} {j} what ",
+        answer.entry(answer.wrt, (j,)), " does to every entry of ", answer.y, ".",
+    )  # fmt: skip
+    yield Reading((words,), (answer.equals(_again(answer), "the Jacobian"),))
 
 
 # ---------------------------------------------------------------- scalars

@@ -39,6 +39,7 @@ PATTERNS: tuple[Pattern, ...] = (
     effects.valley,
     effects.straight,
     effects.moved,
+    effects.row_by_row,
 )
 
 
