@@ -57,6 +57,8 @@ CASES = [
     ("softmax(x)", "x[n]", "x", "matrix map"),
     ("x @ A @ x", "A[n,n] x[n]", "x", "matrix map"),
     ("sum(relu(x))", "x[n]", "x", "matrix map"),
+    ("relu(w @ x + b)", "w[n] x[n] b", "b", "matrix map"),
+    ("mean((y - relu(X_hat @ w_hat))**2)", "X_hat[N,n] w_hat[n] y[N]", "w_hat", "matrix sums map"),
     ("x**3", "x", "x", "matrix map"),
 ]
 EVERY = ("matrix", "sums", "index", "kron", "map")
@@ -191,6 +193,7 @@ def test_sums_over_instances_add_up_to_the_derivative(formula, shapes, wrt, has)
             "(2/N) Σᵢ eᵢ xᵢᵀ 1[zᵢ > 0] where zᵢ = w·xᵢ + b, eᵢ = relu(zᵢ) − yᵢ",
         ),
         ("sum((X @ w)**2)", "X[i,n] w[n]", "w", "2 Σⱼ (w·xⱼ) xⱼᵀ"),
+        ("sum((X_hat @ w_hat)**2)", "X_hat[N,n] w_hat[n]", "w_hat", "2 Σᵢ (ŵ·x̂ᵢ) x̂ᵢᵀ"),
     ],
 )
 def test_per_instance(formula, shapes, wrt, text) -> None:

@@ -58,6 +58,16 @@ def ascii_name(text: str) -> str:
     return unicodedata.normalize("NFC", result)
 
 
+def row_name(matrix: str) -> str | None:
+    """What a row of a matrix is called, x for X; None where the name is not one capital letter.
+
+    >>> row_name("X"), row_name("X_hat"), row_name("data")
+    ('x', 'x_hat', None)
+    """
+    parts = re.fullmatch(rf"([A-Z])(_({'|'.join(ACCENTS)}))?", matrix)
+    return parts[1].lower() + (parts[2] or "") if parts else None
+
+
 @lru_cache(maxsize=4096)
 def pretty(name: str) -> str:
     """The name as people read it.

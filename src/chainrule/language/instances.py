@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chainrule.expr.names import ascii_name
+from chainrule.expr.names import ascii_name, row_name
 from chainrule.expr.nodes import Expr, Variable, reduce_sum, require_same
 from chainrule.expr.walk import variables
 from chainrule.language.tokens import Token
@@ -53,9 +53,8 @@ def instances(tokens: Iterable[Token], declared: Mapping[str, Variable]) -> dict
             continue
         base, letter = parts[1], parts[2]
         array = declared.get(base)
-        if array is None and len(base) == 1 and base not in named:
-            array = declared.get(base.upper())
-            array = array if array is not None and array.rank > 1 else None
+        if array is None and base not in named:
+            array = next((v for n, v in declared.items() if v.rank > 1 and row_name(n) == base), None)
         if array is not None and array.rank:
             found[name] = Instance(array, letter)
     return found if any(instance.array.rank > 1 for instance in found.values()) else {}

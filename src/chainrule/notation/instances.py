@@ -7,11 +7,12 @@ axis is the first axis of data, a size that the result and the variables that mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
+from chainrule.expr.names import row_name
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, number, reduce_sum
 from chainrule.expr.walk import dim_names, substitute, topological, variables
 from chainrule.notation.recover import Reader, parts
@@ -86,10 +87,22 @@ def over_instances(expr: Expr, moving: Iterable[Expr], taken: Iterable[str] = ()
     for size in sizes:
         taker = _Taker(size, {*taken, *dim_names(expr), *(v.name for v in variables(expr))})
         found = taker.taken_out(expr, 0)
-        if taker.result.holes:
+        rows = any(v.rank > 1 and v.shape[0] == size for v in data)
+        if taker.result.holes and (rows or _at_top(found, taker.result.holes)):
             taker.result.expr = found
             results.append(taker.result)
     return results
+
+
+def _at_top(expr: Expr, holes: Mapping[Expr, Hole]) -> bool:
+    """Whether a sum is a factor or a term of the expression, not an argument in it."""
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        if node in holes:
+            return True
+        pending += node.children if isinstance(node, Einsum | Sum) else ()
+    return False
 
 
 class _Taker:
@@ -247,8 +260,8 @@ class _Taker:
         """X for the rows of X, the name itself for a vector; the name too where x is another variable."""
         if part not in self.bases:
             name = part.name if isinstance(part, Variable) else ""
-            small = name.lower()
-            if part.rank > 1 and len(name) == 1 and name != small and small not in self.used:
+            small = row_name(name)
+            if part.rank > 1 and small is not None and small not in self.used:
                 name = small
                 self.used.add(name)
             self.bases[part] = name or f"({len(self.bases) + 1})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from unicodedata import combining
 
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.names import SUBSCRIPT, pretty
@@ -200,7 +201,8 @@ def _lowered(indices: tuple[str, ...]) -> str:
 
 
 def _lowered_entry(node: Tree, parts: list[str]) -> str:
-    plain = node.args[0].op != "name" or len(parts[0]) == 1
+    letters = sum(not combining(c) for c in parts[0])  # an accent stands above its letter
+    plain = node.args[0].op != "name" or letters == 1
     return (parts[0] if plain else f"({parts[0]})") + _lowered(node.data)
 
 
