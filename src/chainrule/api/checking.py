@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.api.claims import are_numbers, as_text, function_claim, numbers_claim
 from chainrule.api.derivative import Derivative, derive
-from chainrule.api.formulas import Functions, Shapes
+from chainrule.api.formulas import Functions, Shapes, named_parts
 from chainrule.api.point import read_point
 from chainrule.api.targets import Wrt
 from chainrule.errors import DomainProblem, OptionError
@@ -119,9 +119,10 @@ def check(
             hint='write claim="2*A@x"; check_derivation(text) checks a whole derivation',
         )
     if not isinstance(derivative, Derivative):
+        names = ", then wrt ".join(d.wrt[0].name for d in derivative.parts())
         raise OptionError(
             "one claim is about one derivative, and several variables were given",
-            hint="check them one by one: --wrt w, then --wrt b; scalars may be one Jacobian: [x, y]",
+            hint=f"check them one by one: wrt {names}",
         )
     given = {**(read_point(at) if isinstance(at, str) else at or {}), **(data or {})}
     if given and (isinstance(claim, Expr) or not (callable(claim) or are_numbers(claim))):
@@ -137,29 +138,34 @@ def check(
 def _checked(
     derivative: Derivative, claim: Any, dialect: str, profile: str | None, given: Mapping[str, Any]
 ) -> Checked:
+    from chainrule.grade.case import Voice, expression
     from chainrule.grade.claim import Reading
-    from chainrule.grade.judge import judge, judge_claim, judge_text
+    from chainrule.grade.judge import judge_claim, judge_text
 
     formula, correct = derivative.formula, derivative.expression
     of, wrt = derivative.below, derivative.wrt[-1].variables
-    variables = list(formula.variables.values())
-    if isinstance(claim, Expr):
-        judgement = judge(claim, correct, of=of, wrt=wrt, variables=variables)
-        return Checked(derivative, present(claim, profile=formula.profile).text, judgement)
     other: Claim | None = None
-    if callable(claim):
+    if isinstance(claim, Expr):
+        other = expression(claim, present(claim, profile=profile).text)
+    elif callable(claim):
         other = function_claim(claim, derivative, given)
     elif are_numbers(claim) and given:
         other = numbers_claim(claim, derivative, given)
-    elif are_numbers(claim):
-        claim = as_text(claim)
-    elif not isinstance(claim, str):
+    elif not isinstance(claim, str) and not are_numbers(claim):
         raise OptionError(
             f"a claim is a formula, a function or numbers, not {type(claim).__name__}",
             hint='write claim="2*A@x"',
         )
     if other is not None:
-        judgement = judge_claim(other, correct, of=of, wrt=wrt, variables=variables)
+        voice = Voice(named_parts(formula), profile)
+        variables = list(formula.variables.values())
+        judgement = judge_claim(other, correct, of=of, wrt=wrt, variables=variables, voice=voice)
         return Checked(derivative, other.text, judgement)
+    text = as_text(claim)
     reading = Reading(formula.variables, formula.names, dialect, profile, formula.functions)
-    return Checked(derivative, claim, judge_text(claim, correct, reading=reading, of=of, wrt=wrt))
+    judgement = judge_text(text, correct, reading=reading, of=of, wrt=wrt)
+    if are_numbers(claim) and judgement.verdict not in RIGHT:
+        # Numbers without a point are an answer that is the same everywhere; hardly what was meant.
+        hint = 'If these are numbers at one point, say which: at="x=1, y=2" (--at).'
+        judgement = replace(judgement, text=f"{judgement.text}\n{hint}")
+    return Checked(derivative, text, judgement)

@@ -344,7 +344,7 @@ def check(options: argparse.Namespace) -> int:
     result = chainrule.check(
         read_formula(options.formula),
         wrt=options.wrt,
-        claim=options.claim,
+        claim=read_formula(options.claim),
         at=options.at,
         shapes=options.shapes,
         order=_order(options.order),
