@@ -92,6 +92,7 @@ WRONG: dict[str, list[Row]] = {
     ],
     "diag": [
         ("w * x", "w[n] x[n]", "x", "w", ("diag(w)",)),
+        ("x * z", "x[n] z", "x", "diag(z)", ("z * eye(n)", "zI", "diag(z * ones(n))")),
         ("exp(x)", "x[n]", "x", "exp(x)", ("diag(exp(x))",)),
         ("sigmoid(W @ x)", "W[m,n] x[n]", "x", "sigmoid(W @ x)*(1 - sigmoid(W @ x))*W",
          ("diag(sigmoid(W @ x)*(1 - sigmoid(W @ x))) @ W",

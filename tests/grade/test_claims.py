@@ -251,3 +251,11 @@ def test_a_wrong_derivative_of_chainrule_judges_nobody(monkeypatch: pytest.Monke
 def test_several_variables_are_refused() -> None:
     with pytest.raises(ChainruleError, match="one claim is about one derivative"):
         cr.check("x*y", wrt="x,y", claim="y")
+
+
+def test_a_gradient_by_a_matrix_in_numerator_layout_is_told_as_such() -> None:
+    found = cr.check("logdet(X)", wrt="X", claim="inv(X)", shapes="X[n,n]")
+    assert found.verdict == "layout" and "It is the answer in numerator layout" in found.text
+    assert cr.check("logdet(X)", wrt="X", claim="inv(X).T", shapes="X[n,n]").verdict == "equal"
+    jacobian = cr.check("A @ x", wrt="x", claim="A.T", shapes="A[m,n] x[n]")
+    assert jacobian.verdict == "layout" and "the transpose of the answer in numerator layout" in jacobian.text

@@ -103,16 +103,17 @@ def judge_claim(
     view = case.matches(correct)
     if view is not None:
         partly = where_it_has_values(case) if partial else []
-        return wrong(case, partly) if partly else _right(view, claim)
+        return wrong(case, partly) if partly else _right(view, claim, case)
     found = more(case, explanations(case))
     return wrong(case, found or [words.difference(case)])
 
 
-def _right(view: View, claim: Claim) -> Judgement:
+def _right(view: View, claim: Claim, case: Case) -> Judgement:
     if view.plain:
         where = " at the point given" if claim.points is not None and len(claim.points.points) == 1 else ""
         return Judgement("equal", (), None, f"Equal{where}.")
-    text = words.LAYOUTS[view.name]
+    by_matrix = case.of is not None and not case.of.rank and len(case.wrt) == 1 and case.wrt[0].rank == 2
+    text = words.LAYOUTS["by a matrix" if view.name == "transpose" and by_matrix else view.name]
     return Judgement("layout", (Diagnosis("layout", text),), None, f"Right. {text}")
 
 

@@ -147,6 +147,9 @@ class _Speller:
         if isinstance(node, Call) and node.name == "diag" and len(node.arguments) == 1:
             bare = self.closed(node.arguments[0])
             yield self.put(node, bare, "diag", f"a diag is too many: {bare} belongs in place of {shown}")
+            whole = f"{bare}{'*' if self.matlab else ' * '}I"
+            says = f"diag takes a vector, and {bare} is a scalar: {whole} belongs in place of {shown}"
+            yield replace(self.put(node, whole, "diag", says), scalar=True)
             return
         if isinstance(node, Add):
             for term in node.terms:

@@ -24,6 +24,7 @@ FEW = 12  # numbers of a point that are shown
 # What is said of an answer that is right when its array is turned.
 LAYOUTS = {
     "transpose": "It is the transpose of the answer in numerator layout, so in the other layout.",
+    "by a matrix": "It is the answer in numerator layout: the transpose of the shape of the variable.",
     "input axes first": "The axes of the variable stand before those of the formula: the other layout.",
     "axes of each reversed": "The axes of the formula and of the variable are each in reverse order.",
     "axes reversed": "Its axes are in reverse order: the other layout.",
