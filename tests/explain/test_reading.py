@@ -44,7 +44,7 @@ NUMPY: dict[str, Any] = {
     "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "sigmoid": sigmoid, "maximum": np.maximum, "abs": np.abs,
     "inv": np.linalg.inv, "logdet": lambda x: np.linalg.slogdet(x)[1], "diag": np.diag, "ones": np.ones,
     "eye": np.eye, "outer": np.outer, "sign": np.sign, "sqrt": np.sqrt, "np": np,
-    "stack": lambda *entries: np.array(entries),
+    "stack": lambda *entries: np.array(entries), "concat": lambda *parts: np.hstack(parts),
 }  # fmt: skip
 SIZES = {"N": 6, "n": 3, "m": 4, "k": 2, "p": 5, "q": 2, "h": 3, "2": 2}
 
@@ -117,6 +117,10 @@ CASES = [
     ("relu(x)", "x", "x", "(x > 0)*1.0"),
     ("x + 0*y", "x y", "y", "0.0"),
     ("sign(x)", "x", "x", "0.0"),
+    ("stack(log(x**2), sin(3*x))", "x", "x", "np.array([2/x, 3*cos(3*x)])"),
+    ("concat(x, z)", "x[n] z", "z", "np.array([0.0, 0, 0, 1])"),
+    ("z*eye(3)", "z", "z", "eye(3)"),
+    ("stack(x, x**2, 5)", "x", "x", "np.array([1, 2*x, 0])"),
     ("stack(3*x[0]**2*x[1], 2*x[0] + x[1]**8)", "x[2]", "x",
      "np.array([[6*x[0]*x[1], 3*x[0]**2], [2, 8*x[1]**7]])"),
 ]  # fmt: skip
@@ -203,7 +207,7 @@ TRUTHS: dict[str, Truth] = {
     r"small move of \w+: it changes in jumps": lambda f, J, x: near(J, 0),
     r"counts alike": lambda f, J, x: near(J, J.ravel()[0]),
     r"and all alike": lambda f, J, x: near(J, J.ravel()[0]),
-    r"reaches every entry": lambda f, J, x: J.shape == f().shape and np.ndim(x) == 0,
+    r"reaches every entry": lambda f, J, x: np.ndim(x) == 0 and bool((J != 0).all()),
     r"each row sums to 0": lambda f, J, x: near(J.sum(1), 0) and near(f(1.3), f()),
     r"symmetric": lambda f, J, x: near(J, J.T),
     r"lowers every other entry": lambda f, J, x: bool((np.sign(J) == 2 * np.eye(len(J)) - 1).all()),
@@ -223,6 +227,7 @@ TRUTHS: dict[str, Truth] = {
     r"a sum of outer products": lambda f, J, x: J.shape == f.shape,
     r"has no effect; on, where": lambda f, J, x: J.shape == f.shape,
     r"^its row i is row i of A": is_row_by_row,
+    r"^entry i says how": lambda f, J, x: J.shape == f().shape and np.ndim(x) == 0,
     r"says how .* reacts to every entry": lambda f, J, x: J.shape == (f().size, x.size),
     r"moves by about": lambda f, J, x: bool(np.isfinite(J).all()),
     r"where .* it stays": lambda f, J, x: bool(np.isfinite(J).all()),

@@ -88,11 +88,18 @@ def moved(answer: Answer) -> Iterator[Reading]:
             continue
         if term is not None:
             words = _conditional(answer, term) or _moved(answer, term, exact=exact)
-            sentence = None if words is None else (*_insight(answer, term), *words, *_tail(answer, term), ".")
+            sentence = None if words is None else (*words, *_tail(answer, term), ".")
         else:
             sentence = _moved_by_sum(answer, exact)
-        if sentence is not None:
-            yield Reading((sentence,), (told, answer.exactly()) if exact else (told,))
+        if sentence is None:
+            continue
+        claims = (told, answer.exactly()) if exact else (told,)
+        insight = _insight(answer, term) if term is not None else ()
+        if insight:
+            # What reaches every entry moves it.
+            reach = answer.always(answer.value * answer.value > 0, "it reaches every entry")
+            yield Reading(((*insight, *sentence),), claims if answer.wrt.rank else (*claims, reach))
+        yield Reading((sentence,), claims)
 
 
 def _again(answer: Answer) -> Expr:
@@ -166,7 +173,7 @@ def amount_of(answer: Answer, value: Tree) -> Tree | None:
 
 
 def _is_written_out(tree: Tree) -> bool:
-    return tree.op in ("array", "grid") or any(map(_is_written_out, tree.args))
+    return tree.op in ("array", "grid", "basis", "select") or any(map(_is_written_out, tree.args))
 
 
 def _tail(answer: Answer, product: Product) -> Words:
@@ -183,7 +190,7 @@ def _tail(answer: Answer, product: Product) -> Words:
             if not above
             else ()
         )
-    if set(above) & set(below):
+    if set(above) & set(below) or len(set(above)) < len(above):
         return ("; nothing else moves",)
     return ()
 
@@ -196,7 +203,7 @@ def _insight(answer: Answer, product: Product) -> Words:
     if len(set(below)) == len(below) and not set(above) & set(below):
         if below and not carried & set(below):
             return ("every entry of ", answer.x, " counts alike: ")
-        if above and not below:
+        if above and not below and len(set(above)) == len(above):
             alike = "" if carried & set(above) else ", and all alike"
             return ("the one number ", answer.x, " reaches every entry of ", answer.y, f"{alike}: ")
         if not above and len(below) == 1 and len(product.operands) == 1 and product.coefficient.is_one:
@@ -226,16 +233,23 @@ def _moved_by_sum(answer: Answer, exact: bool) -> Words | None:
 
 def row_by_row(answer: Answer) -> Iterator[Reading]:
     """What a row and a column of any Jacobian say."""
-    if (answer.output.rank, answer.wrt.rank) != (1, 1):
+    if answer.output.rank != 1 or answer.wrt.rank > 1:
         return
-    (i,), (j,) = answer.rows, answer.columns
+    told = answer.equals(_again(answer), "the Jacobian")
+    (i,) = answer.rows
+    if not answer.wrt.rank:
+        entry = answer.entry(answer.output, (i,))
+        column: Words = (f"entry {i} says how ", entry, " reacts to the one number ", answer.x, ".")
+        yield Reading((column,), (told,))
+        return
+    (j,) = answer.columns
     other = "row" if answer.line == "column" else "column"
     words: Words = (
         f"{answer.line} {i} says how ", answer.entry(answer.output, (i,)), " reacts to every entry of ",
         answer.x, f", {other} {j} what ",
         answer.entry(answer.wrt, (j,)), " does to every entry of ", answer.y, ".",
     )  # fmt: skip
-    yield Reading((words,), (answer.equals(_again(answer), "the Jacobian"),))
+    yield Reading((words,), (told,))
 
 
 # ---------------------------------------------------------------- scalars

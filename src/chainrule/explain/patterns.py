@@ -29,6 +29,7 @@ from chainrule.expr.nodes import (
     reduce_sum,
     zeros,
 )
+from chainrule.expr.walk import variables
 from chainrule.notation import matform as m
 from chainrule.notation.recover import Product
 from chainrule.rules.tensorial import softmax, unit
@@ -221,6 +222,8 @@ def as_it_stands(answer: Answer) -> Iterator[Reading]:
         return
     (j,) = answer.columns
     operand, axes = term.operands[0]
+    if not variables(operand):
+        return
     (row, column) = term.output
     line = "column" if axes == (row, column) else "row"
     amount = amount_of(answer, answer.board.tree(number(term.coefficient)))
