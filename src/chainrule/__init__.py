@@ -31,6 +31,7 @@ from chainrule.errors import (
 
 if TYPE_CHECKING:
     from chainrule.api import (
+        Checked,
         Derivative,
         Derivatives,
         Explanation,
@@ -50,6 +51,7 @@ __all__ = [
     "ArrayMismatch",
     "ChainruleError",
     "CheckFailed",
+    "Checked",
     "Derivative",
     "Derivatives",
     "DomainProblem",

@@ -38,6 +38,7 @@ class Checked:
     diagnoses   all that explain it, the simplest first: each has a code and a text
     assumption  what has to be assumed for the claim to be right
     text        everything for the person
+    notes       sentences: how what was not declared was read
     """
 
     def __init__(self, derivative: Derivative, claim: str, judgement: Judgement) -> None:
@@ -51,6 +52,7 @@ class Checked:
         )
         self.assumption = judgement.assumption
         self.text = told(judgement.text, profile, claim)
+        self.notes = derivative.formula.assumptions
 
     def __bool__(self) -> bool:
         return self.verdict in RIGHT
@@ -73,6 +75,7 @@ class Checked:
                 "claim": self.claim,
                 "correct": self.derivative.text,
                 "text": self.text,
+                "notes": list(self.notes),
             },
             ensure_ascii=False,
             indent=2,

@@ -353,6 +353,7 @@ def check(options: argparse.Namespace) -> int:
         functions=options.functions,
     )
     write(result.to_json() if form == "json" else str(result), sys.stdout)
+    say(result.notes)
     return 0 if result else 1
 
 
