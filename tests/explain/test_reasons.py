@@ -135,3 +135,17 @@ def test_entries_of_matrices_have_their_letters_on_both_sides() -> None:
 def test_a_sum_of_two_terms_is_read_once() -> None:
     page = cr.explain("sum(M * (R - U @ V.T)**2) + l*norm(U)**2", "U", "M[m,n] R[m,n] U[m,k] V[n,k] l")
     assert page.to_text().count("sum of outer products") == 1
+
+
+def test_a_long_formula_is_cut_short_and_says_so() -> None:
+    formula = "+".join(f"sin(x**{k})" for k in range(1, 50))
+    page = cr.explain(formula, "x", "x", style="operator")
+    (answer,) = [line for line in page.derivation.answer if line.result]
+    assert to_text(answer.left) == "dy/dx" and words_text(answer.reason) == "cut short"
+    assert "⋯" in to_text(answer.right) and len(page.to_text()) < 4000
+
+
+@pytest.mark.parametrize("style", ["operator", "components"])
+def test_long_products_stay_readable(style: str) -> None:
+    text = cr.explain("*".join(f"(x+{k})" for k in range(1, 16)), "x", "x", style=style).to_text()
+    assert len(text) < 15_000 and max(map(len, text.splitlines())) <= 110

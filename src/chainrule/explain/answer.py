@@ -35,7 +35,7 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     subject, output = board.subject, board.output.symbol
     turned = is_turned(output.rank, board.wrt.rank, subject.layout)
     if variables.is_long(board) and tree_size(board.derivative) > LONGEST_ANSWER:
-        return _last_line(board), ()
+        return (_last_line(board),), ()
     requests = [Request(board.derivative, turned, (output.rank, board.wrt.rank))]
     if turned and not output.rank:
         requests.append(Request(board.derivative))
@@ -107,10 +107,26 @@ def _in_notation(board: Board, turned: bool, given: Mapping[str, Expr]) -> tuple
     )
 
 
-def _last_line(board: Board) -> tuple[Line, ...]:
-    """The last line of a recursion, where the whole would be too long to read."""
-    left, right, sizes = board.recursion
-    return (Line(left, right, ("in the names above",), sizes, value=board.derivative, result=True),)
+def _last_line(board: Board) -> Line:
+    """What stands for an answer that is too long to read: the last line of a recursion, or its beginning."""
+    left, tree, sizes = board.total(board.output.symbol), board.result(board.derivative), board.result_sizes()
+    words = "in the names above"
+    if board.recursion is not None:
+        left, tree, sizes = board.recursion
+    else:
+        words = "cut short" if m.DOTS in _parts(tree) else ""
+    return Line(left, tree, (words,) if words else (), sizes, value=board.derivative, result=True)
+
+
+def _parts(tree: Tree) -> set[Tree]:
+    found: set[Tree] = set()
+    pending = [tree]
+    while pending:
+        part = pending.pop()
+        if part not in found:
+            found.add(part)
+            pending.extend(part.args)
+    return found
 
 
 def _own_names(

@@ -29,8 +29,9 @@ from chainrule.steps import Claim
 
 # It sorts behind every letter, so derivatives stand behind what they are multiplied by.
 MARK = "∎"
-# Formulas with more names than this have their longest sums cut short inside a derivation.
-ELIDED_LEAVES = 60
+# Formulas with more names than this have their longest sums and products cut short inside a derivation;
+# what is still longer than that has dots for its innermost parts.
+ELIDED_LEAVES, MOST_LEAVES = 60, 200
 MOST_TERMS = 8
 
 
@@ -82,7 +83,7 @@ class Board:
         self._locals: dict[tuple[Part, Variable], Expr] = {}
         self._marks: dict[Variable, Tree] = {}
         # What a recursion ends with: left side, right side, sizes.
-        self.recursion: tuple[Tree, Tree, str] = (m.ONE, m.ONE, "")
+        self.recursion: tuple[Tree, Tree, str] | None = None
 
     # ------------------------------------------------------------ facts
 
@@ -268,7 +269,7 @@ class Board:
 
 
 def elided(tree: Tree) -> Tree:
-    """A tree whose longest sums show only their first and last terms."""
+    """A tree whose longest sums and products show only their first and last parts."""
     if tree.leaves <= ELIDED_LEAVES:
         return tree
     done: dict[Tree, Tree] = {}
@@ -284,5 +285,17 @@ def elided(tree: Tree) -> Tree:
         if node.op == "sum" and len(args) > MOST_TERMS:
             args = [*args[: MOST_TERMS - 3], m.DOTS, args[-1]]
             data = (*data[: MOST_TERMS - 3], 1, data[-1])
+        elif node.op in ("times", "chain", "scale", "product") and len(args) > MOST_TERMS:
+            args = [*args[: MOST_TERMS - 3], m.DOTS, args[-1]]
         done[node] = m.tree(node.op, args, data) if args else node
-    return done[tree]
+    return done[tree] if done[tree].leaves <= MOST_LEAVES else _cut(done[tree], MOST_LEAVES)
+
+
+def _cut(tree: Tree, most: int) -> Tree:
+    """A tree with dots for what lies too deep in it for so many names."""
+    if tree.leaves <= most or not tree.args:
+        return tree
+    if most <= len(tree.args):
+        return m.DOTS
+    share = (most - 1) // len(tree.args)
+    return m.tree(tree.op, [_cut(part, share) for part in tree.args], tree.data)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from chainrule.explain.board import Board
+from chainrule.explain.board import Board, elided
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
 from chainrule.explain.entries import Entries, Letters
 from chainrule.explain.finish import simplification
-from chainrule.explain.operator import reason
+from chainrule.explain.operator import FEWEST_LINES, LONGEST_LINE, MOST_NODES, TOO_LONG, reason
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Variable
-from chainrule.expr.walk import topological, variables
+from chainrule.expr.walk import topological, tree_size, variables
 from chainrule.notation import matform as m
 from chainrule.notation.index import derivative as indexed_derivative
 from chainrule.notation.layout import is_turned
@@ -56,7 +56,7 @@ class _Entries:
 
     def at(self, expr: Expr, letters: Letters) -> Tree:
         """The entry of an expression at letters; sums in it leave the letters of the variable free."""
-        return self.writer.tree(expr, letters, self.columns)
+        return elided(self.writer.tree(expr, letters, self.columns))
 
     def _variable(self, variable: Variable, letters: Letters) -> Tree:
         return self.writer.entry_of(variable, letters)
@@ -97,10 +97,19 @@ class _Entries:
         last = ""
         letters = (*rows[self.symbol.rank - value.rank :], *self.columns)
         moves = inward.moves()
-        for move in moves:
+        most = max(FEWEST_LINES, MOST_NODES // tree_size(value))
+        for k, move in enumerate(moves):
+            if most // 2 <= k < len(moves) - most // 2:
+                if k == most // 2:
+                    lines.append(Sentence((f"likewise, {len(moves) - 2 * (most // 2)} steps",)))
+                continue
             name = f"∂{self.symbol.name}/∂{self.wrt.name}: {move.rule}"
             self.board.claim(name, self.board.taken(move.whole, self.wrt), value, self.wrt)
             tree = self.at(move.whole, letters)
+            if len(to_text(tree)) > LONGEST_LINE and move is not moves[-1]:
+                if lines and not isinstance(lines[-1], Sentence):
+                    lines.append(Sentence((TOO_LONG,)))
+                continue
             if to_text(tree) != last:
                 said = self._reason(move.rule, reason(self.board, move, self.wrt))
                 lines.append(Line(left, tree, said, value=move.whole))

@@ -21,6 +21,9 @@ from chainrule.rules.table import Row
 # A board holds so many lines; what is longer is shown from both ends.
 MOST_LINES, FEWEST_LINES = 60, 8
 MOST_NODES = 3000
+# Characters of a line that is shown.
+LONGEST_LINE = 500
+TOO_LONG = "and so on; the lines between are too long to read"
 
 
 def phases(board: Board) -> tuple[Phase, ...]:
@@ -49,6 +52,10 @@ def phases(board: Board) -> tuple[Phase, ...]:
         board.claim(move.rule, board.taken(move.whole, board.wrt), board.subject.expr, board.wrt)
         tree = board.result_typed(move.whole)
         text = to_text(tree)
+        if len(text) > LONGEST_LINE and move is not moves[-1]:
+            if entries and not isinstance(entries[-1], Sentence):
+                entries.append(Sentence((TOO_LONG,)))
+            continue
         if text != last:
             entries.append(Line(left, tree, (reason(board, move),), value=move.whole))
             left = None
