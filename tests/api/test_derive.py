@@ -508,7 +508,7 @@ def test_a_root_is_written_as_one() -> None:
     [
         ("maximum(x, y)", "x = y in some entry; at a tie x has the whole weight"),
         ("minimum(y, x)", "y = x in some entry; at a tie y has the whole weight"),
-        ("maximum(3, x)", "3 = x in some entry; at a tie the constant has the whole weight"),
+        ("maximum(3, x)", "x = 3 in some entry; at a tie the constant has the whole weight"),
         ("max(X, axis=0) * x", "two entries of a column of X are largest"),
         ("max(X, axis=1) * x", "two entries of a row of X are largest"),
     ],

@@ -17,7 +17,7 @@ from chainrule.errors import DomainProblem
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import topological
 from chainrule.steps import Claim
-from chainrule.verify.compare import TOLERANCE, Tally, judge, noise_of
+from chainrule.verify.compare import TOLERANCE, Tally, judge, noise_of, rounding_explains
 from chainrule.verify.differences import Direction, Moving, slope
 from chainrule.verify.reference import Array, run
 from chainrule.verify.sample import Point, Sampler
@@ -25,7 +25,6 @@ from chainrule.verify.sample import Point, Sampler
 POINTS = 20
 FEWEST = 3
 EFFORT = 20_000  # evaluations of small nodes that all points together may cost
-SHAKY = 1e-11  # a relative change by rounding of the inputs beyond which values tell nothing
 COLUMNS = 24  # entries of a variable that are moved one by one; of more, random ones
 
 
@@ -130,29 +129,30 @@ def _check_point(
                 movings[k] = Moving(claim.of, [claim.by], memo, point.sizes)
             moving = movings[k].rebased(memo, point.sizes)
             effort += _check_derivative(claim, moving, memo, own, noise, rng, point.margin, budget)
-        if own.excess <= 1 or not _is_shaky(claim, definitions, values, point):
+        if own.excess <= 1 or not _is_rounding(own.worst, claim, definitions, values, point):
             tally.join(own)
     return effort
 
 
-def _is_shaky(
-    claim: Claim, definitions: Sequence[tuple[Variable, Expr]], values: dict[str, Array], point: Point
+def _is_rounding(
+    error: float,
+    claim: Claim,
+    definitions: Sequence[tuple[Variable, Expr]],
+    values: dict[str, Array],
+    point: Point,
 ) -> bool:
-    """Whether the last digits of the inputs decide the value here, so that a difference is no evidence."""
+    """Whether the last digits of the inputs explain the error, so that it is no evidence."""
     symbols = {symbol.name: whole for symbol, whole in definitions}
-    found: list[Array] = []
-    for nudge in (0.0, 4e-16, -3e-16):
-        moved = {name: value * (1 + nudge) for name, value in values.items() if name not in symbols}
+    inputs = {name: value for name, value in values.items() if name not in symbols}
+
+    def value(moved: dict[str, Array]) -> Array:
         memo: dict[Expr, Array] = {}
         run(list(symbols.values()), moved, point.sizes, memo)
-        moved |= {name: memo[whole] for name, whole in symbols.items()}
         inner: dict[Expr, Array] = {}
-        run([claim.value], moved, point.sizes, inner)
-        found.append(inner[claim.value])
-    with np.errstate(all="ignore"):
-        scale = max(float(np.max(np.abs(found[0]), initial=0.0)), 1e-300)
-        change = max(float(np.max(np.abs(other - found[0]), initial=0.0)) for other in found[1:])
-    return not change <= SHAKY * scale
+        run([claim.value], moved | {n: memo[w] for n, w in symbols.items()}, point.sizes, inner)
+        return inner[claim.value]
+
+    return rounding_explains(error, value, inputs)
 
 
 def _check_derivative(
