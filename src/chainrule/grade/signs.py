@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from chainrule.grade.retext import Edit
 from chainrule.grade.symbols import reach
+from chainrule.language.limits import MAX_NESTING
 
 _CASE = re.compile(r"\s*(.+?)[\s,]*(?:\b(?:if|for)\s+(.*?)|(?:otherwise|else))\s*", re.DOTALL)
 NOWHERE = "1e300"  # what cases have where none of them holds: a number that nothing equals
@@ -37,7 +39,7 @@ def signs(text: str, at: int) -> Iterator[Edit]:
 
 def _open_sums(text: str, at: int) -> Iterator[Edit]:
     """Σ (y − a)² with a space behind Σ is the sum of what follows, up to + or −."""
-    for m in re.finditer(r"[Σ∑](?=\s+[^\s=])", text):
+    for m in islice(re.finditer(r"[Σ∑](?=\s+[^\s=])", text), MAX_NESTING):
         begin = m.end() + len(text[m.end() :]) - len(text[m.end() :].lstrip())
         end = reach(text, begin, "term")
         yield Edit(at + m.start(), at + m.end(), "sum(")

@@ -14,6 +14,7 @@ from chainrule.errors import Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import SUBSCRIPT, ascii_name
 from chainrule.grade.derivation_text import Part
 from chainrule.language.functions import TABLE
+from chainrule.language.limits import MAX_NAME
 from chainrule.language.marks import call_at
 from chainrule.language.tokens import SUPERSCRIPT
 from chainrule.rules.table import ROWS, Elementwise
@@ -184,7 +185,7 @@ class Scanner:
 
     def name(self, text: str) -> tuple[str, str, int] | None:
         """The longest known name at the start of a run of letters, the index below it, how far both reach."""
-        for end in range(len(text), 0, -1):
+        for end in range(min(len(text), MAX_NAME), 0, -1):
             head = text[:end]
             stored = self.stored(head)
             if stored is not None:
