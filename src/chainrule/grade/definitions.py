@@ -16,8 +16,8 @@ from chainrule.expr.names import ascii_name, pretty
 from chainrule.expr.nodes import Expr, Variable, permute
 from chainrule.grade.book import Book, Named
 from chainrule.grade.derivation_text import Equality, Part, Script
-from chainrule.grade.reading import Parsed, Reader, Reading, letters_of
-from chainrule.grade.symbols import NAME, Scanner
+from chainrule.grade.reading import Parsed, Reader, Reading
+from chainrule.grade.symbols import NAME, Scanner, letters_of
 from chainrule.language import Declarations, parse_declarations, parse_formula
 from chainrule.language.functions import TABLE
 from chainrule.language.resolve import METHODS, MODULES
@@ -368,6 +368,7 @@ def _moving(setting: Setting) -> tuple[str, ...]:
     if not setting.reader.scanner.differentials:
         return ()
     found: dict[str, None] = {}
+    constant: set[str] = set()
     for equality in setting.script.equalities:
         for part in (equality.left, equality.right):
             for m in re.finditer(rf"(?<![^\W\d_])d({NAME})|[^\W\d_]d({NAME})", part.text) if part else ():
@@ -375,5 +376,5 @@ def _moving(setting: Setting) -> tuple[str, ...]:
                 if name in setting.book.variables:
                     found[name] = None
         if equality.left is not None and equality.right.text.strip() in ("0", "𝟎"):
-            found.pop(ascii_name(equality.left.text[1:]), None)
-    return tuple(found)
+            constant.add(ascii_name(equality.left.text[1:]))
+    return tuple(name for name in found if name not in constant)

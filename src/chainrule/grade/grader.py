@@ -18,8 +18,8 @@ from chainrule.grade.definitions import Left, Setting, prepare
 from chainrule.grade.derivation_text import Equality, read_script
 from chainrule.grade.explaining import explain_misfit, explain_path, explain_value, shown
 from chainrule.grade.lines import Grading, Line
-from chainrule.grade.reading import LAYOUTS, Parsed, Reading, letters_of, partial_class
-from chainrule.grade.symbols import Side, Symbol
+from chainrule.grade.reading import LAYOUTS, Parsed, Reading, partial_class
+from chainrule.grade.symbols import Side, Symbol, letters_of
 from chainrule.grade.valuing import Chain, Value, Valuer, closest, compatible
 from chainrule.language.unknown import Given
 

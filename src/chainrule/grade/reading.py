@@ -30,7 +30,6 @@ from chainrule.rules.constants import component
 LAYOUTS = ("numerator", "denominator", "mixed")
 _PRODUCT = re.compile(r"\s*[·*@×⋅]?\s*")
 _STAR = {"**": ".^", "@": "*", ".T": "ᵀ"}
-_LETTER_BELOW = re.compile(r"_([i-t]+)(?![^\W_])|([ᵢⱼₖₗₘₙₒₚᵣₛₜ]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,8 @@ class Reader:
         if key not in self.inner:
             side = self.scanner.side(part, reading.scope)
             plain = Reading(scope=reading.scope, star=reading.star)
-            parsed = self.parse(side, plain)
+            letters = self.scanner.free_letters(part)
+            parsed = self.parse(side, plain, letters=letters or None)
             self.inner[key] = self.filled(parsed, plain, self.book)
         return self.inner[key]
 
@@ -421,17 +421,3 @@ def slope(function: str, argument: Expr) -> Expr:
     inside = Variable("argument of a slope", argument.shape)
     made = TABLE[function].build(inside)
     return substitute(jacobian(made.sum(), inside), {inside: argument})
-
-
-def letters_of(text: str) -> str:
-    """The letters of index notation in a text, in order, each once, those under a Σ left out."""
-    found: dict[str, None] = {}
-    summed: set[str] = set()
-    for m in _LETTER_BELOW.finditer(text):
-        letters = m[1] or ascii_name("x" + m[2])[2:]
-        before = text[m.start() - 1 : m.start()]
-        if before in ("Σ", "∑"):
-            summed |= set(letters)
-        else:
-            found.update(dict.fromkeys(letters))
-    return "".join(c for c in found if c not in summed)

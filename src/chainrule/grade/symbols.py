@@ -273,6 +273,8 @@ class Scanner:
         if of is None:
             of, end = self.operand(part, end, scope)
             of, below = self.as_name(of) or (of, "")
+        if isinstance(of, Part):
+            below = self.free_letters(of)
         names = tuple(name for name, _ in bys)
         indices = (below, *(index for _, index in bys))
         return Symbol(of, names, top["mark"], indices, text[position:end].strip()), end
@@ -283,6 +285,12 @@ class Scanner:
             if by in (self.stored(argument.strip()) for argument in m[1].split(",")):
                 return Part(m[0], m.start())
         return Part(f"{function}({by})", place)
+
+    def free_letters(self, part: Part) -> str:
+        """The letters of index notation of a formula: those that it does not sum itself."""
+        line = self.source[self.source.rfind("\n", 0, part.start) + 1 :].split("\n", 1)[0]
+        outside = letters_of(line.replace(part.text, " ", 1), summed=True)
+        return "".join(c for c in letters_of(part.text) if part.text.count(c) == 1 or c in outside)
 
     def numerator(self, part: Part, top: re.Match[str]) -> tuple[int, str, str]:
         """Where the name above the line ends, the name ("" if it is not known) and what stands below it."""
@@ -376,6 +384,22 @@ class Scanner:
         found = self.name(inner.text) if re.fullmatch(NAME, inner.text) else None
         of: str | Part = found[0] if found and found[2] == len(inner.text) and not found[1] else inner
         return Symbol(of, (), "d", ("",), part.text[position:end]), end
+
+
+_LETTER_BELOW = re.compile(r"_([i-t]+)(?![^\W_])|([ᵢⱼₖₗₘₙₒₚᵣₛₜ]+)")
+
+
+def letters_of(text: str, summed: bool = False) -> str:
+    """The letters of index notation in a text, in order, each once; those under a Σ if `summed`."""
+    found: dict[str, None] = {}
+    under: set[str] = set()
+    for m in _LETTER_BELOW.finditer(text):
+        letters = m[1] or ascii_name("x" + m[2])[2:]
+        if text[m.start() - 1 : m.start()] in ("Σ", "∑"):
+            under |= set(letters)
+        else:
+            found.update(dict.fromkeys(letters))
+    return "".join(c for c in dict.fromkeys([*found, *sorted(under)]) if summed or c not in under)
 
 
 def has_slope(function: str) -> bool:
