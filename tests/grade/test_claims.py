@@ -221,6 +221,14 @@ def test_forms_of_the_literature_are_right(case: Any) -> None:
         assert found.verdict in ("equal", "layout"), (claim, found.text)
 
 
+def test_other_says_where_and_by_how_much() -> None:
+    found = cr.check("det(A)", wrt="A", claim="inv(A).T", shapes="A[n,n]")
+    assert found.diagnosis == "other"
+    assert "a scalar factor is missing" in found.text and "entries differ: entry [" in found.text
+    found = cr.check("x*y + sin(x)", wrt="[x, y]", claim="[y + cos(x), -x]")
+    assert found.diagnosis == "sign"
+
+
 def test_sides_of_equalities_are_claims() -> None:
     assert cr.check("9*(x + x**2)", wrt="x", claim="df/dx = 9(1 + 2x) = 9 + 18x")
     found = cr.check("9*(x + x**2)", wrt="x", claim="df/dx = 9(1 + 2x) = 9 + 2x")

@@ -9,7 +9,8 @@ from itertools import product
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr, Sum
 from chainrule.expr.walk import substitute, topological
-from chainrule.grade.case import Case, Found
+from chainrule.grade.case import Case, Found, same
+from chainrule.grade.masks import is_mask
 from chainrule.grade.words import formula
 from chainrule.simplify import simplify
 from chainrule.verify.probe import close, factor, squeezed
@@ -35,8 +36,30 @@ def scaled(case: Case) -> Iterator[Found]:
             ratios[k] = ratio
         else:
             if ratios:
-                yield from _named(case, ratios)
+                named = list(_named(case, ratios))
+                yield from named or _proportional(case)
                 return
+    if all(
+        same(abs(a), abs(b), level, case.claim.tolerance)
+        for a, b, level in zip(case.claimed, correct, noise, strict=True)
+    ):
+        yield _signs(case)
+
+
+def _signs(case: Case) -> Found:
+    """The claim is right but for the signs of some entries, or but for sign(...) itself."""
+    own = set(topological([case.claim.expr])) if case.claim.expr is not None else set()
+    lost = [n for n in topological([case.correct]) if is_mask(n) and n not in own]
+    if lost and not any(is_mask(n) for n in own):
+        return Found(60, "mask", f"{formula(lost[0])} was left out: the entries are right but for signs.")
+    return Found(60, "sign", "The signs of some entries are wrong; without signs the entries are right.")
+
+
+def _proportional(case: Case) -> Iterator[Found]:
+    """What is said of a claim that is the correct answer times something that is not constant."""
+    if case.claimed[0].size > 1:
+        text = "It is proportional to the correct answer at every point: a scalar factor is missing or wrong."
+        yield Found(61, "other", text)
 
 
 def terms(case: Case) -> Iterator[Found]:

@@ -115,8 +115,9 @@ def report(case: Case, found: Sequence[Found]) -> str:
     lines.append(found[0].text)
     if len(found) > 1:
         lines += [f"{'And' if other.also else 'Or'}: {other.text}" for other in found[1:]]
-    if case.claim.expr is None and case.claimed and found[0].code not in ("other", "shape"):
-        lines.append(difference(case).text)
+    numbers = difference(case).text if case.claimed else found[0].text
+    if found[0].text != numbers and (case.claim.expr is None or found[0].code == "other"):
+        lines.append(numbers)
     return "\n".join(lines)
 
 
