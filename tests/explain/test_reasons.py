@@ -149,3 +149,30 @@ def test_a_long_formula_is_cut_short_and_says_so() -> None:
 def test_long_products_stay_readable(style: str) -> None:
     text = cr.explain("*".join(f"(x+{k})" for k in range(1, 16)), "x", "x", style=style).to_text()
     assert len(text) < 15_000 and max(map(len, text.splitlines())) <= 110
+
+
+def test_a_derivative_that_is_derived_again_says_what_it_is() -> None:
+    text = cr.explain("x @ A @ x", "x", "A[n,n] x[n]", order=2).to_text()
+    assert "g: n, the derivative (df/dx)ᵀ from above" in text
+
+
+def test_the_order_in_which_terms_stand_is_no_step() -> None:
+    assert [why for _, why in lines("y*x + sin(x)", "x y", "x", "operator")][-1:] != ["simplified"]
+    assert "simplified" not in cr.explain("f(x) * g(x)", "x", "x", functions="f: scalar, g: scalar").to_text()
+
+
+@pytest.mark.parametrize("style", ["operator", "variables"])
+def test_a_variable_in_the_exponent_is_no_power_rule(style: str) -> None:
+    found = [why for _, why in lines("sum(x**y)", "x[n]:positive y[n]", "y", style)]
+    assert any("exponential rule" in why for why in found) and not any("power rule" in why for why in found)
+
+
+def test_relu_at_its_kink_is_what_was_chosen() -> None:
+    found = [why for _, why in lines("relu(x)**2", "x", "x", "variables", at_kink=1)]
+    assert "relu′ is 1 where x > 0, 0 below; relu′(0) is taken as 1" in found
+
+
+def test_a_gradient_with_three_axes_is_read_off_entry_by_entry() -> None:
+    found = lines("sum(einsum('bij,bj->bi', A, x)**2)", "A[b,i,j] x[b,j]", "A", "differentials")
+    assert any(line.startswith("∂L/∂A_ijk = ") and why == "entry by entry" for line, why in found)
+    assert not any("gᵀ dx" in why for _, why in found)

@@ -188,6 +188,7 @@ def _of(
             notation=derivative.options.notation,
             profile=formula.profile,
             given=derivative.options.abbreviations,
+            origin=_origin(pages[-1][0], expr) if k else None,
         )
         if target.joint and style in (None, "operator"):
             page = _side_by_side(subject, target, opened, units)
@@ -211,6 +212,14 @@ def _at(
     from chainrule.api.wiggle import section  # loads NumPy
 
     return replace(page, sections=(*page.sections, section(subject, wrt, point)))
+
+
+def _origin(page: Derivation, expr: Expr) -> Tree:
+    """The derivative that a page ends with; a row is derived again as a column."""
+    left = next(line.left for line in page.answer if line.result)
+    assert left is not None
+    row = page.layout == "numerator" and expr.rank == 1 and left.op == "derivative"
+    return m.transpose(left) if row else left
 
 
 def _side_by_side(subject: Subject, target: Target, opened: Sequence[str], units: str) -> Derivation:

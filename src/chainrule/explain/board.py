@@ -48,6 +48,7 @@ class Subject:
     at_kink    the derivative taken at the kink of relu, and of a maximum or minimum with a constant
     notation   a second way in which the answer is written: sums, index, kron or map
     profile    whose signs are used
+    origin     the derivative that the formula is, when one is derived again
     """
 
     expr: Expr
@@ -60,6 +61,7 @@ class Subject:
     at_kink: Fraction = Fraction(0)
     notation: str = "matrix"
     profile: str | None = None
+    origin: Tree | None = None
 
     @property
     def taken(self) -> frozenset[str]:

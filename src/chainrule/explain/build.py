@@ -156,6 +156,8 @@ def _sizes(board: Board) -> tuple[Words, ...]:
     shown: list[Words] = [(*_listed(names), kind) for (_, kind), names in kinds.items()]
     output = board.output.symbol
     shown.append((board.symbol(output), f": {sizes_text(output.shape)}"))
+    if board.subject.origin is not None:
+        shown[-1] = (*shown[-1], ", the derivative ", board.subject.origin, " from above")
     if output.rank or board.wrt.rank:
         layout = board.subject.layout
         layout = "the shape of the variable" if layout == "shape" else f"{layout} layout"

@@ -101,7 +101,8 @@ def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:
     left = board.total(output)
     entries: list[Entry] = []
     d = m.differential(board.symbol(wrt))
-    if not output.rank and wrt.rank:
+    presentation = board.present(gradient, False)
+    if not output.rank and wrt.rank and presentation.form != "index":
         tree = board.tree(gradient)
         inner = m.chain(m.transpose(tree), d)
         shown: Tree = m.call("tr", inner) if wrt.rank == 2 else inner
@@ -133,7 +134,6 @@ def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:
                 )
             )
         return _written_out(board, entries, gradient, left)
-    presentation = board.present(gradient, False)
     if presentation.form == "index":
         letters = presentation.indices
         rows, columns = letters[: output.rank], letters[output.rank :]

@@ -23,7 +23,9 @@ def finishing(board: Board, shown: Tree, raw: Expr, final: Expr) -> list[Line]:
     board.claim("the derivative", final, board.subject.expr, board.wrt)
     lines: list[Line] = []
     last, before = to_text(shown), raw
-    if to_text(board.result(final)) == last:
+    # What was written in the order of the person is not simpler in ours.
+    typed = {to_text(board.result(raw))} if board.style == "operator" else set()
+    if to_text(board.result(final)) in {last, *typed}:
         return lines
     collected = normalise(raw)
     for value in (collected, final):

@@ -12,6 +12,7 @@ from chainrule.derive.flow import ACTIVATIONS, Flow, Part, is_given, is_squared_
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import variables
+from chainrule.rules.constants import BASIS
 from chainrule.rules.elementwise import maximum, minimum, power, relu
 from chainrule.rules.table import Elementwise, Row
 
@@ -135,6 +136,8 @@ def _of_terms(value: Sum) -> str:
 def _contraction(value: Expr, argument: Variable) -> str:
     assert isinstance(value, Einsum)
     operands = value.operands
+    if any(isinstance(o, Apply) and o.function is BASIS for o in operands) and len(operands) == 2:
+        return "one entry is picked"
     if sum(argument in variables(o) for o in operands) > 1:
         square = len(operands) == 2 and operands[0] is operands[1] and operands[0].rank == 1
         return "dot product with itself" if square else "product rule"
@@ -189,10 +192,13 @@ def _of_function(value: Apply, argument: Variable, at_kink: Fraction) -> str:
     says = said_of(row, value)
     if is_squared_norm(value):
         return "a squared norm: d‖x‖² = 2xᵀdx"
+    if row is power and argument not in variables(value.arguments[0]):
+        says = "exponential rule: d(aᵘ) = aᵘ ln(a) du"
     if not any(a is argument for a in value.arguments):
         says += ", times the inner derivative"
     if row is relu:
-        return f"{says}; relu′(0) is taken as {at_kink}"
+        # At 0 it is whatever was chosen.
+        return f"{says.replace(', else 0', ', 0 below')}; relu′(0) is taken as {at_kink}"
     if row in (maximum, minimum) and at_kink:
         return f"{says}; at a tie with a constant the weight is {at_kink}"
     if row.at_kink == "#1 = 0":
