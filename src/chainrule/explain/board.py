@@ -274,23 +274,17 @@ def elided(tree: Tree) -> Tree:
     """A tree whose longest sums and products show only their first and last parts."""
     if tree.leaves <= ELIDED_LEAVES:
         return tree
-    done: dict[Tree, Tree] = {}
-    stack = [tree]
-    while stack:
-        node = stack[-1]
-        missing = [a for a in node.args if a not in done]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        args, data = [done[a] for a in node.args], node.data
-        if node.op == "sum" and len(args) > MOST_TERMS:
-            args = [*args[: MOST_TERMS - 3], m.DOTS, args[-1]]
+    shown = m.fold(tree, _shortened)
+    return shown if shown.leaves <= MOST_LEAVES else _cut(shown, MOST_LEAVES)
+
+
+def _shortened(node: Tree, args: list[Tree]) -> Tree:
+    data = node.data
+    if len(args) > MOST_TERMS and node.op in ("sum", "times", "chain", "scale", "product"):
+        if node.op == "sum":
             data = (*data[: MOST_TERMS - 3], 1, data[-1])
-        elif node.op in ("times", "chain", "scale", "product") and len(args) > MOST_TERMS:
-            args = [*args[: MOST_TERMS - 3], m.DOTS, args[-1]]
-        done[node] = m.tree(node.op, args, data) if args else node
-    return done[tree] if done[tree].leaves <= MOST_LEAVES else _cut(done[tree], MOST_LEAVES)
+        args = [*args[: MOST_TERMS - 3], m.DOTS, args[-1]]
+    return m.tree(node.op, args, data) if args else node
 
 
 def _cut(tree: Tree, most: int) -> Tree:

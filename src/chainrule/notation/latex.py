@@ -41,17 +41,7 @@ def to_latex(tree: Tree, profile: str | None = None) -> str:
     A^\top (x - b)
     """
     tree = spelled(tree, profile)
-    done: dict[Tree, str] = {}
-    stack = [tree]
-    while stack:
-        node = stack[-1]
-        missing = [a for a in node.args if a not in done]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        done[node] = _write(node, [done[a] for a in node.args])
-    return done[tree]
+    return m.fold(tree, _write)
 
 
 def factor(part: Tree, parent: Tree) -> str:

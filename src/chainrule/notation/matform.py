@@ -43,10 +43,12 @@ grid              a matrix on lines of its own    entries by row       rows, col
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from chainrule.expr.dims import Coefficient, Dim
+
+Result = TypeVar("Result")
 
 # How tightly each operator binds: one list for every printer. What binds less than its place needs gets
 # parentheses.
@@ -508,23 +510,34 @@ def grid(rows: Sequence[Sequence[Tree]]) -> Tree:
     return tree("grid", [entry for row in rows for entry in row], (len(rows), len(rows[0])))
 
 
-def replace_leaves(root: Tree, leaves: Mapping[Tree, Tree]) -> Tree:
-    """The tree with some of its parts replaced by others, and tidied again where that undoes a transpose."""
-    done: dict[Tree, Tree] = dict(leaves)
+def fold(
+    root: Tree, combine: Callable[[Tree, list[Result]], Result], known: Mapping[Tree, Result] | None = None
+) -> Result:
+    """What `combine` makes of a tree, out of each node and what it made of its parts; nothing recurses.
+
+    `known` is what some parts come to.
+    """
+    done: dict[Tree, Result] = dict(known or {})
     stack = [root]
     while stack:
         node = stack[-1]
-        if node in done:
-            stack.pop()
-            continue
-        missing = [a for a in node.args if a not in done]
+        missing = [] if node in done else [a for a in node.args if a not in done]
         if missing:
             stack.extend(missing)
             continue
         stack.pop()
-        inside = [done[a] for a in node.args]
-        done[node] = _turned(inside[0]) if node.op == "transpose" else tree(node.op, inside, node.data)
+        if node not in done:
+            done[node] = combine(node, [done[a] for a in node.args])
     return done[root]
+
+
+def replace_leaves(root: Tree, leaves: Mapping[Tree, Tree]) -> Tree:
+    """The tree with some of its parts replaced by others, and tidied again where that undoes a transpose."""
+
+    def change(node: Tree, args: list[Tree]) -> Tree:
+        return _turned(args[0]) if node.op == "transpose" else tree(node.op, args, node.data)
+
+    return fold(root, change, leaves)
 
 
 def _turned(part: Tree) -> Tree:
@@ -545,17 +558,7 @@ def _holds_turned(part: Tree) -> bool:
 
 def rewritten(root: Tree, change: Callable[[Tree], Tree]) -> Tree:
     """Every part passed through `change`, from the leaves up."""
-    done: dict[Tree, Tree] = {}
-    stack = [root]
-    while stack:
-        node = stack[-1]
-        missing = [a for a in node.args if a not in done]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        done[node] = change(tree(node.op, [done[a] for a in node.args], node.data))
-    return done[root]
+    return fold(root, lambda node, args: change(tree(node.op, args, node.data)))
 
 
 def dotted(root: Tree, vectors: Collection[Tree]) -> Tree:

@@ -46,21 +46,15 @@ def math(inside: str, text: str, *, display: bool = False, large: bool = False) 
 def element(tree: Tree, profile: str | None = None) -> str:
     """The tree as one element, to be put into <math>."""
     tree = spelled(tree, profile)
-    done: dict[Tree, str] = {}
-    stack = [tree]
-    while stack:
-        node = stack[-1]
-        missing = [a for a in node.args if a not in done]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        parts = [
-            fenced(done[a]) if latex.needs_parentheses(a, node, has_script=done[a].startswith("<msub>"))
-            else done[a] for a in node.args
-        ]  # fmt: skip
-        done[node] = WRITERS[node.op](node, parts)
-    return done[tree]
+    return m.fold(tree, _write)
+
+
+def _write(node: Tree, parts: list[str]) -> str:
+    inside = [
+        fenced(p) if latex.needs_parentheses(a, node, has_script=p.startswith("<msub>")) else p
+        for a, p in zip(node.args, parts, strict=True)
+    ]
+    return WRITERS[node.op](node, inside)
 
 
 def factor(part: Tree, parent: Tree) -> str:

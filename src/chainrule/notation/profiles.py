@@ -35,17 +35,7 @@ def spelled(tree: Tree, profile: str | None) -> Tree:
     """
     if profile is None:
         return tree
-    done: dict[Tree, Tree] = {}
-    stack = [tree]
-    while stack:
-        node = stack[-1]
-        missing = [a for a in node.args if a not in done]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        done[node] = _spelled(node, [done[a] for a in node.args], profile)
-    return done[tree]
+    return m.fold(tree, lambda node, args: _spelled(node, args, profile))
 
 
 def _spelled(node: Tree, args: list[Tree], profile: str) -> Tree:

@@ -37,17 +37,8 @@ def to_text(tree: Tree, profile: str | None = None, *, lowered: bool = False) ->
     """
     tree = spelled(tree, profile)
     writers = {**WRITERS, **LOWERED} if lowered else WRITERS
-    done: dict[Tree, str] = {}
-    stack = [tree]
-    while stack:
-        node = stack[-1]
-        missing = [a for a in node.args if a not in done]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        done[node] = _write(node, [done[a] for a in node.args], writers)
-    return done[tree] + ("ᵀ" if tree.op == "array" and tree.data[0] else "")
+    text = m.fold(tree, lambda node, parts: _write(node, parts, writers))
+    return text + ("ᵀ" if tree.op == "array" and tree.data[0] else "")
 
 
 def _write(node: Tree, parts: list[str], writers: Mapping[str, Writer]) -> str:
