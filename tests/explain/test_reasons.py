@@ -167,6 +167,17 @@ def test_a_variable_in_the_exponent_is_no_power_rule(style: str) -> None:
     assert any("exponential rule" in why for why in found) and not any("power rule" in why for why in found)
 
 
+def test_a_variable_below_and_above_follows_both_rules() -> None:
+    assert lines("x**x", "x:positive", "x", "operator")[0][1] == "power rule and exponential rule"
+
+
+def test_reading_off_says_when_more_is_done_than_writing_names_out() -> None:
+    found = lines("tr(X.T @ X @ X.T @ X)", "X[m,n]", "X", "differentials")
+    assert ("∂L/∂X = 4XᵀXXᵀ", "the names written out, and simplified") in found
+    plain = lines("tr(inv(A + X))", "X[n,n] A[n,n]", "X", "differentials")
+    assert [why for _, why in plain if why.startswith("the names")] == ["the names written out"]
+
+
 def test_relu_at_its_kink_is_what_was_chosen() -> None:
     found = [why for _, why in lines("relu(x)**2", "x", "x", "variables", at_kink=1)]
     assert "relu′ is 1 where x > 0, 0 below; relu′(0) is taken as 1" in found
@@ -176,3 +187,8 @@ def test_a_gradient_with_three_axes_is_read_off_entry_by_entry() -> None:
     found = lines("sum(einsum('bij,bj->bi', A, x)**2)", "A[b,i,j] x[b,j]", "A", "differentials")
     assert any(line.startswith("∂L/∂A_ijk = ") and why == "entry by entry" for line, why in found)
     assert not any("gᵀ dx" in why for _, why in found)
+
+
+def test_what_a_saturated_function_leaves_is_no_fault() -> None:
+    derived = cr.derive("mean(softmax(abs(Q)))", "Q", "Q[m,n]")
+    assert derived.report.passed and not derived.explain("components").checked.failed

@@ -210,8 +210,9 @@ class Inward:
         if not terms:
             return _named(row, False), zeros(body.shape + self.tail), row.says
         after = terms[0] if len(terms) == 1 else Sum(terms)
-        if row is power and body.arguments[0] not in self.active:
-            return "exponential rule" + (", chain rule" if chained else ""), after, ""
+        if row is power and body.arguments[1] in self.active:
+            both = "power rule and " if body.arguments[0] in self.active else ""
+            return f"{both}exponential rule" + (", chain rule" if chained else ""), after, ""
         return _named(row, chained), after, row.says if row.name != "power" else ""
 
     def _through(self, body: Apply, row: Elementwise | Tensorial, k: int, argument: Expr) -> Expr:

@@ -10,7 +10,14 @@ from __future__ import annotations
 from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence
-from chainrule.explain.variables import backwards, differential, differentials, introduced, is_long
+from chainrule.explain.variables import (
+    WRITTEN_OUT,
+    backwards,
+    differential,
+    differentials,
+    introduced,
+    is_long,
+)
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import substitute, variables
 from chainrule.notation import matform as m
@@ -168,5 +175,7 @@ def _written_out(board: Board, entries: list[Entry], gradient: Expr, left: Tree)
     seen = {to_text(e.right) for e in entries if isinstance(e, Line)}
     if to_text(tree) not in seen:
         board.claim("the derivative", final, board.subject.expr, board.wrt)
-        entries.append(Line(left, tree, ("the names written out",), value=final))
+        plain = to_text(board.result(board.written_out(gradient))) == to_text(tree)
+        words = WRITTEN_OUT if plain else f"{WRITTEN_OUT}, and simplified"
+        entries.append(Line(left, tree, (words,), value=final))
     return tuple(entries)

@@ -192,8 +192,9 @@ def _of_function(value: Apply, argument: Variable, at_kink: Fraction) -> str:
     says = said_of(row, value)
     if is_squared_norm(value):
         return "a squared norm: d‖x‖² = 2xᵀdx"
-    if row is power and argument not in variables(value.arguments[0]):
-        says = "exponential rule: d(aᵘ) = aᵘ ln(a) du"
+    if row is power and argument in variables(value.arguments[1]):
+        both = "power rule and " if argument in variables(value.arguments[0]) else ""
+        says = f"{both}exponential rule: d(aᵘ) = aᵘ ln(a) du"
     if not any(a is argument for a in value.arguments):
         says += ", times the inner derivative"
     if row is relu:

@@ -29,6 +29,7 @@ from chainrule.verify.sample import Point, Sampler
 Wrt = Variable | tuple[Variable, ...]  # a tuple of scalars is one axis over them
 TOLERANCE = 1e-8
 LOOSE = 1e-5  # for real differences, which carry rounding
+FLOOR = 1e-30  # slopes below this, of functions that are saturated, tell nothing
 NOISE = 1e-13  # of the largest number met on the way: what rounding may leave of a zero
 ORDINARY = 8  # points at which two formulas are compared; fewer are a glance
 NUDGES = (4e-16, -3e-16)  # the last digit of a float, relatively
@@ -281,7 +282,7 @@ def judge(
 
     def rounding() -> float:
         # Large parts may cancel on the way to a small derivative, on either side.
-        return noise() + NOISE * max((moving.rounding(u) for u in directions), default=0.0)
+        return FLOOR + noise() + NOISE * max((moving.rounding(u) for u in directions), default=0.0)
 
     tally.add(got, want, rounding, tolerance, place)
 
