@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.codegen.load import compile_expressions
 from chainrule.derive import jacobians
 from chainrule.expr.dims import Dim
@@ -225,3 +226,22 @@ class TestEqual:
         assert equal(A, A.T).equal
         B = Variable("A", (N, N))
         assert not equal(B, B.T).equal
+
+
+def test_what_other_last_digits_explain_is_no_evidence() -> None:
+    nested = "x"
+    for k in range(1, 40):
+        nested = f"sin({nested}*{k})+1" if k % 2 else f"exp(-({nested}))"
+    for formula, shapes, wrt in [
+        (nested, "x", "x"),
+        ("cos(matrix_power(relu(B), 3))", "B[n,n]", "B"),
+        ("exp(abs(y))/sum(exp(abs(y)))", "y[n]", "y"),
+    ]:
+        derived = cr.derive(formula, wrt=wrt, shapes=shapes)
+        assert isinstance(derived, cr.Derivative) and derived.check().passed
+        assert not derived.explain("differentials").checked.failed
+
+
+def test_a_derivation_that_is_always_on_a_kink_is_not_checked() -> None:
+    page = cr.explain("abs((y - y)*x)", "x", "x[n] y[n]")
+    assert page.checked.reason and not page.checked.failed

@@ -153,7 +153,7 @@ def rules(name: str | None = None, *, layout: str = "numerator", profile: str | 
 
     >>> [line.says for line in rules("sum rule")]
     ['The rates of change of the parts add up.']
-    >>> rules("relu").sections[0].lines[0].rows[0][2].text
+    >>> rules("relu").sections[-1].lines[0].rows[0][2].text
     '1[x > 0]'
     """
     check_profile(profile)

@@ -19,7 +19,7 @@ def write_entries(subject: Subject) -> Written | str:
     >>> n, N = Dim.of("n"), Dim.of("N")
     >>> X, w, y = Variable("X", (N, n)), Variable("w", (n,)), Variable("y", (N,))
     >>> write_entries(Subject(X.T @ (X @ w - y), ("f", ()), (("w", (n,)),), (w,))).text
-    '∂f/∂w_i = Σ_j X_ji (Σ_k X_jk w_k − y_j)'
+    '∂f/∂w_i = Σ_j (Σ_k X_jk w_k − y_j) X_ji'
     """
     if subject.joint:
         return f"{', '.join(subject.joint)} are single scalars, which have no index"

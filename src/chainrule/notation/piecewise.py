@@ -63,6 +63,7 @@ class Case:
 def piecewise(expr: Expr) -> list[Case] | None:
     """`expr` case by case; None where no scalar condition decides about it, or too many do.
 
+    >>> from chainrule.expr.nodes import Variable
     >>> x = Variable("x")
     >>> [(c.conditions[0].sign, c.value) for c in piecewise(2 * x * (x > 0))]
     [('≤', <0 -> >), ('>', <2 -> x>)]
@@ -216,6 +217,8 @@ class Cases:
 def by_cases(expr: Expr, *, turned: bool = False, profile: str | None = None) -> Cases | None:
     """`expr` written by cases, as its transpose if `turned`; None where cases are no clearer.
 
+    >>> from chainrule.expr.dims import Dim
+    >>> from chainrule.expr.nodes import Variable
     >>> w, x = (Variable(name, (Dim.of("n"),)) for name in "wx")
     >>> by_cases((w @ x > 0) * x, turned=True).text
     '{𝟎ᵀ if w·x ≤ 0; xᵀ if w·x > 0}'

@@ -88,6 +88,8 @@ def check_claims(
         drawn += 1
         if points is None:
             wanted = min(POINTS, max(FEWEST, int(EFFORT / max(effort, 1.0))))
+    if any(not tally.where for tally in tallies):
+        raise DomainProblem("no point was found at which the last digits or a kink do not decide some step")
     methods = dict.fromkeys(method for tally in tallies for method in tally.methods)
     return Outcome(
         len(claims),
@@ -141,18 +143,16 @@ def _is_rounding(
     values: dict[str, Array],
     point: Point,
 ) -> bool:
-    """Whether the last digits of the inputs explain the error, so that it is no evidence."""
-    symbols = {symbol.name: whole for symbol, whole in definitions}
-    inputs = {name: value for name, value in values.items() if name not in symbols}
+    """Whether the last digits explain the error, or the point lies on a kink, so that it is no evidence."""
 
-    def value(moved: dict[str, Array]) -> Array:
+    def evaluate(shaken: np.random.Generator | None) -> dict[Expr, Array]:
         memo: dict[Expr, Array] = {}
-        run(list(symbols.values()), moved, point.sizes, memo)
-        inner: dict[Expr, Array] = {}
-        run([claim.value], moved | {n: memo[w] for n, w in symbols.items()}, point.sizes, inner)
-        return inner[claim.value]
+        run([whole for _, whole in definitions], values, point.sizes, memo, shaken)
+        inner: dict[Expr, Array] = {symbol: memo[whole] for symbol, whole in definitions}
+        run([claim.value], values, point.sizes, inner, shaken)
+        return inner
 
-    return rounding_explains(error, value, inputs)
+    return point.ties or rounding_explains(error, evaluate, claim.value)
 
 
 def _check_derivative(

@@ -21,6 +21,7 @@ from chainrule.rules.table import Row
 
 Array = npt.NDArray[Any]
 SMALL = 20_000  # products of fewer entries than this need no contraction path
+EPSILON = float(np.finfo(float).eps)
 MANY = 12  # operands of one call
 
 
@@ -53,12 +54,23 @@ def known_sizes(exprs: Iterable[Expr], values: Mapping[str, Any], sizes: Mapping
 
 
 def run(
-    exprs: Iterable[Expr], values: Mapping[str, Any], sizes: Mapping[str, int], memo: dict[Expr, Array]
+    exprs: Iterable[Expr],
+    values: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    memo: dict[Expr, Array],
+    shaken: np.random.Generator | None = None,
 ) -> None:
-    """Fills `memo` with the value of every node below `exprs` that it lacks."""
+    """Fills `memo` with the value of every node below `exprs` that it lacks.
+
+    `shaken` moves the last digit of each value at random: what then changes is decided by rounding.
+    Source: Parker 1997, Monte Carlo arithmetic.
+    """
     with np.errstate(all="ignore"):
         for node in topological(exprs, memo):
-            memo[node] = value_of(node, values, sizes, memo)
+            value = value_of(node, values, sizes, memo)
+            if shaken is not None:
+                value = value * (1 + EPSILON * shaken.choice((-1.0, 1.0), value.shape))
+            memo[node] = value
 
 
 def value_of(
