@@ -32,7 +32,7 @@ MANY_NAMES = 8
 # More steps than this read better as a recursion than as one differential.
 FEW_PARTS = 5
 # Nodes of a formula whose rewrites are kept as data.
-MOST_NODES = 300
+MOST_NODES = 150
 # Sets where it is not differentiable that are listed.
 MOST_KINKS = 4
 
@@ -106,7 +106,7 @@ def choose_style(board: Board) -> str:
             for part in parts
             for argument in board.flow.arguments(part)
         )
-        return "variables" if nested or board.subject.names else "operator"
+        return "variables" if nested or board.subject.names or variables.is_long(board) else "operator"
     if len(parts) == 1 and output.rank + wrt.rank == 2 and _is_simple(parts[0].value):
         return "components"
     return "variables"

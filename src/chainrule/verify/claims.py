@@ -25,6 +25,7 @@ from chainrule.verify.sample import Point, Sampler
 POINTS = 20
 FEWEST = 3
 EFFORT = 20_000  # evaluations of small nodes that all points together may cost
+OVERHEAD = 4  # what a comparison costs beside evaluations
 COLUMNS = 24  # entries of a variable that are moved one by one; of more, random ones
 
 
@@ -125,12 +126,12 @@ def _check_point(
         if claim.by is None:
             both = partial(_larger, noise, partial(noise_of, claim.of, memo, point))
             own.add(memo[claim.value], memo[claim.of], both, TOLERANCE, claim.name)
-            effort += 1
+            effort += OVERHEAD
         else:
             if k not in movings:
                 movings[k] = Moving(claim.of, [claim.by], memo, point.sizes)
             moving = movings[k].rebased(memo, point.sizes)
-            effort += _check_derivative(claim, moving, memo, own, noise, rng, point.margin, budget)
+            effort += OVERHEAD + _check_derivative(claim, moving, memo, own, noise, rng, point.margin, budget)
         if own.excess <= 1 or not _is_rounding(own.worst, claim, definitions, values, point):
             tally.join(own)
     return effort
