@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from chainrule.explain import variables
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Line, Words
+from chainrule.explain.recursion import is_long
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import tree_size
@@ -34,7 +34,7 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     """The derivative with names for its parts, the gradient ready for an update step, and the names."""
     subject, output = board.subject, board.output.symbol
     turned = is_turned(output.rank, board.wrt.rank, subject.layout)
-    if variables.is_long(board) and tree_size(board.derivative) > LONGEST_ANSWER:
+    if is_long(board) and tree_size(board.derivative) > LONGEST_ANSWER:
         return (_last_line(board),), ()
     requests = [Request(board.derivative, turned, (output.rank, board.wrt.rank))]
     if turned and not output.rank:

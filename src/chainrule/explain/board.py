@@ -109,6 +109,11 @@ class Board:
                 reach.update(self.flow.arguments(part))
         return tuple(p for p in self.flow.parts if p.symbol in reach and self.flow.arguments(p))
 
+    @cached_property
+    def has_axes(self) -> bool:
+        """Whether anything on the way is a vector or a matrix, so that sizes and layouts matter."""
+        return bool(self.wrt.rank) or any(p.symbol.rank for p in self.moving)
+
     @property
     def definitions(self) -> tuple[tuple[Variable, Expr], ...]:
         """The intermediate variables, written out."""

@@ -15,6 +15,7 @@ from chainrule.explain.answer import answer
 from chainrule.explain.board import Board, Subject
 from chainrule.explain.derivation import Checked, Derivation, Line, Phase, Words
 from chainrule.explain.paths import along_paths
+from chainrule.explain.recursion import is_long
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Expr, Stack, Variable
 from chainrule.expr.walk import substitute, topological, tree_size
@@ -106,7 +107,7 @@ def choose_style(board: Board) -> str:
             for part in parts
             for argument in board.flow.arguments(part)
         )
-        return "variables" if nested or board.subject.names or variables.is_long(board) else "operator"
+        return "variables" if nested or board.subject.names or is_long(board) else "operator"
     if len(parts) == 1 and output.rank + wrt.rank == 2 and _is_simple(parts[0].value):
         return "components"
     return "variables"

@@ -10,14 +10,8 @@ from __future__ import annotations
 from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence
-from chainrule.explain.variables import (
-    WRITTEN_OUT,
-    backwards,
-    differential,
-    differentials,
-    introduced,
-    is_long,
-)
+from chainrule.explain.introduce import WRITTEN_OUT, introduced
+from chainrule.explain.recursion import backwards, differential, differentials, is_long
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import substitute, variables
 from chainrule.notation import matform as m

@@ -13,7 +13,7 @@ from chainrule.derive.flow import Part
 from chainrule.errors import OptionError
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
-from chainrule.explain.variables import chain_rule
+from chainrule.explain.introduce import chain_rule
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m

@@ -14,24 +14,18 @@ from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
 from chainrule.explain.finish import finishing, simplification
 from chainrule.explain.folding import Told, folded, kind
-from chainrule.explain.reasons import role
-from chainrule.expr.dims import ONE
-from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
-from chainrule.expr.walk import substitute, tree_size
+from chainrule.explain.introduce import WRITTEN_OUT, chain_rule, introduced, paths
+from chainrule.explain.recursion import backwards, differentials, has_matrices, is_long
+from chainrule.expr.nodes import Expr, Sum, Variable
+from chainrule.expr.walk import tree_size
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
-from chainrule.notation.text import sizes_text, to_text
+from chainrule.notation.text import to_text
 from chainrule.simplify import simplify
-from chainrule.steps import Claim
 
 TITLES = ("Introduce intermediate variables", "Differentiate each", "Combine", "Substitute back")
-# So many paths are spelled out, and so many symbols of one.
-SPELLED = 6
-LONG_PATH = 12
-# Reasons of lines that only put in or write out.
-PUT_IN, WRITTEN_OUT = "the derivatives of step 2", "the names written out"
-# Along more parts than this the chain rule is told as a recursion, part by part.
-LONG = 10
+# Why a line is the one before it with values for the derivatives.
+PUT_IN = "the derivatives of step 2"
 # Terms of a total derivative that are written out, and characters of a result in the formula's own variables.
 MOST_TERMS = 6
 MOST_CHARACTERS = 400
@@ -41,10 +35,10 @@ LONGEST_LINE = 100
 
 def phases(board: Board) -> tuple[Phase, ...]:
     """The four phases."""
-    first = Phase(TITLES[0], (*introduced(board), *_paths(board)), 1)
+    first = Phase(TITLES[0], (*introduced(board), *paths(board)), 1)
     if not board.moving:
         return _nothing_moves(board, first)
-    if _has_matrices(board):
+    if has_matrices(board):
         second, third = differentials(board), backwards(board)
     elif is_long(board) and not board.output.symbol.rank:
         second, third = _locals(board), backwards(board)
@@ -53,132 +47,12 @@ def phases(board: Board) -> tuple[Phase, ...]:
     return (first, Phase(_title(board), second, 2), Phase(TITLES[2], third, 3), _substituted(board, third))
 
 
-def chain_rule(board: Board) -> str:
-    """Which of the three chain rules applies."""
-    scalars = all(p.symbol.rank == 0 for p in board.moving)
-    if len(board.moving) == 1 and len(board.flow.arguments(board.output)) == 1:
-        return ""
-    if scalars and not board.wrt.rank:
-        return (
-            "single-variable total-derivative chain rule" if board.several else "single-variable chain rule"
-        )
-    if board.several:
-        return "vector total-derivative chain rule"
-    return "scalar case of the vector chain rule" if scalars else "vector chain rule"
-
-
 def _title(board: Board) -> str:
     layout = board.layout if any(p.symbol.rank for p in board.moving) or board.wrt.rank else ""
-    return f"{TITLES[1]} ({layout} layout)" if layout and not _has_matrices(board) else TITLES[1]
-
-
-def is_long(board: Board) -> bool:
-    """Whether there are too many parts for one product."""
-    return len(board.moving) > LONG
-
-
-def _has_matrices(board: Board) -> bool:
-    return board.wrt.rank > 1 or any(p.symbol.rank > 1 for p in board.moving)
+    return f"{TITLES[1]} ({layout} layout)" if layout and not has_matrices(board) else TITLES[1]
 
 
 # ---------------------------------------------------------------- 1
-
-
-def introduced(board: Board) -> tuple[Entry, ...]:
-    """The definitions of the intermediate variables."""
-    lines: list[Told] = []
-    for part in board.flow.parts:
-        board.claim(f"definition of {part.name}", part.value, board.written_out(part.symbol))
-        words = role(part, board.flow)
-        line = Line(
-            board.symbol(part.symbol),
-            board.typed(part.value),
-            (words,) if words else (),
-            sizes_text(part.symbol.shape) if board.wrt.rank or part.symbol.rank else "",
-            value=part.value,
-        )
-        lines.append(Told(kind(part.value), part.name, line))
-    return folded(lines)
-
-
-def _paths(board: Board) -> list[Entry]:
-    """How many paths lead from the variable to the output, and which rule that asks for."""
-    source, target = board.symbol(board.wrt), board.symbol(board.output.symbol)
-    count = board.flow.count_paths(board.wrt)
-    if not count:
-        return [
-            Sentence(
-                ("No path leads from ", source, " to ", target, ": nothing moves when ", source, " moves.")
-            )
-        ]
-    if len(board.moving) == 1 and count == 1:
-        return []
-    rule_name = chain_rule(board)
-    if count == 1:
-        path = board.flow.paths(board.wrt)[0]
-        return [
-            Sentence(
-                (
-                    "One path leads from ",
-                    source,
-                    " to ",
-                    target,
-                    ": ",
-                    *_path(board, path),
-                    f", so the {rule_name} applies.",
-                )
-            )
-        ]
-    number = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}.get(count, f"{count:,}")
-    words: list[str | Tree] = [f"{number} paths lead from ", source, " to ", target]
-    if count <= SPELLED:
-        for k, path in enumerate(_ordered_paths(board)):
-            words += [": " if not k else (" and " if k == count - 1 else ", "), *_path(board, path)]
-    words.append(". ")
-    return [Sentence((*words, *_one_path_alone(board, count), f"so the {rule_name} applies."))]
-
-
-def _ordered_paths(board: Board) -> list[tuple[Variable, ...]]:
-    """The paths, the shortest first."""
-    return sorted(board.flow.paths(board.wrt), key=len)
-
-
-def _path(board: Board, path: Sequence[Variable]) -> Words:
-    shown: list[str | Tree] = []
-    steps = list(path)
-    for k, symbol in enumerate(steps):
-        if len(steps) > LONG_PATH and 4 < k < len(steps) - 4:
-            if k == 5:
-                shown += [" → ", "…"]
-            continue
-        shown += [" → "] * bool(k) + [board.symbol(symbol)]
-    return tuple(shown)
-
-
-def _one_path_alone(board: Board, count: int) -> Words:
-    """What the plain chain rule along one path would give."""
-    if count > SPELLED or _has_matrices(board):
-        return ("Every path counts, ",)
-    path = _ordered_paths(board)[-1]
-    alone = _along(board, path)
-    if simplify(board.written_out(alone)) is board.derivative:
-        return ("Every path counts, ",)
-    tree = board.result(simplify(board.written_out(alone)))
-    lost = "the other" if count == 2 else "the others"
-    return (
-        "Multiplying along one path alone, ", *_path(board, path), ", would give ", tree,
-        f" and lose {lost}: every path counts, ",
-    )  # fmt: skip
-
-
-def _along(board: Board, path: Sequence[Variable]) -> Expr:
-    """The product of the Jacobians along a path."""
-    parts = [board.flow.by_symbol[symbol] for symbol in path[1:]]
-    factors = [
-        (board.local(part, argument), part.symbol.rank)
-        for part, argument in zip(reversed(parts), reversed(path[:-1]), strict=True)
-    ]
-    return board.chained(factors, board.wrt.rank)
 
 
 def _nothing_moves(board: Board, first: Phase) -> tuple[Phase, ...]:
@@ -219,45 +93,12 @@ def _locals(board: Board) -> tuple[Entry, ...]:
                 board.partial(part, argument),
                 board.jacobian(value, part.symbol.rank, argument.rank),
                 (board.reason(part, argument),),
-                board.sizes(part.symbol, argument) if _has_axes(board) else "",
+                board.sizes(part.symbol, argument) if board.has_axes else "",
                 value=value,
             )
             name = to_text(board.partial(part, argument))
             lines.append(Told(f"{kind(part.value)} by {kind(argument)}", name, line))
     return folded(lines)
-
-
-def _has_axes(board: Board) -> bool:
-    return bool(board.wrt.rank) or any(p.symbol.rank for p in board.moving)
-
-
-def differentials(board: Board) -> tuple[Entry, ...]:
-    """The differential of each part: a Jacobian with more than two axes is no matrix."""
-    lines: list[Told] = []
-    for part in board.moving:
-        value, tree = differential(board, part)
-        left = m.differential(board.symbol(part.symbol))
-        line = Line(left, tree, (board.reasons(part),), sizes_text(part.symbol.shape), value=value)
-        lines.append(Told(kind(part.value), to_text(left), line))
-    return folded(lines)
-
-
-def differential(
-    board: Board, part: Part, marks: dict[Variable, Variable] | None = None
-) -> tuple[Expr, Tree]:
-    """The differential of a part: the sum over what it reads. `marks` collects what stands for dX, dR, ..."""
-    marks = {} if marks is None else marks
-    terms: list[Expr] = []
-    for argument in board.flow.arguments(part):
-        inward = board.inward(part.value, argument, differential=True)
-        moves = inward.moves()
-        value = simplify(moves[-1].whole if moves else inward.start)
-        board.claims.append(Claim(f"d{part.name}", value, part.value, argument, inward.moved))
-        if argument not in marks:
-            marks[argument] = board.placeholder(m.differential(board.symbol(argument)), argument.shape)
-        terms.append(substitute(value, {inward.moved: marks[argument]}))
-    total = simplify(terms[0] if len(terms) == 1 else Sum(terms))
-    return total, board.tree(total)
 
 
 # ---------------------------------------------------------------- 3
@@ -294,13 +135,11 @@ def _single_path(board: Board) -> tuple[Entry, ...]:
     name = chain_rule(board)
     if board.layout == "denominator":
         symbols, trees, sizes = symbols[::-1], trees[::-1], sizes[::-1]
-        name += ", in denominator layout from right to left" if len(arrows) > 1 and _has_axes(board) else ""
+        name += ", in denominator layout from right to left" if len(arrows) > 1 and board.has_axes else ""
     left = board.total(board.output.symbol)
     if len(arrows) == 1:
         return (Line(left, trees[0], ("one step, so there is nothing to combine",), value=product),)
-    shapes = (
-        f"{' · '.join(sizes)} = {board.sizes(board.output.symbol, board.wrt)}" if _has_axes(board) else ""
-    )
+    shapes = f"{' · '.join(sizes)} = {board.sizes(board.output.symbol, board.wrt)}" if board.has_axes else ""
     lines: list[Entry] = [
         Line(left, m.product(*symbols), (name,)),
         Line(
@@ -313,7 +152,7 @@ def _single_path(board: Board) -> tuple[Entry, ...]:
     ]
     simple = simplify(product)
     tree = board.jacobian(simple, board.output.symbol.rank, board.wrt.rank)
-    if _has_axes(board) and to_text(tree) != to_text(m.product(*trees)):
+    if board.has_axes and to_text(tree) != to_text(m.product(*trees)):
         board.claim("the product, multiplied", board.written_out(simple), board.subject.expr, board.wrt)
         lines.append(Line(None, tree, _multiplied(board, trees), value=simple))
     return tuple(lines)
@@ -393,7 +232,7 @@ def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry
     signs = _added(symbols)
     name = chain_rule(board) if len(arguments) > 1 else "chain rule"
     sizes = ""
-    if _has_axes(board) and len(shapes) <= MOST_TERMS:
+    if board.has_axes and len(shapes) <= MOST_TERMS:
         sizes = f"{' + '.join(shapes)} = {board.sizes(part.symbol, board.wrt)}"
     lines: list[Entry] = [
         Line(board.total(part.symbol), signs, (name,)),
@@ -419,78 +258,6 @@ def _added(terms: Sequence[Tree]) -> Tree:
     return m.tree("sum", shown, [1] * len(shown))
 
 
-def backwards(board: Board) -> tuple[Entry, ...]:
-    """Upstream times local, from the output back: gradients in the shapes of their variables."""
-    output = board.output
-    if output.symbol.rank:
-        return _forwards(board)
-    lines: list[Told] = []
-    upstream: dict[Variable, Variable] = {}
-    gradients: dict[Variable, Expr] = {}
-    letter = board.symbol(output.symbol)
-    wanted = [*(p.symbol for p in reversed(board.moving[:-1])), board.wrt]
-    for symbol in wanted:
-        terms: list[Expr] = []
-        reasons: list[str | Tree] = []
-        kinds: list[str] = []
-        for user in board.flow.users(symbol):
-            if user not in board.moving:
-                continue
-            local = board.local(user, symbol)
-            if user is not output:
-                axes = tuple(range(local.rank))
-                own = axes[: user.symbol.rank]
-                local = Einsum(ONE, (upstream[user.symbol], local), (own, axes), axes[user.symbol.rank :])
-            terms.append(local)
-            kinds.append(kind(user.value))
-            reasons += [", "] * bool(reasons) + [board.symbol(user.symbol)]
-        value = simplify(terms[0] if len(terms) == 1 else Sum(terms))
-        # What comes from above has been claimed before, so each line is compared by itself.
-        gradients[symbol] = substitute(value, {upstream[s]: gradients[s] for s in upstream})
-        part = board.flow.by_symbol.get(symbol)
-        board.claim(
-            f"∂{output.name}/∂{symbol.name}", gradients[symbol], output.whole, part.whole if part else symbol
-        )
-        sign = board.total_sign if symbol is board.wrt else "∂"
-        left = m.derivative(letter, board.symbol(symbol), sign)
-        line = Line(
-            left, board.tree(value), ("through ", *_few(reasons)), sizes_text(symbol.shape), value=value
-        )
-        lines.append(Told(str(kinds), to_text(left), line))
-        board.recursion = left, line.right, line.sizes
-        upstream[symbol] = board.placeholder(left, symbol.shape)
-    words = "From the output back: what comes from above times the local derivative."
-    if _has_axes(board):
-        words += " Each is written in the shape of its variable"
-        words += (
-            "; in numerator layout its transpose is meant." if board.subject.layout == "numerator" else "."
-        )
-    return (Sentence((words,)), *folded(lines))
-
-
-def _few(names: Sequence[str | Tree]) -> Words:
-    """Names with commas between them, of many only the first and the last."""
-    return tuple(names) if len(names) <= 2 * MOST_TERMS else (*names[:6], "…, ", names[-1])
-
-
-def _forwards(board: Board) -> tuple[Entry, ...]:
-    """The differential of the output in terms of dX alone."""
-    output = board.output
-    inward = board.inward(output.whole, board.wrt, differential=True)
-    moves = inward.moves()
-    value = simplify(moves[-1].whole if moves else inward.start)
-    board.claims.append(Claim(f"d{output.name}", value, output.whole, board.wrt, inward.moved))
-    moved = board.placeholder(m.differential(board.symbol(board.wrt)), board.wrt.shape)
-    line = Line(
-        m.differential(board.symbol(output.symbol)),
-        board.tree(substitute(value, {inward.moved: moved})),
-        ("each differential put into the next",),
-        sizes_text(output.symbol.shape),
-        value=value,
-    )
-    return (line,)
-
-
 # ---------------------------------------------------------------- 4
 
 
@@ -502,12 +269,12 @@ def _last_right(entries: Sequence[Entry]) -> Tree:
 def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
     """The intermediate variables written out, and what that simplifies to."""
     lines: list[Entry] = []
-    if not board.several and not _has_matrices(board) and not is_long(board):
+    if not board.several and not has_matrices(board) and not is_long(board):
         path = board.flow.paths(board.wrt)[0]
         parts = [board.flow.by_symbol[s] for s in path[1:]]
         arrows = list(zip(reversed(parts), reversed(path[:-1]), strict=True))
         values = [board.written_out(board.local(p, a)) for p, a in arrows]
-        if not _has_axes(board) and len(arrows) > 1:
+        if not board.has_axes and len(arrows) > 1:
             raw = board.chained([(v, 0) for v in values], 0)
             trees = [board.tree(v) for v in values]
             if to_text(m.product(*trees)) != to_text(_last_right(third)):
@@ -519,7 +286,7 @@ def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
     tree = board.result(final) if tree_size(final) <= MOST_CHARACTERS else None
     if tree is None or len(to_text(tree)) > MOST_CHARACTERS:
         return Phase(TITLES[3], (Sentence(("Written out it is too long to read, so the names stay.",)),), 4)
-    left, sizes = board.total(board.output.symbol), board.result_sizes() if _has_axes(board) else ""
+    left, sizes = board.total(board.output.symbol), board.result_sizes() if board.has_axes else ""
     combined = _in_variables(board, third)
     if combined is None:
         lines.append(Line(left, tree, ("each put into the next, and simplified",), sizes, value=final))
@@ -540,7 +307,7 @@ def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
 
 def _in_variables(board: Board, third: Sequence[Entry]) -> Expr | None:
     """What phase 3 ends with, in the variables of the formula; None where it holds derivatives."""
-    if _has_matrices(board) or is_long(board):
+    if has_matrices(board) or is_long(board):
         return None
     last = next((e.value for e in reversed(third) if isinstance(e, Line)), None)
     return None if last is None else board.written_out(last)

@@ -1,0 +1,138 @@
+"""The chain rule as a recursion: from the output back, what comes from above times the local derivative.
+
+In: a Board. Out: lines. This is how the rule is told where matrices lie on the way, whose Jacobians have more
+than two axes, and along many parts. Gradients are written in the shapes of their variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainrule.derive.flow import Part
+from chainrule.explain.board import Board
+from chainrule.explain.derivation import Entry, Line, Sentence, Words
+from chainrule.explain.folding import Told, folded, kind
+from chainrule.expr.dims import ONE
+from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
+from chainrule.expr.walk import substitute
+from chainrule.notation import matform as m
+from chainrule.notation.matform import Tree
+from chainrule.notation.text import sizes_text, to_text
+from chainrule.simplify import simplify
+from chainrule.steps import Claim
+
+# Along more parts than this the chain rule is told as a recursion, part by part.
+LONG = 10
+# Names in a reason.
+FEW = 12
+
+
+def is_long(board: Board) -> bool:
+    """Whether there are too many parts for one product."""
+    return len(board.moving) > LONG
+
+
+def has_matrices(board: Board) -> bool:
+    """Whether a matrix lies on the way, so that some Jacobian has more than two axes."""
+    return board.wrt.rank > 1 or any(p.symbol.rank > 1 for p in board.moving)
+
+
+def differentials(board: Board) -> tuple[Entry, ...]:
+    """The differential of each part: a Jacobian with more than two axes is no matrix."""
+    lines: list[Told] = []
+    for part in board.moving:
+        value, tree = differential(board, part)
+        left = m.differential(board.symbol(part.symbol))
+        line = Line(left, tree, (board.reasons(part),), sizes_text(part.symbol.shape), value=value)
+        lines.append(Told(kind(part.value), to_text(left), line))
+    return folded(lines)
+
+
+def differential(
+    board: Board, part: Part, marks: dict[Variable, Variable] | None = None
+) -> tuple[Expr, Tree]:
+    """The differential of a part: the sum over what it reads. `marks` collects what stands for dX, dR, ..."""
+    marks = {} if marks is None else marks
+    terms: list[Expr] = []
+    for argument in board.flow.arguments(part):
+        inward = board.inward(part.value, argument, differential=True)
+        moves = inward.moves()
+        value = simplify(moves[-1].whole if moves else inward.start)
+        board.claims.append(Claim(f"d{part.name}", value, part.value, argument, inward.moved))
+        if argument not in marks:
+            marks[argument] = board.placeholder(m.differential(board.symbol(argument)), argument.shape)
+        terms.append(substitute(value, {inward.moved: marks[argument]}))
+    total = simplify(terms[0] if len(terms) == 1 else Sum(terms))
+    return total, board.tree(total)
+
+
+def backwards(board: Board) -> tuple[Entry, ...]:
+    """Upstream times local, from the output back: gradients in the shapes of their variables."""
+    output = board.output
+    if output.symbol.rank:
+        return _forwards(board)
+    lines: list[Told] = []
+    upstream: dict[Variable, Variable] = {}
+    gradients: dict[Variable, Expr] = {}
+    letter = board.symbol(output.symbol)
+    wanted = [*(p.symbol for p in reversed(board.moving[:-1])), board.wrt]
+    for symbol in wanted:
+        terms: list[Expr] = []
+        reasons: list[str | Tree] = []
+        kinds: list[str] = []
+        for user in board.flow.users(symbol):
+            if user not in board.moving:
+                continue
+            local = board.local(user, symbol)
+            if user is not output:
+                axes = tuple(range(local.rank))
+                own = axes[: user.symbol.rank]
+                local = Einsum(ONE, (upstream[user.symbol], local), (own, axes), axes[user.symbol.rank :])
+            terms.append(local)
+            kinds.append(kind(user.value))
+            reasons += [", "] * bool(reasons) + [board.symbol(user.symbol)]
+        value = simplify(terms[0] if len(terms) == 1 else Sum(terms))
+        # What comes from above has been claimed before, so each line is compared by itself.
+        gradients[symbol] = substitute(value, {upstream[s]: gradients[s] for s in upstream})
+        part = board.flow.by_symbol.get(symbol)
+        board.claim(
+            f"∂{output.name}/∂{symbol.name}", gradients[symbol], output.whole, part.whole if part else symbol
+        )
+        sign = board.total_sign if symbol is board.wrt else "∂"
+        left = m.derivative(letter, board.symbol(symbol), sign)
+        line = Line(
+            left, board.tree(value), ("through ", *_few(reasons)), sizes_text(symbol.shape), value=value
+        )
+        lines.append(Told(str(kinds), to_text(left), line))
+        board.recursion = left, line.right, line.sizes
+        upstream[symbol] = board.placeholder(left, symbol.shape)
+    words = "From the output back: what comes from above times the local derivative."
+    if board.has_axes:
+        words += " Each is written in the shape of its variable"
+        words += (
+            "; in numerator layout its transpose is meant." if board.subject.layout == "numerator" else "."
+        )
+    return (Sentence((words,)), *folded(lines))
+
+
+def _few(names: Sequence[str | Tree]) -> Words:
+    """Names with commas between them, of many only the first and the last."""
+    return tuple(names) if len(names) <= FEW else (*names[:6], "…, ", names[-1])
+
+
+def _forwards(board: Board) -> tuple[Entry, ...]:
+    """The differential of the output in terms of dX alone."""
+    output = board.output
+    inward = board.inward(output.whole, board.wrt, differential=True)
+    moves = inward.moves()
+    value = simplify(moves[-1].whole if moves else inward.start)
+    board.claims.append(Claim(f"d{output.name}", value, output.whole, board.wrt, inward.moved))
+    moved = board.placeholder(m.differential(board.symbol(board.wrt)), board.wrt.shape)
+    line = Line(
+        m.differential(board.symbol(output.symbol)),
+        board.tree(substitute(value, {inward.moved: moved})),
+        ("each differential put into the next",),
+        sizes_text(output.symbol.shape),
+        value=value,
+    )
+    return (line,)
