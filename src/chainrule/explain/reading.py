@@ -15,7 +15,7 @@ from chainrule.explain.derivation import Line, Sentence
 from chainrule.explain.readings import Reading
 from chainrule.explain.seen import Answer
 from chainrule.expr.nodes import Expr, Variable
-from chainrule.expr.walk import tree_size
+from chainrule.expr.walk import tree_size, variables
 from chainrule.simplify import Normaliser
 
 POINTS = 6
@@ -59,10 +59,14 @@ def read(board: Board, named: Mapping[Expr, Variable]) -> tuple[Sentence, ...]:
 
 
 def introduced(board: Board, style: str, where: Sequence[Line]) -> dict[Expr, Variable]:
-    """The parts that a page calls by a name: intermediate variables, and those of the answer."""
+    """The parts that a page calls by a name: those of the answer, and its intermediate variables.
+
+    In a formula of scalars a slope is written as the answer writes it, so that both can be compared.
+    """
     named: dict[Expr, Variable] = {}
     normal = Normaliser()
-    for part in board.flow.parts[:-1] if style == "variables" else ():
+    vectors = any(variable.rank for variable in variables(board.subject.expr))
+    for part in board.flow.parts[:-1] if style == "variables" and vectors else ():
         named |= dict.fromkeys((part.whole, normal(part.whole)), part.symbol)
     for line in where:
         if line.left is not None and line.value is not None:
