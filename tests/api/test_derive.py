@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -534,3 +535,21 @@ def test_a_choice_may_join_smoothly_so_its_kinks_are_not_certain() -> None:
     huber = one("where(abs(r) < 1, r**2/2, abs(r) - 1/2)", wrt="r")
     assert "perhaps not differentiable where r = 0" in str(huber)
     assert "perhaps" not in str(one("abs(r)", wrt="r"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"wrt": 3}, "wrt is a name, a variable or a list of these, not int"),
+        ({"wrt": "x", "shapes": 5}, "shapes are a text or a mapping, not int"),
+    ],
+)
+def test_options_of_a_wrong_kind_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(cr.OptionError, match=message):
+        cr.derive("x**2", **options)
+
+
+@pytest.mark.parametrize("points", [0, -1, True, 2.5])
+def test_a_check_at_no_point_is_refused(points: Any) -> None:
+    with pytest.raises(cr.OptionError, match="at one point or more"):
+        cr.derive("x**2", wrt="x").check(points=points)

@@ -424,7 +424,7 @@ class Derivative(Printable):
             self.formula.expr,
             self.chain,
             [target.moving for target in self.wrt],
-            points=points or POINTS,
+            points=_points(points, POINTS),
             seed=seed,
             variables=list(self.formula.variables.values()),
             same=[self.expression],
@@ -496,18 +496,27 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
 
         parts = self.parts()
         if len(parts) <= EACH or parts[0].order > 1 or any(d.wrt[0].joint for d in parts):
-            few = points or (POINTS if len(parts) <= EACH else 3)
+            few = _points(points, POINTS if len(parts) <= EACH else 3)
             return joined([d.check(few, seed=seed) for d in parts])
         report = check_gradients(
             self.formula.expr,
             {d.wrt[0].variables[0]: d.expression for d in parts},
-            points=points or 3,
+            points=_points(points, 3),
             seed=seed,
             variables=list(self.formula.variables.values()),
         )
         if not report.passed:
             raise CheckFailed(f"the gradients by {', '.join(self)}: {report}")
         return report
+
+
+def _points(asked: int | None, usual: int) -> int:
+    """At how many points a derivative is checked: at least one."""
+    if asked is None:
+        return usual
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
+        raise OptionError(f"a derivative is checked at one point or more, not {asked!r}")
+    return asked
 
 
 def joined(reports: Sequence[Report]) -> Report:

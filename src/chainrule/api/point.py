@@ -42,7 +42,9 @@ def evaluate(
     outputs = {"formula": formula.expr, **{label: derivatives[key] for label, key in labels.items()}}
     function = compile_expressions(outputs, list(formula.variables.values()))
     try:
-        found = function(**values)
+        # Where a formula has no value the answer is inf or nan, which is told without NumPy's warnings.
+        with np.errstate(all="ignore"):
+            found = function(**values)
     except np.linalg.LinAlgError as problem:
         raise DomainProblem(
             f"the formula or its derivative has no value at this point: {str(problem).lower()}",
@@ -151,7 +153,7 @@ def _from_file(path: str) -> dict[str, Any]:
                 )
             return {ascii_name(name): file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
+        reason = getattr(problem, "strerror", None) or "it is not an npz file"
         raise OptionError(
             f"{path} cannot be read: {reason}", hint="write it with np.savez(path, x=x, w=w)"
         ) from None

@@ -30,6 +30,8 @@ def parse_targets(wrt: Wrt | None, formula: Formula) -> tuple[tuple[Target, ...]
         several = len(targets) > 1
     elif isinstance(wrt, Expr):
         targets, several = [_given(wrt, formula)], False
+    elif not isinstance(wrt, Sequence):
+        raise OptionError(f"wrt is a name, a variable or a list of these, not {type(wrt).__name__}")
     else:
         targets, several = [], True
         for part in wrt:

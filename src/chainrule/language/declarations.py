@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from chainrule.errors import ShapeMismatch, Span, SyntaxProblem, UnknownName
+from chainrule.errors import OptionError, ShapeMismatch, Span, SyntaxProblem, UnknownName
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Variable
@@ -40,6 +40,10 @@ def parse_declarations(shapes: str | Mapping[str, object] | Declarations | None)
         return Declarations()
     if isinstance(shapes, Declarations):
         return shapes
+    if not isinstance(shapes, str | Mapping):
+        raise OptionError(
+            f"shapes are a text or a mapping, not {type(shapes).__name__}", hint='write "A[m,n] x[n]"'
+        )
     text = (
         shapes
         if isinstance(shapes, str)
