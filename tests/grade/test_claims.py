@@ -267,3 +267,23 @@ def test_a_gradient_by_a_matrix_in_numerator_layout_is_told_as_such() -> None:
     assert cr.check("logdet(X)", wrt="X", claim="inv(X).T", shapes="X[n,n]").verdict == "equal"
     jacobian = cr.check("A @ x", wrt="x", claim="A.T", shapes="A[m,n] x[n]")
     assert jacobian.verdict == "layout" and "the transpose of the answer in numerator layout" in jacobian.text
+
+
+def test_a_function_that_writes_into_its_arguments_changes_nothing() -> None:
+    def zeroing(X: Any, w: Any, y: Any) -> Any:
+        X *= 0
+        return X.T @ (X @ w - y)
+
+    data = {"X": np.ones((3, 2)), "w": np.ones(2), "y": np.zeros(3)}
+    shapes = "X[N,n] w[n] y[N]"
+    assert cr.check("sum((X @ w - y)**2)", wrt="w", claim=zeroing, shapes=shapes).verdict == "wrong"
+    found = cr.check("sum((X @ w - y)**2)", wrt="w", claim=zeroing, shapes=shapes, data=data)
+    assert found.verdict == "wrong" and data["X"].all()
+
+
+@pytest.mark.parametrize(
+    "claim", ["1/cosh(x)**2", "4/(exp(x) + exp(-x))**2", "4*exp(2*x)/(exp(2*x) + 1)**2", "1 - tanh(x)**2"]
+)
+def test_a_cancellation_in_the_correct_answer_is_no_mistake(claim: str) -> None:
+    assert cr.check("tanh(x)", wrt="x", claim=claim, shapes="x").verdict == "equal"
+    assert cr.check("tanh(x)", wrt="x", claim=f"1.001*({claim})", shapes="x").verdict == "wrong"

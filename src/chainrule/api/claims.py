@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.derivative import Derivative
@@ -106,16 +107,18 @@ def _by_position(function: Callable[..., Any]) -> list[str]:
 def _called(function: Callable[..., Any], name: str, given: Mapping[str, Any], order: Sequence[str]) -> Any:
     """The result as something that NumPy reads; a function of torch tensors gets tensors."""
     torch = sys.modules.get("torch")
+    # A function may write into what it is given; the reference and the person's own data stay as they are.
+    own = deepcopy(dict(given))
     # The gradient functions of JAX count their arguments, so those that may be are given by position.
     first = [p for k, p in enumerate(order) if all(q in given for q in order[: k + 1])]
-    rest = {p: value for p, value in given.items() if p not in first}
+    rest = {p: value for p, value in own.items() if p not in first}
     try:
-        result = function(*(given[p] for p in first), **rest)
+        result = function(*(own[p] for p in first), **rest)
     except Exception as problem:  # whatever a person's function raises
         if torch is None:
             raise OptionError(f"{name} failed: {type(problem).__name__}: {problem}") from problem
         try:
-            tensors = {n: torch.as_tensor(value) for n, value in given.items()}
+            tensors = {n: torch.as_tensor(value) for n, value in deepcopy(dict(given)).items()}
             result = function(*(tensors[p] for p in first), **{p: tensors[p] for p in rest})
         except Exception as second:
             raise OptionError(f"{name} failed: {type(second).__name__}: {second}") from second

@@ -100,7 +100,7 @@ def judge_claim(
     if same and not partial:
         return Judgement("equal", (), None, "Equal.")
     case = make_case(claim, correct, of, wrt, variables, voice)
-    view = case.matches(correct)
+    view = case.matches(correct, careful=True)
     if view is not None:
         partly = where_it_has_values(case) if partial else []
         return wrong(case, partly) if partly else _right(view, claim, case)
