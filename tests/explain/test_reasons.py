@@ -192,3 +192,14 @@ def test_a_gradient_with_three_axes_is_read_off_entry_by_entry() -> None:
 def test_what_a_saturated_function_leaves_is_no_fault() -> None:
     derived = cr.derive("mean(softmax(abs(Q)))", "Q", "Q[m,n]")
     assert derived.report.passed and not derived.explain("components").checked.failed
+
+
+def test_one_number_reaches_a_row_in_denominator_layout() -> None:
+    page = cr.explain("x + z", "z", "x[n] z", style="components", layout="denominator").to_text()
+    assert ": a row, not a diagonal" in page and "a column" not in page
+    assert ": a column, not a diagonal" in cr.explain("x + z", "z", "x[n] z", style="components").to_text()
+
+
+def test_minus_the_identity_changes_the_sign() -> None:
+    page = cr.explain("sum((y - w * x)**2)", "x", "y[n] w[n] x[n]", style="variables").to_text()
+    assert "−I changes the sign" in page and "I changes nothing" not in page

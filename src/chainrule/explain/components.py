@@ -192,8 +192,11 @@ class _Entries:
                 Sentence((y, " is one number, so its derivative has one entry for each entry of ", x, "."))
             ]
         if self.symbol.rank == 1 and self.wrt.rank == 0:
+            line = "row" if self.board.layout == "denominator" else "column"
             return [
-                Sentence(("The one number ", x, " reaches every entry of ", y, ": a column, not a diagonal."))
+                Sentence(
+                    ("The one number ", x, " reaches every entry of ", y, f": a {line}, not a diagonal.")
+                )
             ]
         if self.symbol.rank != 1 or self.wrt.rank != 1:
             return []

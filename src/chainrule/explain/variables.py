@@ -184,7 +184,9 @@ def _multiplied(board: Board, trees: Sequence[Tree]) -> Words:
     elif diagonals:
         last = _is_diagonal(trees[-1])
         said.append("A diag(d) scales the columns of A" if last else "diag(d) A scales the rows of A")
-    if any(t is m.IDENTITY or (t.op == "sum" and t.args == (m.IDENTITY,)) for t in trees):
+    if any(t.op == "sum" and t.args == (m.IDENTITY,) for t in trees):
+        said.append("−I changes the sign")
+    elif any(t is m.IDENTITY for t in trees):
         said.append("I changes nothing")
     return (", ".join(said) or "multiply",)
 
@@ -230,7 +232,7 @@ def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry
         return []
     board.claim(f"the total derivative of {part.name}", board.written_out(total), part.whole, board.wrt)
     signs = _added(symbols)
-    name = chain_rule(board) if len(arguments) > 1 else "chain rule"
+    name = chain_rule(board) if len(arguments) > 1 else _plain_rule(board, part)
     sizes = ""
     if board.has_axes and len(shapes) <= MOST_TERMS:
         sizes = f"{' + '.join(shapes)} = {board.sizes(part.symbol, board.wrt)}"
@@ -246,6 +248,12 @@ def _total(board: Board, part: Part, totals: dict[Variable, Expr]) -> list[Entry
         words: Words = ("multiply",) if only else simplification(board, value, total)
         lines.append(Line(None, tree, words, value=total))
     return lines
+
+
+def _plain_rule(board: Board, part: Part) -> str:
+    """The chain rule through one argument, which takes no sum."""
+    scalars = not part.symbol.rank and not board.wrt.rank and not board.flow.arguments(part)[0].rank
+    return "single-variable chain rule" if scalars else "vector chain rule"
 
 
 def _added(terms: Sequence[Tree]) -> Tree:
