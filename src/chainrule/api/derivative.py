@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from chainrule.api.notated import written
 from chainrule.api.options import LAYOUTS, Options, read_at_kink, read_notation
 from chainrule.api.point import Point, evaluate
 from chainrule.api.sheet import Sheet
+from chainrule.api.structured import names_of_sets, sets_of
 from chainrule.api.targets import Wrt, parse_targets
 from chainrule.codegen.numpy import numpy_formula, numpy_formulas
 from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
@@ -62,6 +63,7 @@ def derive(
     functions: Functions = None,
     notation: str = "matrix",
     where: Where = None,
+    structured: bool = False,
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
@@ -71,8 +73,10 @@ def derive(
     the kink of relu, and of a maximum or minimum with a constant. `functions` declares those left unknown:
     "f: scalar, g: elementwise, h: n->m". `notation` is how the answer is written: "matrix", "sums" (per
     instance), "index" (by entries), "kron" (on stacked columns) or "map" (dX ↦ A dX B). `where` names parts
-    of the answer, "e = X @ w - y". Shapes: output axes, then those of wrt once for each order. Raises:
-    ChainruleError with the place in the text and a way out.
+    of the answer, "e = X @ w - y". `structured`: a variable declared symmetric, orthogonal and so on moves
+    along such arrays, where its entries count as independent otherwise.
+    Shapes: output axes, then those of wrt once for each order. Raises: ChainruleError with the place in the
+    text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
     >>> d.shape
@@ -83,8 +87,9 @@ def derive(
     _validate(order, layout, dialect)
     kink, written_as = read_at_kink(at_kink), read_notation(notation)
     parsed = read(formula, shapes, dialect, profile, functions)
-    options = Options(layout, kink, written_as, read_abbreviations(where, parsed))
+    options = Options(layout, kink, written_as, read_abbreviations(where, parsed), bool(structured))
     targets, several = parse_targets(wrt, parsed)
+    along = sets_of(targets, order, options) if structured else {}
     if len(targets) ** order > MOST_BLOCKS:
         raise LimitExceeded(
             f"{len(targets)} variables to order {order} make {len(targets) ** order:,} blocks; "
@@ -97,7 +102,7 @@ def derive(
             f"this derivative has {axes} axes; at most {MOST_AXES} are allowed",
             hint="lower the order, or derive by a part with fewer axes",
         )
-    chains = Chains(parsed.expr, targets, options.at_kink)
+    chains = Chains(parsed.expr, targets, options.at_kink, along)
     keys = list(product(targets, repeat=order))
     try:
         found = [chains(key) for key in keys]
@@ -419,8 +424,12 @@ class Derivative(Printable):
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
         """Compare with an independent numeric derivative at random points."""
         from chainrule.verify.compare import check_derivative
+        from chainrule.verify.structured import check_structured
 
-        report = check_derivative(
+        compare = check_derivative
+        if self.options.structured:
+            compare = partial(check_structured, sets=names_of_sets(self.wrt))
+        report = compare(
             self.formula.expr,
             self.chain,
             [target.moving for target in self.wrt],
@@ -495,7 +504,8 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         from chainrule.verify.compare import check_gradients
 
         parts = self.parts()
-        if len(parts) <= EACH or parts[0].order > 1 or any(d.wrt[0].joint for d in parts):
+        alone = parts[0].order > 1 or self.options.structured or any(d.wrt[0].joint for d in parts)
+        if len(parts) <= EACH or alone:
             few = _points(points, POINTS if len(parts) <= EACH else 3)
             return joined([d.check(few, seed=seed) for d in parts])
         report = check_gradients(

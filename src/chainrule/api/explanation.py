@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chainrule.api.chain import Target
+from chainrule.api.chain import Chains, Target
 from chainrule.api.derivative import Derivative, Printable, derive
 from chainrule.api.formulas import Shapes
 from chainrule.api.illustrated import illustrated
+from chainrule.api.structured import section as along_the_set
 from chainrule.api.targets import Wrt
 from chainrule.explain import Checked, Derivation, Line, Phase, Sentence
 from chainrule.explain.board import Subject
@@ -175,6 +176,9 @@ def _of(
     formula = derivative.formula
     pages: list[tuple[Derivation, Subject | None]] = []
     expr, names = formula.expr, formula.names
+    plain = derivative.chain
+    if derivative.options.structured:  # the derivation is told for independent entries
+        plain = Chains(expr, derivative.wrt, derivative.options.at_kink)(derivative.wrt)
     for k, target in enumerate(derivative.wrt):
         letter = letter_of(formula, expr, target, k)
         subject = Subject(
@@ -199,7 +203,11 @@ def _of(
                 page = explain_one(each, style, opened=opened, units=units)
                 pages.append((_at(page, each, [variable], point), each))
         if k + 1 < len(derivative.wrt):
-            expr, names = simplify(derivative.chain[k]), {}
+            expr, names = simplify(plain[k]), {}
+    if derivative.options.structured:
+        page, about = pages[-1]
+        first = letter_of(formula, formula.expr, derivative.wrt[0])
+        pages[-1] = replace(page, sections=(*page.sections, along_the_set(derivative, first))), about
     return pages
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chainrule.api import notated
 from chainrule.api.formulas import named_parts
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
+from chainrule.api.structured import conventions
 from chainrule.derive.kinks import Kink, kinks
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
@@ -247,7 +248,13 @@ class Sheet:
     def _explained(self) -> list[str]:
         """A line for each function in the answers that no textbook has, and for each unused abbreviation."""
         unused = [f"{pretty(name)} does not occur in the answer" for name in self.unused]
-        return [f"{row.name}: {row.says}" for row in self._unfamiliar()] + unused
+        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + unused
+        return lines + [line for sentence in self.conventions for line in wrapped(sentence.split(), gap=" ")]
+
+    @cached_property
+    def conventions(self) -> list[str]:
+        """What is said about the sets on which structured variables move."""
+        return conventions(self.derivatives) if self.options.structured else []
 
     def _unfamiliar(self) -> list[Row]:
         """The functions in the answers that no textbook has."""
@@ -309,6 +316,7 @@ class Sheet:
         else:
             lines += [line for answer in self.answers for line in self.matrix_markdown(answer)]
             lines += [s for n, part in self.where for s in (f"where ${name_latex(n)} = {part.latex}$", "")]
+        lines += [f"{sentence}\n" for sentence in self.conventions]
         lines += [f"{_sentence(kink)}\n" for kink in map(str, self.kinks)]
         lines.append(_sentence(checked(report)))
         if point is not None:

@@ -323,9 +323,9 @@ class Product:
                 work.settle()
                 work.changed = True
                 return
-            if has(factor, "orthogonal"):
+            if has(factor, "orthogonal") or has(factor, "orthonormal"):
                 for p, (other, labels) in enumerate(work.factors[:k]):
-                    for side in (0, 1):
+                    for side in (0, 1) if has(factor, "orthogonal") else (0,):
                         shared = axes[side]
                         if other is factor and labels[side] == shared and work.uses(shared) == 2:
                             if shared not in work.output:
@@ -652,13 +652,20 @@ class Product:
 
     # ------------------------------------------------------------ out
 
+    def _is_whole(self, factor: Expr) -> bool:
+        """Whether the entries of a variable add up to 1, or those of the square of one."""
+        base, exponent = _as_power(factor)
+        if self.normal.has(base, "simplex"):
+            return base is factor
+        return self.normal.has(base, "unit") and exponent == Coefficient.of(2)
+
     def _lone_labels(self, work: _Work) -> None:
         """A summed label that no factor carries is worth its size.
 
         Σ softmax = 1, and a unit vector's squares too.
         """
         for k, (factor, axes) in enumerate(work.factors):
-            lone = axes if self.normal.has(factor, "simplex") else _sums_to_one(factor, axes)
+            lone = axes if self._is_whole(factor) else _sums_to_one(factor, axes)
             if lone and all(work.uses(a) == 1 and a not in work.output for a in lone):
                 work.spent |= set(lone)
                 work.drop(k)
