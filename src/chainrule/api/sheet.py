@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LETTERS = {0: "fghCL", 1: "yfvur", 2: "YFZMW"}
 MOST_PARTS = 24
 # Functions that need a word of explanation where they are printed.
-UNFAMILIAR = {"first_max", "first_min"}
+UNFAMILIAR = {"first_max", "first_min", "prod_others", "tri"}
 ONE_LINE = 12  # entries of an array that stand on one line
 RAISED = str.maketrans("23456789", "²³⁴⁵⁶⁷⁸⁹")
 

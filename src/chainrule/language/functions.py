@@ -72,7 +72,7 @@ def clip(x: Any, low: Any, high: Any) -> Expr:
 # ---------------------------------------------------------------- reductions
 
 
-def _axes(x: Expr, axis: Axis) -> tuple[int, ...]:
+def axes_of(x: Expr, axis: Axis) -> tuple[int, ...]:
     """The axes named by `axis`, counted from 0; all of them for None."""
     if axis is None:
         return tuple(range(x.rank))
@@ -86,9 +86,9 @@ def _axes(x: Expr, axis: Axis) -> tuple[int, ...]:
     return found
 
 
-def _last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
+def to_last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
     """`x` with one axis moved to the end, and the order that moves it back."""
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     if len(axes) != 1:
         raise ShapeMismatch("one axis is named here, not several", hint="axis=0")
     (a,) = axes
@@ -96,7 +96,7 @@ def _last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
     return nodes.permute(x, order), tuple(order.index(k) for k in range(x.rank))
 
 
-def _keep(x: Expr, axes: Sequence[int]) -> Expr:
+def keep(x: Expr, axes: Sequence[int]) -> Expr:
     """Axes of size 1 put back where a reduction took them away."""
     rank = x.rank + len(axes)
     kept = [a for a in range(rank) if a not in axes]
@@ -111,29 +111,29 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     (Dim(n),)
     """
     x = as_expr(x)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     kept = tuple(a for a in range(x.rank) if a not in axes)
     total = Einsum(ONE, (x,), (range(x.rank),), kept) if axes else x
-    return _keep(total, axes) if keepdims and axes else total
+    return keep(total, axes) if keepdims and axes else total
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     """The sum divided by the number of entries."""
     x = as_expr(x)
     count = ONE
-    for a in _axes(x, axis):
+    for a in axes_of(x, axis):
         count = count * Coefficient.of(x.shape[a])
     return nodes.scale(count**-1, sum(x, axis, keepdims)) if x.rank else x
 
 
 def _extreme(row: Tensorial, x: Any, axis: Axis, keepdims: bool) -> Expr:
     expr = as_expr(x)
-    axes = _axes(expr, axis)
+    axes = axes_of(expr, axis)
     if not axes:
         return expr
     order = (*(a for a in range(expr.rank) if a not in axes), *axes)
     result = Apply(row, (nodes.permute(expr, order),), (len(axes),))
-    return _keep(result, axes) if keepdims else result
+    return keep(result, axes) if keepdims else result
 
 
 def max(x: Any, *others: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
@@ -161,7 +161,7 @@ def argmax(x: Any, axis: int | None = None) -> Expr:
     x = as_expr(x)
     if axis is None and x.rank != 1:
         raise ShapeMismatch("argmax needs a vector, or axis=", hint="argmax(X, axis=1)")
-    return Apply(tensorial.argmax, (_last(x, axis or 0)[0],))
+    return Apply(tensorial.argmax, (to_last(x, axis or 0)[0],))
 
 
 def first_max(x: Any, axis: Axis = None) -> Expr:
@@ -176,7 +176,7 @@ def first_min(x: Any, axis: Axis = None) -> Expr:
 
 def _indicator(row: Tensorial, x: Any, axis: Axis) -> Expr:
     x = as_expr(x)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     order = (*(a for a in range(x.rank) if a not in axes), *axes)
     back = tuple(order.index(a) for a in range(x.rank))
     return nodes.permute(Apply(row, (nodes.permute(x, order),), (len(axes),)), back)
@@ -184,31 +184,34 @@ def _indicator(row: Tensorial, x: Any, axis: Axis) -> Expr:
 
 def softmax(x: Any, axis: int = -1) -> Expr:
     """exp(x)/Σ exp(x) along an axis, the last one if none is named."""
-    moved, back = _last(_at_least_vector(x, "softmax"), axis)
+    moved, back = to_last(at_least_vector(x, "softmax"), axis)
     return nodes.permute(Apply(tensorial.softmax, (moved,)), back)
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     """Log Σ exp(x) over all entries, or along an axis."""
-    x = _at_least_vector(x, "logsumexp")
-    axes = _axes(x, axis)
+    x = at_least_vector(x, "logsumexp")
+    axes = axes_of(x, axis)
     result = nodes.permute(x, (*(a for a in range(x.rank) if a not in axes), *axes))
     for _ in axes:
         result = Apply(tensorial.logsumexp, (result,))
-    return _keep(result, axes) if keepdims else result
+    return keep(result, axes) if keepdims else result
 
 
-def _at_least_vector(x: Any, name: str) -> Expr:
+def at_least_vector(x: Any, name: str) -> Expr:
+    """`x` as an expression; raises ShapeMismatch, naming the function, where it is a scalar."""
     expr = as_expr(x)
     if not expr.rank:
         raise ShapeMismatch(f"{name} needs a vector or a matrix, not a scalar")
     return expr
 
 
-def norm(x: Any, ord: int | str | None = None, axis: Axis = None) -> Expr:
+def norm(x: Any, ord: int | str | None = None, axis: Axis = None, keepdims: bool = False) -> Expr:
     """The root of the sum of squares: Euclidean for a vector, Frobenius for a matrix."""
     x = as_expr(x)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
+    if keepdims:
+        return keep(norm(x, ord, axis), axes) if axes else norm(x, ord, axis)
     if ord == 1 and len(axes) == 1:
         return norm1(x, axis)
     if ord not in (None, "fro") and not (ord == 2 and len(axes) <= 1):
@@ -530,7 +533,7 @@ def _table() -> dict[str, Entry]:
         "maximum": Entry(maximum, "xx", many=True), "minimum": Entry(minimum, "xx", many=True),
         "max": Entry(max, "x", reduction, many=True, forces=True),
         "min": Entry(min, "x", reduction, many=True, forces=True),
-        "norm": Entry(norm, "xo", ("ord", "axis"), optional=1, forces=True), "norm2": Entry(norm,
+        "norm": Entry(norm, "xo", ("ord", *reduction), optional=1, forces=True), "norm2": Entry(norm,
         "x", axis, forces=True),
         "solve": Entry(solve, "xx"), "matrix_power": Entry(matrix_power, "xi"), "outer": Entry(outer, "xx"),
         "transpose": Entry(transpose, forces=True), "vec": Entry(vec, forces=True),
