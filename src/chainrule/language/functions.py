@@ -16,12 +16,30 @@ from chainrule.errors import ShapeMismatch
 from chainrule.expr import nodes
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Shape, Stack, as_expr, elementwise, number, require_same
+from chainrule.language.axes import Axis
+from chainrule.language.axes import named_axes as axes_of
+from chainrule.language.conditions import logical_and, logical_not, logical_or
+from chainrule.language.shaping import (
+    ellipsis_letters,
+    expand_dims,
+    flatten,
+    flip,
+    moveaxis,
+    pad,
+    placed,
+    repeat,
+    reshape,
+    roll,
+    squeeze,
+    swapaxes,
+    tile,
+    transpose,
+)
 from chainrule.rules import constants, tensorial
 from chainrule.rules import elementwise as rows
 from chainrule.rules.table import Elementwise, Tensorial
 
 EINSUM = "einsum('ij,j->i', A, x) has one letter for each axis"
-Axis = int | tuple[int, ...] | None
 Size = Dim | int | str
 
 
@@ -70,20 +88,6 @@ def clip(x: Any, low: Any, high: Any) -> Expr:
 
 
 # ---------------------------------------------------------------- reductions
-
-
-def axes_of(x: Expr, axis: Axis) -> tuple[int, ...]:
-    """The axes named by `axis`, counted from 0; all of them for None."""
-    if axis is None:
-        return tuple(range(x.rank))
-    wanted = (axis,) if isinstance(axis, int) else axis
-    for a in wanted:
-        if not -x.rank <= a < x.rank:
-            raise ShapeMismatch(f"axis {a} does not exist", hint="axes count from 0, and from −1 backwards")
-    found = tuple(a % x.rank for a in wanted)
-    if len(set(found)) != len(found):
-        raise ShapeMismatch("an axis is named twice", hint="name each axis once")
-    return found
 
 
 def to_last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
@@ -294,11 +298,6 @@ def matrix_power(X: Any, k: int) -> Expr:
     return Apply(tensorial.matrix_power, (as_expr(X),), (k,))
 
 
-def transpose(X: Any) -> Expr:
-    """The axes in reverse order."""
-    return as_expr(X).T
-
-
 def diag(x: Any) -> Expr:
     """A vector as diagonal matrix, or the diagonal of a square matrix."""
     x = as_expr(x)
@@ -382,25 +381,17 @@ def concat(*parts: Any, axis: int = 0) -> Expr:
     total = reduce(lambda m, n: m + n, counts)
     start, terms = Dim.of(0), []
     for part, count in zip(items, counts, strict=True):
-        terms.append(_placed(part, start, count, total, axis))
+        if part.rank:
+            terms.append(placed(part, start, total, axis))
+        else:
+            place = Apply(constants.BASIS, (), (start, total))
+            terms.append(nodes.einsum("t,->t", place, part))
         start = start + count
     return nodes.add(*terms)
 
 
-def _placed(part: Expr, start: Dim, count: Dim, total: Dim, axis: int) -> Expr:
-    """`part` at its place in a longer axis of zeros."""
-    if not part.rank:
-        return nodes.einsum("t,->t", Apply(constants.BASIS, (), (start, total)), part)
-    if count == total:
-        return part
-    rows_ = Apply(constants.SELECT, (), (start, 1, count, total))
-    labels = list(range(part.rank))
-    output = [part.rank if k == axis else k for k in labels]
-    return Einsum(ONE, (rows_, part), ((axis, part.rank), labels), output)
-
-
-def stack(*entries: Any) -> Expr:
-    """Entries of one shape along a new first axis; stack(a, b) of scalars is a vector."""
+def stack(*entries: Any, axis: int = 0) -> Expr:
+    """Entries of one shape along a new axis, the first if none is named; stack(a, b) is a vector."""
     items = entries[0] if len(entries) == 1 and isinstance(entries[0], list | tuple) else entries
     if not items:
         raise ShapeMismatch("a vector needs at least one entry", hint="[a, b]")
@@ -413,7 +404,8 @@ def stack(*entries: Any) -> Expr:
             )
         for a, b in zip(parts[0].shape, part.shape, strict=True):
             require_same(a, b, "are the sizes of entries that stand together")
-    return Stack(parts)
+    made = Stack(parts)
+    return moveaxis(made, 0, axis) if axis else made
 
 
 def eye(n: Size, m: Size | None = None) -> Expr:
@@ -460,8 +452,9 @@ def einsum(spec: str, *operands: Any) -> Expr:
     text = spec.replace(" ", "")
     left, arrow, right = text.partition("->")
     inputs = left.split(",")
-    if "." in text:
-        raise ShapeMismatch("einsum takes letters only, no ellipsis", hint=EINSUM)
+    if "..." in text and len(inputs) == len(parts):
+        inputs, right = ellipsis_letters(inputs, right if arrow else None, [p.rank for p in parts])
+        left, arrow = ",".join(inputs), "->"
     bad = next((c for c in left.replace(",", "") + right if not (c.isascii() and c.isalpha())), "")
     if bad:
         raise ShapeMismatch(f"`{bad}` in the specification of einsum is not a letter", hint=EINSUM)
@@ -491,7 +484,8 @@ def einsum(spec: str, *operands: Any) -> Expr:
 class Entry:
     """How a function is called.
 
-    takes     a letter for each argument: x expression, d size, i integer, o integer or text, s text, l list
+    takes     a letter for each argument: x expression, d size, i integer, o integer or text, s text, l list,
+              n size or integer, or brackets of such
     optional  how many of the last ones may be left out
     many      whether the last one repeats
     forces    whether a scalar argument makes no sense, which shape inference uses
@@ -536,10 +530,18 @@ def _table() -> dict[str, Entry]:
         "norm": Entry(norm, "xo", ("ord", *reduction), optional=1, forces=True), "norm2": Entry(norm,
         "x", axis, forces=True),
         "solve": Entry(solve, "xx"), "matrix_power": Entry(matrix_power, "xi"), "outer": Entry(outer, "xx"),
-        "transpose": Entry(transpose, forces=True), "vec": Entry(vec, forces=True),
+        "transpose": Entry(transpose, "xn", optional=1, many=True, forces=True),
+        "vec": Entry(vec, forces=True),
         "dot": Entry(dot, "xx", forces=True), "kron": Entry(kron, "xx", forces=True),
         "matmul": Entry(nodes.matmul, "xx"), "multiply": Entry(nodes.multiply, "xx"),
-        "concat": Entry(concat, "l", axis, many=True), "stack": Entry(stack, "l", many=True),
+        "concat": Entry(concat, "l", axis, many=True), "stack": Entry(stack, "l", axis, many=True),
+        "logical_and": Entry(logical_and, "xx"), "logical_or": Entry(logical_or, "xx"),
+        "logical_not": Entry(logical_not),
+        "reshape": Entry(reshape, "xn", many=True), "flatten": Entry(flatten), "flip": Entry(flip, "x", axis),
+        "swapaxes": Entry(swapaxes, "xnn"), "moveaxis": Entry(moveaxis, "xnn"),
+        "expand_dims": Entry(expand_dims, "xi", axis, optional=1),
+        "squeeze": Entry(squeeze, "xi", axis, optional=1), "tile": Entry(tile, "xn", many=True),
+        "repeat": Entry(repeat, "xn", axis), "roll": Entry(roll, "xn", axis), "pad": Entry(pad, "xn"),
         "eye": Entry(eye, "dd", optional=1), "ones": Entry(ones, "d", many=True), "zeros":
         Entry(zeros, "d", many=True),
         "merge": Entry(merge, "d", many=True), "einsum": Entry(einsum, "sx", many=True),
@@ -549,7 +551,9 @@ def _table() -> dict[str, Entry]:
         "ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "sgn": "sign",
         "absolute": "abs", "trace": "tr",
         "amax": "max", "amin": "min", "σ": "sigmoid", "sigma": "sigmoid", "identity": "eye",
-        "concatenate": "concat",
+        "concatenate": "concat", "ravel": "flatten", "unsqueeze": "expand_dims",
+        "view": "reshape", "permute": "transpose", "inverse": "inv", "diagonal": "diag", "pow": "power",
+        "mm": "matmul", "mv": "matmul",
     }  # fmt: skip
     return entries | {alias: entries[name] for alias, name in aliases.items()}
 

@@ -445,7 +445,10 @@ def vec_form(expr: Expr, output_rank: int, reader: Reader) -> Tree | None:
     for product in products:
         rank = output_rank
         if output_rank == 1 and any(_is_merge(operand) for operand, _ in product.operands):
-            product, rank = _unstacked(product), 2
+            stacked = _unstacked(product)
+            if stacked is None:
+                return None
+            product, rank = stacked, 2
         found = _Kronecker(product, rank, reader).term()
         if found is None:
             return None
@@ -481,13 +484,15 @@ def _is_merge(operand: Expr) -> bool:
     return isinstance(operand, Apply) and operand.function is MERGE
 
 
-def _unstacked(product: Product) -> Product:
-    """The product with Y in place of vec(Y), if its first axis is stacked from two."""
+def _unstacked(product: Product) -> Product | None:
+    """The product with Y in place of vec(Y), if its first axis, and nothing else, is stacked from two."""
     for k, (operand, labels) in enumerate(product.operands):
         if _is_merge(operand) and len(labels) == 3 and labels[0] == product.output[0]:
             operands = product.operands[:k] + product.operands[k + 1 :]
+            if any(labels[0] in axes for _, axes in operands) or labels[0] in product.output[1:]:
+                return None
             return replace(product, operands=operands, output=(labels[2], labels[1], *product.output[1:]))
-    return product
+    return None
 
 
 def _commutes(tree: Tree) -> bool:
