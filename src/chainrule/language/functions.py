@@ -16,8 +16,8 @@ from chainrule.errors import ShapeMismatch
 from chainrule.expr import nodes
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Shape, Stack, as_expr, elementwise, number, require_same
-from chainrule.language.axes import Axis
-from chainrule.language.axes import named_axes as axes_of
+from chainrule.language.axes import Axis as Axis
+from chainrule.language.axes import named_axes
 from chainrule.language.conditions import logical_and, logical_not, logical_or
 from chainrule.language.shaping import (
     ellipsis_letters,
@@ -41,6 +41,7 @@ from chainrule.rules.table import Elementwise, Tensorial
 
 EINSUM = "einsum('ij,j->i', A, x) has one letter for each axis"
 Size = Dim | int | str
+axes_of = named_axes
 
 
 def _entrywise(row: Elementwise) -> Callable[..., Expr]:
