@@ -30,6 +30,7 @@ from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDeriva
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import Formula
+from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.piecewise import Cases, by_cases
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify_many
@@ -303,6 +304,11 @@ class Derivative(Printable):
         """Itself."""
         return [self]
 
+    @cached_property
+    def abbreviated(self) -> Introduced:
+        """Its closed form with the parts standing out that a person named."""
+        return introduced(self.expression, self.options.abbreviations)
+
     @property
     def order(self) -> int:
         """How many times it was differentiated."""
@@ -436,7 +442,7 @@ class Derivative(Printable):
             points=_points(points, POINTS),
             seed=seed,
             variables=list(self.formula.variables.values()),
-            same=[self.expression],
+            same=list(dict.fromkeys((self.expression, self.abbreviated.expr))),
             code=None if unknown_in(self.expression) else self.compile(),
         )
         if not report.passed:

@@ -25,6 +25,7 @@ from chainrule.explain.latex import to_document, to_latex
 from chainrule.explain.markdown import to_markdown
 from chainrule.explain.signs import in_profile
 from chainrule.explain.text import WIDTH, Spell, to_text
+from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr, Stack, Variable
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
@@ -157,9 +158,17 @@ def explanation(
         point = read(about.formula, at)
     found = [each for derivative in about.parts() for each in _of(derivative, style, opened, units, point)]
     pages = [in_profile(page, about.formula.profile) for page, _ in found]
-    notes = about.formula.assumptions
-    pages[0] = replace(pages[0], notes=notes)
+    pages[0] = replace(pages[0], notes=about.formula.assumptions)
+    pages[-1] = replace(pages[-1], notes=(*pages[-1].notes, *_unused(about, pages)))
     return Explanation(pages, [subject for _, subject in found])
+
+
+def _unused(about: Printable, pages: Sequence[Derivation]) -> list[str]:
+    """A sentence for each abbreviation that a person gave and that stands nowhere in the answers."""
+    named = [line.left for page in pages for line in page.where if line.left is not None]
+    used = {(left.args[0] if left.op == "entry" else left).data[0] for left in named}
+    names = [name for name in about.options.abbreviations if name not in used]
+    return [f"{pretty(name)} does not occur in the answer" for name in names]
 
 
 def _of(

@@ -23,7 +23,6 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
-from chainrule.notation.abbreviate import introduced
 from chainrule.notation.index import vec_derivative
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many
@@ -91,7 +90,7 @@ class Sheet:
         self.letter = next((c for c in letters if c not in taken), "result")
         self.taken = frozenset(taken)
         self.given = {**self.abbreviations, **named_parts(self.formula)}
-        self.exprs = {d: introduced(d.expression, self.abbreviations) for d in self.derivatives}
+        self.exprs = {d: d.abbreviated.expr for d in self.derivatives}
         self.normal = normalise(self.formula.expr)
         requests: list[Request] = []
         for d in self.derivatives:
@@ -246,15 +245,33 @@ class Sheet:
         return [name for name in self.abbreviations if name not in names]
 
     def _explained(self) -> list[str]:
-        """A line for each function in the answers that no textbook has, and for each unused abbreviation."""
-        unused = [f"{pretty(name)} does not occur in the answer" for name in self.unused]
-        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + unused
+        """A line for each function in the answers that no textbook has, and what abbreviations needed."""
+        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + self.rewritten + self.unneeded
         return lines + [line for sentence in self.conventions for line in wrapped(sentence.split(), gap=" ")]
 
     @cached_property
     def conventions(self) -> list[str]:
         """What is said about the sets on which structured variables move."""
         return conventions(self.derivatives) if self.options.structured else []
+
+    @property
+    def unneeded(self) -> list[str]:
+        """A line for each unused abbreviation."""
+        return [f"{pretty(name)} does not occur in the answer" for name in self.unused]
+
+    @property
+    def rewritten(self) -> list[str]:
+        """Under which masks a function stands as its branch, so that an abbreviation could be used."""
+        names: dict[Expr, Expr] = {}
+        if notated.has_matrix(self.written):
+            names |= {part: Variable(name, part.shape) for name, part in self.names.items()}
+        found = dict.fromkeys(masked for d in self.derivatives for masked in d.abbreviated.masked)
+        shown = [masked.named(names) for masked in found]
+        return [
+            f"under the mask {self._present(s.mask).text}, {self._present(s.function).text} "
+            f"is {self._present(s.branch).text}"
+            for s in shown
+        ]
 
     def _unfamiliar(self) -> list[Row]:
         """The functions in the answers that no textbook has."""
@@ -317,7 +334,9 @@ class Sheet:
             lines += [line for answer in self.answers for line in self.matrix_markdown(answer)]
             lines += [s for n, part in self.where for s in (f"where ${name_latex(n)} = {part.latex}$", "")]
         lines += [f"{sentence}\n" for sentence in self.conventions]
-        lines += [f"{_sentence(kink)}\n" for kink in map(str, self.kinks)]
+        lines += [
+            f"{_sentence(told)}\n" for told in (*self.rewritten, *self.unneeded, *map(str, self.kinks))
+        ]
         lines.append(_sentence(checked(report)))
         if point is not None:
             lines += ["", "```", *self.point_lines(point), "```"]

@@ -20,6 +20,7 @@ from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
 from chainrule.expr.walk import substitute, topological, variables
 from chainrule.notation import matform as m
+from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.layout import chain_layout, is_turned, layout_sizes
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Presentation, Request, present_many
@@ -145,6 +146,11 @@ class Board:
     def derivative(self) -> Expr:
         """The derivative of the whole formula at its simplest."""
         return self.simplified(self.subject.expr, self.wrt)
+
+    @cached_property
+    def abbreviated(self) -> Introduced:
+        """The derivative with the parts standing out that the person gave names to."""
+        return introduced(self.derivative, self.subject.given)
 
     def inward(self, value: Expr, argument: Variable, *, differential: bool = False) -> Inward:
         """The derivative of a part, pushed inward rule by rule."""
