@@ -257,7 +257,7 @@ class Sheet:
     @property
     def unneeded(self) -> list[str]:
         """A line for each unused abbreviation."""
-        return [f"{pretty(name)} does not occur in the answer" for name in self.unused]
+        return [f"the name {pretty(name)} does not occur in the answer" for name in self.unused]
 
     @property
     def rewritten(self) -> list[str]:

@@ -8,12 +8,12 @@ the total derivative of an intermediate variable.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 
 from chainrule.derive.engine import jacobians
-from chainrule.derive.flow import Flow, Part
+from chainrule.derive.flow import Flow, Part, flow
 from chainrule.derive.inward import Inward, is_unevaluated, taken
 from chainrule.explain.reasons import of_differential, rule
 from chainrule.expr.dims import ONE, Dim
@@ -50,6 +50,7 @@ class Subject:
     notation   a second way in which the answer is written: sums, index, kron or map
     profile    whose signs are used
     origin     the derivative that the formula is, when one is derived again
+    together   the scalars that are differentiated by as one, `wrt` among them; () for `wrt` alone
     """
 
     expr: Expr
@@ -63,6 +64,14 @@ class Subject:
     notation: str = "matrix"
     profile: str | None = None
     origin: Tree | None = None
+    together: tuple[Variable, ...] = ()
+
+    @property
+    def flow(self) -> Flow:
+        """The formula in steps; those that `wrt` does not move too, where another variable moves them."""
+        moving = self.together or (self.wrt,)
+        steps = flow(self.expr, moving, self.names, output=self.letter, taken=self.taken)
+        return replace(steps, wrt=(self.wrt,))
 
     @property
     def taken(self) -> frozenset[str]:

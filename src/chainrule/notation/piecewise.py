@@ -141,6 +141,7 @@ def switch_of(node: Expr) -> Switch | None:
     """What decides about each entry of an element-wise function with a kink; None for any other node."""
     if not isinstance(node, Apply) or not variables(node):
         return None
+    second: Expr
     if node.function in (relu, abs_, sign):
         first, second = node.arguments[0], zeros(node.shape)
     elif node.function in TRUTH or node.function in (maximum, minimum):
@@ -160,7 +161,9 @@ _NORMAL = Normaliser()
 
 def _at(expr: Expr, mine: Mapping[Expr, Switch], first: Switch, side: int, lean: int) -> Expr:
     """The value on one side of a switch; at the border functions without a jump lean to one side."""
-    values = {n: value_at(n, s.turn * first.shown * side, s.turn * first.shown * lean) for n, s in mine.items()}
+    values = {
+        n: value_at(n, s.turn * first.shown * side, s.turn * first.shown * lean) for n, s in mine.items()
+    }
     return simplify(substitute(expr, values))
 
 
