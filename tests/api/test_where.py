@@ -139,4 +139,4 @@ def test_an_explanation_says_which_names_do_not_occur(wrt) -> None:
     page = cr.explain(NEURON, wrt=wrt, shapes=DATA, where="q = X @ X.T; e = X @ w + b - y")
     assert "the name q does not occur in the answer" in str(page)
     assert "e does not occur" not in str(page)
-    assert "name q does not occur" in page.to_json() and "name q does not occur" in page.to_markdown()
+    assert "name q does not occur" in page.to_json()

@@ -75,7 +75,9 @@ class Case:
 
     def parse(self, text: str) -> Formula:
         """A text in chainrule's notation, with the shape that this derivative is written in."""
-        return parse_formula(text, self["shapes"], shape=self.written.shape, functions=self["functions"])
+        return parse_formula(
+            text, self["shapes"], shape=self.written.shape, functions=self["functions"]
+        )
 
 
 def read(file: str) -> list[Case]:
