@@ -2,7 +2,6 @@
 
 Rooms raise these; the command line and the notebook turn them into prose with a caret.
 """
-
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -10,28 +10,28 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.abbreviations import Where, read_abbreviations
+from chainrule.api.backward import backward, code_names
 from chainrule.api.chain import Chains, Target
 from chainrule.api.document import document
-from chainrule.api.formulas import Functions, Shapes, latex_where, named_parts, read, size, text_where
+from chainrule.api.formulas import Functions, Shapes, latex_where, read, size, text_where
 from chainrule.api.layouts import is_turned, matrix_shape
 from chainrule.api.notated import written
 from chainrule.api.options import LAYOUTS, Options, read_at_kink, read_notation
 from chainrule.api.point import Point, evaluate
 from chainrule.api.sheet import Sheet
-from chainrule.api.structured import names_of_sets, sets_of
 from chainrule.api.targets import Wrt, parse_targets
 from chainrule.codegen.numpy import numpy_formula, numpy_formulas
 from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import Formula
-from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.piecewise import Cases, by_cases
+from chainrule.notation.recursion import Recursion
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify_many
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 DIALECTS = ("numpy", "matlab")
 HIGHEST_ORDER = 8
 MOST_BLOCKS = 256
+MOST_GRADIENTS = 2048
 # NumPy's own limit; letters for the labels of einsum end not far beyond.
 MOST_AXES = 32
 POINTS = 20  # at which a derivative is checked before it is printed
@@ -64,7 +65,6 @@ def derive(
     functions: Functions = None,
     notation: str = "matrix",
     where: Where = None,
-    structured: bool = False,
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
@@ -74,10 +74,8 @@ def derive(
     the kink of relu, and of a maximum or minimum with a constant. `functions` declares those left unknown:
     "f: scalar, g: elementwise, h: n->m". `notation` is how the answer is written: "matrix", "sums" (per
     instance), "index" (by entries), "kron" (on stacked columns) or "map" (dX ↦ A dX B). `where` names parts
-    of the answer, "e = X @ w - y". `structured`: a variable declared symmetric, orthogonal and so on moves
-    along such arrays, where its entries count as independent otherwise.
-    Shapes: output axes, then those of wrt once for each order. Raises: ChainruleError with the place in the
-    text and a way out.
+    of the answer, "e = X @ w - y". Shapes: output axes, then those of wrt once for each order. Raises:
+    ChainruleError with the place in the text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
     >>> d.shape
@@ -88,13 +86,13 @@ def derive(
     _validate(order, layout, dialect)
     kink, written_as = read_at_kink(at_kink), read_notation(notation)
     parsed = read(formula, shapes, dialect, profile, functions)
-    options = Options(layout, kink, written_as, read_abbreviations(where, parsed), bool(structured))
+    options = Options(layout, kink, written_as, read_abbreviations(where, parsed))
     targets, several = parse_targets(wrt, parsed)
-    along = sets_of(targets, order, options) if structured else {}
-    if len(targets) ** order > MOST_BLOCKS:
+    most = MOST_GRADIENTS if order == 1 else MOST_BLOCKS
+    if len(targets) ** order > most:
         raise LimitExceeded(
             f"{len(targets)} variables to order {order} make {len(targets) ** order:,} blocks; "
-            f"at most {MOST_BLOCKS} are derived at once",
+            f"at most {most} are derived at once",
             hint="ask for fewer variables, or for each block by itself",
         )
     axes = parsed.expr.rank + order * max(len(target.shape) for target in targets)
@@ -103,9 +101,14 @@ def derive(
             f"this derivative has {axes} axes; at most {MOST_AXES} are allowed",
             hint="lower the order, or derive by a part with fewer axes",
         )
-    chains = Chains(parsed.expr, targets, options.at_kink, along)
     keys = list(product(targets, repeat=order))
     try:
+        layers = backward(parsed, options, targets) if order == 1 else None
+        if layers is not None:
+            own = [(key, layers.wholes[key[0].variables[0]]) for key in keys]
+            parts = [Derivative(parsed, key, options, (whole,), whole, layers) for key, whole in own]
+            return Derivatives(parsed, options, parts, layers) if several else parts[0]
+        chains = Chains(parsed.expr, targets, options.at_kink)
         found = [chains(key) for key in keys]
     except NoDerivative as problem:
         raise _locate(problem, parsed) from None
@@ -148,6 +151,11 @@ class Printable(ABC):
 
     formula: Formula
     options: Options
+
+    @property
+    @abstractmethod
+    def recursion(self) -> Recursion | None:
+        """The names and δ's of a program of layers; None where the answer is one formula."""
 
     @property
     def layout(self) -> str:
@@ -293,8 +301,10 @@ class Derivative(Printable):
         options: Options,
         chain: tuple[Expr, ...],
         expression: Expr,
+        recursion: Recursion | None = None,
     ) -> None:
         self.formula = formula
+        self._layers = recursion
         self.wrt = wrt
         self.options = options
         self.expression = expression
@@ -305,9 +315,9 @@ class Derivative(Printable):
         return [self]
 
     @cached_property
-    def abbreviated(self) -> Introduced:
-        """Its closed form with the parts standing out that a person named."""
-        return introduced(self.expression, self.options.abbreviations)
+    def recursion(self) -> Recursion | None:
+        """The names and δ's that it needs, in a program of layers."""
+        return self._layers and self._layers.only(self.wrt[0].variables)
 
     @property
     def order(self) -> int:
@@ -386,6 +396,8 @@ class Derivative(Printable):
         >>> print(derive("relu(w @ x + b)", wrt="w", shapes="w[n] x[n] b").cases.text)
         {𝟎ᵀ if w·x + b ≤ 0; xᵀ if w·x + b > 0}
         """
+        if self._layers is not None:
+            return None
         turned = is_turned(self, self.layout)
         return by_cases(self.expression, turned=turned, profile=self.formula.profile)
 
@@ -423,26 +435,22 @@ class Derivative(Printable):
         return compile_expressions(
             self.expression,
             list(self.formula.variables.values()),
-            names=named_parts(self.formula),
+            names=code_names(self),
             check_finite=check_finite,
         )
 
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
         """Compare with an independent numeric derivative at random points."""
         from chainrule.verify.compare import check_derivative
-        from chainrule.verify.structured import check_structured
 
-        compare = check_derivative
-        if self.options.structured:
-            compare = partial(check_structured, sets=names_of_sets(self.wrt))
-        report = compare(
+        report = check_derivative(
             self.formula.expr,
             self.chain,
             [target.moving for target in self.wrt],
             points=_points(points, POINTS),
             seed=seed,
             variables=list(self.formula.variables.values()),
-            same=list(dict.fromkeys((self.expression, self.abbreviated.expr))),
+            same=[self.expression],
             code=None if unknown_in(self.expression) else self.compile(),
         )
         if not report.passed:
@@ -453,14 +461,26 @@ class Derivative(Printable):
 class Derivatives(Printable, Mapping[Any, Derivative]):
     """Derivatives by several variables, keyed by name; from order 2 on blocks, keyed by tuples of names."""
 
-    def __init__(self, formula: Formula, options: Options, derivatives: Sequence[Derivative]) -> None:
+    def __init__(
+        self,
+        formula: Formula,
+        options: Options,
+        derivatives: Sequence[Derivative],
+        recursion: Recursion | None = None,
+    ) -> None:
         self.formula = formula
+        self._layers = recursion
         self.options = options
         self._derivatives = {d.names if d.order > 1 else d.names[0]: d for d in derivatives}
 
     def parts(self) -> Sequence[Derivative]:
         """Every derivative, in the order in which the variables were named."""
         return list(self._derivatives.values())
+
+    @property
+    def recursion(self) -> Recursion | None:
+        """The names and δ's of all of them, in a program of layers."""
+        return self._layers
 
     def __getitem__(self, key: Any) -> Derivative:
         if key not in self._derivatives and isinstance(key, Variable):
@@ -501,7 +521,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         return compile_expressions(
             {key: d.expression for key, d in self._derivatives.items()},
             list(self.formula.variables.values()),
-            names=named_parts(self.formula),
+            names=code_names(self),
             check_finite=check_finite,
         )
 
@@ -510,8 +530,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         from chainrule.verify.compare import check_gradients
 
         parts = self.parts()
-        alone = parts[0].order > 1 or self.options.structured or any(d.wrt[0].joint for d in parts)
-        if len(parts) <= EACH or alone:
+        if len(parts) <= EACH or parts[0].order > 1 or any(d.wrt[0].joint for d in parts):
             few = _points(points, POINTS if len(parts) <= EACH else 3)
             return joined([d.check(few, seed=seed) for d in parts])
         report = check_gradients(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.api.formulas import size
 from chainrule.api.notated import content
+from chainrule.codegen.numpy import numpy_formula
 from chainrule.notation.latex import to_latex
 from chainrule.notation.present import present
 from chainrule.notation.text import to_text
@@ -47,6 +48,7 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
         "notation": sheet.options.notation,
         "derivatives": [_answer(answer, sheet) for answer in sheet.answers],
         "where": [{"name": name, **_written(part)} for name, part in sheet.where],
+        "recursion": _recursion(sheet),
         "abbreviations": [
             {"name": name, **_written(present(part)), "used": name not in sheet.unused}
             for name, part in sheet.abbreviations.items()
@@ -54,8 +56,6 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
         "not_differentiable": [{"where": kink.where, "takes": kink.takes} for kink in sheet.kinks],
         "check": _check(report),
     }
-    if sheet.conventions:
-        content["structured"] = sheet.conventions
     if point is not None:
         content["at"] = {
             "point": {name: _numbers(value) for name, value in point.given.items()},
@@ -84,8 +84,22 @@ def _answer(answer: Answer, sheet: Sheet) -> dict[str, Any]:
         "gradient": None if answer.gradient is None else _written(answer.gradient),
         "cases": _cases(derivative.cases),
         "written": None if found is None else content(answer, found, sheet.options.notation),
-        "numpy": derivative.numpy_source,
+        # In a program of layers each is short in the names of all of them.
+        "numpy": derivative.numpy_source
+        if sheet.recursion is None
+        else numpy_formula(sheet.exprs[derivative]),
     }
+
+
+def _recursion(sheet: Sheet) -> list[dict[str, str]]:
+    """The gradients with names, from the output back."""
+    layers = sheet.recursion
+    if layers is None:
+        return []
+    return [
+        {"name": delta.symbol.name, "of": delta.of.name, "numpy": numpy_formula(layers.shown(delta.value))}
+        for delta in layers.deltas
+    ]
 
 
 def _cases(cases: Cases | None) -> dict[str, Any] | None:

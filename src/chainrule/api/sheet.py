@@ -12,10 +12,9 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chainrule.api import notated
+from chainrule.api import backward, notated
 from chainrule.api.formulas import named_parts
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
-from chainrule.api.structured import conventions
 from chainrule.derive.kinks import Kink, kinks
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
@@ -23,9 +22,11 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
+from chainrule.notation.abbreviate import introduced
 from chainrule.notation.index import vec_derivative
 from chainrule.notation.latex import name_latex
-from chainrule.notation.present import Presentation, Request, present, present_many
+from chainrule.notation.present import Presentation, Request, present, present_many, present_named
+from chainrule.notation.recursion import Recursion
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.table import Row
 from chainrule.rules.unknown import unknown_in
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 LETTERS = {0: "fghCL", 1: "yfvur", 2: "YFZMW"}
 MOST_PARTS = 24
 # Functions that need a word of explanation where they are printed.
-UNFAMILIAR = {"first_max", "first_min", "prod_others", "tri"}
+UNFAMILIAR = {"first_max", "first_min"}
 ONE_LINE = 12  # entries of an array that stand on one line
 RAISED = str.maketrans("23456789", "²³⁴⁵⁶⁷⁸⁹")
 
@@ -52,6 +53,10 @@ class Printable(Protocol):
 
     formula: Formula
     options: Options
+
+    @property
+    def recursion(self) -> Recursion | None:
+        """The names and δ's of a program of layers."""
 
     def parts(self) -> Sequence[Derivative]:
         """The derivatives that are printed."""
@@ -90,7 +95,8 @@ class Sheet:
         self.letter = next((c for c in letters if c not in taken), "result")
         self.taken = frozenset(taken)
         self.given = {**self.abbreviations, **named_parts(self.formula)}
-        self.exprs = {d: d.abbreviated.expr for d in self.derivatives}
+        self.recursion = about.recursion
+        self.exprs = {d: self._in_names(d) for d in self.derivatives}
         self.normal = normalise(self.formula.expr)
         requests: list[Request] = []
         for d in self.derivatives:
@@ -98,7 +104,12 @@ class Sheet:
             requests.append(Request(self.exprs[d], is_turned(d, self.layout), ranks))
         second = [d for d in self.derivatives if is_gradient(d) and is_turned(d, self.layout)]
         requests += [Request(self.exprs[d]) for d in second]
-        shown, self.where = present_many(requests, self.given, taken=taken, profile=self.formula.profile)
+        if self.recursion is None:
+            shown, self.where = present_many(requests, self.given, taken=taken, profile=self.formula.profile)
+        else:
+            shown, self.where = present_named(
+                requests, self.recursion.definitions, taken=taken, profile=self.formula.profile
+            )
         gradients = dict(zip(second, shown[len(self.derivatives) :], strict=True))
         self.answers = [
             Answer(
@@ -110,6 +121,12 @@ class Sheet:
             )
             for d, written in zip(self.derivatives, shown, strict=False)
         ]
+
+    def _in_names(self, derivative: Derivative) -> Expr:
+        """A derivative in which the names that are known beforehand stand out."""
+        if self.recursion is None:
+            return introduced(derivative.expression, self.abbreviations)
+        return self.recursion.shown(self.recursion.gradients[derivative.wrt[0].variables[0]])
 
     @property
     def names(self) -> dict[str, Expr]:
@@ -191,6 +208,8 @@ class Sheet:
             names |= {part.text: pretty(name) for name, part in self.where}
 
         def write(expr: Expr) -> str:
+            if self.recursion is not None:
+                return self._present(self.recursion.in_symbols(expr)).text
             text = self._present(expr).text
             return names.get(text, text)
 
@@ -207,6 +226,8 @@ class Sheet:
         if self.written:
             return notated.lines(self, self.written) + self._explained()
         lines = [line for answer in self.answers for line in self.matrix_lines(answer)]
+        if self.recursion is not None:
+            return lines + backward.lines(self, self.recursion) + self._explained()
         names = (f"{pretty(name)} = {part.text}" for name, part in self.where)
         return lines + wrapped(names, "where ", ", ") + self._explained()
 
@@ -245,33 +266,9 @@ class Sheet:
         return [name for name in self.abbreviations if name not in names]
 
     def _explained(self) -> list[str]:
-        """A line for each function in the answers that no textbook has, and what abbreviations needed."""
-        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + self.rewritten + self.unneeded
-        return lines + [line for sentence in self.conventions for line in wrapped(sentence.split(), gap=" ")]
-
-    @cached_property
-    def conventions(self) -> list[str]:
-        """What is said about the sets on which structured variables move."""
-        return conventions(self.derivatives) if self.options.structured else []
-
-    @property
-    def unneeded(self) -> list[str]:
-        """A line for each unused abbreviation."""
-        return [f"the name {pretty(name)} does not occur in the answer" for name in self.unused]
-
-    @property
-    def rewritten(self) -> list[str]:
-        """Under which masks a function stands as its branch, so that an abbreviation could be used."""
-        names: dict[Expr, Expr] = {}
-        if notated.has_matrix(self.written):
-            names |= {part: Variable(name, part.shape) for name, part in self.names.items()}
-        found = dict.fromkeys(masked for d in self.derivatives for masked in d.abbreviated.masked)
-        shown = [masked.named(names) for masked in found]
-        return [
-            f"under the mask {self._present(s.mask).text}, {self._present(s.function).text} "
-            f"is {self._present(s.branch).text}"
-            for s in shown
-        ]
+        """A line for each function in the answers that no textbook has, and for each unused abbreviation."""
+        unused = [f"{pretty(name)} does not occur in the answer" for name in self.unused]
+        return [f"{row.name}: {row.says}" for row in self._unfamiliar()] + unused
 
     def _unfamiliar(self) -> list[Row]:
         """The functions in the answers that no textbook has."""
@@ -305,7 +302,7 @@ class Sheet:
             for a in self.answers:
                 rows.append(f"{a.label_latex} &= {a.written.latex}")
                 rows += [] if a.derivative.cases is None else [f"&= {a.derivative.cases.latex}"]
-            named = [f"{name_latex(name)} &= {part.latex}" for name, part in self.where]
+            named = backward.latex_names(self)
             rows += [r"\text{where } " * (row is named[0]) + row for row in named]
         return rows[0].replace(" &", " ", 1) if len(rows) == 1 else _aligned(rows)
 
@@ -332,11 +329,9 @@ class Sheet:
             lines += notated.markdown(self, self.written)
         else:
             lines += [line for answer in self.answers for line in self.matrix_markdown(answer)]
-            lines += [s for n, part in self.where for s in (f"where ${name_latex(n)} = {part.latex}$", "")]
-        lines += [f"{sentence}\n" for sentence in self.conventions]
-        lines += [
-            f"{_sentence(told)}\n" for told in (*self.rewritten, *self.unneeded, *map(str, self.kinks))
-        ]
+            names = [row.replace(" &", " ", 1) for row in backward.latex_names(self)]
+            lines += [line for name in names for line in (f"where ${name}$", "")]
+        lines += [f"{_sentence(kink)}\n" for kink in map(str, self.kinks)]
         lines.append(_sentence(checked(report)))
         if point is not None:
             lines += ["", "```", *self.point_lines(point), "```"]

@@ -34,8 +34,25 @@ def jacobians(root: Expr, wrt: Sequence[Expr], at_kink: Fraction = ZERO_AT_KINK)
     >>> jacobians(x.sum(), [x])[x].shape
     (Dim(n),)
     """
+    return pulled_back(root, identity(root.shape), wrt, at_kink)
+
+
+def pulled_back(
+    root: Expr, upstream: Expr, wrt: Sequence[Expr], at_kink: Fraction = ZERO_AT_KINK
+) -> dict[Expr, Expr]:
+    """What each v in `wrt` receives when `root` receives `upstream`, whose last axes are those of root.
+
+    With ∂L/∂root as upstream these are the ∂L/∂v: one sweep, and no Jacobian is formed.
+    Shapes: the leading axes of upstream + v.shape. Raises: NoDerivative.
+
+    >>> from chainrule.expr.nodes import Variable
+    >>> x, g = Variable("x", (Dim.of("n"),)), Variable("g", (Dim.of("n"),))
+    >>> pulled_back(2 * x, g, [x])[x].shape
+    (Dim(n),)
+    """
+    lead = upstream.rank - root.rank
     active = depends_on([root], wrt)
-    cotangents: dict[Expr, list[Expr]] = {root: [identity(root.shape)]}
+    cotangents: dict[Expr, list[Expr]] = {root: [upstream]}
     result: dict[Expr, Expr] = {}
     stops = set(wrt)
     for node in reversed(topological([root])):
@@ -46,9 +63,9 @@ def jacobians(root: Expr, wrt: Sequence[Expr], at_kink: Fraction = ZERO_AT_KINK)
         if node in stops:
             result[node] = cotangent
             continue
-        for child, contribution in pullback(node, cotangent, root.rank, active, at_kink):
+        for child, contribution in pullback(node, cotangent, lead, active, at_kink):
             cotangents.setdefault(child, []).append(contribution)
-    return {v: result[v] if v in result else zeros(root.shape + v.shape) for v in wrt}
+    return {v: result[v] if v in result else zeros(upstream.shape[:lead] + v.shape) for v in wrt}
 
 
 def pullback(

@@ -149,8 +149,11 @@ def flow(
     *,
     output: str = "y",
     taken: Iterable[str] = (),
+    layers: bool = False,
 ) -> Flow:
     """The formula in steps; `names` are the parts that a person named, `output` names the whole.
+
+    `layers`: W h + b is one step where W moves as well as h.
 
     >>> x = Variable("x")
     >>> [(part.name, part.value.children[0]) for part in flow(x**2 + x, [x]).parts]
@@ -160,7 +163,8 @@ def flow(
     given = {part: name for name, part in regrouped.items() if part.children}
     given.pop(expr, None)
     active = _active(expr, wrt)
-    cuts = _cuts(expr, active, given)
+    weights = frozenset(wrt) if layers else frozenset[Variable]()
+    cuts = _cuts(expr, active, given, weights)
     used = {*taken, output, *(v.name for v in variables(expr)), *(names or {})}
     namer = _Namer(expr, cuts, given, active, used)
     symbols: dict[Expr, Variable] = {}
@@ -238,7 +242,9 @@ def variables_that_count(value: Expr) -> tuple[Variable, ...]:
 # ---------------------------------------------------------------- where a formula is cut
 
 
-def _cuts(root: Expr, active: set[Expr], given: Mapping[Expr, str]) -> list[Expr]:
+def _cuts(
+    root: Expr, active: set[Expr], given: Mapping[Expr, str], weights: frozenset[Variable]
+) -> list[Expr]:
     """The nodes that become variables, children before parents, the root last."""
     order = topological([root])
     wanted: set[Expr] = {root} | {node for node in order if node in given}
@@ -248,17 +254,17 @@ def _cuts(root: Expr, active: set[Expr], given: Mapping[Expr, str]) -> list[Expr
             wanted.add(node)
     for node in reversed(order):
         if node in active:
-            wanted.update(_cut_below(node, active, wanted))
+            wanted.update(_cut_below(node, active, wanted, weights))
     return [node for node in order if node in wanted]
 
 
-def _cut_below(node: Expr, active: set[Expr], wanted: set[Expr]) -> list[Expr]:
+def _cut_below(node: Expr, active: set[Expr], wanted: set[Expr], weights: frozenset[Variable]) -> list[Expr]:
     """Which parts of a node that is differentiated in one go are variables of their own."""
     found: list[Expr] = []
     pending = [part for part in _parts_of(_whole(node, wanted)) if part in active and part.children]
     while pending:
         part = pending.pop(0)
-        if part not in wanted and _stays(part, node, active):
+        if part not in wanted and _stays(part, node, active, weights):
             pending[:0] = [p for p in _parts_of(part) if p in active and p.children]
         else:
             found.append(part)
@@ -275,12 +281,12 @@ def _whole(node: Expr, wanted: set[Expr]) -> Expr:
     return node if core in wanted or not core.children else core
 
 
-def _stays(part: Expr, node: Expr, active: set[Expr]) -> bool:
+def _stays(part: Expr, node: Expr, active: set[Expr], weights: frozenset[Variable]) -> bool:
     """Whether a part is differentiated together with what it is a part of."""
     core = _bare(node)
     match core:
         case Sum():
-            return _is_affine(part, active)
+            return _is_affine(part, active, weights)
         case Einsum():
             # Σ v² is one step, and so is a quotient.
             return _is_power(part) if len(core.operands) == 1 else _is_reciprocal(part)
@@ -315,12 +321,14 @@ def _is_light(node: Expr) -> bool:
     return set(node.labels[0]) <= set(node.output)
 
 
-def _is_affine(node: Expr, active: set[Expr]) -> bool:
-    """A matrix product with one factor that moves: the Xw of Xw + b."""
+def _is_affine(node: Expr, active: set[Expr], weights: frozenset[Variable]) -> bool:
+    """A matrix product with one factor that moves, the Xw of Xw + b; `weights` may move beside it."""
     if not isinstance(node, Einsum) or len(node.operands) != 2:
         return False
     summed = {a for axes in node.labels for a in axes} - set(node.output)
-    return bool(summed) and sum(o in active for o in node.operands) == 1
+    beside = [o for o in node.operands if _bare(o) in weights]
+    moving = sum(o in active and o not in beside for o in node.operands)
+    return bool(summed or beside) and moving <= 1
 
 
 def _is_power(node: Expr) -> bool:
@@ -356,6 +364,7 @@ class _Namer:
             for child in node.children:
                 users.setdefault(_bare(child), []).append(node)
         self.users = users
+        self.contracting = _contracting(root)
         self.inputs = frozenset(self.taken)
         letters = [self._letter(node) for node in cuts if node is not root and node not in given]
         self.several = {letter for letter in letters if letters.count(letter) > 1}
@@ -382,9 +391,10 @@ class _Namer:
     def _letter(self, node: Expr) -> str:
         above = self.users.get(node, [])
         activated = any(isinstance(u, Apply) and u.function.name in ACTIVATIONS for u in above)
-        if isinstance(node, Apply) and node.function.name in ACTIVATIONS and _contracts(node):
+        contracts = node in self.contracting
+        if isinstance(node, Apply) and node.function.name in ACTIVATIONS and contracts:
             letter = "p" if node.function is softmax else "a"
-        elif activated and _contracts(node):
+        elif activated and contracts:
             letter = "z"
         elif isinstance(node, Sum) and len(node.terms) == 2 and _has_sign(node) and node.rank:
             letter = self._of_difference(node)
@@ -426,10 +436,15 @@ def is_given(node: Expr, active: Container[Expr]) -> bool:
     return isinstance(node, Variable) and node not in active
 
 
-def _contracts(node: Expr) -> bool:
-    return any(
-        isinstance(n, Einsum)
-        and len(n.operands) > 1
-        and any(a not in n.output for axes in n.labels for a in axes)
-        for n in topological([node])
-    )
+def _contracting(root: Expr) -> set[Expr]:
+    """The nodes below which something is summed in a product."""
+    found: set[Expr] = set()
+    for node in topological([root]):
+        own = (
+            isinstance(node, Einsum)
+            and len(node.operands) > 1
+            and any(a not in node.output for axes in node.labels for a in axes)
+        )
+        if own or any(child in found for child in node.children):
+            found.add(node)
+    return found

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from chainrule.errors import ShapeMismatch, SyntaxProblem, UnknownName
 from chainrule.expr.dims import Dim
-from chainrule.expr.names import pretty
+from chainrule.expr.names import ascii_name, pretty
 from chainrule.expr.nodes import Expr, Variable, constant_of, zeros
 from chainrule.expr.walk import dim_names, substitute
 from chainrule.language import parse_formula
@@ -28,6 +28,8 @@ LABEL = re.compile(r"\s*(?:[∂d∇].*|grad.*|jac.*|hess.*|\w+\s*['′]+\s*(?:\(
 # A text in quotes, which opens an argument, is no transpose.
 QUOTED = re.compile(r"\(\s*(['\"]).*?\1")
 FOREIGN = re.compile(r"'|\.\*|\./|\.\^")
+# A name that the text itself gives to something: ... where z = Xw + b.
+DEFINED = re.compile(r"(?:^|[;\n,]|\bwhere\b)\s*([^\s=;,()/]+)\s*=(?!=)")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Reading:
             )
         return expr
 
+    def beside(self, text: str) -> Reading:
+        """The same for a text that says itself what some of the names stand for."""
+        own = {ascii_name(m[1]) for m in DEFINED.finditer(text)}
+        kept = {name: part for name, part in self.parts.items() if name not in own}
+        return self if len(kept) == len(self.parts) else replace(self, parts=kept)
+
     def dialect_of(self, text: str) -> str:
         """The dialect asked for; MATLAB where only it has the signs that the claim is written with."""
         shown = without_marks(text, self.functions.declared)
@@ -110,6 +118,7 @@ def read_claim(text: str, reading: Reading, shape: Sequence[Dim]) -> list[Expr]:
     >>> [e.shape for e in read_claim("2x", Reading(x), x["x"].shape)]
     [(Dim(n),)]
     """
+    reading = reading.beside(text)
     found: dict[Expr, None] = {}
     failure: ShapeMismatch | None = None
     for wanted in dict.fromkeys([tuple(shape), tuple(reversed(shape))]):
@@ -145,6 +154,7 @@ def claims_in(text: str, reading: Reading) -> list[str]:
     >>> claims_in("df/dx = x + x = 2x", Reading({"x": Variable("x")}))
     ['        x + x ', '                2x']
     """
+    reading = reading.beside(text)
     try:
         outline(text, reading.declaration, reading.dialect_of(text), reading.profile, reading.functions)
     except (SyntaxProblem, UnknownName) as problem:

@@ -63,12 +63,9 @@ class Presentation:
         return to_latex(self.tree, self.profile)
 
 
-def present(
-    expr: Expr, *, turned: bool = False, profile: str | None = None, as_typed: bool = False
-) -> Presentation:
+def present(expr: Expr, *, turned: bool = False, profile: str | None = None) -> Presentation:
     """One expression, without names for its parts."""
-    request = Request(expr, turned)
-    written, _ = present_many([request], abbreviate=False, profile=profile, as_typed=as_typed)
+    written, _ = present_many([Request(expr, turned)], abbreviate=False, profile=profile)
     return written[0]
 
 
@@ -100,15 +97,29 @@ def present_many(
     if abbreviate:
         named = name_parts(exprs, names or {}, taken, errors=errors)
         exprs, definitions, parts = list(named.exprs), named.definitions, named.parts
-    everything = [*exprs, *(part for _, part in definitions)]
+    shown = [replace(request, expr=expr) for expr, request in zip(exprs, requests, strict=True)]
+    named_all = [(name, value, part) for (name, value), part in zip(definitions, parts, strict=True)]
+    return present_named(shown, named_all, taken=taken, profile=profile, as_typed=as_typed)
+
+
+def present_named(
+    requests: Sequence[Request],
+    definitions: Sequence[tuple[str, Expr, Expr]],
+    *,
+    taken: Iterable[str] = (),
+    profile: str | None = None,
+    as_typed: bool = False,
+) -> tuple[list[Presentation], list[tuple[str, Presentation]]]:
+    """The same for expressions in which the names stand already.
+
+    A definition is the name, what it stands for in terms of the names before it, and that written out.
+    """
+    everything = [*(request.expr for request in requests), *(value for _, value, _ in definitions)]
     reader = Reader([*taken, *(v.name for v in variables(*everything))], as_typed=as_typed)
-    written = [
-        replace(_one(reader, e, r.turned, r.ranks), profile=profile)
-        for e, r in zip(exprs, requests, strict=True)
-    ]
+    written = [replace(_one(reader, r.expr, r.turned, r.ranks), profile=profile) for r in requests]
     where = [
-        (name, replace(_one(reader, definition, False, ()), part=part, profile=profile))
-        for (name, definition), part in zip(definitions, parts, strict=True)
+        (name, replace(_one(reader, value, False, ()), part=part, profile=profile))
+        for name, value, part in definitions
     ]
     return written, where
 
