@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +109,17 @@ def write(file: str, cases: list[Case]) -> None:
 def length(text: str) -> int:
     """Characters of the first line without spaces: a matrix by a matrix has its vec form on a second one."""
     return len(text.splitlines()[0].replace(" ", ""))
+
+
+def weight(text: str) -> int:
+    """Operators, calls, powers and transposes of a form; names, numbers and products side by side are free.
+
+    >>> weight("det(XᵀAX) (AX(XᵀAX)⁻¹ + AᵀX(XᵀAᵀX)⁻¹)")  # det, +, two inverses and five transposes
+    9
+    """
+    first = text.splitlines()[0]
+    calls = re.findall(r"[a-z]{2,}\d?\(", first)
+    return len(calls) + len(re.findall(r"[+−⊙⊘⊗·/√ᵀ⁻²³⁴⁵⁶⁷⁸⁹]", first.replace("⁻ᵀ", "⁻").replace("⁻¹", "⁻")))
 
 
 # ---------------------------------------------------------------- texts up to order

@@ -16,7 +16,7 @@ jax = pytest.importorskip("jax")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_platforms", "cpu")
 
-EVERY = [case for file in ("expected_forms.txt", "literature.txt") for case in read(file)]
+EVERY = [case for file in ("expected_forms.txt", "literature.txt", "tables.txt") for case in read(file)]
 
 
 @functools.cache
