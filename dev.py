@@ -17,6 +17,7 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 SCRIPTS = os.path.join(".venv", "Scripts" if os.name == "nt" else "bin")
 PYTHON = os.path.join(SCRIPTS, "python.exe" if os.name == "nt" else "python")
 CHAINRULE = os.path.join(SCRIPTS, "chainrule.exe" if os.name == "nt" else "chainrule")
+TORCH = os.path.join("tests", "requirements-torch.txt")
 STAMP = os.path.join(".venv", "installed-from.txt")
 
 DEMO = (
@@ -49,16 +50,37 @@ def install(extra: str) -> None:
     """Make `.venv` hold the project, editable, and its dependencies; do nothing if it already does."""
     with open("pyproject.toml", "rb") as file:
         wanted = hashlib.sha256(file.read()).hexdigest()
+    installed = ""
     if not venv_works():
         make_venv()
     elif os.path.exists(STAMP):
         with open(STAMP, encoding="utf-8") as stamp:
-            made_from, _, extras = stamp.read().partition(" ")
-        if made_from == wanted and extra in ("", extras):
-            return
-    run([PYTHON, "-m", "pip", "install", "--quiet", "--editable", f".[{extra}]" if extra else "."])
-    with open(STAMP, "w", encoding="utf-8") as stamp:
-        stamp.write(f"{wanted} {extra}")
+            installed = stamp.read()
+    if installed not in (f"{wanted} {extra}", f"{wanted} dev"):
+        run([PYTHON, "-m", "pip", "install", "--quiet", "--editable", f".[{extra}]" if extra else "."])
+        with open(STAMP, "w", encoding="utf-8") as stamp:
+            stamp.write(f"{wanted} {extra}")
+    if extra == "dev" and not has_torch():
+        add_torch()
+
+
+def has_torch() -> bool:
+    """Whether `.venv` has the PyTorch that the tests are written for, whatever it computes on."""
+    with open(TORCH, encoding="utf-8") as file:
+        wanted = file.read().split("torch==")[1].split()[0]
+    probe = f"import sys, importlib.metadata as m; sys.exit(m.version('torch').split('+')[0] != {wanted!r})"
+    return subprocess.call([PYTHON, "-c", probe], stderr=subprocess.DEVNULL) == 0
+
+
+def add_torch() -> None:
+    """Install PyTorch, which some tests need; without it they are skipped, except in CI."""
+    command = [PYTHON, "-m", "pip", "install", "--quiet", "--requirement", TORCH]
+    if os.environ.get("CI") == "true":
+        run(command)
+        return
+    print("$ " + " ".join(quoted(part) for part in command), flush=True)
+    if subprocess.call(command):
+        print("PyTorch is not installed: the tests that need it are skipped.")
 
 
 def venv_works() -> bool:

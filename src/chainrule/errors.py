@@ -2,6 +2,7 @@
 
 Rooms raise these; the command line and the notebook turn them into prose with a caret.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -38,6 +38,12 @@ def one(formula: str, wrt: str, where: object, shapes: str = DATA, **options: ob
         (LINEAR, "w", "r = X @ w - y", "(2/N) (rᵀ + b)X where r = Xw − y"),
         ("z = X @ w + b; mean((y - relu(z))**2)", "b", "e = relu(z) - y",
          "(2/N) eᵀ 1[z > 0] where z = Xw + b, e = relu(z) − y"),
+        (NEURON, "w", "e = X @ w + b - y",
+         "(2/N) (e ⊙ 1[z > 0])ᵀ X where z = Xw + b, e = Xw − y + b"),
+        (NEURON, "b", "e = y - X @ w - b",
+         "−(2/N) eᵀ 1[z > 0] where z = Xw + b, e = y − Xw − b"),
+        ("z = X @ w + b; mean((y - relu(z))**2)", "w", "e = z - y",
+         "(2/N) (e ⊙ 1[z > 0])ᵀ X where z = Xw + b, e = Xw − y + b"),
     ],
 )  # fmt: skip
 def test_a_name_is_used(formula, wrt, where, text) -> None:
@@ -112,3 +118,25 @@ def test_mistakes_are_refused_with_their_place(where, error, message, mark) -> N
     assert message in problem.value.message
     assert (problem.value.spans[0].start, problem.value.spans[0].end) == mark
     assert problem.value.source
+
+
+def test_the_errors_of_active_examples_may_be_those_before_the_activation() -> None:
+    """relu(z) is z wherever 1[z > 0] is not 0, so e = z − y is right; that is said and checked."""
+    options: dict[str, object] = {"shapes": DATA, "where": "e = X @ w + b - y", "notation": "sums"}
+    d = cr.derive(NEURON, wrt="w", **options)
+    assert d.text == "(2/N) Σᵢ eᵢ xᵢᵀ 1[w·xᵢ + b > 0] where eᵢ = w·xᵢ + b − yᵢ"
+    said = "under the mask 1[Xw + b > 0], relu(Xw + b) is Xw + b"
+    assert said in d.to_text() and said.replace("under", "Under") in d.to_markdown()
+    page = d.explain()
+    assert "(2/N) Σᵢ eᵢ xᵢᵀ 1[w·xᵢ + b > 0]" in str(page)
+    assert "under the mask 1[z > 0], relu(z) is z" in str(page)
+    assert "The weights are the errors eᵢ of the active examples" in " ".join(str(page).split())
+    assert not page.checked.failed
+
+
+@pytest.mark.parametrize("wrt", ["w", "w,b", "b"])
+def test_an_explanation_says_which_names_do_not_occur(wrt) -> None:
+    page = cr.explain(NEURON, wrt=wrt, shapes=DATA, where="q = X @ X.T; e = X @ w + b - y")
+    assert "the name q does not occur in the answer" in str(page)
+    assert "e does not occur" not in str(page)
+    assert "name q does not occur" in page.to_json()

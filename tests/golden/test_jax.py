@@ -11,8 +11,9 @@ from golden.cases import Case, read
 
 from chainrule.expr.names import ascii_name
 from chainrule.verify.sample import sample_point
+from tests.backends import backend
 
-jax = pytest.importorskip("jax")
+jax = backend("jax")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_platforms", "cpu")
 

@@ -51,6 +51,7 @@ NAMES = {
     "maximum": np.maximum,
     "minimum": np.minimum,
     "where": np.where,
+    "repeat": np.repeat,
     "softmax": lambda x, axis=-1: special.softmax(x, axis=axis),
     "logsumexp": special.logsumexp,
     "tr": np.trace,
@@ -223,6 +224,18 @@ numpy.linalg.inv(S)
 (a + b)*(a - b)
 a - (b - a) - b
 a/(b/a)
+np.reshape(A, (4, 3))
+A.reshape(2, -1) + A.flatten().reshape(2, 6)
+np.ravel(A)
+np.swapaxes(A, 0, 1) + np.moveaxis(A, 0, 1)
+np.expand_dims(x, 0) + np.squeeze(A[None, 0])
+np.tile(x, 3) + np.repeat(x, 3)
+np.flip(A) + np.roll(A, 1) + np.roll(A, 1, axis=1)
+np.pad(A, ((1, 0), (0, 2)))
+np.logical_and(x > 0.3, x < 0.6) + 2*np.logical_or(x > 0.3, x < 0.6) + 4*np.logical_not(x > 0.3)
+((x > 0.3) & (x < 0.6)) * 2 + ((x < 0.3) | (x > 0.6)) * 1 + ~(x > 0.3)
+np.prod(x) + np.var(x) + np.std(x) + np.cumsum(x)
+A[..., 1] + A[1, ..., None][0]
 """.strip().splitlines()
 
 
@@ -251,7 +264,7 @@ def test_every_function_of_the_table_is_tried() -> None:
 
     text = "\n".join(FORMULAS)
     matlab = {"vector", "matrix", "norm2", "adj", "σ", "sigma"}
-    derived = {"first_max", "first_min", "unit", "merge"}  # what derivatives print
+    derived = {"first_max", "first_min", "unit", "merge", "prod_others", "tri"}  # what derivatives print
     plain = {
         "amax",
         "amin",
@@ -265,7 +278,8 @@ def test_every_function_of_the_table_is_tried() -> None:
         "matmul",
         "multiply",
     }
-    plain |= {"concatenate", "identity", "ones_like", "zeros_like"}
+    plain |= {"view", "permute", "unsqueeze", "inverse", "diagonal", "pow", "mm", "mv"}  # PyTorch
+    plain |= {"log_softmax", "concatenate", "identity", "ones_like", "zeros_like"}
     assert {n for n in TABLE if f"{n}(" not in text} <= matlab | derived | plain
 
 

@@ -13,7 +13,7 @@ from chainrule.verify.sample import sample_point
 
 SHAPES = (
     "x[n] y[n] S[n,n]:symmetric P[n,n]:spd D[n,n]:diagonal Q[n,n]:orthogonal K[n,n]:skew p[n]:simplex "
-    "u[n]:positive g[n]:sign r:nonnegative A[n,n]"
+    "u[n]:positive g[n]:sign r:nonnegative A[n,n] V[n,k]:orthonormal z[n]:unit"
 )
 
 
@@ -36,6 +36,10 @@ SHAPES = (
         ("g**3", "g"),
         ("x @ D @ y", "y @ D @ x"),
         ("(r**2)**0.5", "r"),
+        ("V.T @ V", "eye(k)"),
+        ("z @ z", "1"),
+        ("sum(z**2)", "1"),
+        ("x / norm(z)", "x"),
     ],
 )
 def test_structure_shortens_and_keeps_the_value(text: str, shorter: str) -> None:

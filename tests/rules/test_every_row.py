@@ -32,8 +32,14 @@ PARAMETERS = {
     "select": (Dim.of(0), 1, K, N),
     "basis": (Dim.of(1), N),
     "merge": (K, N),
+    "prod": (1,),
+    "prod_others": (1, 1),
+    "tri": (N,),
 }
-BATCHED = ("inv", "det", "logdet", "softmax", "logsumexp", "norm", "unit", "amax", "matrix_power")
+BATCHED = (
+    *("inv", "det", "logdet", "softmax", "logsumexp", "norm", "unit", "amax", "matrix_power"),
+    *("prod", "prod_others"),
+)
 
 
 def node_of(row: Row, batch: bool = False) -> Apply:

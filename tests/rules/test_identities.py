@@ -16,7 +16,7 @@ from chainrule.simplify import normalise
 from chainrule.verify.reference import evaluate
 from chainrule.verify.sample import sample_point
 
-SHAPES = "s t x[n] y[n] A[n,n] B[m,n] p[n]:positive q:positive g[n]:sign Q[n,n]:orthogonal"
+SHAPES = "s t x[n] y[n] A[n,n] B[m,n] p[n]:positive q:positive g[n]:sign Q[n,n]:orthogonal v[n]:unit"
 # identity -> formulas in which it applies
 EXAMPLES: dict[str, list[str]] = {
     "exact value": ["exp(0) + s", "cos(x - x)"],
@@ -57,6 +57,7 @@ EXAMPLES: dict[str, list[str]] = {
     "log of exp": ["log(exp(x))"],
     "log(1 + exp(u)) = softplus(u)": ["log(1 + exp(x))", "log1p(exp(-s))"],
     "log of a sigmoid": ["log(sigmoid(x))"],
+    "length and direction of a unit vector": ["norm(v) + s", "unit(v)", "norm(v) * v"],
     "log of a softmax": ["log(softmax(x))", "log(softmax(B, axis=0))"],
     "log of a sum of exponentials": [
         "log(sum(exp(x)))",

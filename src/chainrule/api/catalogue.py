@@ -102,9 +102,7 @@ class Catalogue:
         """
         if self._by_itself:
             parts = [
-                line_text(section, line, width, spell)
-                for section in self.sections
-                for line in section.lines
+                line_text(section, line, width, spell) for section in self.sections for line in section.lines
             ]
             if self.derivation:
                 parts.append(self.derivation.to_text(width=min(width, WIDTH), spell=spell))

@@ -4,18 +4,20 @@ In: an expression and targets, one for each order. Out: canonical graphs; axes =
 each target.
 
 A structure (symmetric, ...) is an assumption on the value, so it may rewrite a derivative only after the last
-differentiation by that variable: used before, it makes the derivative false.
+differentiation by that variable: used before, it makes the derivative false. `along` gives the derivatives on
+the set that a structure describes instead: each is taken to that set before the next differentiation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from chainrule.derive import jacobians
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Shape, Stack, Variable, permute
+from chainrule.rules.structures import Structure
 from chainrule.simplify import Normaliser, simplify
 
 
@@ -46,11 +48,19 @@ class Target:
 class Chains:
     """Derivatives of one expression by some targets; what two of them share is computed once.
 
-    `at_kink` is the derivative taken at the kink of relu, and of a maximum or minimum with a constant.
+    `at_kink` is the derivative taken at the kink of relu, and of a maximum or minimum with a constant;
+    `along` has the sets on which variables move.
     """
 
-    def __init__(self, expr: Expr, targets: Sequence[Target], at_kink: Fraction = Fraction(0)) -> None:
+    def __init__(
+        self,
+        expr: Expr,
+        targets: Sequence[Target],
+        at_kink: Fraction = Fraction(0),
+        along: Mapping[Variable, Structure] | None = None,
+    ) -> None:
         self.at_kink = at_kink
+        self.along = along or {}
         self.moving = list(dict.fromkeys(v for target in targets for v in target.variables))
         self.normal = Normaliser(v.name for v in self.moving if v.structure)
         self.formula = self.normal(expr)
@@ -68,8 +78,31 @@ class Chains:
                 # Terms that merge now are not differentiated one by one.
                 below = simplify(below, self.normal.keep)
             raw = self._jointly(below, target) if target.joint else self._sweep(below)[target.variables[0]]
-            self._done[targets] = self.normal(raw)
+            self._done[targets] = self.normal(self._on_the_set(raw, targets))
         return self._done[targets]
+
+    def _on_the_set(self, raw: Expr, targets: tuple[Target, ...]) -> Expr:
+        """The derivative along the set of the last variable.
+
+        On a curved one every group of axes of the same variable is projected.
+        """
+        variable = targets[-1].moving
+        if not isinstance(variable, Variable) or variable not in self.along:
+            return raw
+        structure = self.along[variable]
+        found = structure.along(raw, variable)
+        if structure.kind != "tangent":
+            return found
+        start = self.formula.rank
+        for target in targets[:-1]:
+            own = tuple(range(start, start + len(target.shape)))
+            start += len(target.shape)
+            if target.moving is variable:
+                rest = tuple(k for k in range(found.rank) if k not in own)
+                order = rest + own
+                moved = structure.along(permute(found, order), variable)
+                found = permute(moved, tuple(order.index(k) for k in range(found.rank)))
+        return found
 
     def _sweep(self, below: Expr) -> dict[Expr, Expr]:
         if below not in self._sweeps:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from chainrule.api.calling import Misfit, claim_name
 from chainrule.api.claims import are_numbers, as_text, function_claim, numbers_claim
 from chainrule.api.derivative import Derivative, derive
 from chainrule.api.formulas import Functions, Shapes, named_parts
@@ -151,7 +152,10 @@ def _checked(
     if isinstance(claim, Expr):
         other = expression(claim, present(claim, profile=profile).text)
     elif callable(claim):
-        other = function_claim(claim, derivative, given)
+        try:
+            other = function_claim(claim, derivative, given)
+        except Misfit as problem:
+            return _misfit(derivative, f"{claim_name(claim)}(…)", str(problem), given)
     elif are_numbers(claim) and given:
         other = numbers_claim(claim, derivative, given)
     elif not isinstance(claim, str) and not are_numbers(claim):
@@ -172,3 +176,15 @@ def _checked(
         hint = 'If these are numbers at one point, say which: at="x=1, y=2" (--at).'
         judgement = replace(judgement, text=f"{judgement.text}\n{hint}")
     return Checked(derivative, text, judgement)
+
+
+def _misfit(derivative: Derivative, claim: str, says: str, given: Mapping[str, Any]) -> Checked:
+    """The answer to a function inside which sizes do not fit."""
+    from chainrule.grade.judge import misfit
+
+    formula, correct = derivative.formula, derivative.expression
+    if not given:
+        says += " These arrays are random ones of small sizes: with data={...} it is called with your own."
+    variables = list(formula.variables.values())
+    judgement = misfit(claim, says, correct, derivative.below, derivative.wrt[-1].variables, variables)
+    return Checked(derivative, claim, judgement)

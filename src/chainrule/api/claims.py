@@ -5,28 +5,25 @@ In: what a person gives. Out: a Claim that the grading room can look at, with it
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from chainrule.api.calling import Caller, as_array
 from chainrule.api.derivative import Derivative
 from chainrule.api.point import read_point
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
 from chainrule.expr.names import ascii_name
-from chainrule.expr.nodes import Variable
 from chainrule.expr.walk import variables as variables_of
 
 if TYPE_CHECKING:
     from chainrule.grade.case import Claim
     from chainrule.verify.probe import Probe
-    from chainrule.verify.sample import Point
 
 # A function in single precision is right to so many digits; one in double precision to many more.
 SINGLE, DOUBLE, TYPED = 1e-4, 1e-7, 1e-6
+COARSE = 1e6  # times the rounding of double precision: that of single, met where numbers cancel
 DIGITS = 3  # so many significant digits make a rounded number
 DRAWS = 5  # points that complete data in which some variables are missing
 PLAIN = ("normal", "normal", "negative", "normal", "small", "normal", "positive")
@@ -35,94 +32,28 @@ PLAIN = ("normal", "normal", "negative", "normal", "small", "normal", "positive"
 def function_claim(function: Callable[..., Any], derivative: Derivative, data: Mapping[str, Any]) -> Claim:
     """The claim that a function of the variables by keyword makes.
 
-    Its result has output axes, then input axes. Raises: OptionError if it cannot be called.
+    Its result has output axes, then input axes.
+    Raises: OptionError if it cannot be called; Misfit if sizes inside it do not fit.
     """
     from chainrule.grade.case import Claim
+
+    call = Caller(function, list(derivative.formula.variables.values()), data)
+    points = _points(derivative, data)
+    values = [call(point) for point in points.points]
+    place = "At the data given" if data else ""
+    single = any(v.dtype.itemsize < 8 for v in values)
+    tolerance, coarse = (SINGLE, COARSE) if single else (DOUBLE, 0.0)
+    return Claim(lambda _: values, None, f"{call.shown}(…)", points, place, tolerance, coarse)
+
+
+def _points(derivative: Derivative, data: Mapping[str, Any]) -> Probe:
+    """The data, or random points."""
     from chainrule.verify.probe import probe
 
+    if data:
+        return completed(derivative, data)
     variables = list(derivative.formula.variables.values())
-    exprs = [derivative.formula.expr, derivative.expression]
-    points = completed(derivative, data) if data else probe(exprs, variables, kinds=PLAIN)
-    name = getattr(function, "__name__", "the function")
-    call = _caller(function, name, variables)
-    values = [call(point) for point in points.points]
-    single = any(v.dtype.itemsize < 8 for v in values)
-    place = "At the data given" if data else ""
-    return Claim(lambda _: values, None, f"{name}(…)", points, place, SINGLE if single else DOUBLE)
-
-
-def _caller(function: Callable[..., Any], name: str, variables: Sequence[Variable]) -> Callable[[Point], Any]:
-    """The function as one of a point, whatever arrays it wants."""
-    import numpy as np
-
-    known = {v.name for v in variables}
-    wanted = _wanted(function, name, variables)
-    order = _by_position(function)
-
-    def call(point: Point) -> Any:
-        given: dict[str, Any] = {**point.sizes, **point.values}
-        if wanted is not None:
-            given = {wanted[n]: value for n, value in given.items() if n in wanted}
-        else:
-            given = {n: value for n, value in given.items() if n in known}
-        result = _called(function, name, given, order)
-        try:
-            return np.asarray(result, dtype=getattr(result, "dtype", float))
-        except (TypeError, ValueError) as problem:
-            raise OptionError(f"{name} does not return an array of numbers: {problem}") from None
-
-    return call
-
-
-def _wanted(function: Callable[..., Any], name: str, variables: Sequence[Variable]) -> dict[str, str] | None:
-    """The arguments that the function takes, by the names of the formula; None if it takes any."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return None
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return None
-    wanted = {ascii_name(p): p for p in parameters}
-    known = [v.name for v in variables]
-    sizes = {d for v in variables for dim in v.shape for d in dim.names}
-    empty = inspect.Parameter.empty
-    unknown = [p for n, p in wanted.items() if parameters[p].default is empty and n not in {*known, *sizes}]
-    if unknown:
-        raise OptionError(
-            f"{name} takes {', '.join(unknown)}, which the formula does not have",
-            hint=f"its arguments are named as the variables are: {', '.join(known)}",
-        )
-    return wanted
-
-
-def _by_position(function: Callable[..., Any]) -> list[str]:
-    """The arguments that may be given by position, in order."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-
-
-def _called(function: Callable[..., Any], name: str, given: Mapping[str, Any], order: Sequence[str]) -> Any:
-    """The result as something that NumPy reads; a function of torch tensors gets tensors."""
-    torch = sys.modules.get("torch")
-    # A function may write into what it is given; the reference and the person's own data stay as they are.
-    own = deepcopy(dict(given))
-    # The gradient functions of JAX count their arguments, so those that may be are given by position.
-    first = [p for k, p in enumerate(order) if all(q in given for q in order[: k + 1])]
-    rest = {p: value for p, value in own.items() if p not in first}
-    try:
-        result = function(*(own[p] for p in first), **rest)
-    except Exception as problem:  # whatever a person's function raises
-        if torch is None:
-            raise OptionError(f"{name} failed: {type(problem).__name__}: {problem}") from problem
-        try:
-            tensors = {n: torch.as_tensor(value) for n, value in deepcopy(dict(given)).items()}
-            result = function(*(tensors[p] for p in first), **{p: tensors[p] for p in rest})
-        except Exception as second:
-            raise OptionError(f"{name} failed: {type(second).__name__}: {second}") from second
-    return result.detach().cpu().numpy() if hasattr(result, "detach") else result
+    return probe([derivative.formula.expr, derivative.expression], variables, kinds=PLAIN)
 
 
 # ---------------------------------------------------------------- numbers
@@ -146,10 +77,11 @@ def numbers_claim(claim: Any, derivative: Derivative, at: Mapping[str, Any]) -> 
         value, tolerance = _typed(claim)
     else:
         try:
-            value = np.asarray(claim, float)
-        except (TypeError, ValueError) as problem:
+            value = np.asarray(as_array(claim), float)
+        except (TypeError, ValueError, RuntimeError) as problem:
             raise OptionError(f"the claim is no array of numbers: {problem}") from None
         shown = json.dumps(value.tolist()) if value.size <= 12 else f"an array of shape {value.shape}"
+    at = {name: _data(name, given) for name, given in at.items()}
     derivative.compile()(**at)
     points = completed(derivative, at)
     return Claim(lambda _: [value] * len(points.points), None, str(shown), points, "", tolerance)
@@ -170,7 +102,7 @@ def as_text(numbers: Any) -> str:
     """Numbers as a formula, for an answer that is the same everywhere."""
     import numpy as np
 
-    return numbers if isinstance(numbers, str) else json.dumps(np.asarray(numbers, float).tolist())
+    return numbers if isinstance(numbers, str) else json.dumps(np.asarray(as_array(numbers), float).tolist())
 
 
 def _typed(text: str) -> tuple[Any, float]:
@@ -194,6 +126,16 @@ def _typed(text: str) -> tuple[Any, float]:
 # ---------------------------------------------------------------- points
 
 
+def _data(name: str, value: Any) -> Any:
+    """A person's own array, of any library, in double precision."""
+    import numpy as np
+
+    try:
+        return np.asarray(as_array(value), float)
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise ArrayMismatch(f"{name} is no array of numbers: {problem}") from None
+
+
 def completed(derivative: Derivative, data: Mapping[str, Any]) -> Probe:
     """The data as a point, with values for variables that it lacks, at several points then.
 
@@ -214,7 +156,7 @@ def completed(derivative: Derivative, data: Mapping[str, Any]) -> Probe:
             raise ArrayMismatch(
                 f"the formula has no variable {name}", hint=f"the variables are {', '.join(known)}"
             )
-        array = np.asarray(value, float)
+        array = _data(name, value)
         if array.ndim != v.rank:
             raise ArrayMismatch(f"{name} has {v.rank} axes, and an array of shape {array.shape} was given")
         values[v.name] = array

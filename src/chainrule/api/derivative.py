@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,14 @@ from chainrule.api.notated import written
 from chainrule.api.options import LAYOUTS, Options, read_at_kink, read_notation
 from chainrule.api.point import Point, evaluate
 from chainrule.api.sheet import Sheet
+from chainrule.api.structured import names_of_sets, sets_of
 from chainrule.api.targets import Wrt, parse_targets
 from chainrule.codegen.numpy import numpy_formula, numpy_formulas
 from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import Formula
+from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.piecewise import Cases, by_cases
 from chainrule.notation.recursion import Recursion
 from chainrule.rules.unknown import unknown_in
@@ -65,6 +67,7 @@ def derive(
     functions: Functions = None,
     notation: str = "matrix",
     where: Where = None,
+    structured: bool = False,
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
@@ -74,8 +77,10 @@ def derive(
     the kink of relu, and of a maximum or minimum with a constant. `functions` declares those left unknown:
     "f: scalar, g: elementwise, h: n->m". `notation` is how the answer is written: "matrix", "sums" (per
     instance), "index" (by entries), "kron" (on stacked columns) or "map" (dX ↦ A dX B). `where` names parts
-    of the answer, "e = X @ w - y". Shapes: output axes, then those of wrt once for each order. Raises:
-    ChainruleError with the place in the text and a way out.
+    of the answer, "e = X @ w - y". `structured`: a variable declared symmetric, orthogonal and so on moves
+    along such arrays, where its entries count as independent otherwise.
+    Shapes: output axes, then those of wrt once for each order. Raises: ChainruleError with the place in the
+    text and a way out.
 
     >>> d = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]", layout="shape")
     >>> d.shape
@@ -86,8 +91,9 @@ def derive(
     _validate(order, layout, dialect)
     kink, written_as = read_at_kink(at_kink), read_notation(notation)
     parsed = read(formula, shapes, dialect, profile, functions)
-    options = Options(layout, kink, written_as, read_abbreviations(where, parsed))
+    options = Options(layout, kink, written_as, read_abbreviations(where, parsed), bool(structured))
     targets, several = parse_targets(wrt, parsed)
+    along = sets_of(targets, order, options) if structured else {}
     most = MOST_GRADIENTS if order == 1 else MOST_BLOCKS
     if len(targets) ** order > most:
         raise LimitExceeded(
@@ -103,12 +109,12 @@ def derive(
         )
     keys = list(product(targets, repeat=order))
     try:
-        layers = backward(parsed, options, targets) if order == 1 else None
+        layers = backward(parsed, options, targets) if order == 1 and not along else None
         if layers is not None:
             own = [(key, layers.wholes[key[0].variables[0]]) for key in keys]
             parts = [Derivative(parsed, key, options, (whole,), whole, layers) for key, whole in own]
             return Derivatives(parsed, options, parts, layers) if several else parts[0]
-        chains = Chains(parsed.expr, targets, options.at_kink)
+        chains = Chains(parsed.expr, targets, options.at_kink, along)
         found = [chains(key) for key in keys]
     except NoDerivative as problem:
         raise _locate(problem, parsed) from None
@@ -315,6 +321,11 @@ class Derivative(Printable):
         return [self]
 
     @cached_property
+    def abbreviated(self) -> Introduced:
+        """Its closed form with the parts standing out that a person named."""
+        return introduced(self.expression, self.options.abbreviations)
+
+    @cached_property
     def recursion(self) -> Recursion | None:
         """The names and δ's that it needs, in a program of layers."""
         return self._layers and self._layers.only(self.wrt[0].variables)
@@ -442,15 +453,19 @@ class Derivative(Printable):
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
         """Compare with an independent numeric derivative at random points."""
         from chainrule.verify.compare import check_derivative
+        from chainrule.verify.structured import check_structured
 
-        report = check_derivative(
+        compare = check_derivative
+        if self.options.structured:
+            compare = partial(check_structured, sets=names_of_sets(self.wrt))
+        report = compare(
             self.formula.expr,
             self.chain,
             [target.moving for target in self.wrt],
             points=_points(points, POINTS),
             seed=seed,
             variables=list(self.formula.variables.values()),
-            same=[self.expression],
+            same=list(dict.fromkeys((self.expression, self.abbreviated.expr))),
             code=None if unknown_in(self.expression) else self.compile(),
         )
         if not report.passed:
@@ -530,7 +545,8 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         from chainrule.verify.compare import check_gradients
 
         parts = self.parts()
-        if len(parts) <= EACH or parts[0].order > 1 or any(d.wrt[0].joint for d in parts):
+        alone = parts[0].order > 1 or self.options.structured or any(d.wrt[0].joint for d in parts)
+        if len(parts) <= EACH or alone:
             few = _points(points, POINTS if len(parts) <= EACH else 3)
             return joined([d.check(few, seed=seed) for d in parts])
         report = check_gradients(

@@ -56,6 +56,8 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
         "not_differentiable": [{"where": kink.where, "takes": kink.takes} for kink in sheet.kinks],
         "check": _check(report),
     }
+    if sheet.conventions:
+        content["structured"] = sheet.conventions
     if point is not None:
         content["at"] = {
             "point": {name: _numbers(value) for name, value in point.given.items()},

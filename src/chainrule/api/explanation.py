@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chainrule.api.chain import Target
+from chainrule.api.chain import Chains, Target
 from chainrule.api.derivative import Derivative, Printable, derive
 from chainrule.api.formulas import Shapes
 from chainrule.api.illustrated import illustrated
+from chainrule.api.joint import joint
+from chainrule.api.structured import section as along_the_set
 from chainrule.api.targets import Wrt
-from chainrule.explain import Checked, Derivation, Line, Phase, Sentence
+from chainrule.explain import Checked, Derivation, Phase
 from chainrule.explain.board import Subject
 from chainrule.explain.build import explain as explain_one
 from chainrule.explain.document import to_json
@@ -24,12 +26,12 @@ from chainrule.explain.latex import to_document, to_latex
 from chainrule.explain.markdown import to_markdown
 from chainrule.explain.signs import in_profile
 from chainrule.explain.text import WIDTH, Spell, to_text
-from chainrule.expr.nodes import Expr, Stack, Variable
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
-from chainrule.notation.present import present
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify
 
@@ -42,10 +44,10 @@ class Explanation:
     """Derivations that belong together: one for each variable, and one for each order.
 
     derivations  in the order in which they are read
-    subjects     what each explains; None where one puts others together
+    subjects     what each explains
     """
 
-    def __init__(self, derivations: Sequence[Derivation], subjects: Sequence[Subject | None]) -> None:
+    def __init__(self, derivations: Sequence[Derivation], subjects: Sequence[Subject]) -> None:
         self.derivations = tuple(derivations)
         self.subjects = tuple(subjects)
 
@@ -98,12 +100,16 @@ class Explanation:
 
     def to_html(self) -> str:
         """Everything as a web page that needs nothing else, with its figures."""
-        pages = zip(self.derivations, self.subjects, strict=True)
-        return to_html(*(illustrated(page, subject) if subject else page for page, subject in pages))
+        return to_html(*self._illustrated())
 
     def to_json(self) -> str:
-        """Everything as JSON; docs/derivation-json.md describes the fields."""
-        return to_json(*self.derivations)
+        """Everything as JSON, with its figures; docs/derivation-json.md describes the fields."""
+        return to_json(*self._illustrated())
+
+    def _illustrated(self) -> list[Derivation]:
+        """The derivations with their figures."""
+        pages = zip(self.derivations, self.subjects, strict=True)
+        return [illustrated(page, subject) for page, subject in pages]
 
     def __str__(self) -> str:
         return self.to_text()
@@ -156,9 +162,17 @@ def explanation(
         point = read(about.formula, at)
     found = [each for derivative in about.parts() for each in _of(derivative, style, opened, units, point)]
     pages = [in_profile(page, about.formula.profile) for page, _ in found]
-    notes = about.formula.assumptions
-    pages[0] = replace(pages[0], notes=notes)
+    pages[0] = replace(pages[0], notes=about.formula.assumptions)
+    pages[-1] = replace(pages[-1], notes=(*pages[-1].notes, *_unused(about, pages)))
     return Explanation(pages, [subject for _, subject in found])
+
+
+def _unused(about: Printable, pages: Sequence[Derivation]) -> list[str]:
+    """A sentence for each abbreviation that a person gave and that stands nowhere in the answers."""
+    named = [line.left for page in pages for line in page.where if line.left is not None]
+    used = {(left.args[0] if left.op == "entry" else left).data[0] for left in named}
+    names = [name for name in about.options.abbreviations if name not in used]
+    return [f"the name {pretty(name)} does not occur in the answer" for name in names]
 
 
 def _of(
@@ -167,14 +181,17 @@ def _of(
     opened: Sequence[str],
     units: str,
     point: Mapping[str, Any] | None,
-) -> list[tuple[Derivation, Subject | None]]:
+) -> list[tuple[Derivation, Subject]]:
     """One derivation for each order; of scalars together, one for each, and one that assembles them.
 
     Each comes with what it explains.
     """
     formula = derivative.formula
-    pages: list[tuple[Derivation, Subject | None]] = []
+    pages: list[tuple[Derivation, Subject]] = []
     expr, names = formula.expr, formula.names
+    plain = derivative.chain
+    if derivative.options.structured:  # the derivation is told for independent entries
+        plain = Chains(expr, derivative.wrt, derivative.options.at_kink)(derivative.wrt)
     for k, target in enumerate(derivative.wrt):
         letter = letter_of(formula, expr, target, k)
         subject = Subject(
@@ -190,16 +207,21 @@ def _of(
             given=derivative.options.abbreviations,
             origin=_origin(pages[-1][0], expr) if k else None,
         )
-        if target.joint and style in (None, "operator"):
-            page = _side_by_side(subject, target, opened, units)
-            pages.append((_at(page, subject, target.variables, point), None))
+        if target.joint:
+            subject = replace(subject, together=target.variables)
+            page = joint(subject, style, opened, units)
+            pages.append((_at(page, subject, target.variables, point), subject))
         else:
             for variable in target.variables:
                 each = replace(subject, wrt=variable)
                 page = explain_one(each, style, opened=opened, units=units)
                 pages.append((_at(page, each, [variable], point), each))
         if k + 1 < len(derivative.wrt):
-            expr, names = simplify(derivative.chain[k]), {}
+            expr, names = simplify(plain[k]), {}
+    if derivative.options.structured:
+        page, about = pages[-1]
+        first = letter_of(formula, formula.expr, derivative.wrt[0])
+        pages[-1] = replace(page, sections=(*page.sections, along_the_set(derivative, first))), about
     return pages
 
 
@@ -220,71 +242,6 @@ def _origin(page: Derivation, expr: Expr) -> Tree:
     assert left is not None
     row = page.layout == "numerator" and expr.rank == 1 and left.op == "derivative"
     return m.transpose(left) if row else left
-
-
-def _side_by_side(subject: Subject, target: Target, opened: Sequence[str], units: str) -> Derivation:
-    """The partial derivatives by scalars one by one, then together: a gradient, the rows of a Jacobian."""
-    letter, expr = m.name(subject.letter), subject.expr
-    entries = expr.entries if isinstance(expr, Stack) else ()
-    functions = [(f"{subject.letter}{k + 1}", entry) for k, entry in enumerate(entries)]
-    pages = [
-        [
-            explain_one(
-                replace(subject, expr=entry, letter=name, wrt=v), "operator", opened=opened, units=units
-            )
-            for v in target.variables
-        ]
-        for name, entry in functions or [(subject.letter, expr)]
-    ]
-    general = [
-        [m.derivative(m.name(name), m.name(v.name)) for v in target.variables]
-        for name, _ in functions or [(subject.letter, expr)]
-    ]
-    table = [[next(line.right for line in page.answer if line.result) for page in row] for row in pages]
-    if subject.layout == "denominator":
-        general = [list(row) for row in zip(*general, strict=True)]
-        table = [list(row) for row in zip(*table, strict=True)]
-    left = m.tree("derivative", (letter, m.call("", *(m.name(v.name) for v in target.variables))))
-    reason = "a row for each function, a column for each variable"
-    if not entries:
-        left = m.tree("symbol", (), (f"∇{subject.letter}", rf"\nabla {subject.letter}"))
-        reason = "the gradient: all partial derivatives"
-    if subject.layout == "denominator":
-        reason += ", and all that transposed (denominator layout)"
-    sizes = f"{len(table)} × {len(table[0])}"
-    together = (Line(left, m.grid(general), (reason,), sizes), Line(None, m.grid(table)))
-    partial = tuple(
-        entry for row in pages for page in row for phase in page.phases for entry in phase.entries
-    )
-    phases = (
-        Phase("Differentiate by one variable at a time", partial, 1),
-        Phase("Put them together", together, 2),
-    )
-    checks = [page.checked for row in pages for page in row]
-    worst = max(checks, key=lambda c: c.worst)
-    failed = tuple(f for c in checks for f in c.failed)
-    return Derivation(
-        style="operator",
-        layout=subject.layout,
-        heading=(Line(letter, present(expr).tree),),
-        sizes=pages[0][0].sizes[: len(subject.variables)],
-        phases=phases,
-        answer=(Line(left, m.grid(table), (), sizes, result=True),),
-        checked=replace(worst, steps=sum(c.steps for c in checks), failed=failed),
-        sections=tuple(section for row in pages for page in row for section in page.sections),
-        reading=(_reading(letter, bool(entries), subject.layout),),
-    )
-
-
-def _reading(letter: Tree, several: bool, layout: str) -> Sentence:
-    """What a gradient or a Jacobian of scalars says: true by what its entries are."""
-    if several:
-        row, column = ("row", "column") if layout != "denominator" else ("column", "row")
-        says = f"each {row} says how one function reacts to every variable, each {column} how every function "
-        return Sentence((f"{says}reacts to one variable.",))
-    gradient = m.tree("symbol", (), (f"∇{letter.data[0]}", rf"\nabla {letter.data[0]}"))
-    way = (" points in the direction in which ", letter, " rises most steeply, ")
-    return Sentence(("where it is not 0, ", gradient, *way, "and its length is the rate of that rise."))
 
 
 def letter_of(formula: Formula, expr: Expr, target: Target, order: int = 0) -> str:

@@ -25,7 +25,8 @@ def illustrated(derivation: Derivation, subject: Subject) -> Derivation:
     >>> [figure.alt for figure in illustrated(page.derivation, page.subjects[0]).figures]
     ['Dataflow graph of y = ln(x²), from x']
     """
-    steps = flow(subject.expr, [subject.wrt], subject.names, output=subject.letter, taken=subject.taken)
+    moving = subject.together or (subject.wrt,)
+    steps = flow(subject.expr, moving, subject.names, output=subject.letter, taken=subject.taken)
     if len(steps.parts) < 2:
         return derivation
     manner = Manner(subject.layout, subject.at_kink, subject.profile)
@@ -37,6 +38,8 @@ def illustrated(derivation: Derivation, subject: Subject) -> Derivation:
 
 def _has_boxes(steps: Flow) -> bool:
     """Whether a chain rule multiplies something larger than numbers."""
+    if len(steps.wrt) > 1:
+        return False
     (wrt,) = steps.wrt
     few = len(steps.parts) <= MOST_STEPS and 0 < steps.count_paths(wrt) <= MOST_PATHS
     return few and any(v.rank for path in steps.paths(wrt) for v in path)

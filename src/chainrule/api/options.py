@@ -24,12 +24,14 @@ class Options:
     at_kink  the derivative taken at the kink of relu, and of a maximum or minimum with a constant
     notation how it is written: "matrix", "sums", "index", "kron" or "map"
     abbreviations  what the names stand for that the person gave to parts of the answer
+    structured     whether variables with a structure move along the set that it describes
     """
 
     layout: str = "numerator"
     at_kink: Fraction = Fraction(0)
     notation: str = "matrix"
     abbreviations: Mapping[str, Expr] = field(default_factory=dict)
+    structured: bool = False
 
 
 def read_notation(value: object) -> str:

@@ -70,6 +70,8 @@ def _check_structure(variable: Variable, value: Any) -> None:
         "upper": lambda a: same(a, np.triu(a)),
         "skew": lambda a: same(a, -a.T),
         "orthogonal": lambda a: same(a.T @ a, np.eye(len(a))),
+        "orthonormal": lambda a: same(a.T @ a, np.eye(a.shape[1])),
+        "unit": lambda a: same(a @ a, 1),
         "spd": lambda a: same(a, a.T) and np.all(np.linalg.eigvalsh(a) > 0),
         "simplex": lambda a: np.all(a >= 0) and same(a.sum(), 1),
         "positive": lambda a: np.all(a > 0),

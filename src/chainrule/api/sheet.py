@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chainrule.api import backward, notated
 from chainrule.api.formulas import named_parts
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
+from chainrule.api.structured import conventions
 from chainrule.derive.kinks import Kink, kinks
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
@@ -22,7 +23,6 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
-from chainrule.notation.abbreviate import introduced
 from chainrule.notation.index import vec_derivative
 from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation, Request, present, present_many, present_named
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LETTERS = {0: "fghCL", 1: "yfvur", 2: "YFZMW"}
 MOST_PARTS = 24
 # Functions that need a word of explanation where they are printed.
-UNFAMILIAR = {"first_max", "first_min"}
+UNFAMILIAR = {"first_max", "first_min", "prod_others", "tri"}
 ONE_LINE = 12  # entries of an array that stand on one line
 RAISED = str.maketrans("23456789", "²³⁴⁵⁶⁷⁸⁹")
 
@@ -125,7 +125,7 @@ class Sheet:
     def _in_names(self, derivative: Derivative) -> Expr:
         """A derivative in which the names that are known beforehand stand out."""
         if self.recursion is None:
-            return introduced(derivative.expression, self.abbreviations)
+            return derivative.abbreviated.expr
         return self.recursion.shown(self.recursion.gradients[derivative.wrt[0].variables[0]])
 
     @property
@@ -266,9 +266,33 @@ class Sheet:
         return [name for name in self.abbreviations if name not in names]
 
     def _explained(self) -> list[str]:
-        """A line for each function in the answers that no textbook has, and for each unused abbreviation."""
-        unused = [f"{pretty(name)} does not occur in the answer" for name in self.unused]
-        return [f"{row.name}: {row.says}" for row in self._unfamiliar()] + unused
+        """A line for each function in the answers that no textbook has, and what abbreviations needed."""
+        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + self.rewritten + self.unneeded
+        return lines + [line for sentence in self.conventions for line in wrapped(sentence.split(), gap=" ")]
+
+    @cached_property
+    def conventions(self) -> list[str]:
+        """What is said about the sets on which structured variables move."""
+        return conventions(self.derivatives) if self.options.structured else []
+
+    @property
+    def unneeded(self) -> list[str]:
+        """A line for each unused abbreviation."""
+        return [f"the name {pretty(name)} does not occur in the answer" for name in self.unused]
+
+    @property
+    def rewritten(self) -> list[str]:
+        """Under which masks a function stands as its branch, so that an abbreviation could be used."""
+        names: dict[Expr, Expr] = {}
+        if notated.has_matrix(self.written):
+            names |= {part: Variable(name, part.shape) for name, part in self.names.items()}
+        found = dict.fromkeys(masked for d in self.derivatives for masked in d.abbreviated.masked)
+        shown = [masked.named(names) for masked in found]
+        return [
+            f"under the mask {self._present(s.mask).text}, {self._present(s.function).text} "
+            f"is {self._present(s.branch).text}"
+            for s in shown
+        ]
 
     def _unfamiliar(self) -> list[Row]:
         """The functions in the answers that no textbook has."""
@@ -331,7 +355,10 @@ class Sheet:
             lines += [line for answer in self.answers for line in self.matrix_markdown(answer)]
             names = [row.replace(" &", " ", 1) for row in backward.latex_names(self)]
             lines += [line for name in names for line in (f"where ${name}$", "")]
-        lines += [f"{_sentence(kink)}\n" for kink in map(str, self.kinks)]
+        lines += [f"{sentence}\n" for sentence in self.conventions]
+        lines += [
+            f"{_sentence(told)}\n" for told in (*self.rewritten, *self.unneeded, *map(str, self.kinks))
+        ]
         lines.append(_sentence(checked(report)))
         if point is not None:
             lines += ["", "```", *self.point_lines(point), "```"]

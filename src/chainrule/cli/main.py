@@ -187,6 +187,9 @@ def build_parser() -> Parser:
             help="vectorised, per instance, by entries, on stacked columns, or as the map dX ↦ A dX B",
         )
         sub.add_argument(
+            "--structured", action="store_true", help="a symmetric, orthogonal, ... variable moves as such"
+        )
+        sub.add_argument(
             "--where", metavar="NAMES", help='names for parts of the answer: "e = X @ w + b - y"'
         )
 
@@ -313,6 +316,7 @@ def _derived(options: argparse.Namespace) -> Derivative | Derivatives:
         functions=options.functions,
         notation=choose(options.notation, NOTATIONS, "--notation"),
         where=options.where,
+        structured=options.structured,
     )
 
 

@@ -51,6 +51,21 @@ HELPERS = {
     chosen = np.arange(flat.shape[-1]) == flat.argmin(axis=-1)[..., None]
     return chosen.reshape(x.shape) * 1.0
 ''',
+    "prod_others": '''def prod_others(x, axes, k):
+    """The product over the last axes without k different entries, for every choice of them."""
+    shape = x.shape[x.ndim - axes:]
+    flat = x.reshape(x.shape[:x.ndim - axes] + (-1,))
+    lead, n = flat.shape[:-1], flat.shape[-1]
+    if k == 1:
+        one = np.ones(lead + (1,))
+        before = np.cumprod(np.concatenate([one, flat[..., :-1]], axis=-1), axis=-1)
+        after = np.cumprod(np.concatenate([one, flat[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+        return (before * after).reshape(x.shape)
+    places = np.indices((n,) * k)
+    out = sum(p[..., None] == np.arange(n) for p in places)
+    products = np.where(out > 0, 1, flat.reshape(lead + (1,) * k + (n,))).prod(axis=-1)
+    return (products * (out.max(axis=-1) == 1)).reshape(lead + shape * k)
+''',
     "adjugate": '''def adjugate(A):
     """det(A) inv(A), which exists where A is singular too: from A = U diag(s) V'."""
     if not np.isfinite(A).all():
@@ -61,6 +76,8 @@ HELPERS = {
     return np.swapaxes(U @ ((sign[..., None] * others)[..., None] * Vt), -1, -2)
 ''',
 }
+# Rows that are one call of NumPy, along the last axes.
+REDUCTIONS = {"amax": "max", "amin": "min", "prod": "prod"}
 OWN = frozenset({"np", "special", "float", "tuple", "range", *HELPERS})
 
 
@@ -417,12 +434,8 @@ class _Python(_Vocabulary):
         row, *parameters = op.data
         if row.name == "norm":
             return self._norm(op, args[0])
-        if row.name in ("amax", "amin"):
-            core, rank = op.data[1], op.args[0].rank
-            if core == rank:
-                return Text(f"np.{row.name[1:]}({args[0].text})")
-            axes = tuple(range(rank - core, rank))
-            return Text(f"np.{row.name[1:]}({args[0].text}, axis={axes[0] if core == 1 else axes})")
+        if row.name in REDUCTIONS:
+            return Text(f"np.{REDUCTIONS[row.name]}({args[0].text}{_axis(op, op.data[1])})")
         if row.name in HELPERS:
             self.helpers[row.name] = None
         if "special." in row.code:
@@ -585,18 +598,25 @@ class _Formula(_Vocabulary):
         rank = op.args[0].rank
         if row.name in ("softmax", "logsumexp") and rank > 1:
             return Text(f"{row.name}({args[0].text}, axis={rank - 1})")
-        if row.name in ("amax", "amin") and parameters[0] == 1 < rank:
-            return Text(f"{row.name[1:]}({args[0].text}, axis={rank - 1})")
-        if row.name == "norm" and parameters[0] == 1 < rank:
-            return Text(f"norm({args[0].text}, axis={rank - 1})")
-        if row.name in ("unit", "first_max", "first_min") and parameters[0] == 1 < rank:
-            return Text(f"{row.name}({args[0].text}, axis={rank - 1})")
+        if row.name in REDUCTIONS or row.name in ("norm", "unit", "first_max", "first_min"):
+            name = REDUCTIONS.get(row.name, row.name)
+            return Text(f"{name}({args[0].text}{_axis(op, parameters[0])})")
+        if row.name == "prod_others":
+            count = f", {parameters[1]}" if parameters[1] != 1 else ""
+            return Text(f"{row.name}({args[0].text}{count}{_axis(op, parameters[0])})")
         if row.text.startswith("(#1 "):
             operator = row.text[1:-1].split(" ")[1]
             return Text(f"{args[0].at(PLUS)} {operator} {args[1].at(PLUS)}", COMPARE)
         if row.name == "power":
             return Text(f"{args[0].at(ATOM)}**{args[1].at(SIGN)}", POWER)
         return self.fill_template(row.text, args, parameters)
+
+
+def _axis(op: Op, core: int) -> str:
+    """The option for the last `core` axes; nothing where those are all."""
+    rank = op.args[0].rank
+    axes = tuple(range(rank - core, rank))
+    return "" if core == rank else f", axis={axes[0] if core == 1 else axes}"
 
 
 # ---------------------------------------------------------------- statements

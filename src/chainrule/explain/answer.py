@@ -11,7 +11,7 @@ from chainrule.explain.board import Board
 from chainrule.explain.derivation import Line, Words
 from chainrule.explain.recursion import is_long
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Expr
+from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import tree_size
 from chainrule.notation import matform as m
 from chainrule.notation import written
@@ -36,9 +36,12 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     turned = is_turned(output.rank, board.wrt.rank, subject.layout)
     if is_long(board) and tree_size(board.derivative) > LONGEST_ANSWER:
         return (_last_line(board),), ()
-    requests = [Request(board.derivative, turned, (output.rank, board.wrt.rank))]
+    value = board.abbreviated.expr
+    if value is not board.derivative:
+        board.claim("the derivative with the names that were given", value, subject.expr, board.wrt)
+    requests = [Request(value, turned, (output.rank, board.wrt.rank))]
     if turned and not output.rank:
-        requests.append(Request(board.derivative))
+        requests.append(Request(value))
     normal = Normaliser()
     given = {name: normal(part) for name, part in {**subject.given, **subject.names}.items()}
     taken = subject.taken - set(subject.given)
@@ -53,9 +56,9 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
         Line(
             _left(board, shown[0]),
             shown[0].tree,
-            (),
+            _under_masks(board, where),
             board.result_sizes(),
-            value=board.derivative,
+            value=value,
             result=True,
         )
     ]
@@ -78,6 +81,20 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     return tuple(lines), where
 
 
+def _under_masks(board: Board, where: Sequence[Line]) -> Words:
+    """Under which masks a function stands as its branch, so that a name could be used."""
+    names: dict[Expr, Expr] = {
+        line.value: Variable(line.left.data[0], line.value.shape)
+        for line in where
+        if line.value is not None and line.left is not None
+    }
+    words: list[str | Tree] = []
+    for masked in (each.named(names) for each in board.abbreviated.masked):
+        mask, function, branch = map(board.tree, (masked.mask, masked.function, masked.branch))
+        words += ["; " if words else "", "under the mask ", mask, ", ", function, " is ", branch]
+    return tuple(words)
+
+
 def _in_notation(board: Board, turned: bool, given: Mapping[str, Expr]) -> tuple[Line, list[Line]]:
     """The derivative in the notation that was asked for, and the names in it.
 
@@ -86,7 +103,7 @@ def _in_notation(board: Board, turned: bool, given: Mapping[str, Expr]) -> tuple
     subject, output, wrt = board.subject, board.output.symbol, board.wrt
     found = write(
         written.Subject(
-            board.derivative,
+            board.abbreviated.expr,
             (output.name, output.shape),
             ((wrt.name, wrt.shape),),
             (wrt,),

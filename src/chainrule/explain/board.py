@@ -8,18 +8,19 @@ the total derivative of an intermediate variable.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 
 from chainrule.derive.engine import jacobians
-from chainrule.derive.flow import Flow, Part
+from chainrule.derive.flow import Flow, Part, flow
 from chainrule.derive.inward import Inward, is_unevaluated, taken
 from chainrule.explain.reasons import of_differential, rule
 from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
 from chainrule.expr.walk import substitute, topological, variables
 from chainrule.notation import matform as m
+from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.layout import chain_layout, is_turned, layout_sizes
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Presentation, Request, present_many
@@ -49,6 +50,7 @@ class Subject:
     notation   a second way in which the answer is written: sums, index, kron or map
     profile    whose signs are used
     origin     the derivative that the formula is, when one is derived again
+    together   the scalars that are differentiated by as one, `wrt` among them; () for `wrt` alone
     """
 
     expr: Expr
@@ -62,6 +64,14 @@ class Subject:
     notation: str = "matrix"
     profile: str | None = None
     origin: Tree | None = None
+    together: tuple[Variable, ...] = ()
+
+    @property
+    def flow(self) -> Flow:
+        """The formula in steps; those that `wrt` does not move too, where another variable moves them."""
+        moving = self.together or (self.wrt,)
+        steps = flow(self.expr, moving, self.names, output=self.letter, taken=self.taken)
+        return replace(steps, wrt=(self.wrt,))
 
     @property
     def taken(self) -> frozenset[str]:
@@ -145,6 +155,11 @@ class Board:
     def derivative(self) -> Expr:
         """The derivative of the whole formula at its simplest."""
         return self.simplified(self.subject.expr, self.wrt)
+
+    @cached_property
+    def abbreviated(self) -> Introduced:
+        """The derivative with the parts standing out that the person gave names to."""
+        return introduced(self.derivative, self.subject.given)
 
     def inward(self, value: Expr, argument: Variable, *, differential: bool = False) -> Inward:
         """The derivative of a part, pushed inward rule by rule."""

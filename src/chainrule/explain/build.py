@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainrule.derive.flow import flow
 from chainrule.derive.kinks import kinks
 from chainrule.errors import DomainProblem, OptionError
 from chainrule.explain import components, differentials, operator, reading, unit_lines, variables
@@ -55,8 +54,7 @@ def explain(
     """
     if style is not None and style not in STYLES:
         raise OptionError(f"the style is {', '.join(STYLES[:-1])} or {STYLES[-1]}, not {style!r}")
-    steps = flow(subject.expr, [subject.wrt], subject.names, output=subject.letter, taken=subject.taken)
-    board = Board(subject, steps)
+    board = Board(subject, subject.flow)
     chosen = board.style = style or choose_style(board)
     start, rewrites = _rewrites(board, differential=chosen == "differentials")
     if chosen == "operator":

@@ -36,7 +36,7 @@ class Answer:
 
     def __init__(self, board: Board, named: Mapping[Expr, Variable]) -> None:
         self.board, self.named = board, named
-        self.value = board.derivative
+        self.value = board.abbreviated.expr
         self.output, self.wrt = board.output.symbol, board.wrt
         self.x, self.y = board.symbol(self.wrt), board.symbol(self.output)
         taken = {*board.subject.taken, *(v.name for v in named.values())}

@@ -26,6 +26,7 @@ class Claim:
     points    the only points at which there are values, if there are only some
     place     what these points are: "At the data given"
     tolerance up to which its numbers are exact
+    coarse    times the rounding of the correct answer that it may hold, where it has no expression
     """
 
     at: Callable[[Probe], Values]
@@ -34,6 +35,7 @@ class Claim:
     points: Probe | None = None
     place: str = ""
     tolerance: float = 1e-8
+    coarse: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,9 @@ class Case:
     @cached_property
     def floor(self) -> list[float]:
         """What rounding may leave in the claim at each point."""
-        claim = self.claim.expr
-        return [0.0] * len(self.probe.points) if claim is None else self.probe.noise(claim)
+        if self.claim.expr is not None:
+            return self.probe.noise(self.claim.expr)
+        return [self.claim.coarse * level for level in self.probe.noise(self.correct)]
 
     def noise(self, expr: Expr) -> list[float]:
         """What rounding may leave in a comparison with `expr` at each point."""

@@ -173,6 +173,19 @@ def _judge_side(
     return judgements[0]
 
 
+def misfit(
+    text: str,
+    says: str,
+    correct: Expr,
+    of: Expr | None,
+    wrt: tuple[Variable, ...],
+    variables: Sequence[Variable],
+) -> Judgement:
+    """The verdict on a claim that has no value anywhere, since sizes inside it do not fit."""
+    case = make_case(Claim(lambda points: [], text=text), correct, of, wrt, variables)
+    return wrong(case, [Found(90, "shape", f"{says}\nThe correct answer is {words.sizes(correct)}.")])
+
+
 def _has_shape(case: Case) -> bool:
     """Whether the claim has the shape of the correct answer, in some layout."""
     goal, shape = case.probe.value(case.correct, 0), case.claimed[0].shape

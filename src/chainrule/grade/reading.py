@@ -353,7 +353,6 @@ class Reader:
             start += rank
         return found
 
-
     def called(self, symbol: Symbol, name: str, reading: Reading, book: Book) -> Expr:
         """A name's formula, or its derivative, with other arguments put in."""
         own = [book.symbol(argument) for argument in self.scanner.calls[name]]

@@ -18,19 +18,22 @@ from chainrule.verify.reference import Array
 
 MOST = 80  # nodes of the correct answer that are looked at
 LOUD = 1e6  # times rounding: what a value must exceed to tell a factor
+COARSE = 10.0  # the same where a claim is rounded to single precision
 FEW = 12  # the same where one number is all that is known
+EXACT = 1e-7  # up to which a ratio is a number that is named
 LARGEST = 1000  # numerators and denominators of factors that are named
 
 
 def scaled(case: Case) -> Iterator[Found]:
     """The claim is c times the correct answer."""
     correct, noise = case.probe.values(case.correct), case.noise(case.correct)
+    loud = COARSE if case.claim.coarse else LOUD
     for view in case.views:
         ratios: dict[int, float] = {}
         for k, (a, b) in enumerate(zip(case.claimed, (view.turn(b) for b in correct), strict=True)):
-            if max(abs(a).max(initial=0.0), abs(b).max(initial=0.0)) <= LOUD * noise[k]:
+            if max(abs(a).max(initial=0.0), abs(b).max(initial=0.0)) <= loud * noise[k]:
                 continue  # all units are dead or saturated at this point, and it says nothing
-            ratio = _factor(a, b)
+            ratio = _factor(a, b, case.claim.tolerance)
             if ratio is None:
                 break
             ratios[k] = ratio
@@ -88,7 +91,7 @@ def _one_term(case: Case, without: Expr, term: Expr) -> Iterator[Found]:
         if close(low, claimed, case.floor[k], case.claim.tolerance):
             ratios[k] = 0.0
             continue
-        ratio = _factor(claimed - low, whole - low)
+        ratio = _factor(claimed - low, whole - low, case.claim.tolerance)
         if ratio is None:
             return
         ratios[k] = ratio
@@ -107,17 +110,19 @@ def _one_term(case: Case, without: Expr, term: Expr) -> Iterator[Found]:
             yield Found(found.rank + 9, "factor", text)
 
 
-def _factor(a: Array, b: Array) -> float | None:
+def _factor(a: Array, b: Array, tolerance: float) -> float | None:
     if a.shape != b.shape and 1 in (*a.shape, *b.shape):
         a, b = squeezed(a), squeezed(b)
-    return factor(a, b)
+    return factor(a, b, tolerance)
 
 
 def _named(case: Case, ratios: dict[int, float]) -> Iterator[Found]:
     sizes = {n for p in case.probe.points for n in p.sizes}
+    exact = max(EXACT, case.claim.tolerance)
+    vague = exact > EXACT or (len(case.claimed) == 1 and not case.claimed[0].ndim)
     for symbols, powers in _monomials(case):
         rest = [ratio / powers[k] for k, ratio in ratios.items()]
-        rational = _rational(rest, FEW if len(case.claimed) == 1 and not case.claimed[0].ndim else LARGEST)
+        rational = _rational(rest, FEW if vague else LARGEST, exact)
         if rational is None:
             continue
         if not symbols and rational == -1:
@@ -163,13 +168,13 @@ def _monomials(case: Case) -> Iterator[tuple[Symbols, list[float]]]:
             yield ((a, p), (b, q)), values
 
 
-def _rational(values: list[float], largest: int) -> Fraction | None:
+def _rational(values: list[float], largest: int, exact: float) -> Fraction | None:
     """The simple fraction that all of them are, if there is one."""
     first = values[0]
-    if abs(first) > largest or any(abs(v - first) > 1e-7 * abs(first) for v in values):
+    if abs(first) > largest or any(abs(v - first) > exact * abs(first) for v in values):
         return None
     found = Fraction(first).limit_denominator(largest)
-    near = abs(float(found) - first) < 1e-7 * abs(first)
+    near = abs(float(found) - first) < exact * abs(first)
     return found if near and 0 < abs(found.numerator) <= largest else None
 
 

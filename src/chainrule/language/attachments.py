@@ -6,7 +6,7 @@ from chainrule.errors import ShapeMismatch, UnknownName
 from chainrule.expr import nodes
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import number
-from chainrule.language import functions, problems
+from chainrule.language import conditions, functions, problems
 from chainrule.language.context import Context
 from chainrule.language.instances import summed
 from chainrule.language.parser import COMPARISONS
@@ -38,6 +38,11 @@ class Attachments(Context):
                 )
             case "+":
                 return operand
+            case "~":
+                if self.opaque:
+                    return operand
+                made = self.built(conditions.logical_not, [operand.expr], node.span, [node.operand])
+                return Value(made, operand.row)
             case "√":
                 self.check_positive(node.span, operand, "√")
                 return Value(functions.sqrt(operand.expr), operand.row)

@@ -159,12 +159,20 @@ class Calls(Context):
             return value.text
         if letter == "o" and value.text is not None:
             return value.text
+        if letter == "n":
+            return self.nested(value, node)
         found = as_dim(value.constant)
         if found is None or found.constant is None:
             raise self.problem(
                 f"an integer stands here, not {self.text(node)}", node.span, hint="write a number"
             )
         return found.constant
+
+    def nested(self, value: Value, node: Node) -> object:
+        """A size, or sizes in brackets: 3, n, (2, −1), ((1, 1), (0, 2))."""
+        if value.items is not None and isinstance(node, Listing):
+            return tuple(self.nested(v, n) for v, n in zip(value.items, node.entries, strict=True))
+        return self.size(self.whole(value, node), node)
 
     def options(self, node: Call, entry: functions.Entry, values: list[Value]) -> dict[str, object]:
         options: dict[str, object] = {}

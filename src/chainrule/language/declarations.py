@@ -17,7 +17,9 @@ from chainrule.language.tokens import Token, tokenize
 
 SQUARE = ("symmetric", "diagonal", "lower", "upper", "skew", "orthogonal", "spd")
 ENTRYWISE = ("positive", "nonnegative", "probability", "sign", "integer")
-STRUCTURES = (*SQUARE, "simplex", *ENTRYWISE)
+STRUCTURES = (*SQUARE, "orthonormal", "unit", "simplex", *ENTRYWISE)
+# What cannot hold together, or only in a few isolated arrays.
+CLASHES = {"unit": ("simplex", "sign", "integer"), "orthonormal": ("sign", "integer", "positive")}
 RESERVED = ("None", "True", "False", "where")
 
 
@@ -199,6 +201,14 @@ class Reader:
                     words.append(token)
         for word in words:
             self.check(word, name, shape)
+            clash = next((w for w in words if w.text in CLASHES.get(word.text, ())), None)
+            if clash is not None:
+                raise ShapeMismatch(
+                    f"{word.text} and {clash.text} cannot be declared together",
+                    source=self.text,
+                    spans=(word.span, clash.span),
+                    hint=f"hardly any array is both; keep one of them for {name}",
+                )
         return tuple(word.text for word in words)
 
     def check(self, word: Token, name: str, shape: tuple[Dim, ...]) -> None:
@@ -223,6 +233,14 @@ class Reader:
                 source=self.text,
                 spans=(word.span,),
                 hint=f"declare {name}[n]:simplex, or {name}:probability for a number between 0 and 1",
+            )
+        wanted = {"unit": (1, "a vector", "n"), "orthonormal": (2, "a matrix", "n,p")}.get(word.text)
+        if wanted and len(shape) != wanted[0]:
+            raise ShapeMismatch(
+                f"{word.text} needs {wanted[1]}; {name} is {shape_text(shape)}",
+                source=self.text,
+                spans=(word.span,),
+                hint=f"declare {name}[{wanted[2]}]:{word.text}",
             )
 
 

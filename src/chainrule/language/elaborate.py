@@ -21,6 +21,7 @@ from chainrule.language.calls import Calls
 from chainrule.language.limits import check_number, check_shape
 from chainrule.language.operators import Operators
 from chainrule.language.parser import COMPARISONS
+from chainrule.language.subscripts import REST
 from chainrule.language.syntax import (
     Add,
     Bars,
@@ -146,6 +147,8 @@ class Elaborator(Operators, Calls, Attachments):
         match node.symbol:
             case "None":
                 return Value(NOTHING, absent=True)
+            case "...":
+                return Value(NOTHING, item=REST)
             case "𝟏" | "𝟎":
                 return Value(number(int(node.symbol == "𝟏"), (self.fresh(node),)))
             case "I":

@@ -16,13 +16,32 @@ from chainrule.errors import ShapeMismatch
 from chainrule.expr import nodes
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Shape, Stack, as_expr, elementwise, number, require_same
+from chainrule.language.axes import Axis as Axis
+from chainrule.language.axes import named_axes
+from chainrule.language.conditions import logical_and, logical_not, logical_or
+from chainrule.language.shaping import (
+    ellipsis_letters,
+    expand_dims,
+    flatten,
+    flip,
+    moveaxis,
+    pad,
+    placed,
+    repeat,
+    reshape,
+    roll,
+    squeeze,
+    swapaxes,
+    tile,
+    transpose,
+)
 from chainrule.rules import constants, tensorial
 from chainrule.rules import elementwise as rows
 from chainrule.rules.table import Elementwise, Tensorial
 
 EINSUM = "einsum('ij,j->i', A, x) has one letter for each axis"
-Axis = int | tuple[int, ...] | None
 Size = Dim | int | str
+axes_of = named_axes
 
 
 def _entrywise(row: Elementwise) -> Callable[..., Expr]:
@@ -72,23 +91,9 @@ def clip(x: Any, low: Any, high: Any) -> Expr:
 # ---------------------------------------------------------------- reductions
 
 
-def _axes(x: Expr, axis: Axis) -> tuple[int, ...]:
-    """The axes named by `axis`, counted from 0; all of them for None."""
-    if axis is None:
-        return tuple(range(x.rank))
-    wanted = (axis,) if isinstance(axis, int) else axis
-    for a in wanted:
-        if not -x.rank <= a < x.rank:
-            raise ShapeMismatch(f"axis {a} does not exist", hint="axes count from 0, and from −1 backwards")
-    found = tuple(a % x.rank for a in wanted)
-    if len(set(found)) != len(found):
-        raise ShapeMismatch("an axis is named twice", hint="name each axis once")
-    return found
-
-
-def _last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
+def to_last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
     """`x` with one axis moved to the end, and the order that moves it back."""
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     if len(axes) != 1:
         raise ShapeMismatch("one axis is named here, not several", hint="axis=0")
     (a,) = axes
@@ -96,7 +101,7 @@ def _last(x: Expr, axis: int) -> tuple[Expr, tuple[int, ...]]:
     return nodes.permute(x, order), tuple(order.index(k) for k in range(x.rank))
 
 
-def _keep(x: Expr, axes: Sequence[int]) -> Expr:
+def keep(x: Expr, axes: Sequence[int]) -> Expr:
     """Axes of size 1 put back where a reduction took them away."""
     rank = x.rank + len(axes)
     kept = [a for a in range(rank) if a not in axes]
@@ -111,29 +116,29 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     (Dim(n),)
     """
     x = as_expr(x)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     kept = tuple(a for a in range(x.rank) if a not in axes)
     total = Einsum(ONE, (x,), (range(x.rank),), kept) if axes else x
-    return _keep(total, axes) if keepdims and axes else total
+    return keep(total, axes) if keepdims and axes else total
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     """The sum divided by the number of entries."""
     x = as_expr(x)
     count = ONE
-    for a in _axes(x, axis):
+    for a in axes_of(x, axis):
         count = count * Coefficient.of(x.shape[a])
     return nodes.scale(count**-1, sum(x, axis, keepdims)) if x.rank else x
 
 
 def _extreme(row: Tensorial, x: Any, axis: Axis, keepdims: bool) -> Expr:
     expr = as_expr(x)
-    axes = _axes(expr, axis)
+    axes = axes_of(expr, axis)
     if not axes:
         return expr
     order = (*(a for a in range(expr.rank) if a not in axes), *axes)
     result = Apply(row, (nodes.permute(expr, order),), (len(axes),))
-    return _keep(result, axes) if keepdims else result
+    return keep(result, axes) if keepdims else result
 
 
 def max(x: Any, *others: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
@@ -161,7 +166,7 @@ def argmax(x: Any, axis: int | None = None) -> Expr:
     x = as_expr(x)
     if axis is None and x.rank != 1:
         raise ShapeMismatch("argmax needs a vector, or axis=", hint="argmax(X, axis=1)")
-    return Apply(tensorial.argmax, (_last(x, axis or 0)[0],))
+    return Apply(tensorial.argmax, (to_last(x, axis or 0)[0],))
 
 
 def first_max(x: Any, axis: Axis = None) -> Expr:
@@ -176,7 +181,7 @@ def first_min(x: Any, axis: Axis = None) -> Expr:
 
 def _indicator(row: Tensorial, x: Any, axis: Axis) -> Expr:
     x = as_expr(x)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
     order = (*(a for a in range(x.rank) if a not in axes), *axes)
     back = tuple(order.index(a) for a in range(x.rank))
     return nodes.permute(Apply(row, (nodes.permute(x, order),), (len(axes),)), back)
@@ -184,31 +189,34 @@ def _indicator(row: Tensorial, x: Any, axis: Axis) -> Expr:
 
 def softmax(x: Any, axis: int = -1) -> Expr:
     """exp(x)/Σ exp(x) along an axis, the last one if none is named."""
-    moved, back = _last(_at_least_vector(x, "softmax"), axis)
+    moved, back = to_last(at_least_vector(x, "softmax"), axis)
     return nodes.permute(Apply(tensorial.softmax, (moved,)), back)
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Expr:
     """Log Σ exp(x) over all entries, or along an axis."""
-    x = _at_least_vector(x, "logsumexp")
-    axes = _axes(x, axis)
+    x = at_least_vector(x, "logsumexp")
+    axes = axes_of(x, axis)
     result = nodes.permute(x, (*(a for a in range(x.rank) if a not in axes), *axes))
     for _ in axes:
         result = Apply(tensorial.logsumexp, (result,))
-    return _keep(result, axes) if keepdims else result
+    return keep(result, axes) if keepdims else result
 
 
-def _at_least_vector(x: Any, name: str) -> Expr:
+def at_least_vector(x: Any, name: str) -> Expr:
+    """`x` as an expression; raises ShapeMismatch, naming the function, where it is a scalar."""
     expr = as_expr(x)
     if not expr.rank:
         raise ShapeMismatch(f"{name} needs a vector or a matrix, not a scalar")
     return expr
 
 
-def norm(x: Any, ord: int | str | None = None, axis: Axis = None) -> Expr:
+def norm(x: Any, ord: int | str | None = None, axis: Axis = None, keepdims: bool = False) -> Expr:
     """The root of the sum of squares: Euclidean for a vector, Frobenius for a matrix."""
     x = as_expr(x)
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
+    if keepdims:
+        return keep(norm(x, ord, axis), axes) if axes else norm(x, ord, axis)
     if ord == 1 and len(axes) == 1:
         return norm1(x, axis)
     if ord not in (None, "fro") and not (ord == 2 and len(axes) <= 1):
@@ -289,11 +297,6 @@ def solve(A: Any, b: Any) -> Expr:
 def matrix_power(X: Any, k: int) -> Expr:
     """The k-fold matrix product of X; of its inverse for negative k."""
     return Apply(tensorial.matrix_power, (as_expr(X),), (k,))
-
-
-def transpose(X: Any) -> Expr:
-    """The axes in reverse order."""
-    return as_expr(X).T
 
 
 def diag(x: Any) -> Expr:
@@ -379,25 +382,17 @@ def concat(*parts: Any, axis: int = 0) -> Expr:
     total = reduce(lambda m, n: m + n, counts)
     start, terms = Dim.of(0), []
     for part, count in zip(items, counts, strict=True):
-        terms.append(_placed(part, start, count, total, axis))
+        if part.rank:
+            terms.append(placed(part, start, total, axis))
+        else:
+            place = Apply(constants.BASIS, (), (start, total))
+            terms.append(nodes.einsum("t,->t", place, part))
         start = start + count
     return nodes.add(*terms)
 
 
-def _placed(part: Expr, start: Dim, count: Dim, total: Dim, axis: int) -> Expr:
-    """`part` at its place in a longer axis of zeros."""
-    if not part.rank:
-        return nodes.einsum("t,->t", Apply(constants.BASIS, (), (start, total)), part)
-    if count == total:
-        return part
-    rows_ = Apply(constants.SELECT, (), (start, 1, count, total))
-    labels = list(range(part.rank))
-    output = [part.rank if k == axis else k for k in labels]
-    return Einsum(ONE, (rows_, part), ((axis, part.rank), labels), output)
-
-
-def stack(*entries: Any) -> Expr:
-    """Entries of one shape along a new first axis; stack(a, b) of scalars is a vector."""
+def stack(*entries: Any, axis: int = 0) -> Expr:
+    """Entries of one shape along a new axis, the first if none is named; stack(a, b) is a vector."""
     items = entries[0] if len(entries) == 1 and isinstance(entries[0], list | tuple) else entries
     if not items:
         raise ShapeMismatch("a vector needs at least one entry", hint="[a, b]")
@@ -410,7 +405,8 @@ def stack(*entries: Any) -> Expr:
             )
         for a, b in zip(parts[0].shape, part.shape, strict=True):
             require_same(a, b, "are the sizes of entries that stand together")
-    return Stack(parts)
+    made = Stack(parts)
+    return moveaxis(made, 0, axis) if axis else made
 
 
 def eye(n: Size, m: Size | None = None) -> Expr:
@@ -457,8 +453,9 @@ def einsum(spec: str, *operands: Any) -> Expr:
     text = spec.replace(" ", "")
     left, arrow, right = text.partition("->")
     inputs = left.split(",")
-    if "." in text:
-        raise ShapeMismatch("einsum takes letters only, no ellipsis", hint=EINSUM)
+    if "..." in text and len(inputs) == len(parts):
+        inputs, right = ellipsis_letters(inputs, right if arrow else None, [p.rank for p in parts])
+        left, arrow = ",".join(inputs), "->"
     bad = next((c for c in left.replace(",", "") + right if not (c.isascii() and c.isalpha())), "")
     if bad:
         raise ShapeMismatch(f"`{bad}` in the specification of einsum is not a letter", hint=EINSUM)
@@ -488,7 +485,8 @@ def einsum(spec: str, *operands: Any) -> Expr:
 class Entry:
     """How a function is called.
 
-    takes     a letter for each argument: x expression, d size, i integer, o integer or text, s text, l list
+    takes     a letter for each argument: x expression, d size, i integer, o integer or text, s text, l list,
+              n size or integer, or brackets of such
     optional  how many of the last ones may be left out
     many      whether the last one repeats
     forces    whether a scalar argument makes no sense, which shape inference uses
@@ -530,13 +528,21 @@ def _table() -> dict[str, Entry]:
         "maximum": Entry(maximum, "xx", many=True), "minimum": Entry(minimum, "xx", many=True),
         "max": Entry(max, "x", reduction, many=True, forces=True),
         "min": Entry(min, "x", reduction, many=True, forces=True),
-        "norm": Entry(norm, "xo", ("ord", "axis"), optional=1, forces=True), "norm2": Entry(norm,
+        "norm": Entry(norm, "xo", ("ord", *reduction), optional=1, forces=True), "norm2": Entry(norm,
         "x", axis, forces=True),
         "solve": Entry(solve, "xx"), "matrix_power": Entry(matrix_power, "xi"), "outer": Entry(outer, "xx"),
-        "transpose": Entry(transpose, forces=True), "vec": Entry(vec, forces=True),
+        "transpose": Entry(transpose, "xn", optional=1, many=True, forces=True),
+        "vec": Entry(vec, forces=True),
         "dot": Entry(dot, "xx", forces=True), "kron": Entry(kron, "xx", forces=True),
         "matmul": Entry(nodes.matmul, "xx"), "multiply": Entry(nodes.multiply, "xx"),
-        "concat": Entry(concat, "l", axis, many=True), "stack": Entry(stack, "l", many=True),
+        "concat": Entry(concat, "l", axis, many=True), "stack": Entry(stack, "l", axis, many=True),
+        "logical_and": Entry(logical_and, "xx"), "logical_or": Entry(logical_or, "xx"),
+        "logical_not": Entry(logical_not),
+        "reshape": Entry(reshape, "xn", many=True), "flatten": Entry(flatten), "flip": Entry(flip, "x", axis),
+        "swapaxes": Entry(swapaxes, "xnn"), "moveaxis": Entry(moveaxis, "xnn"),
+        "expand_dims": Entry(expand_dims, "xi", axis, optional=1),
+        "squeeze": Entry(squeeze, "xi", axis, optional=1), "tile": Entry(tile, "xn", many=True),
+        "repeat": Entry(repeat, "xn", axis), "roll": Entry(roll, "xn", axis), "pad": Entry(pad, "xn"),
         "eye": Entry(eye, "dd", optional=1), "ones": Entry(ones, "d", many=True), "zeros":
         Entry(zeros, "d", many=True),
         "merge": Entry(merge, "d", many=True), "einsum": Entry(einsum, "sx", many=True),
@@ -546,7 +552,9 @@ def _table() -> dict[str, Entry]:
         "ln": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "sgn": "sign",
         "absolute": "abs", "trace": "tr",
         "amax": "max", "amin": "min", "σ": "sigmoid", "sigma": "sigmoid", "identity": "eye",
-        "concatenate": "concat",
+        "concatenate": "concat", "ravel": "flatten", "unsqueeze": "expand_dims",
+        "view": "reshape", "permute": "transpose", "inverse": "inv", "diagonal": "diag", "pow": "power",
+        "mm": "matmul", "mv": "matmul",
     }  # fmt: skip
     return entries | {alias: entries[name] for alias, name in aliases.items()}
 

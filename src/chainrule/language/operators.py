@@ -9,7 +9,7 @@ from chainrule.errors import ShapeMismatch, Span
 from chainrule.expr import nodes
 from chainrule.expr.dims import Coefficient
 from chainrule.expr.nodes import Apply, Expr, Shape, elementwise
-from chainrule.language import functions, problems
+from chainrule.language import conditions, functions, problems
 from chainrule.language.context import Context
 from chainrule.language.limits import MAX_BITS, too_large
 from chainrule.language.parser import COMPARISONS
@@ -24,6 +24,7 @@ _COMPARE: dict[str, tuple[str, bool]] = {
     ("greater_equal", True),
     "==": ("equal", False), "!=": ("not_equal", False),
 }  # fmt: skip
+_JOINS = {"&": conditions.logical_and, "or": conditions.logical_or}
 _PRODUCTS = {
     ("matrix", "column"): "ij,j->i", ("row", "matrix"): "i,ij->j", ("row", "column"): "i,i->",
     ("column", "row"): "i,j->ij", ("matrix", "matrix"): "ij,jk->ik",
@@ -118,7 +119,22 @@ class Operators(Context):
             row = lookup(row_name)
             pair = (lambda a, b: elementwise(row, b, a)) if swapped else (lambda a, b: elementwise(row, a, b))
             return self.entrywise(node, left, right, pair)
+        if symbol in _JOINS:
+            # A pass of shape inference knows no more than shapes.
+            join = nodes.multiply if self.opaque else _JOINS[symbol]
+            self.need_conditions(node, left, right)
+            return self.entrywise(node, left, right, join)
         return self.power(node, left, right)
+
+    def need_conditions(self, node: Binary, left: Value, right: Value) -> None:
+        for value, part in ((left, node.left), (right, node.right)):
+            if not self.opaque and not conditions.is_condition(value.expr):
+                raise self.problem(
+                    f"{self.text(part)} is not a condition, and {'|' if node.symbol == 'or' else '&'} joins "
+                    "conditions",
+                    part.span,
+                    hint="write (x > 0) & (x < 1), with brackets; a mask of zeros and ones is M == 1",
+                )
 
     def circled(self, node: Binary, left: Value, right: Value) -> Value:
         symbol = node.symbol

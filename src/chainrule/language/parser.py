@@ -1,7 +1,7 @@
 """Tokens to syntax trees: operator precedence with an explicit stack, so that depth costs no recursion.
 
-Binding, loosest first:  comparisons, + - ⊕ ⊖,  Σ_k,  * / @ · ⊙ ⊘ ⊗ .* ./,  unary -,  juxtaposition,  ** ^ .^,
-and what follows an operand: ᵀ ² [..] .T
+Binding, loosest first:  comparisons, |, &, + - ⊕ ⊖,  Σ_k,  * / @ · ⊙ ⊘ ⊗ .* ./,  unary -,  juxtaposition,
+** ^ .^,  and what follows an operand: ᵀ ² [..] .T
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from chainrule.language.tokens import Token
 QUOTES = "quotes stand only in einsum('ij,j->i', A, x)"
 COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!="})
 BINARY = {
-    **dict.fromkeys(COMPARISONS, 10), **dict.fromkeys(["+", "-", "⊕", "⊖"], 20),
+    **dict.fromkeys(COMPARISONS, 10), "or": 13, "&": 16, **dict.fromkeys(["+", "-", "⊕", "⊖"], 20),
     **dict.fromkeys(["*", "/", "@", "·", "⊙", "⊘", "⊗", ".*", "./"], 30),
     "": 50, "**": 60, "^": 60, ".^": 60,
 }  # fmt: skip
@@ -129,6 +129,12 @@ class Parser:
                 tight = bool(self.operators) and self.operators[-1].binds == 60
                 self.push(_Operator("prefix", token.text, _TIGHT_MINUS if tight else _MINUS, token.span))
                 position += 1
+            elif token.text == "~":
+                self.push(_Operator("prefix", "~", _MINUS, token.span))
+                position += 1
+            elif self.ellipsis(position):
+                self.operands.append(Special(token.span.join(self.peek(position + 2).span), "..."))
+                return position + 3
             elif token.text == "√":
                 if self.peek(position + 1).text == "(":
                     self.open("call", self.peek(position + 1).span, Token("call", "sqrt", token.span))
@@ -140,6 +146,17 @@ class Parser:
                 return position
             else:
                 raise self.missing(token)
+
+    def ellipsis(self, position: int) -> bool:
+        """Whether the three dots of x[..., 0] begin here."""
+        inner = self.bracket()
+        dots = [self.peek(position + k).text for k in range(3)] == [".", ".", "."]
+        return dots and inner is not None and inner.kind == "subscript" and inner is self.operators[-1]
+
+    def either(self, token: Token, position: int) -> bool:
+        """Whether a bar after a bracket is the `or` of (a > 0) | (b > 0), with white space on both sides."""
+        around = token.spaced and self.peek(position + 1).spaced
+        return around and self.peek(position - 1).text in (")", "]") and self.peek(position + 1).text in "(~"
 
     def may_be_empty(self, inner: _Operator, token: Token) -> bool:
         """Whether nothing need stand here: an absent bound of a slice, the end of a list after a comma."""
@@ -227,6 +244,9 @@ class Parser:
             elif text in (")", "]", "sup)") or (text in ("‖", "|") and self.closes(text)):
                 self.close(token)
                 position += 1
+            elif text == "|" and self.either(token, position):
+                self.binary(Token("op", "or", token.span))
+                return position + 1, False
             elif text in (",", ";", ":"):
                 position, waits = self.separate(token, position)
                 if waits:

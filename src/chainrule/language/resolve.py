@@ -18,7 +18,12 @@ from chainrule.language.tokens import COMPLEX, Token
 from chainrule.language.unknown import NONE, Functions, bare
 
 MODULES = frozenset({"np", "numpy", "jnp", "torch", "linalg"})
-METHODS = ("T", "sum", "mean", "max", "min", "dot", "trace")
+METHODS = (
+    "T", "sum", "mean", "max", "min", "dot", "trace", "diagonal", "reshape", "view", "flatten", "ravel",
+    "transpose", "permute", "swapaxes", "squeeze", "unsqueeze", "repeat", "clip", "det", "norm", "softmax",
+    "exp", "log", "sqrt", "abs", "square", "tanh", "sigmoid", "relu", "logsumexp", "argmax", "inverse", "pow",
+    "matmul", "mm", "mv",
+)  # fmt: skip
 CONSTANTS = ("e", "pi", "I")
 MAX_RUN = 24
 SHOWN = 12  # names in a hint
@@ -197,7 +202,8 @@ def _attribute(token: Token, scope: Scope, following: Token) -> Token:
     near = get_close_matches(token.text, METHODS, 1, 0.6)
     raise UnknownName(
         f"there is no attribute .{token.text}" + (f"; did you mean .{near[0]}?" if near else ""),
-        hint="known are ." + ", .".join(METHODS) + ", and the prefixes np. numpy. jnp. torch. linalg.",
+        hint=f"known are .{', .'.join(METHODS[:9])} and other functions, "
+        "and the prefixes np. numpy. jnp. torch. linalg.",
         source=scope.source,
         spans=(token.span,),
     )

@@ -21,17 +21,23 @@ class Range:
 
 
 Item = Dim | Range | None
+# x[..., 0]: all axes that no other item takes.
+REST = Range(step=0)
 
 
 def subscript(x: Expr, items: Sequence[Item]) -> Expr:
     """The entries of `x` that NumPy's x[items] selects; raises ShapeMismatch."""
-    used = sum(item is not None for item in items)
+    used = sum(item is not None and item is not REST for item in items)
+    if sum(item is REST for item in items) > 1:
+        raise ShapeMismatch("`...` stands twice", hint="it stands for all other axes")
     if used > x.rank:
         raise ShapeMismatch(
             f"too many indices, {used} for {x.rank} ax{'i' if x.rank == 1 else 'e'}s",
             hint="one index for each axis",
         )
-    full = [*items, *[Range()] * (x.rank - used)]
+    rest = [Range()] * (x.rank - used)
+    full = [new for item in items for new in (rest if item is REST else [item])]
+    full += [] if any(item is REST for item in items) else rest
     operands: list[Expr] = [x]
     labels: list[Sequence[int]] = [range(x.rank)]
     output: list[int] = []

@@ -46,7 +46,7 @@ SPELLINGS = {
 }  # fmt: skip
 SPECIAL = {**dict.fromkeys("𝟏\U0001d7d9", "𝟏"), **dict.fromkeys("𝟎\U0001d7d8", "𝟎")}
 VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
-SYMBOLS = frozenset("+-*/@^=<>(),[]{}|:;.·⊙⊘⊗⊕⊖‖√∂′") | set(SPELLINGS) | set(VULGAR)
+SYMBOLS = frozenset("+-*/@^=<>(),[]{}|:;.·⊙⊘⊗⊕⊖‖√∂′&~") | set(SPELLINGS) | set(VULGAR)
 STATEMENTS = frozenset(
     "import from def class return yield while for with try except raise assert del global nonlocal "
     "pass break continue async await exec eval print if elif else".split()
@@ -55,7 +55,7 @@ _UP, _BOLD = "".join(SUPERSCRIPT), "".join(SPECIAL) + "".join(VULGAR)
 _LOW = "".join(SUBSCRIPT)
 _TOKEN = re.compile(
     rf"""
-    (?P<space>[ \t\r\f\v\u00a0\u2000-\u200a\u202f]+|\#[^\n]*|\.\.\.[^\n]*\n)
+    (?P<space>[ \t\r\f\v\u00a0\u2000-\u200a\u202f]+|\#[^\n]*|\.\.\.(?![ \t]*[,\]])[^\n]*\n)
   | (?P<newline>\n)
   | (?P<num>(?:[0-9][0-9_]*(?:\.(?![*/^'@])[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
   | (?P<name>(?:∑|[^\W\d{_UP}{_BOLD}{_LOW}])(?:[^\W{_UP}{_BOLD}]|[\u0300-\u036f])*)
@@ -191,7 +191,7 @@ def _check_range(text: str, value: str, span: Span) -> None:
 def _operator(text: str, value: str, span: Span, tokens: list[Token], spaced: bool) -> None:
     if value in ("//", "&&"):
         hint = (
-            "write floor(a/b), or a/b" if value == "//" else "multiply conditions, which are numbers 0 and 1"
+            "write floor(a/b), or a/b" if value == "//" else "write (x > 0) & (x < 1)"
         )
         raise SyntaxProblem(
             f"`{value}` is not an operator of formulas", source=text, spans=(span,), hint=hint
@@ -278,7 +278,7 @@ def _check_name(text: str, value: str, span: Span) -> None:
             f"`{value}` is not an operator of formulas",
             source=text,
             spans=(span,),
-            hint="conditions are numbers 0 and 1: multiply them for `and`",
+            hint="conditions are joined by &, | and ~: (x > 0) & (x < 1)",
         )
     if not value.isascii():
         for offset, char in enumerate(value):
@@ -298,8 +298,7 @@ def _stray(text: str, position: int) -> SyntaxProblem:
     hints = {
         "∞": "a formula works on finite numbers", "∇": "name the variable to derive by with --wrt instead",
         "″": "f″(x) is a derivative where f is declared as a function left unknown",
-        "∫": "integrals are not part of the language", "~": "write 1 - c for the opposite of a condition c",
-        "&": "multiply conditions, which are numbers 0 and 1", "!": "a factorial has no derivative here",
+        "∫": "integrals are not part of the language", "!": "a factorial has no derivative here",
         "%": "there is no remainder in formulas", "$": "write the formula without dollar signs",
         "\\": "TeX is not read; write Unicode or the NumPy spelling", "`": "write the formula without quotes",
         "?": "declare a size with a name, A[m,n]",

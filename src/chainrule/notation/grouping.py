@@ -48,7 +48,10 @@ def _bracketed(node: Expr, by_term: Mapping[Expr, Sequence[Sum]]) -> Expr:
         return node
     terms = {body: coefficient for coefficient, body in map(split, node.terms)}
     found: list[Expr] = []
-    for part in [part for body in list(terms) for part in by_term.get(body, ())]:
+    inside = [part for body in list(terms) for part in by_term.get(body, ())]
+    if any(len(part.terms) == len(node.terms) and _ratio(part, terms) is not None for part in inside):
+        return node  # it is a part itself, which no shorter one breaks up
+    for part in inside:
         ratio = _ratio(part, terms)
         if ratio is not None and len(part.terms) < len(node.terms):
             found.append(scaled(ratio, part))

@@ -26,6 +26,7 @@ from chainrule.notation.recover import (
     flatten,
     gain,
     parts,
+    shown_parameters,
     signed,
     swapped,
     whole,
@@ -370,24 +371,25 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
                 return m.power(inside[0], inside[1]) if name == "power" else m.call(name, *inside)
             if not inside:
                 return m.call(name, *(m.number(Coefficient.of(Dim.of(p))) for p in node.parameters))
-            return _tensorial(node, inside[0])
+            return _tensorial(node, inside)
         case _:
             raise AssertionError(type(node))
 
 
-def _tensorial(node: Apply, inside: Tree) -> Tree:
+def _tensorial(node: Apply, inside: Sequence[Tree]) -> Tree:
     """A function on the last axes, which are told by number."""
     name = (
         node.function.name.removeprefix("a") if node.function.name in ("amax", "amin") else node.function.name
     )
     if name in ("inv", "det", "logdet"):
-        return m.call(name, inside)
+        return m.call(name, *inside)
     if name == "matrix_power":
-        return m.call(name, inside, m.number(node.parameters[0]))
+        return m.call(name, *inside, m.number(node.parameters[0]))
     rank = node.arguments[0].rank
-    core = node.parameters[0] if node.parameters else 1
+    core: int = node.function.cores(node.parameters)[0]  # type: ignore[attr-defined]
     axes = [str(k) for k in range(rank - core, rank)]
-    return m.call(name, inside, options="axis=" + (axes[0] if core == 1 else f"({', '.join(axes)})"))
+    extra = [m.number(p) for p in shown_parameters(node)]
+    return m.call(name, *inside, *extra, options="axis=" + (axes[0] if core == 1 else f"({', '.join(axes)})"))
 
 
 def _einsum(node: Einsum, inside: list[Tree]) -> Tree:
@@ -443,7 +445,10 @@ def vec_form(expr: Expr, output_rank: int, reader: Reader) -> Tree | None:
     for product in products:
         rank = output_rank
         if output_rank == 1 and any(_is_merge(operand) for operand, _ in product.operands):
-            product, rank = _unstacked(product), 2
+            stacked = _unstacked(product)
+            if stacked is None:
+                return None
+            product, rank = stacked, 2
         found = _Kronecker(product, rank, reader).term()
         if found is None:
             return None
@@ -479,13 +484,15 @@ def _is_merge(operand: Expr) -> bool:
     return isinstance(operand, Apply) and operand.function is MERGE
 
 
-def _unstacked(product: Product) -> Product:
-    """The product with Y in place of vec(Y), if its first axis is stacked from two."""
+def _unstacked(product: Product) -> Product | None:
+    """The product with Y in place of vec(Y), if its first axis, and nothing else, is stacked from two."""
     for k, (operand, labels) in enumerate(product.operands):
         if _is_merge(operand) and len(labels) == 3 and labels[0] == product.output[0]:
             operands = product.operands[:k] + product.operands[k + 1 :]
+            if any(labels[0] in axes for _, axes in operands) or labels[0] in product.output[1:]:
+                return None
             return replace(product, operands=operands, output=(labels[2], labels[1], *product.output[1:]))
-    return product
+    return None
 
 
 def _commutes(tree: Tree) -> bool:

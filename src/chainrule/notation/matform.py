@@ -237,11 +237,13 @@ def _ends_in_operator(part: Tree) -> bool:
 
 
 def is_plain_number(value: Coefficient) -> bool:
-    """Whether it prints without an operator: 2, n."""
+    """Whether it prints without an operator, or in parentheses of its own: 2, n, (n − 1)."""
     if value.rational.denominator != 1 or any(e < 0 for _, e in value.powers):
         return False
     return not value.powers or (
-        value.rational == 1 and value.powers[0][0].name is not None and len(value.powers) == 1
+        value.rational == 1
+        and len(value.powers) == 1
+        and (value.powers[0][0].name is not None or value.powers[0][1] == 1)
     )
 
 

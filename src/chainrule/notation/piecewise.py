@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chainrule.expr.dims import ONE
-from chainrule.expr.nodes import Apply, Expr, Sum, constant_of, negate, number
+from chainrule.expr.nodes import Apply, Expr, Sum, constant_of, negate, number, zeros
 from chainrule.expr.walk import substitute, topological, variables
 from chainrule.notation import matform as m
 from chainrule.notation.latex import to_latex
@@ -80,8 +80,8 @@ def piecewise(expr: Expr) -> list[Case] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Switch:
-    """What decides about a scalar function: the sign of `key`.
+class Switch:
+    """What decides about a function: the sign of `key`.
 
     turn        the sign of (first argument − second) where the key is > 0
     left, right how it is written, the constant on the right; `shown` is the sign of left − right there
@@ -128,16 +128,22 @@ def _implied(weak: Condition, strong: Condition) -> bool:
     )
 
 
-def _order(switch: _Switch) -> tuple[int, bytes]:
+def _order(switch: Switch) -> tuple[int, bytes]:
     return len(topological([switch.key])), switch.key.digest
 
 
-def _switch(node: Expr) -> _Switch | None:
+def _switch(node: Expr) -> Switch | None:
     """What decides about a scalar function; None for any other node."""
-    if not isinstance(node, Apply) or node.rank or not variables(node):
+    return None if node.rank else switch_of(node)
+
+
+def switch_of(node: Expr) -> Switch | None:
+    """What decides about each entry of an element-wise function with a kink; None for any other node."""
+    if not isinstance(node, Apply) or not variables(node):
         return None
+    second: Expr
     if node.function in (relu, abs_, sign):
-        first, second = node.arguments[0], _ZERO
+        first, second = node.arguments[0], zeros(node.shape)
     elif node.function in TRUTH or node.function in (maximum, minimum):
         first, second = node.arguments
     else:
@@ -146,30 +152,31 @@ def _switch(node: Expr) -> _Switch | None:
     shared, key = primitive(body, _NORMAL) if isinstance(body, Sum) else (ONE, body)
     turn = 1 if (coefficient * shared).rational > 0 else -1
     if constant_of(first) is not None:
-        return _Switch(key, turn, second, first, -turn)
-    return _Switch(key, turn, first, second, turn)
+        return Switch(key, turn, second, first, -turn)
+    return Switch(key, turn, first, second, turn)
 
 
 _NORMAL = Normaliser()
-_ZERO: Expr = number(0)
 
 
-def _at(expr: Expr, mine: Mapping[Expr, _Switch], first: _Switch, side: int, lean: int) -> Expr:
+def _at(expr: Expr, mine: Mapping[Expr, Switch], first: Switch, side: int, lean: int) -> Expr:
     """The value on one side of a switch; at the border functions without a jump lean to one side."""
-    values = {n: _value(n, s.turn * first.shown * side, s.turn * first.shown * lean) for n, s in mine.items()}
+    values = {
+        n: value_at(n, s.turn * first.shown * side, s.turn * first.shown * lean) for n, s in mine.items()
+    }
     return simplify(substitute(expr, values))
 
 
-def _value(node: Expr, place: int, lean: int) -> Expr:
-    """A scalar function where the sign of (first argument − second) is `place`."""
+def value_at(node: Expr, place: int, lean: int) -> Expr:
+    """Such a function where the sign of (first argument − second) is `place`; at 0 it leans to one side."""
     assert isinstance(node, Apply)
     first, second = node.arguments[0], node.arguments[-1]
     if node.function in TRUTH:
-        return number(TRUTH[node.function][place + 1])
+        return number(TRUTH[node.function][place + 1], node.shape)
     if node.function is sign:
-        return number(place)
+        return number(place, node.shape)
     if node.function is relu:
-        return first if lean > 0 else number(0)
+        return first if lean > 0 else zeros(node.shape)
     if node.function is abs_:
         return first if lean > 0 else negate(first)
     return first if (lean > 0) == (node.function is maximum) else second

@@ -63,9 +63,12 @@ class Presentation:
         return to_latex(self.tree, self.profile)
 
 
-def present(expr: Expr, *, turned: bool = False, profile: str | None = None) -> Presentation:
+def present(
+    expr: Expr, *, turned: bool = False, profile: str | None = None, as_typed: bool = False
+) -> Presentation:
     """One expression, without names for its parts."""
-    written, _ = present_many([Request(expr, turned)], abbreviate=False, profile=profile)
+    request = Request(expr, turned)
+    written, _ = present_many([request], abbreviate=False, profile=profile, as_typed=as_typed)
     return written[0]
 
 

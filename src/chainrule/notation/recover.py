@@ -29,6 +29,7 @@ from chainrule.notation.products import (
     turned,
 )  # fmt: skip
 from chainrule.rules.constants import MERGE
+from chainrule.rules.reductions import prod_others
 from chainrule.rules.unknown import UnknownEntrywise, UnknownMap, arguments_named
 
 # Beyond this many operands a product inside a product is kept as one part, so that deep graphs stay linear.
@@ -145,6 +146,9 @@ class Reader:
                 return Reading(
                     above=(m.call("exp", m.ONE) if "e" in self.taken else m.tree("symbol", (), ("e", "e")),)
                 )
+            case "tri":
+                first = m.call(name, m.number(Coefficient.of(parameters[0])))
+                return Reading(body=(first, m.transpose(first)))
             case "basis" | "select":
                 return Reading(body=turned(m.tree(name, (), parameters)))
             case "inv" | "matrix_power" | "det" | "logdet" if inner > 2:
@@ -166,7 +170,7 @@ class Reader:
         if isinstance(node.function, UnknownMap):
             return _unknown_map(node, node.function, arguments)
         if hasattr(node.function, "core"):
-            return self._tensorial(node, arguments[0])
+            return self._tensorial(node, arguments)
         if rank and all(r.ones for r in arguments):
             return Reading(above=(self.call(node, arguments, 0),), body=_ones(rank), ones=True)
         first = self.call(node, arguments, 0)
@@ -187,18 +191,19 @@ class Reader:
             "sigmoid" if name == "sigmoid" and "σ" in self.taken else CALLS.get(name, name), *inside
         )
 
-    def _tensorial(self, node: Apply, argument: Reading) -> Reading | None:
-        """A function on the last axes of its argument: softmax(x), and softmax(X, axis=1) row by row."""
-        inner = node.arguments[0].rank
-        core: int = node.function.cores(node.parameters)[0]  # type: ignore[attr-defined]
+    def _tensorial(self, node: Apply, arguments: list[Reading]) -> Reading | None:
+        """A function on the last axes of its arguments: softmax(x), and softmax(X, axis=1) row by row."""
+        ranks = [a.rank for a in node.arguments]
+        cores: tuple[int, ...] = node.function.cores(node.parameters)  # type: ignore[attr-defined]
         name = CALLS.get(node.function.name, node.function.name)
-        if core == inner:
-            first = m.call(name, whole(argument, 0))
+        extra = [m.number(p) for p in shown_parameters(node)]
+        if list(cores) == ranks:
+            first = m.call(name, *(whole(a, 0) for a in arguments), *extra)
             return Reading(body=turned(first)) if node.rank else Reading(above=(first,))
-        if core != 1 or inner != 2:
+        if set(cores) != {1} or set(ranks) != {2} or node.rank > 2:
             return None
-        by_row = m.call(name, whole(argument, 0), options="axis=1")
-        by_column = m.call(name, whole(argument, 1), options="axis=0")
+        by_row = m.call(name, *(whole(a, 0) for a in arguments), *extra, options="axis=1")
+        by_column = m.call(name, *(whole(a, 1) for a in arguments), *extra, options="axis=0")
         if node.rank == 1:
             return Reading(body=turned(m.cheapest(by_row, by_column)))
         return Reading(body=settle(by_row, by_column))
@@ -397,6 +402,11 @@ class Reader:
             ):
                 used |= set(labels)
         return {label: number for label, number in found.items() if label in used}
+
+
+def shown_parameters(node: Apply) -> tuple[int, ...]:
+    """The parameters that are written as arguments: how many entries prod_others leaves out, if not one."""
+    return node.parameters[1:] if node.function is prod_others and node.parameters[1] != 1 else ()
 
 
 def _unknown_map(node: Apply, row: UnknownMap, arguments: Sequence[Reading]) -> Reading | None:

@@ -159,7 +159,8 @@ def _sum(node: Tree, parts: list[str]) -> str:
 
 def _call(node: Tree, parts: list[str]) -> str:
     function, options = node.data
-    inside = ", ".join(parts) + (f", {options}" if options else "")
+    texts = map(_alone, node.args, parts)
+    inside = ", ".join(texts) + (f", {options}" if options else "")
     return f"{function}({inside})"
 
 
@@ -215,8 +216,26 @@ def _grid(node: Tree, parts: list[str]) -> str:
 
 
 def _root(node: Tree, parts: list[str]) -> str:
-    bare = node.args[0].op in ("name", "symbol") or (node.args[0].op == "number" and parts[0].isdigit())
-    return f"√{parts[0]}" if bare else f"√({parts[0]})"
+    inside = node.args[0]
+    bare = inside.op in ("name", "symbol") or (inside.op == "number" and _is_one_sign(inside.data[0]))
+    return f"√{parts[0]}" if bare else f"√({_alone(inside, parts[0])})"
+
+
+def _is_one_sign(value: Coefficient) -> bool:
+    """Whether a number is written as digits or as a name: 2, n."""
+    if not value.powers:
+        return value.rational.denominator == 1
+    (dim, exponent), *more = value.powers
+    return not more and value.rational == 1 and exponent == 1 and dim.name is not None
+
+
+def _alone(part: Tree, text: str) -> str:
+    """The text of an argument: n − 1 brings no parentheses of its own into those of the function."""
+    if part.op != "number":
+        return text
+    value = part.data[0]
+    whole = value.rational == 1 and len(value.powers) == 1 and value.powers[0][1] == 1
+    return dim_text(value.powers[0][0]) if whole else text
 
 
 Writer = Callable[[Tree, list[str]], str]

@@ -1,6 +1,6 @@
 """The tables: every function is one row. Importing this room fills in the rows that Python operators need."""
 
-from chainrule.rules import constants, elementwise, tensorial
+from chainrule.rules import constants, elementwise, reductions, tensorial
 from chainrule.rules.table import ROWS, Constant, Elementwise, Row, Tensorial, lookup
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "constants",
     "elementwise",
     "lookup",
+    "reductions",
     "tensorial",
 ]

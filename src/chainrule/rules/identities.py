@@ -674,6 +674,14 @@ def _norm_of_multiple(facts: Facts, node: Apply) -> Expr | None:
     return None if order is None else Apply(norm, (permute(x, order),), node.parameters)
 
 
+@_rewrite("length and direction of a unit vector", norm, unit, ends="a function disappears")
+def _unit_vector(facts: Facts, node: Apply) -> Expr | None:
+    x = node.arguments[0]
+    if not facts.has(x, "unit") or node.parameters[0] != 1:
+        return None
+    return number(1) if node.function is norm else x
+
+
 def _core_order(x: Expr, r: int) -> tuple[int, ...] | None:
     """The order that undoes a permutation of x which moves no batch axis."""
     if not isinstance(x, Einsum) or len(x.operands) != 1 or not x.coefficient.is_one:

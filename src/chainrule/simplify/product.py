@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard
 
-from chainrule.expr.dims import ONE, Coefficient, Dim
+from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, Variable, constant_of, number, zeros
 from chainrule.rules.constants import BASIS, MERGE, SELECT
 from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmoid, sign, sin, sinh, tan, tanh
@@ -323,9 +323,9 @@ class Product:
                 work.settle()
                 work.changed = True
                 return
-            if has(factor, "orthogonal"):
+            if has(factor, "orthogonal") or has(factor, "orthonormal"):
                 for p, (other, labels) in enumerate(work.factors[:k]):
-                    for side in (0, 1):
+                    for side in (0, 1) if has(factor, "orthogonal") else (0,):
                         shared = axes[side]
                         if other is factor and labels[side] == shared and work.uses(shared) == 2:
                             if shared not in work.output:
@@ -652,21 +652,46 @@ class Product:
 
     # ------------------------------------------------------------ out
 
+    def _is_whole(self, factor: Expr) -> bool:
+        """Whether the entries of a variable add up to 1, or those of the square of one."""
+        base, exponent = _as_power(factor)
+        if self.normal.has(base, "simplex"):
+            return base is factor
+        return self.normal.has(base, "unit") and exponent == Coefficient.of(2)
+
     def _lone_labels(self, work: _Work) -> None:
         """A summed label that no factor carries is worth its size.
 
         Σ softmax = 1, and a unit vector's squares too.
         """
         for k, (factor, axes) in enumerate(work.factors):
-            lone = axes if self.normal.has(factor, "simplex") else _sums_to_one(factor, axes)
+            lone = axes if self._is_whole(factor) else _sums_to_one(factor, axes)
             if lone and all(work.uses(a) == 1 and a not in work.output for a in lone):
                 work.spent |= set(lone)
                 work.drop(k)
                 break
+            if self._adds_up_to_zero(work, factor, axes):
+                work.coefficient = ZERO
+                return
         used = {label for _, axes in work.factors for label in axes} | set(work.output) | work.spent
         for label in sorted(work.alive - used):
             work.coefficient = work.coefficient * Coefficient.of(work.sizes[label])
             work.spent.add(label)
+
+    def _adds_up_to_zero(self, work: _Work, factor: Expr, axes: Labels) -> bool:
+        """Whether it is the direction of deviations from their mean, summed: u = (x − x̄)/‖x − x̄‖."""
+        if not isinstance(factor, Apply) or factor.function is not unit:
+            return False
+        inside = factor.arguments[0]
+        for k in range(inside.rank - factor.parameters[0], inside.rank):
+            if isinstance(inside, Sum) and work.uses(axes[k]) == 1 and axes[k] not in work.output:
+                own = tuple(range(inside.rank))
+                sizes = dict(enumerate(inside.shape))
+                terms = [self(ONE, (t,), (own,), (*own[:k], *own[k + 1 :]), sizes) for t in inside.terms]
+                total = self.normal.sum(terms)
+                if isinstance(total, Einsum) and total.coefficient.is_zero:
+                    return True
+        return False
 
     def _close(self, work: _Work) -> None:
         """Parts that share no label with the output become scalar factors of their own."""

@@ -345,11 +345,7 @@ class _Shortener:
     ) -> Expr | None:
         """base^e · (sum of what remains) + the other terms."""
         least = min((m.exponent for m in members), key=abs)
-        if (
-            place.base.rank == 0
-            and _is_symbol(place.base)
-            and any(m.exponent != least for m in members)
-        ):
+        if place.base.rank == 0 and _is_symbol(place.base) and any(m.exponent != least for m in members):
             return None  # a polynomial in one scalar reads better as it is
         rank = node.rank
         needed: set[int] = set(range(rank)) - set(place.axes)

@@ -186,13 +186,13 @@ def check_derivative(
         alive = alive or _largest(memo[chain[-1]]) > SMALLEST
         own = Tally()
         _check_point(formula, chain, by, point, memo, own, rng, max(points, 3), len(drawn) % DIRECTIONS == 0)
-        _check_forms(chain[-1], same, code, point, memo, own)
+        check_forms(chain[-1], same, code, point, memo, own)
         if own.excess > 1 and excused < points and _is_rounding(own.worst, chain[-1], point):
             excused += 1
             continue
         tally.join(own)
         drawn.append(point)
-    report = _report(tally, len(chain), drawn, seed)
+    report = reported(tally, len(chain), drawn, seed)
     if not report.passed and any(point.ties for point in drawn):
         # relu(inv(L)) of a lower triangular L is 0 above the diagonal at every point, and moves there when
         # an entry of L leaves its structure: differences across a kink judge nothing.
@@ -242,7 +242,7 @@ def _check_point(
     reach = min(0.05, point.margin / 10)
     below = formula
     for order, (derivative, wrt) in enumerate(zip(chain, by, strict=True), 1):
-        place = f"order {order}{_sizes_text(point)}"
+        place = f"order {order}{sizes_text(point)}"
         moving = Moving(below, _variables(wrt), memo, point.sizes)
         inputs = (len(wrt),) if isinstance(wrt, tuple) else memo[wrt].shape
         if memo[derivative].shape != memo[below].shape + inputs:
@@ -341,14 +341,14 @@ def _compare_mixed(
     if found is None or found.error > 1e-4 * scale + NOISE:
         return  # a kink or a singularity is too near for circles: no evidence either way
     floor = LOOSE * scale + 10 * found.error
-    place = f"order {sum(groups.values())} in a random direction{_sizes_text(point)}"
+    place = f"order {sum(groups.values())} in a random direction{sizes_text(point)}"
     tally.add(got, found.value, lambda: noise() + floor, LOOSE, place, report=False)
     gap = _largest(got - found.value) / max(scale, SMALLEST)
     tally.direction = max(tally.direction or 0.0, gap)
     tally.methods["differences of the formula in one direction"] = None
 
 
-def _check_forms(
+def check_forms(
     last: Expr,
     same: Sequence[Expr],
     code: CompiledFunction | None,
@@ -356,12 +356,13 @@ def _check_forms(
     memo: dict[Expr, Array],
     tally: Tally,
 ) -> None:
+    """Notes the printed form and the compiled code against the derivative itself."""
     noise = partial(noise_of, last, memo, point)
     for form in same:
-        tally.add(memo[form], memo[last], noise, TOLERANCE, f"the printed form{_sizes_text(point)}")
+        tally.add(memo[form], memo[last], noise, TOLERANCE, f"the printed form{sizes_text(point)}")
     if code is not None:
         value = np.asarray(code(**point.values, **{k: n for k, n in point.sizes.items() if k in code.sizes}))
-        tally.add(value, memo[last], noise, TOLERANCE, f"the compiled code{_sizes_text(point)}")
+        tally.add(value, memo[last], noise, TOLERANCE, f"the compiled code{sizes_text(point)}")
 
 
 def _check_large(
@@ -400,7 +401,7 @@ def _check_large(
             moving = Moving(low, _variables(wrt), memo, point.sizes)
             direction = _direction(wrt, memo[tensor])
             found = slope(moving, direction, min(0.05, point.margin / 10))
-            place = f"order {order} in a random direction{_sizes_text(point)}"
+            place = f"order {order} in a random direction{sizes_text(point)}"
             noise = partial(noise_of, number, memo, point)
             methods = {f"{found.method} in random directions": None}
             judge(tally, memo[number], found.value, noise, found.error, place, methods, moving, [direction])
@@ -410,12 +411,13 @@ def _check_large(
             scale = magnitude(below, memo, point.sizes)
             noise = partial(noise_of, below, memo, point)
             _compare_mixed(start, memo[below], scale, noise, groups, arrays, point, memo, tally)
-        _check_forms(below, forms, None, point, memo, tally)
+        check_forms(below, forms, None, point, memo, tally)
         drawn.append(point)
-    return _report(tally, len(chain), drawn, seed)
+    return reported(tally, len(chain), drawn, seed)
 
 
-def _report(tally: Tally, order: int, drawn: Sequence[Point], seed: int) -> Report:
+def reported(tally: Tally, order: int, drawn: Sequence[Point], seed: int) -> Report:
+    """What the comparisons of a tally add up to."""
     return Report(
         passed=tally.excess <= 1,
         order=order,
@@ -482,9 +484,9 @@ def check_gradients(
             noise = partial(_rounding, moving, direction, spread)
             tally.methods[f"{want.method} in random directions"] = None
             tolerance = LOOSE if want.method == RICHARDSON else TOLERANCE
-            tally.add(got, want.value, noise, tolerance, f"all variables together{_sizes_text(point)}")
+            tally.add(got, want.value, noise, tolerance, f"all variables together{sizes_text(point)}")
         drawn.append(point)
-    return _report(tally, 1, drawn, seed)
+    return reported(tally, 1, drawn, seed)
 
 
 # ---------------------------------------------------------------- equality
@@ -582,5 +584,6 @@ def _rounding(moving: Moving, direction: Direction, floor: float) -> float:
     return floor + NOISE * moving.rounding(direction)
 
 
-def _sizes_text(point: Point) -> str:
+def sizes_text(point: Point) -> str:
+    """The named sizes of a point, as a message tells them."""
     return " with " + ", ".join(f"{k} = {v}" for k, v in point.sizes.items()) if point.sizes else ""

@@ -193,7 +193,7 @@ def is_finite(value: Array) -> bool:
     return bool(np.isfinite(value).all())
 
 
-def factor(a: Array, b: Array) -> float | None:
+def factor(a: Array, b: Array, tolerance: float = TOLERANCE) -> float | None:
     """The number c with a = c·b, if there is one other than 0.
 
     >>> factor(np.array([2.0, 4.0]), np.array([1.0, 2.0]))
@@ -205,7 +205,7 @@ def factor(a: Array, b: Array) -> float | None:
     if not weight:
         return None
     ratio = float(np.sum(a * b)) / weight
-    return ratio if ratio and close(a, ratio * b) else None
+    return ratio if ratio and close(a, ratio * b, tolerance=tolerance) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,10 @@ class _Limits:
         coefficients: dict[Coefficient, None] = {}
         for node in order:
             dims.update(dict.fromkeys(node.shape))
-            if isinstance(node, Einsum):
+            if isinstance(node, Variable) and "orthonormal" in node.structure:
+                # No more columns than rows.
+                ranges[node.shape[1] - Dim.of(1), node.shape[0]] = None
+            elif isinstance(node, Einsum):
                 dims.update(dict.fromkeys(node.sizes))
                 if node.coefficient.powers:
                     coefficients[node.coefficient] = None
@@ -249,6 +252,10 @@ def draw(shape: tuple[int, ...], structure: Sequence[str], manner: str, rng: Gen
     if "simplex" in named:
         positive = np.exp(0.7 * rng.standard_normal(shape))
         return np.asarray(positive / positive.sum(axis=-1, keepdims=True))
+    if "unit" in named:
+        return np.asarray(entries / np.linalg.norm(entries, axis=-1, keepdims=True))
+    if "orthonormal" in named:
+        return np.asarray(np.linalg.qr(entries + rng.standard_normal(shape))[0])
     if not square:
         return entries
     eye = np.eye(shape[-1])
@@ -275,7 +282,9 @@ def draw(shape: tuple[int, ...], structure: Sequence[str], manner: str, rng: Gen
     if "symmetric" in named:
         return np.asarray(lower + np.swapaxes(np.tril(entries, -1), -1, -2))
     if "lower" in named:
-        return np.asarray(lower)
+        return np.asarray(lower * eye if "upper" in named else lower)
+    if "upper" in named:
+        return np.asarray(np.triu(entries))
     if "skew" in named:
         strict = np.tril(entries, -1)
         return np.asarray(strict - np.swapaxes(strict, -1, -2))

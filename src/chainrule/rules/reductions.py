@@ -1,0 +1,92 @@
+"""Rows that reductions along axes need: products of entries, and the mask of running sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.expr.dims import ONE, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Shape
+from chainrule.rules.elementwise import CALCULUS
+from chainrule.rules.table import Constant, Tensorial
+
+# prod_others with k rounds of axes is the k-th derivative of a product, so one row serves every order.
+# A quotient prod(x)/x would be undefined where an entry is 0; leaving entries out is not.
+
+
+def _prod_d(x: Expr, y: Expr, p: tuple[Any, ...]) -> Expr:
+    return Apply(prod_others, (x,), (p[0], 1))
+
+
+def _others_d(x: Expr, y: Expr, p: tuple[Any, ...]) -> Expr:
+    return Apply(prod_others, (x,), (p[0], p[1] + 1))
+
+
+def _others_shape(core: Shape, p: tuple[Any, ...]) -> Shape:
+    return core * int(p[1])
+
+
+def _prod_others(xp: Any, x: Any, r: int, k: int) -> Any:
+    """Π over all entries but k different ones, for every choice of the k; 0 where two of them are one."""
+    shape = x.shape[x.ndim - r :]
+    flat = x.reshape((*x.shape[: x.ndim - r], -1))
+    n, lead = flat.shape[-1], flat.shape[:-1]
+    eye = xp.eye(n)
+    left_out, distinct = xp.zeros((n,) * (k + 1)), xp.ones((n,) * k)
+    for a in range(k):
+        chosen = eye.reshape([n if axis in (a, k) else 1 for axis in range(k + 1)])
+        left_out = left_out + chosen
+        for b in range(a):
+            distinct = distinct * (1 - eye.reshape([n if axis in (a, b) else 1 for axis in range(k)]))
+    kept = xp.where(left_out > 0, 1, flat.reshape((*lead, *(1,) * k, n)))
+    return (kept.prod(axis=-1) * distinct).reshape((*lead, *shape * k))
+
+
+prod: Tensorial = Tensorial(
+    name="prod",
+    core=(-1,),
+    shape=lambda core, p: (),
+    domain=("real",),
+    d=(_prod_d,),
+    says="the derivative by an entry is the product of the others",
+    evaluate=lambda xp, x, r: x.prod(axis=tuple(range(-r, 0))),
+    code="np.prod(#1, axis=tuple(range(-$1, 0)))",
+    text="prod(#1)",
+    latex=r"\operatorname{prod}(#1)",
+    source=CALCULUS,
+)
+prod_others: Tensorial = Tensorial(
+    name="prod_others",
+    core=(-1,),
+    shape=_others_shape,
+    domain=("real",),
+    d=(_others_d,),
+    says="entry i is the product of all other entries, defined where entries are 0 too",
+    evaluate=_prod_others,
+    code="prod_others(#1, $1, $2)",
+    text="prod_others(#1)",
+    latex=r"\operatorname{prod\_others}(#1)",
+    source=CALCULUS,
+)
+
+TRIANGLE = Constant(
+    name="tri",
+    shape=lambda size: (size, size),
+    says="1 on and below the diagonal, else 0",
+    evaluate=lambda xp, size: xp.tri(size),
+    code="np.tri($1)",
+    text="tri($1)",
+    latex=r"\operatorname{tri}($1)",
+    source="numpy.tri",
+)
+
+
+def running_sum(x: Expr, axis: int) -> Expr:
+    """y_i = Σ_{j ≤ i} x_j along an axis: a product with the lower triangle of ones."""
+    axes = tuple(range(x.rank))
+    output = tuple(x.rank if a == axis else a for a in axes)
+    return Einsum(ONE, (Apply(TRIANGLE, (), (x.shape[axis],)), x), ((x.rank, axis), axes), output)
+
+
+def tri(size: Dim) -> Expr:
+    """The lower triangle of ones."""
+    return Apply(TRIANGLE, (), (size,))

@@ -1,0 +1,71 @@
+"""JAX in float64, run eagerly, as judge of values, first derivatives and Hessian blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.language import parse_formula
+from chainrule.verify.reference import evaluate
+
+jax = pytest.importorskip("jax")
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
+jnp = jax.numpy
+
+FIRST, SECOND = 1e-9, 1e-7
+Arrays = Mapping[str, Any]
+
+
+def judged(
+    formula: str,
+    shapes: str,
+    values: Arrays,
+    judge: Callable[..., Any],
+    wrt: Sequence[str],
+    sizes: Mapping[str, int] | None = None,
+    second: bool = True,
+) -> list[str]:
+    """What differs from JAX: the value, ∂/∂v for each v, and for scalars every block of the Hessian."""
+    arrays = {name: jnp.asarray(value, dtype=float) for name, value in values.items()}
+    wrong: list[str] = []
+
+    def compare(what: str, mine: Any, theirs: Any, tolerance: float) -> None:
+        mine, theirs = np.asarray(mine), np.asarray(theirs)
+        scale = max(1.0, float(np.abs(theirs).max(initial=0.0)))
+        same = mine.shape == theirs.shape and np.isfinite(theirs).all()
+        if not same or not np.allclose(mine, theirs, rtol=tolerance, atol=tolerance * scale):
+            wrong.append(f"{what} of {formula}: {mine} and JAX {theirs}")
+
+    expr = parse_formula(formula, shapes).expr
+    given = {name: np.asarray(value, dtype=float) for name, value in values.items()}
+    value = judge(**arrays)
+    compare("value", evaluate(expr, given, dict(sizes or {})), value, 1e-12)
+
+    def moving(names: Sequence[str]) -> Callable[..., Any]:
+        return lambda *parts: judge(**{**arrays, **dict(zip(names, parts, strict=True))})
+
+    points = [arrays[name] for name in wrt]
+    places = tuple(range(len(wrt)))
+    first = jax.jacrev(moving(wrt), places)(*points)
+    mine = compiled(cr.derive(formula, wrt=list(wrt), shapes=shapes), given, sizes)
+    for name, theirs in zip(wrt, first, strict=True):
+        compare(f"∂/∂{name}", mine[name], theirs, FIRST)
+    if not second or np.ndim(value):
+        return wrong
+    blocks = jax.jacfwd(jax.grad(moving(wrt), places), places)(*points)
+    mine = compiled(cr.derive(formula, wrt=list(wrt), shapes=shapes, order=2), given, sizes)
+    for j, row in zip(wrt, blocks, strict=True):
+        for k, theirs in zip(wrt, row, strict=True):
+            compare(f"∂²/∂{j}∂{k}", mine[j, k], theirs, SECOND)
+    return wrong
+
+
+def compiled(derivatives: Any, values: Arrays, sizes: Mapping[str, int] | None) -> dict[Any, Any]:
+    """The values of all derivatives by what they are keyed by, from generated code."""
+    function = derivatives.compile()
+    return dict(function(**values, **{n: k for n, k in (sizes or {}).items() if n in function.sizes}))
