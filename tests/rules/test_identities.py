@@ -57,6 +57,15 @@ EXAMPLES: dict[str, list[str]] = {
     "log of exp": ["log(exp(x))"],
     "log(1 + exp(u)) = softplus(u)": ["log(1 + exp(x))", "log1p(exp(-s))"],
     "log of a sigmoid": ["log(sigmoid(x))"],
+    "log of a normal distribution function": ["log(normcdf(x))"],
+    "condition on a maximum": [
+        "(2 > maximum(x, 1)) * y",
+        "(minimum(x, 2) > 1) * y",
+        "(maximum(x, 1) >= 2) * y",
+        "(relu(x) > 0) * y",
+        "(1 > minimum(s, 2)) * t",
+        "(q > maximum(s, -q)) * t",
+    ],
     "length and direction of a unit vector": ["norm(v) + s", "unit(v)", "norm(v) * v"],
     "log of a softmax": ["log(softmax(x))", "log(softmax(B, axis=0))"],
     "log of a sum of exponentials": [

@@ -16,7 +16,7 @@ from chainrule.api.explanation import Explanation, explain
 from chainrule.api.formulas import latex_where, read, text_where
 from chainrule.api.tables import Cell
 from chainrule.errors import CheckFailed, DomainProblem, NoDerivative
-from chainrule.expr.nodes import Expr
+from chainrule.expr.nodes import Expr, Variable
 from chainrule.notation.latex import to_latex
 from chainrule.notation.present import present
 from chainrule.notation.profiles import said
@@ -265,7 +265,8 @@ def sentences(rule: Entry) -> str:
         where = rule.at_kink
         for k, name in enumerate(_call(rule)[0], 1):
             where = where.replace(f"#{k}", name)
-        said.append(f"Not differentiable where {where}; {rule.takes}.")
+        twice = "twice " if rule.smooth([Variable(name) for name in _call(rule)[0]]) else ""
+        said.append(f"Not {twice}differentiable where {where}; {rule.takes}.")
     return " ".join(said)
 
 

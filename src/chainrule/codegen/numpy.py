@@ -51,6 +51,22 @@ HELPERS = {
     chosen = np.arange(flat.shape[-1]) == flat.argmin(axis=-1)[..., None]
     return chosen.reshape(x.shape) * 1.0
 ''',
+    "elu": '''def elu(x, a):
+    """x where x > 0, else a (exp(x) - 1)."""
+    return np.where(x > 0, x, a * np.expm1(np.minimum(x, 0)))
+''',
+    "softsign": '''def softsign(x):
+    """x / (1 + |x|)."""
+    return x / (1 + np.abs(x))
+''',
+    "normpdf": '''def normpdf(x):
+    """The density of the standard normal distribution."""
+    return np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+''',
+    "mills": '''def mills(x):
+    """The normal density divided by the distribution function, where that underflows too."""
+    return np.sqrt(2 / np.pi) / special.erfcx(-x / np.sqrt(2))
+''',
     "prod_others": '''def prod_others(x, axes, k):
     """The product over the last axes without k different entries, for every choice of them."""
     shape = x.shape[x.ndim - axes:]
@@ -438,7 +454,7 @@ class _Python(_Vocabulary):
             return Text(f"np.{REDUCTIONS[row.name]}({args[0].text}{_axis(op, op.data[1])})")
         if row.name in HELPERS:
             self.helpers[row.name] = None
-        if "special." in row.code:
+        if "special." in row.code + HELPERS.get(row.name, ""):
             self.special = True
         if getattr(row, "indicator", False) and row.text.startswith("(#1 "):
             operator = row.text[1:-1].split(" ")[1]

@@ -9,24 +9,30 @@ from fractions import Fraction
 
 from chainrule.expr.nodes import Apply, Einsum, Expr, constant_of, number
 from chainrule.expr.walk import depends_on, topological, variables
+from chainrule.rules.activations import elu
 from chainrule.rules.elementwise import abs_, log, maximum, minimum, power, relu, where
 from chainrule.rules.table import Elementwise, Row
 from chainrule.rules.tensorial import amax, amin, norm
+
+TIMES = ("", "twice ", "three times ")
 
 
 @dataclass(frozen=True)
 class Kink:
     """The set where a part of the formula is not differentiable, and the value taken there.
 
-    certain  False where a choice or a condition may join both sides smoothly, as in the Huber loss
+    certain  False where a choice or a condition may join both sides smoothly, as in a Huber loss by cases
+    smooth   how many derivatives exist there all the same
     """
 
     where: str
     takes: str
     certain: bool = True
+    smooth: int = 0
 
     def __str__(self) -> str:
-        return f"{'' if self.certain else 'perhaps '}not differentiable where {self.where}; {self.takes}"
+        perhaps = "" if self.certain else "perhaps "
+        return f"{perhaps}not {TIMES[self.smooth]}differentiable where {self.where}; {self.takes}"
 
 
 def kinks(
@@ -53,12 +59,16 @@ def kinks(
     for node in nodes:
         if not isinstance(node, Apply) or not isinstance(node.function, Row) or not node.function.at_kink:
             continue
+        smooth = node.function.smooth(node.arguments)
+        if smooth >= order:
+            continue
         if node is not formula and all(_is_smooth(node, user, order) for user in users[node]):
             continue
         if any(argument in active for argument in node.arguments):
             row = node.function
             certain = not chosen and not (isinstance(row, Elementwise) and row.indicator)
-            found[Kink(_where(node, row, write), _takes(node, row, write, at_kink), certain)] = None
+            kink = Kink(_where(node, row, write), _takes(node, row, write, at_kink), certain, smooth)
+            found[kink] = None
     return list(found)
 
 
@@ -66,6 +76,8 @@ def _takes(node: Apply, row: Row, write: Callable[[Expr], str], at_kink: Fractio
     """The value taken there; of a maximum, which argument has the weight."""
     if row is relu:
         return f"relu′(0) is taken as {at_kink}"
+    if row is elu and at_kink:
+        return f"elu′(0) is taken as {at_kink} of the slope on the right, {1 - at_kink} of that on the left"
     if row not in (maximum, minimum):
         return row.takes
     moving = [a for a in node.arguments if variables(a)]

@@ -202,6 +202,8 @@ def _of_function(value: Apply, argument: Variable, at_kink: Fraction) -> str:
         return f"{says.replace(', else 0', ', 0 below')}; relu′(0) is taken as {at_kink}"
     if row in (maximum, minimum) and at_kink:
         return f"{says}; at a tie with a constant the weight is {at_kink}"
+    if row.smooth(value.arguments):
+        return says
     if row.at_kink == "#1 = 0":
         return f"{says}; at 0 {row.takes}"
     return f"{says}; {row.takes}" if row.takes else says

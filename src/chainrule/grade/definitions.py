@@ -19,6 +19,7 @@ from chainrule.grade.derivation_text import Equality, Part, Script
 from chainrule.grade.reading import Parsed, Reader, Reading
 from chainrule.grade.symbols import NAME, Scanner, letters_of
 from chainrule.language import Declarations, parse_declarations, parse_formula
+from chainrule.language.activations import YIELDING
 from chainrule.language.functions import TABLE
 from chainrule.language.resolve import METHODS, MODULES
 from chainrule.language.unknown import Given, parse_functions
@@ -87,7 +88,7 @@ def prepare(
     """
     declared = parse_declarations(shapes if shapes else script.options.get("shapes"))
     profile = profile or script.options.get("profile")
-    unknown = parse_functions(functions or script.options.get("functions"), TABLE.keys())
+    unknown = parse_functions(functions or script.options.get("functions"), TABLE.keys() - YIELDING)
     dialect = dialect or script.options.get("dialect") or guessed_dialect(script)
     if dialect not in ("numpy", "matlab"):
         raise OptionError(f"unknown dialect `{dialect}`", hint="dialects are numpy and matlab")

@@ -1,11 +1,12 @@
 """Text to expression: a safe parser for three ways of writing a formula, with shapes declared or inferred."""
 
-from chainrule.language import functions, reductions
+from chainrule.language import activations, functions, reductions
 from chainrule.language.declarations import Declarations, parse_declarations
 from chainrule.language.formula import Formula, check_profile, parse_formula
 from chainrule.language.unknown import Functions, parse_functions
 
-functions.TABLE.update(reductions.ENTRIES)
+for _room in (reductions, activations):
+    functions.TABLE.update(_room.ENTRIES)
 
 __all__ = [
     "Declarations",

@@ -13,6 +13,7 @@ from chainrule.language.syntax import Call, Listing, Node
 from chainrule.language.unknown import Declared, orders_of_call
 from chainrule.language.values import Value, as_dim
 
+_TEXTS = frozenset({"ord", "reduction"})
 _MIXED = frozenset({"outer", "dot", "kron", "einsum", "matmul", "solve", "concat", "concatenate", "stack"})
 
 
@@ -34,6 +35,11 @@ class Calls(Context):
                 hint="write axis=, or maximum(a, b) and minimum(a, b) entry by entry",
             )
         given, rest = parts[: len(node.arguments)], parts[len(node.arguments) :]
+        named = {
+            key: (part, value)
+            for (key, part), value in zip(node.keywords.items(), rest, strict=True)
+            if key in entry.expressions and not value.absent
+        }
         options = self.options(node, entry, rest)
         letters = self.letters(node, entry)
         if letters.startswith("l"):
@@ -60,18 +66,20 @@ class Calls(Context):
             plain = [self.argument(letter, v, n) for letter, v, n in taken if letter != "x"]
         if values:
             self.check_positive(node.span, values[0], node.name)
+        keys = list(named)
+        written = [*written, *(part for part, _ in named.values())]
+        given_by_name = [self.whole(value, part) for part, value in named.values()]
         # max(a, b) is entry by entry; one argument is reduced.
         for value in values if entry.forces and not (entry.many and len(values) > 1) else []:
             self.forces(node, value, node.name)
 
         def make(*operands: Expr) -> Expr:
             exprs, others = iter(operands), iter(plain)
-            return entry.build(
-                *(next(exprs) if letter == "x" else next(others) for letter in letters), **options
-            )
+            plainly = [next(exprs) if letter == "x" else next(others) for letter in letters]
+            return entry.build(*plainly, **options, **{key: next(exprs) for key in keys})
 
         row = self.turned(node, values)
-        made = self.built(make, [v.expr for v in values], node.span, written)
+        made = self.built(make, [v.expr for v in [*values, *given_by_name]], node.span, written)
         return Value(made, row and made.rank == 1)
 
     def unknown(self, node: Call, declared: Declared, parts: list[Value]) -> Value:
@@ -177,8 +185,10 @@ class Calls(Context):
     def options(self, node: Call, entry: functions.Entry, values: list[Value]) -> dict[str, object]:
         options: dict[str, object] = {}
         for (key, part), value in zip(node.keywords.items(), values, strict=True):
+            if key in entry.expressions:
+                continue
             if key not in entry.keywords:
-                known = ", ".join(f"{k}=" for k in entry.keywords)
+                known = ", ".join(f"{k}=" for k in (*entry.keywords, *entry.expressions))
                 raise UnknownName(
                     f"{node.name} has no option {key}=",
                     source=self.setting.source,
@@ -190,7 +200,7 @@ class Calls(Context):
             elif value.absent:
                 options[key] = None
             else:
-                options[key] = self.argument("o" if key == "ord" else "i", value, part)
+                options[key] = self.argument("o" if key in _TEXTS else "i", value, part)
         if "keepdims" in options:
             options["keepdims"] = bool(options["keepdims"])
         return options

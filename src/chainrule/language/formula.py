@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from chainrule.errors import OptionError, ShapeMismatch, SyntaxProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable, broadcast_to, constant_of
+from chainrule.language.activations import YIELDING
 from chainrule.language.cases import without_cases
 from chainrule.language.context import Setting
 from chainrule.language.declarations import Declarations, parse_declarations
@@ -148,7 +149,7 @@ def outline(
         raise OptionError(f"unknown dialect `{dialect}`", hint="dialects are numpy and matlab")
     check_profile(profile)
     declared = parse_declarations(shapes)
-    unknown = parse_functions(functions, TABLE.keys())
+    unknown = parse_functions(functions, TABLE.keys() - YIELDING)
     tokens = without_arguments(without_cases(tokenize(text, dialect, unknown.declared), text), text)
     known = instances(tokens, declared.variables)
     given = assigned_names(tokens, entries=not known)

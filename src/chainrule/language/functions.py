@@ -490,6 +490,7 @@ class Entry:
     optional  how many of the last ones may be left out
     many      whether the last one repeats
     forces    whether a scalar argument makes no sense, which shape inference uses
+    expressions  the keywords whose values are expressions; those of `keywords` are integers or texts
     """
 
     build: Callable[..., Expr]
@@ -498,6 +499,7 @@ class Entry:
     optional: int = 0
     many: bool = False
     forces: bool = False
+    expressions: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:

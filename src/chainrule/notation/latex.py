@@ -19,7 +19,7 @@ from chainrule.notation.profiles import spelled
 from chainrule.rules.table import ROWS
 
 # What a function is called in print, where that is not the name of its row.
-ROW_OF = {"ln": "log", "σ": "sigmoid", "max": "maximum", "min": "minimum"}
+ROW_OF = {"ln": "log", "σ": "sigmoid", "Φ": "normcdf", "φ": "normpdf", "max": "maximum", "min": "minimum"}
 COMMANDS = {"tr": r"\operatorname{tr}", "diag": r"\operatorname{diag}", "max": r"\max", "min": r"\min"}
 TALL = (r"\frac", r"\begin", r"\sum", r"\left")
 SIGNS = {">": ">", "≥": r"\ge", "=": "=", "≠": r"\ne", "<": "<", "≤": r"\le"}
@@ -124,8 +124,7 @@ def number_latex(value: Coefficient) -> str:
     >>> number_latex(Coefficient.of(2) * Coefficient.of(Dim.of("N")) ** -1)
     '\\frac{2}{N}'
     """
-    above = [str(value.rational.numerator)] if value.rational.numerator != 1 else []
-    below = [str(value.rational.denominator)] if value.rational.denominator != 1 else []
+    above, below = ([t] if t else [] for t in m.above_and_below(value.rational))
     for dim, exponent in value.powers:
         base = dim_latex(dim) if dim.name else f"({dim_latex(dim)})"
         raised = "" if abs(exponent) == 1 else f"^{{{abs(exponent)}}}"

@@ -43,6 +43,8 @@ grid              a matrix on lines of its own    entries by row       rows, col
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -236,9 +238,39 @@ def _ends_in_operator(part: Tree) -> bool:
 # ---------------------------------------------------------------- numbers
 
 
+LONGEST_DECIMAL = 20
+
+
+def decimal(value: Fraction) -> str | None:
+    """The decimal of a fraction that is written as one: 0.01, not 1/100; but 1/10, and 1/3.
+
+    >>> decimal(Fraction(-1, 100)), decimal(Fraction(1, 10)), decimal(Fraction(1, 128))
+    ('-0.01', None, None)
+    """
+    rest = value.denominator
+    if rest < 100 or rest % 10:
+        return None
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    text = f"{Decimal(value.numerator) / Decimal(value.denominator):f}" if rest == 1 else ""
+    return text if text and len(text) <= LONGEST_DECIMAL and Fraction(text) == value else None
+
+
+def above_and_below(value: Fraction) -> tuple[str, str]:
+    """What is written of a fraction above and below the line, "" for 1: a decimal stands above."""
+    short = decimal(value)
+    if short is not None:
+        return short, ""
+    above, below = str(value.numerator), str(value.denominator)
+    return "" if above == "1" else above, "" if below == "1" else below
+
+
 def is_plain_number(value: Coefficient) -> bool:
     """Whether it prints without an operator, or in parentheses of its own: 2, n, (n − 1)."""
-    if value.rational.denominator != 1 or any(e < 0 for _, e in value.powers):
+    if (value.rational.denominator != 1 and decimal(value.rational) is None) or any(
+        e < 0 for _, e in value.powers
+    ):
         return False
     return not value.powers or (
         value.rational == 1
@@ -254,8 +286,7 @@ def is_integer(value: Coefficient) -> bool:
 
 def number_text(value: Coefficient) -> str:
     """A short text for ordering and cost."""
-    above = [str(abs(value.rational.numerator))] if abs(value.rational.numerator) != 1 else []
-    below = [str(value.rational.denominator)] if value.rational.denominator != 1 else []
+    above, below = ([t] if t else [] for t in above_and_below(abs(value.rational)))
     for dim, exponent in value.powers:
         (above if exponent > 0 else below).extend([str(dim)] * min(abs(exponent), 3))
     return ("".join(above) or "1") + ("/" + "".join(below) if below else "")

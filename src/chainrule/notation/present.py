@@ -19,6 +19,7 @@ from chainrule.notation.matform import Tree
 from chainrule.notation.names import name_parts
 from chainrule.notation.recover import Reader
 from chainrule.notation.text import to_text
+from chainrule.rules.unknown import unknown_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def present_named(
     A definition is the name, what it stands for in terms of the names before it, and that written out.
     """
     everything = [*(request.expr for request in requests), *(value for _, value, _ in definitions)]
-    reader = Reader([*taken, *(v.name for v in variables(*everything))], as_typed=as_typed)
+    used = [*taken, *(v.name for v in variables(*everything)), *unknown_in(*everything)]
+    reader = Reader(used, as_typed=as_typed)
     written = [replace(_one(reader, r.expr, r.turned, r.ranks), profile=profile) for r in requests]
     where = [
         (name, replace(_one(reader, value, False, ()), part=part, profile=profile))

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from chainrule.expr.dims import ONE as UNIT
 from chainrule.expr.dims import Coefficient, Dim
+from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
@@ -37,7 +39,10 @@ LARGEST_PRODUCT = 12
 LARGEST_ARRAY = 8
 
 COMPARISONS = {"greater": ">", "greater_equal": "≥", "equal": "=", "not_equal": "≠"}
-CALLS = {"sigmoid": "σ", "log": "ln", "maximum": "max", "minimum": "min", "amax": "max", "amin": "min"}
+CALLS = {
+    "sigmoid": "σ", "normcdf": "Φ", "normpdf": "φ", "log": "ln", "maximum": "max", "minimum": "min",
+    "amax": "max", "amin": "min",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +172,10 @@ class Reader:
                 return replace(arguments[0], below=(*arguments[0].below, _norm(arguments[0])), opposite=None)
             case "power":
                 return self._power(node, arguments)
+            case "mills" if not rank:
+                inside = signed(parts(arguments[0], 0))
+                density, mass = (m.call(self.called(part), inside) for part in ("normpdf", "normcdf"))
+                return Reading(above=(density,), below=(mass,))
         if isinstance(node.function, UnknownMap):
             return _unknown_map(node, node.function, arguments)
         if hasattr(node.function, "core"):
@@ -187,9 +196,18 @@ class Reader:
             return m.tree("abs" if name == "abs" else "root", inside)
         if isinstance(node.function, UnknownEntrywise):
             return m.call(node.function.written(node.parameters), *inside)
-        return m.call(
-            "sigmoid" if name == "sigmoid" and "σ" in self.taken else CALLS.get(name, name), *inside
-        )
+        if name in ("elu", "huber") and inside[1] is m.ONE:
+            inside = inside[:1]  # what is taken where nothing else is asked for
+        if name == "lognormcdf":
+            return m.call("ln", m.call(self.called("normcdf"), *inside))
+        if name == "mills":
+            return m.divide(*(m.call(self.called(part), *inside) for part in ("normpdf", "normcdf")))
+        return m.call(self.called(name), *inside)
+
+    def called(self, name: str) -> str:
+        """What a function is called in print: σ, Φ and φ unless a variable has that name."""
+        short = CALLS.get(name, name)
+        return name if {short, ascii_name(short)} & self.taken else short
 
     def _tensorial(self, node: Apply, arguments: list[Reading]) -> Reading | None:
         """A function on the last axes of its arguments: softmax(x), and softmax(X, axis=1) row by row."""
@@ -543,12 +561,11 @@ def number(value: Coefficient) -> Tree:
 
 def split(value: Coefficient) -> tuple[Coefficient, Coefficient]:
     """Numerator and denominator, without negative powers."""
-    up = Coefficient(
-        type(value.rational)(value.rational.numerator), tuple(p for p in value.powers if p[1] > 0)
-    )
-    down = Coefficient(
-        type(value.rational)(value.rational.denominator), tuple((d, -e) for d, e in value.powers if e < 0)
-    )
+    whole = m.decimal(value.rational) is not None
+    above = value.rational if whole else Fraction(value.rational.numerator)
+    below = Fraction(1 if whole else value.rational.denominator)
+    up = Coefficient(above, tuple(p for p in value.powers if p[1] > 0))
+    down = Coefficient(below, tuple((d, -e) for d, e in value.powers if e < 0))
     return up, down
 
 

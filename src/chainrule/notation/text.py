@@ -73,8 +73,7 @@ def sizes_text(shape: Sequence[Dim]) -> str:
 
 def number_text(value: Coefficient) -> str:
     """A constant ≥ 0: 2, 1/2, 2/N, (n − 1)/2."""
-    above = [str(value.rational.numerator)] if value.rational.numerator != 1 else []
-    below = [str(value.rational.denominator)] if value.rational.denominator != 1 else []
+    above, below = ([t] if t else [] for t in m.above_and_below(value.rational))
     for dim, exponent in value.powers:
         base = pretty(dim.name) if dim.name else f"({dim_text(dim)})"
         (above if exponent > 0 else below).append(base + _raised(abs(exponent)))

@@ -1,6 +1,6 @@
 """The tables: every function is one row. Importing this room fills in the rows that Python operators need."""
 
-from chainrule.rules import constants, elementwise, reductions, tensorial
+from chainrule.rules import activations, constants, elementwise, reductions, tensorial
 from chainrule.rules.table import ROWS, Constant, Elementwise, Row, Tensorial, lookup
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Elementwise",
     "Row",
     "Tensorial",
+    "activations",
     "constants",
     "elementwise",
     "lookup",

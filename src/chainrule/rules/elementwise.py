@@ -312,7 +312,7 @@ softplus: Elementwise = Elementwise(
     name="softplus",
     d=(lambda x, y: elementwise(sigmoid, x),),
     says="softplus′ = σ",
-    evaluate=lambda xp, x: xp.log(1 + xp.exp(x)),
+    evaluate=lambda xp, x: _softplus(xp, x),
     code="np.logaddexp(0, #1)",
     text="softplus(#1)",
     latex=r"\operatorname{softplus}(#1)",
@@ -449,6 +449,11 @@ def _by_squaring(x: Any, exponent: int) -> Any:
             result = result * square
         square, left = square * square, left // 2
     return 1 / result if exponent < 0 else result
+
+
+def _softplus(xp: Any, x: Any) -> Any:
+    above = _real(xp, x) > 0
+    return xp.where(above, x, 0) + xp.log1p(xp.exp(xp.where(above, -x, x)))
 
 
 def _choice(condition: Expr, yes: int, no: int) -> Expr:

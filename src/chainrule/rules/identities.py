@@ -8,7 +8,7 @@ assumptions. Identities of products (powers of equal factors, cancelled inverses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, isqrt, lcm
@@ -30,6 +30,7 @@ from chainrule.expr.nodes import (
     reduce_sum,
     scale,
 )
+from chainrule.rules.activations import lognormcdf, normcdf
 from chainrule.rules.constants import BASIS, MERGE, SELECT, E
 from chainrule.rules.elementwise import (
     abs_,
@@ -139,6 +140,9 @@ def content(expr: Sum) -> Coefficient:
     first = coefficients[0].rational
     numerator = gcd(*(c.rational.numerator for c in coefficients))
     denominator = lcm(*(c.rational.denominator for c in coefficients))
+    # Decimals stay as they were given: x + 0.044715 x³, not 200000 x + 8943 x³.
+    if denominator >= 100 and denominator % 10 == 0 and len({abs(c.rational) for c in coefficients}) > 1:
+        numerator = denominator = 1
     powers: list[tuple[Dim, int]] = []
     for dim, _ in coefficients[0].powers:
         exponents = [dict(c.powers).get(dim, 0) for c in coefficients]
@@ -490,6 +494,12 @@ def _log_sigmoid(facts: Facts, node: Apply) -> Expr | None:
     return None if inner is None else negate(elementwise(softplus, negate(inner.arguments[0])))
 
 
+@_rewrite("log of a normal distribution function", log, ends="two functions become one")
+def _log_normcdf(facts: Facts, node: Apply) -> Expr | None:
+    inner = _function(node.arguments[0], normcdf)
+    return None if inner is None else elementwise(lognormcdf, inner.arguments[0])
+
+
 @_rewrite("log of a softmax", log, ends="a logarithm of a whole vector becomes a scalar one")
 def _log_softmax(facts: Facts, node: Apply) -> Expr | None:
     inner, order = _permuted_function(node.arguments[0], softmax)
@@ -613,6 +623,56 @@ def _condition_flipped(facts: Facts, node: Apply) -> Expr | None:
     if (c < 0 and d <= 0) or (c <= 0 and d < 0):
         return Apply(node.function, (b, a))
     return None
+
+
+@_rewrite("condition on a maximum", greater, greater_equal, ends="one function fewer")
+def _condition_on_extreme(facts: Facts, node: Apply) -> Expr | None:
+    """1[c > max(x, d)] = 1[c > x] where c > d, and its like: one side of the choice is known to hold."""
+    a, b = node.arguments
+    strict = node.function is greater
+    for both, x, d in (*_choices(b, maximum), *_choices(a, minimum)):
+        # c > max(x, d), min(x, c) > d: both must hold.
+        left, right = (a, d) if both is b else (d, b)
+        known = _exceeds(facts, left, right, strict)
+        if known is not None:
+            rest = (a, x) if both is b else (x, b)
+            return Apply(node.function, rest) if known else _constant(0, node)
+    for either, x, d in (*_choices(a, maximum), *_choices(b, minimum)):
+        left, right = (d, b) if either is a else (a, d)
+        known = _exceeds(facts, left, right, strict)
+        if known is not None:
+            rest = (x, b) if either is a else (a, x)
+            return _constant(1, node) if known else Apply(node.function, rest)
+    return None
+
+
+def _choices(expr: Expr, row: Row) -> Iterator[tuple[Expr, Expr, Expr]]:
+    """A maximum or minimum as (itself, one argument, the other), both ways round; relu is a maximum."""
+    inner = _function(expr, row, relu) if row is maximum else _function(expr, row)
+    if inner is not None and inner.function is relu:
+        yield expr, inner.arguments[0], number(0, expr.shape)
+    elif inner is not None:
+        a, b = inner.arguments
+        yield from ((expr, a, b), (expr, b, a))
+
+
+def _exceeds(facts: Facts, a: Expr, b: Expr, strict: bool) -> bool | None:
+    """Whether a > b (a ≥ b unless strict) in every entry; None if that is not known."""
+    first, second = _rational(a), _rational(b)
+    if first is not None and second is not None:
+        return first > second or (first == second and not strict)
+    for upper, lower, answer in ((a, b, True), (b, a, False)):
+        above, below = facts.is_positive(upper), _is_negative(facts, lower)
+        if (above and (below or _rational(lower) == 0)) or (below and _rational(upper) == 0):
+            return answer
+    return None
+
+
+def _is_negative(facts: Facts, expr: Expr) -> bool:
+    if not isinstance(expr, Einsum) or expr.coefficient.rational >= 0:
+        return False
+    sizes = dict(enumerate(expr.sizes))
+    return facts.is_positive(Einsum(-expr.coefficient, expr.operands, expr.labels, expr.output, sizes))
 
 
 def _signed(expr: Expr) -> tuple[int, Expr]:

@@ -32,6 +32,7 @@ class Row(Function):
     at_kink  where it is not differentiable, "#1 = 0"; "" if it is smooth in its domain
     takes    the value that is taken there
     kink     (xp, *arrays) -> distances from those points, for the sampler to stay away from 0
+    smooth   arguments -> how many derivatives exist at the kink all the same: of the Huber loss, one
     domain   one of DOMAINS for each argument
     analytic whether `evaluate` accepts complex arrays and is then analytic off its kinks
     """
@@ -47,6 +48,7 @@ class Row(Function):
     at_kink: str = ""
     takes: str = ""
     kink: Callable[..., Any] | None = None
+    smooth: Callable[[Sequence[Expr]], int] = lambda arguments: 0
     analytic: bool = True
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmo
 from chainrule.rules.elementwise import greater as greater_row
 from chainrule.rules.identities import content
 from chainrule.rules.tensorial import inv, norm, softmax, unit
+from chainrule.simplify import masks
 
 if TYPE_CHECKING:
     from chainrule.simplify.normal import Normaliser
@@ -105,6 +106,9 @@ class Product:
                 self._structures(work)
                 self._cancel_inverses(work)
                 self._merge(work)
+                self._conditions(work)
+                if work.coefficient.is_zero:
+                    return zeros(shape)
                 work.settle()
             written = self._written_out(work)
             if written is not None:
@@ -543,6 +547,25 @@ class Product:
             elif row is norm and exponent.rational.denominator == 1 and not exponent.powers:
                 self._norm(work, k, base, axes, int(exponent.rational))
                 if work.changed:
+                    return
+
+    def _conditions(self, work: _Work) -> None:
+        """What a condition makes of other conditions, and of the terms of sums, that it stands before."""
+        for known, axes in [f for f in work.factors if masks.is_order(f[0])]:
+            for k, (other, labels) in enumerate(work.factors):
+                if labels != axes or other is known:
+                    continue
+                if masks.is_order(other):
+                    if masks.excludes(known, other):
+                        work.coefficient = ZERO
+                        return
+                    if masks.implies(known, other):
+                        work.drop(k)
+                        return
+                elif isinstance(other, Sum) and (terms := masks.below(known, other)) is not None:
+                    work.drop(k)
+                    total = self.normal.sum([self.normal(t) for t in terms]) if terms else zeros(other.shape)
+                    self._inline(work, total, axes)
                     return
 
     def _raised(self, base: Expr, exponent: Coefficient) -> Expr:
