@@ -1,4 +1,4 @@
-"""Everything that the README and the page on derivations show is what a reader gets."""
+"""Everything that the README and the pages on derivations and questions show is what a reader gets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from chainrule.cli.main import main
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Indented blocks that begin with a call of the command; a blank line may stand inside.
-PAGES = README + (ROOT / "docs" / "explaining.md").read_text(encoding="utf-8")
+PAGES = README + "".join(
+    (ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("explaining.md", "questions.md")
+)
 TRANSCRIPTS = re.findall(r"(?m)^    \$ (chainrule .*)\n((?:    (?!\$ ).*\n|\n(?=    (?!\$ )))*)", PAGES)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import product
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.abbreviations import Where, read_abbreviations
@@ -23,6 +24,7 @@ from chainrule.api.layouts import is_turned, matrix_shape
 from chainrule.api.notated import written
 from chainrule.api.options import LAYOUTS, Options, read_at_kink, read_notation
 from chainrule.api.point import Point, evaluate
+from chainrule.api.questions import as_markdown, as_text
 from chainrule.api.sheet import Sheet
 from chainrule.api.structured import names_of_sets, sets_of
 from chainrule.api.targets import Wrt, parse_targets
@@ -38,13 +40,19 @@ from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify_many
 
 if TYPE_CHECKING:
+    from chainrule.api.answers import Said
+    from chainrule.api.convexity import Convexity
     from chainrule.api.explanation import Explanation
+    from chainrule.api.stationary import Stationary
+    from chainrule.api.taylor import Taylor
+    from chainrule.api.why_shape import WhyShape
     from chainrule.codegen.load import CompiledFunction
     from chainrule.draw import Drawing
     from chainrule.notation.written import Written
     from chainrule.verify.compare import Report
 
 DIALECTS = ("numpy", "matlab")
+NONE: Mapping[str, Said] = MappingProxyType({})
 HIGHEST_ORDER = 8
 MOST_BLOCKS = 256
 MOST_GRADIENTS = 2048
@@ -271,17 +279,63 @@ class Printable(ABC):
 
         return picture(self, "boxes", theme=theme)
 
-    def to_text(self, point: Point | None = None) -> str:
-        """Everything that is printed: the formula, the derivative, what the check found."""
-        return self.sheet.text(self.report, point)
+    def stationary(self) -> Stationary:
+        """Where all derivatives vanish together, when that is a linear system: the equations, solved.
 
-    def to_markdown(self, point: Point | None = None) -> str:
+        Raises: OptionError for a formula with axes; CheckFailed.
+
+        >>> print(derive("norm(X @ w - y)**2", wrt="w", shapes="X[N,n] w[n] y[N]").stationary().text)
+        w = (XᵀX)⁻¹Xᵀy
+        """
+        from chainrule.api.stationary import stationary
+
+        return stationary(self)
+
+    def is_convex(self) -> Convexity:
+        """Whether the formula is convex in its variables together, by its form; true only if that is shown.
+
+        Raises: OptionError for a formula with axes; CheckFailed.
+
+        >>> derive("logsumexp(A @ x)", wrt="x", shapes="A[m,n] x[n]").is_convex().curvature
+        'positive semidefinite'
+        """
+        from chainrule.api.convexity import convexity
+
+        return convexity(self)
+
+    def taylor(self, order: object = 2, *, at: Mapping[str, Any] | str | None = None) -> Taylor:
+        """The expansion f(x + d) ≈ f + gᵀd + ½ dᵀHd to an order, its rest measured; at a point too.
+
+        Raises: OptionError for an order that is not 1 to 4; CheckFailed.
+
+        >>> print(derive("x @ A @ x", wrt="x", shapes="A[n,n]:symmetric x[n]").taylor(2).text)
+        f(x + d) = xᵀAx + 2dᵀAx + dᵀAd
+        """
+        from chainrule.api.taylor import taylor
+
+        return taylor(self, order, at)
+
+    def why_shape(self) -> WhyShape:
+        """Why each derivative has its shape: from the shapes of formula and variables, and the layout.
+
+        >>> print(derive("sum(x)", wrt="x", shapes="x[n]").why_shape().reasons[0][1].split(": ")[1])
+        a row, 1 × n. So df = (∂f/∂x) dx is a row times a column.
+        """
+        from chainrule.api.why_shape import why_shape
+
+        return why_shape(self)
+
+    def to_text(self, point: Point | None = None, answers: Mapping[str, Said] = NONE) -> str:
+        """Everything that is printed: the formula, the derivative, what the check found, other answers."""
+        return self.sheet.text(self.report, point) + as_text(answers)
+
+    def to_markdown(self, point: Point | None = None, answers: Mapping[str, Said] = NONE) -> str:
         """The same for a notebook or a page, with formulas in LaTeX."""
-        return self.sheet.markdown(self.report, point)
+        return self.sheet.markdown(self.report, point) + as_markdown(answers)
 
-    def to_json(self, point: Point | None = None) -> str:
+    def to_json(self, point: Point | None = None, answers: Mapping[str, Said] = NONE) -> str:
         """The same for other programs; docs/json.md describes the format."""
-        return document(self.sheet, self.report, point)
+        return document(self.sheet, self.report, point, answers)
 
     def __str__(self) -> str:
         return self.to_text()

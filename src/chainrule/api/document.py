@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.formulas import size
@@ -13,6 +14,7 @@ from chainrule.notation.present import present
 from chainrule.notation.text import to_text
 
 if TYPE_CHECKING:
+    from chainrule.api.answers import Said
     from chainrule.api.point import Point
     from chainrule.api.sheet import Answer, Sheet
     from chainrule.notation.piecewise import Cases
@@ -23,7 +25,7 @@ SCHEMA = "chainrule/derivative"
 VERSION = 1
 
 
-def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
+def document(sheet: Sheet, report: Report | str, point: Point | None, answers: Mapping[str, Said]) -> str:
     """Everything on the sheet as one JSON object."""
     formula = sheet.formula
     content: dict[str, Any] = {
@@ -66,6 +68,7 @@ def document(sheet: Sheet, report: Report | str, point: Point | None) -> str:
                 {"wrt": list(names), "value": _numbers(value)} for names, value in point.derivatives.items()
             ],
         }
+    content.update({name: dict(said.data) for name, said in answers.items()})
     return json.dumps(content, ensure_ascii=False, indent=2)
 
 

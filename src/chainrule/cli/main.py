@@ -12,7 +12,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import chainrule
@@ -21,6 +21,7 @@ from chainrule.errors import ChainruleError, CheckFailed, OptionError, Span
 
 if TYPE_CHECKING:
     from chainrule.api import Derivative, Derivatives
+    from chainrule.api.answers import Said
 
 FORMATS = ("text", "latex", "numpy", "json", "markdown")
 PAGES = ("text", "markdown", "latex", "html", "json")
@@ -197,6 +198,12 @@ def build_parser() -> Parser:
     deriving(sub)
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
+    sub.add_argument(
+        "--stationary", action="store_true", help="where it vanishes, if that is a linear system"
+    )
+    sub.add_argument("--convex", action="store_true", help="whether the Hessian is positive semidefinite")
+    sub.add_argument("--taylor", metavar="K", help="the expansion of f(x + d) to order K, 1 to 4")
+    sub.add_argument("--why-shape", action="store_true", help="why the result has its shape")
 
     sub = command("explain", explain, "how the derivative is found: every step named and checked", EXPLAIN)
     deriving(sub)
@@ -252,10 +259,20 @@ def build_parser() -> Parser:
 
 
 def derive(options: argparse.Namespace) -> int:
-    """`chainrule derive`: print a derivative that passed its check, and its value at a point."""
+    """`chainrule derive`: print a derivative that passed its check, and what else was asked of it."""
+    from chainrule.api.questions import ask
+
     choose(options.format, FORMATS, "--format")
     result = _derived(options)
-    write(_formatted(result, options.format, options.at), sys.stdout)
+    answers = ask(
+        result,
+        stationary=options.stationary,
+        convex=options.convex,
+        taylor=options.taylor,
+        why_shape=options.why_shape,
+        at=options.at,
+    )
+    write(_formatted(result, options.format, options.at, answers), sys.stdout)
     if options.format in ("latex", "numpy"):
         say(result.formula.assumptions)
     return 0
@@ -326,18 +343,22 @@ def say(assumptions: Sequence[str]) -> None:
         write(f"note: {sentence}", sys.stderr)
 
 
-def _formatted(result: Derivative | Derivatives, form: str, at: str | None) -> str:
+def _formatted(
+    result: Derivative | Derivatives, form: str, at: str | None, answers: Mapping[str, Said]
+) -> str:
     point = None if at is None else result.at(at)
     if form == "json":
-        return result.to_json(point)
+        return result.to_json(point, answers)
     if form == "markdown":
-        return result.to_markdown(point)
+        return result.to_markdown(point, answers)
     if form == "text":
-        return result.to_text(point)
+        return result.to_text(point, answers)
+    from chainrule.api.questions import as_comments
+
     assert result.report, "the check runs before anything is printed"
     shown, mark = (result.latex, "%") if form == "latex" else (result.numpy_source, "#")
     values = [] if point is None else "\n".join(result.sheet.point_lines(point)).splitlines()
-    return "\n".join([shown, *(f"{mark} {line}" for line in values)])
+    return "\n".join([shown, *(f"{mark} {line}" for line in values)]) + as_comments(answers, mark)
 
 
 def check(options: argparse.Namespace) -> int:
