@@ -216,9 +216,48 @@ def test_forms_of_the_literature_are_right(case: Any) -> None:
 def test_other_says_where_and_by_how_much() -> None:
     found = cr.check("det(A)", wrt="A", claim="inv(A).T", shapes="A[n,n]")
     assert found.diagnosis == "other"
-    assert "a scalar factor is missing" in found.text and "entries differ: entry [" in found.text
+    assert "A factor is missing: det(A)." in found.text and "entries differ: entry [" in found.text
     found = cr.check("x*y + sin(x)", wrt="[x, y]", claim="[y + cos(x), -x]")
     assert found.diagnosis == "sign"
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt", "claim", "says"),
+    [
+        ("(y - a)**2", "y a", "a", "2", "A factor is missing: a − y."),
+        ("(y - a)**2", "y a", "a", "-2", "A factor is missing: y − a."),
+        ("x**2*sin(y)", "x y", "x", "2*x", "A factor is missing: sin(y)."),
+        ("x**3", "x", "x", "3*x", "A factor is missing: x."),
+        ("x**3", "x", "x", "3*x**3", "A factor is too many: x."),
+        ("tanh(z)", "z", "z", "1 - tanh(z)", "A power is wrong: tanh(z) stands in place of tanh(z)²."),
+        ("(x + 1)/(x - 1)", "x", "x", "-2/(x - 1)", "A factor is missing: 1/(x − 1)."),
+        ("norm(x)", "x[n]", "x", "x", "A factor is missing: 1/‖x‖."),
+        ("logsumexp(x)", "x[n]", "x", "exp(x)", "A factor is missing: 1/sum(exp(x))."),
+        ("sum(a*x**2)", "a[n] x[n]", "x", "2*x", "A factor is missing: a."),
+        ("sum((X @ w - y)**2)", "X[N,n] w[n] y[N]", "w", "2*X.T @ ones(N)", "A factor is missing: Xw − y."),
+        (NEURON, SHAPES, "w", "2/N*X.T @ (X @ w + b > 0)",
+         "A factor is missing: relu(z) − y where z = Xw + b."),
+    ],
+)  # fmt: skip
+def test_a_factor_that_is_missing_is_named(
+    formula: str, shapes: str, wrt: str, claim: str, says: str
+) -> None:
+    found = cr.check(formula, wrt=wrt, claim=claim, shapes=shapes)
+    assert (found.verdict, found.diagnosis, found.diagnoses[0].text) == ("wrong", "other", says)
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "claim"),
+    [
+        ("exp(3*z)", "z", "exp(3*z)"),
+        ("log(x**2 + 1)", "x", "1/(x**2 + 1)"),
+        ("sum(sigmoid(W @ x))", "W[m,n] x[n]", "sigmoid(W @ x)*(1 - sigmoid(W @ x))"),
+        ("tanh(W @ x)", "W[m,n] x[n]", "diag(1 - tanh(W @ x)**2)"),
+    ],
+)
+def test_a_factor_that_is_an_inner_derivative_is_told_as_one(formula: str, shapes: str, claim: str) -> None:
+    wrt = "z" if "z" in shapes else "x"
+    assert cr.check(formula, wrt=wrt, claim=claim, shapes=shapes).diagnosis == "inner"
 
 
 def test_sides_of_equalities_are_claims() -> None:

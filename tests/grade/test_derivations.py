@@ -67,6 +67,13 @@ def test_what_follows_from_a_wrong_line_is_said_to_do_so() -> None:
     ]  # fmt: skip
 
 
+def test_a_derivative_by_a_name_is_explained_in_that_name() -> None:
+    says = "The mask 1[z > 0] was left out"
+    assert says in grade(WRONG["the mask of a lone derivative by a name is left out"]).text
+    assert "A factor is missing: z − a." in grade("wrt: x\nz = x²\ny = (z − a)²\ndy/dz = 2").text
+    assert "z = 0" not in grade("wrt: x\nz = x²\ny = sin(z) exp(z)\ndy/dz = z cos(z)").text
+
+
 def test_two_mistakes_are_told_apart() -> None:
     graded = grade(WRONG["two separate mistakes"])
     assert [line.number for line in graded.lines if line.status == "wrong"] == [5, 6]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from itertools import combinations
 
 from chainrule.errors import ChainruleError, ShapeMismatch
@@ -10,13 +13,14 @@ from chainrule.expr.dims import ONE
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Einsum, Expr, Sum, Variable, permute
 from chainrule.expr.walk import tree_size
-from chainrule.grade.book import Book
+from chainrule.grade.book import Book, jacobian
 from chainrule.grade.claim import Reading as ClaimReading
 from chainrule.grade.judge import Diagnosis, judge, judge_text
 from chainrule.grade.reading import LAYOUTS, Parsed, Reader, Reading
 from chainrule.grade.retext import apply
 from chainrule.grade.signs import NOWHERE, signs
 from chainrule.grade.symbols import Side, Symbol
+from chainrule.grade.valuing import Value
 from chainrule.language.problems import ROW_AND_COLUMN
 from chainrule.notation.present import Request, present_many
 from chainrule.simplify import normalise, simplify
@@ -29,6 +33,7 @@ OTHER_LAYOUT = Diagnosis(
 )
 # The verdict stands without an explanation: a search for one that fails must not take it away.
 UNEXPLAINED = (ChainruleError, ArithmeticError, AssertionError, LookupError, ValueError)
+PLACES = ("mask", "inner", "path", "plain-chain", "other")  # diagnoses that name a part of the formula
 Same = Callable[[Expr, Expr], bool]
 
 
@@ -97,41 +102,67 @@ def _skips(short: tuple[str, ...], long: tuple[str, ...]) -> bool:
 def explain_value(
     reader: Reader,
     side: Side,
-    reading: Reading,
+    value: Value,
     correct: Expr,
-    claimed: Expr,
     letters: str | None,
     symbol: Symbol | None,
     same: Same,
 ) -> Diagnosis:
     """What a claim of that value, or with that text, would be told."""
-    book = reader.book
+    book, claimed = reader.book, value.expr
     if any(NOWHERE in edit.text for edit in signs(side.part.text, 0)):
         return Diagnosis("mask", "One of the cases is wrong, or they leave a point out.")
+    told: list[Diagnosis] = []
     of, wrt = subject(book, symbol)
-    everything = list(book.variables.values())
-    try:
-        if letters is None:
-            text, parts, spoken = as_claim(reader, side, reading)
+    if letters is None:
+        with suppress(*UNEXPLAINED):
+            text, parts, spoken = as_claim(reader, side, value.reading)
             known = ClaimReading(book.variables, parts, reader.dialect, reader.profile)
             judgement = judge_text(text, correct, reading=known, of=of, wrt=wrt)
             if judgement.verdict == "layout":
                 return OTHER_LAYOUT
-            if judgement.verdict != "equal" and judgement.diagnoses:
-                found = judgement.diagnoses[0]
-                return Diagnosis(found.code, _spoken(found.text, spoken))
-    except UNEXPLAINED:
-        pass
-    try:
-        judgement = judge(claimed, correct, of=of, wrt=wrt, variables=everything)
-    except UNEXPLAINED:
-        return Diagnosis("other", "The two are not equal.")
-    if judgement.verdict == "layout":
-        return OTHER_LAYOUT
-    if letters is not None and claimed.rank == 2 and claimed.shape[0] == claimed.shape[1]:
-        if same(Einsum(ONE, (claimed,), ((0, 0),), (0, 0)), correct):
-            return Diagnosis("diag", f"This holds where {' = '.join(letters)} only: δ_{letters} is missing.")
-    return judgement.diagnoses[0] if judgement.diagnoses else Diagnosis("other", "The two are not equal.")
+            told += [replace(d, text=_spoken(d.text, spoken)) for d in judgement.diagnoses[:1]]
+        with suppress(*UNEXPLAINED):
+            named = by_name(reader, value, symbol)
+            # Of one mistake the person's own names tell more than what they stand for.
+            if told and [d.code for d in named] == [told[0].code] and told[0].code in PLACES:
+                told.clear()
+            told += named
+    if not told or told[0].code == "other":
+        with suppress(*UNEXPLAINED):
+            everything = list(book.variables.values())
+            judgement = judge(claimed, correct, of=of, wrt=wrt, variables=everything)
+            if judgement.verdict == "layout":
+                return OTHER_LAYOUT
+            if letters is not None and claimed.rank == 2 and claimed.shape[0] == claimed.shape[1]:
+                if same(Einsum(ONE, (claimed,), ((0, 0),), (0, 0)), correct):
+                    says = f"This holds where {' = '.join(letters)} only: δ_{letters} is missing."
+                    return Diagnosis("diag", says)
+            told += judgement.diagnoses[:1]
+    return min(told, key=_vagueness, default=Diagnosis("other", "The two are not equal."))
+
+
+def _vagueness(told: Diagnosis) -> int:
+    """How little is said: a code, a sentence without one, numbers."""
+    if told.code not in ("other", "shape"):
+        return 0
+    return 1 if re.match(r"A |The (term|power)", told.text) else 2
+
+
+def by_name(reader: Reader, value: Value, symbol: Symbol | None) -> Sequence[Diagnosis]:
+    """What explains a wrong derivative by a name, which then stands for itself, like a variable."""
+    book = reader.book
+    if symbol is None or len(symbol.by) != 1 or symbol.by[0] not in book.names or any(symbol.below):
+        return ()
+    if not isinstance(symbol.of, str) or symbol.of not in book.names:
+        return ()
+    kept, by = frozenset(symbol.by), book.symbol(symbol.by[0])
+    of = book.expand(book.formula(symbol.of, symbol.by), kept)
+    claimed = book.expand(reader.filled(value.parsed, value.reading, book), kept)
+    known = [*book.variables.values(), by]
+    judgement = judge(claimed, jacobian(of, by), of=of, wrt=(by,), variables=known)
+    # Numbers at a point say nothing here: the name has no value of its own.
+    return [d for d in judgement.diagnoses[:1] if judgement.verdict == "wrong" and _vagueness(d) < 2]
 
 
 def subject(book: Book, symbol: Symbol | None) -> tuple[Expr | None, tuple[Variable, ...]]:

@@ -314,7 +314,7 @@ class Grader:
         if diagnosis is None:
             side = self.reader.scanner.side(equality.right, value.reading.scope)
             diagnosis = explain_value(
-                self.reader, side, value.reading, correct, value.expr, chain.letters, chain.symbol, same
+                self.reader, side, value, correct, chain.letters, chain.symbol, same
             )
         chain.wrong = equality.number
         chain.before = [value]

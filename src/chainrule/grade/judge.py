@@ -16,6 +16,7 @@ from chainrule.grade.assume import assumed, may_be_partial, on_manifold, where_i
 from chainrule.grade.case import PLAIN, Case, Claim, Found, Voice, expression, make_case, proved, simplest
 from chainrule.grade.claim import Reading, claims_in, read_claim
 from chainrule.grade.edits import changed
+from chainrule.grade.factors import factors
 from chainrule.grade.forms import formed
 from chainrule.grade.masks import conditions
 from chainrule.grade.misfit import Misfit, misfitting, undiagonal
@@ -27,7 +28,9 @@ from chainrule.verify.probe import View
 VERDICTS = ("equal", "layout", "assumption", "wrong")
 ROUNDABOUT = 27  # explanations from here on are not the first that a teacher would think of
 Finder = Callable[[Case], Iterator[Found]]
-FINDERS: tuple[Finder, ...] = (formed, scaled, conditions, mistakes, terms, changed, assumed, on_manifold)
+FINDERS: tuple[Finder, ...] = (
+    formed, scaled, conditions, mistakes, terms, changed, factors, assumed, on_manifold,
+)  # fmt: skip
 QUICK: tuple[Finder, ...] = (scaled, terms)  # for a claim that was put right once and is still wrong
 
 
