@@ -32,6 +32,7 @@ from chainrule.errors import (
 if TYPE_CHECKING:
     from chainrule.api import (
         Checked,
+        CheckedAll,
         Derivative,
         Derivatives,
         Explanation,
@@ -52,6 +53,7 @@ __all__ = [
     "ChainruleError",
     "CheckFailed",
     "Checked",
+    "CheckedAll",
     "Derivative",
     "Derivatives",
     "DomainProblem",

@@ -72,7 +72,7 @@ def test_data_may_leave_out_variables() -> None:
         (lambda w: None, "returns nothing"),
         (lambda w: np.float16(2) * w.astype(np.float16), "float16 has too few digits"),
         (3j, "a claim is a formula, a function or numbers"),
-        ({"w": 1}, "a claim is a formula, a function or numbers"),
+        ({1, 2}, "a claim is a formula, a function or numbers"),
         (None, "there is no claim"),
         ("2*q", "the formula has no variable q"),
         ("2 +", "the formula ends"),
@@ -287,9 +287,55 @@ def test_a_wrong_derivative_of_chainrule_judges_nobody(monkeypatch: pytest.Monke
     assert cr.check("x**2", wrt="x", claim="2*x")
 
 
-def test_several_variables_are_refused() -> None:
-    with pytest.raises(ChainruleError, match="one claim is about one derivative"):
-        cr.check("x*y", wrt="x,y", claim="y")
+BY_W, BY_B = "(2/N) Xᵀ((Xw + b − y) ⊙ 1[Xw + b > 0])", "2/N*sum(relu(X @ w + b) - y)"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"w": BY_W, "b": BY_B},
+        {"b": BY_B, "w": BY_W},
+        [BY_W, BY_B],
+        [f"b: {BY_B}", f"w: {BY_W}"],
+        [f"∂C/∂b = {BY_B}", f"∂C/∂w = {BY_W}"],
+    ],
+)
+def test_claims_about_several_variables(claim: Any) -> None:
+    found = cr.check(NEURON, wrt="w,b", claim=claim, shapes=SHAPES)
+    assert isinstance(found, cr.CheckedAll) and not found
+    assert (found["w"].verdict, found["b"].verdict) == ("equal", "wrong")
+    assert (found.verdict, found.diagnosis) == ("wrong", "mask")
+    assert found.text.startswith("w: Equal.\nb: Not equal.   claimed 2 sum(relu(z) − y)/N")
+    fields = json.loads(found.to_json())
+    assert [one["verdict"] for one in fields["checks"].values()] == ["equal", "wrong"]
+    assert fields["text"] == str(found) and fields["verdict"] == "wrong"
+
+
+def test_several_claims_that_are_right() -> None:
+    both = cr.check("x**2*y", claim={"x": "2*x*y", "y": "x**2"})
+    assert both and both.verdict == "equal" and list(both) == ["x", "y"]
+    blocks = {"x,x": "2*y", ("x", "y"): "2*x", "y,x": "2*x", "y,y": "0"}
+    assert cr.check("x**2*y", wrt="x,y", order=2, claim=blocks)
+    assert cr.check("x**2*y", wrt="x,y", claim={"x": 12, "y": 9}, at="x=3,y=2")
+    assert cr.check("x**2*y", wrt="x,y", claim=lambda x, y: (2 * x * y, x**2))
+    assert cr.check("x**2*y", wrt="x,y", claim=lambda x, y: {"y": x**2, "x": 2 * x * y})
+    assert cr.check("x**2*y", wrt="x", claim={"x": "2*x*y"})
+
+
+@pytest.mark.parametrize(
+    ("wrt", "claim", "message"),
+    [
+        ("x,y", "y", "2 derivatives were asked for, and 1 claim was given"),
+        ("x", ["2*x*y", "x**2"], "1 derivative was asked for, and 2 claims were given"),
+        ("x,y", {"x": "2*x*y"}, "there is no claim about y"),
+        ("x,y", {"x": "2*x*y", "z": "x**2"}, "a claim about z, by which nothing was differentiated"),
+        ("x,y", ["x: 2*x*y", "x: x**2"], "two claims about x"),
+        ("x,y", lambda x, y: 2 * x * y, "returns 2 arrays"),
+    ],
+)
+def test_each_variable_has_one_claim(wrt: str, claim: Any, message: str) -> None:
+    with pytest.raises(ChainruleError, match=message):
+        cr.check("x**2*y", wrt=wrt, claim=claim)
 
 
 def test_a_gradient_by_a_matrix_in_numerator_layout_is_told_as_such() -> None:

@@ -6,10 +6,12 @@ from chainrule.api.derivations import check_derivation
 from chainrule.api.derivative import Derivative, Derivatives, derive
 from chainrule.api.explanation import Explanation, explain
 from chainrule.api.formulas import Simplified, Verdict, equal, simplify, variables
+from chainrule.api.several import CheckedAll
 
 __all__ = [
     "Catalogue",
     "Checked",
+    "CheckedAll",
     "Derivative",
     "Derivatives",
     "Explanation",

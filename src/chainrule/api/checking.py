@@ -17,6 +17,7 @@ from chainrule.api.claims import are_numbers, as_text, function_claim, numbers_c
 from chainrule.api.derivative import Derivative, derive
 from chainrule.api.formulas import Functions, Shapes, named_parts
 from chainrule.api.point import read_point
+from chainrule.api.several import CheckedAll, are_several, claims_for, title, wrt_of
 from chainrule.api.targets import Wrt
 from chainrule.errors import DomainProblem, OptionError
 from chainrule.expr.nodes import Expr
@@ -96,20 +97,25 @@ def check(
     functions: Functions = None,
     at: Mapping[str, Any] | str | None = None,
     data: Mapping[str, Any] | None = None,
-) -> Checked:
+) -> Checked | CheckedAll:
     """Whether a claimed derivative is right, and if not, what explains the difference.
 
     `claim` is a closed form in any accepted notation, an expression, a function of the variables by keyword
     (of NumPy, JAX or PyTorch arrays), or numbers at the point `at`. `data` are arrays at which a function is
     compared, in place of random ones: which coordinates are wrong is told.
+    Where `wrt` names several variables there is a claim for each: `claim` is a dict by name, a list in their
+    order, or a function that returns such; the answer is a CheckedAll, with the answer to each by name.
     Raises: ChainruleError if the formula or the claim cannot be read.
 
     >>> check("x @ A @ x", wrt="x", claim="2*A@x", shapes="A[n,n] x[n]").assumption
     'A is symmetric'
+    >>> both = check("w*x + b", wrt="w,b", claim={"w": "x", "b": "0"}, shapes="w x b")
+    >>> both.verdict, {name: one.verdict for name, one in both.items()}
+    ('wrong', {'w': 'equal', 'b': 'wrong'})
     """
     derivative = derive(
         formula,
-        wrt,
+        wrt_of(claim) if wrt is None else wrt,
         shapes,
         order=order,
         layout=layout,
@@ -122,20 +128,27 @@ def check(
             "there is no claim to check",
             hint='write claim="2*A@x"; check_derivation(text) checks a whole derivation',
         )
-    if not isinstance(derivative, Derivative):
-        names = ", then wrt ".join(d.wrt[0].name for d in derivative.parts())
-        raise OptionError(
-            "one claim is about one derivative, and several variables were given",
-            hint=f"check them one by one: wrt {names}",
-        )
     given = {**(read_point(at) if isinstance(at, str) else at or {}), **(data or {})}
+    if isinstance(derivative, Derivative) and not are_several(claim):
+        return _held_against(derivative, claim, dialect, profile, given)
+    parts = derivative.parts()
+    claims = claims_for(parts, claim)
+    return CheckedAll(
+        {title(d): _held_against(d, claims[title(d)], dialect, profile, given) for d in parts}
+    )
+
+
+def _held_against(
+    derivative: Derivative, claim: Any, dialect: str, profile: str | None, given: Mapping[str, Any]
+) -> Checked:
+    """What becomes of one claim; the correct answer is checked first."""
     if given and (isinstance(claim, Expr) or not (callable(claim) or are_numbers(claim))):
         raise OptionError(
             "a formula is compared everywhere; a point or data say nothing about it",
             hint="leave out at and data, or give numbers or a function as the claim",
         )
     with suppress(DomainProblem):
-        derivative.check(POINTS)  # what a person's answer is held against
+        derivative.check(POINTS)
     return _checked(derivative, claim, dialect, profile, given)
 
 

@@ -102,7 +102,12 @@ def as_text(numbers: Any) -> str:
     """Numbers as a formula, for an answer that is the same everywhere."""
     import numpy as np
 
-    return numbers if isinstance(numbers, str) else json.dumps(np.asarray(as_array(numbers), float).tolist())
+    if isinstance(numbers, str):
+        return numbers
+    try:
+        return json.dumps(np.asarray(as_array(numbers), float).tolist())
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise OptionError(f"the claim is no array of numbers: {problem}") from None
 
 
 def _typed(text: str) -> tuple[Any, float]:

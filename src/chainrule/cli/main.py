@@ -59,6 +59,7 @@ without --claim a whole derivation is checked line by line, one equality a line;
 examples:
   chainrule check "x @ A @ x" --shapes "A[n,n] x[n]" --wrt x --claim "2*A@x"
   chainrule check "sum((X @ w - y)**2)" --shapes "X[N,n] w[n] y[N]" --wrt w --claim "2Xᵀ(Xw − y)"
+  chainrule check "w*x + b" --wrt w,b --claim "w: x" --claim "b: 1"
   chainrule check derivation.txt --shapes "X[N,n] w[n] b y[N]" --wrt w
   echo "y = x**2; dy/dx = 2*x" | chainrule check - --wrt x
 """
@@ -229,8 +230,15 @@ def build_parser() -> Parser:
 
     sub = command("check", check, "whether a person's answer is right, and if not, why", CHECK)
     formula(sub, "formula", "the formula, or a derivation; @FILE reads it from a file, - from standard input")
-    sub.add_argument("--wrt", metavar="VAR", help='by which variable: "w", or scalars together "[x, y]"')
-    sub.add_argument("--claim", metavar="ANSWER", help="the answer: a formula, or numbers with --at")
+    sub.add_argument(
+        "--wrt", metavar="VARS", help='by which variable: "w", several "w,b", scalars together "[x, y]"'
+    )
+    sub.add_argument(
+        "--claim",
+        metavar="ANSWER",
+        action="append",
+        help='the answer: a formula, or numbers with --at; for several variables "w: ..." and "b: ..."',
+    )
     sub.add_argument("--at", metavar="POINT", help='the point of the numbers: "x=1,y=[2,3]" or a file.npz')
     reading(sub)
     sub.add_argument("--order", metavar="K", default="1", help="1 to 8; 2 is the Hessian")
@@ -366,10 +374,11 @@ def check(options: argparse.Namespace) -> int:
     form = choose(options.format, ("text", "json"), "--format")
     if options.claim is None:
         return check_lines(options, form)
+    claims = [read_formula(claim) for claim in options.claim]
     result = chainrule.check(
         read_formula(options.formula),
         wrt=options.wrt,
-        claim=read_formula(options.claim),
+        claim=claims[0] if len(claims) == 1 else claims,
         at=options.at,
         shapes=options.shapes,
         order=_order(options.order),
