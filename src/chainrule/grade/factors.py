@@ -81,13 +81,22 @@ def _multiplied(claim: Expr | None) -> set[Expr]:
         return set()
     simplest = simplify(claim)
     products = (n for n in topological([simplest]) if isinstance(n, Einsum))
-    return {simplest, *(part for node in products for part in node.operands)}
+    found = {simplest, *(part for node in products for part in node.operands)}
+    return {*found, *(base for part in found if (base := _raised(part)) is not None)}
+
+
+def _raised(part: Expr) -> Expr | None:
+    """What a part is a positive power of."""
+    if not isinstance(part, Apply) or part.function.name != "power":
+        return None
+    exponent = constant_of(part.arguments[1])
+    return part.arguments[0] if exponent is not None and exponent.rational > 0 else None
 
 
 def _told(part: Expr, sign: int, too_many: bool) -> Found:
     if too_many:
         return Found(RANK, "other", f"A factor is too many: {short(part)}.")
-    return _lost(simplify(divide(number(sign), part)))
+    return _lost(divide(number(1), part if sign > 0 else simplify(negate(part))))
 
 
 def _lost(part: Expr) -> Found:
