@@ -62,6 +62,11 @@ def test_data_may_leave_out_variables() -> None:
         cr.check(NEURON, wrt="w", claim=gradient, shapes=SHAPES, data={"y": data()["y"]})
 
 
+def test_data_whose_sizes_do_not_fit_are_refused_with_the_sizes() -> None:
+    with pytest.raises(ChainruleError, match="the size N is 5 in X and 4 in y"):
+        cr.check(NEURON, wrt="w", claim=gradient, shapes=SHAPES, data={**data(), "y": np.ones(4)})
+
+
 @pytest.mark.parametrize(
     ("claim", "message"),
     [
@@ -262,6 +267,7 @@ def test_a_factor_that_is_an_inner_derivative_is_told_as_one(formula: str, shape
 
 def test_sides_of_equalities_are_claims() -> None:
     assert cr.check("9*(x + x**2)", wrt="x", claim="df/dx = 9(1 + 2x) = 9 + 18x")
+    assert cr.check("9*(x + x**2)", wrt="x", claim="= 9(1 + 2x) = 9 + 18x")
     found = cr.check("9*(x + x**2)", wrt="x", claim="df/dx = 9(1 + 2x) = 9 + 2x")
     assert (found.verdict, found.diagnosis) == ("wrong", "factor")
     with pytest.raises(ChainruleError) as refused:

@@ -67,6 +67,18 @@ def test_what_follows_from_a_wrong_line_is_said_to_do_so() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "title",
+    [
+        "a gradient read off a wrong differential",
+        "a matrix of derivatives read off a differential without its determinant",
+        "a differential that follows from a wrong gradient",
+    ],
+)
+def test_a_derivative_follows_from_a_differential_and_back(title: str) -> None:
+    assert [line.status for line in grade(WRONG[title]).lines[1:]] == ["wrong", "follows"]
+
+
 def test_a_derivative_by_a_name_is_explained_in_that_name() -> None:
     says = "The mask 1[z > 0] was left out"
     assert says in grade(WRONG["the mask of a lone derivative by a name is left out"]).text
@@ -108,30 +120,57 @@ def test_verdicts_without_a_mistake(text: str, verdict: str, statuses: str) -> N
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("y = x²\ndy/dx = 2 *", "line 2"),
-        ("y = x²\ndy/dx", "line 2, column 1"),
-        ("y = x²\ndq/dx = 2x", "line 2, column 2"),
-        ("shapes: x[n]\ny = sum(x)\ndy/dx = q x", "line 3, column 9"),
         ("u = y\ny = u", "line 1"),
         ("= 2x", ""),
         ("y == x²", ""),
         ("# nothing", ""),
-        ("y = x²\nd²y/dx = 2", "line 2"),
         ("shapes: x[n\ny = x", ""),
         ("wrt: q\ny = x²", ""),
         ("dialect: latin\ny = x²", ""),
+        ("u = 3 *", "u = 3 *"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: str) -> None:
+def test_what_cannot_be_read_at_all_is_refused(text: str, place: str) -> None:
     with pytest.raises(ChainruleError) as refused:
         grade(text, wrt=None if "wrt" in text else "x")
     assert refused.value.message and refused.value.hint and place in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "statuses"),
+    [
+        ("y = x²\ndy/dx = 2 *", "line 2, column 12", "defined unread"),
+        ("y = x²\ndy/dx\ndy/dx = 2x", "line 2, column 1", "defined unread ok"),
+        ("y = x²\ndq/dx = 2x\ndy/dx = 2x", "line 2, column 2", "defined unread ok"),
+        ("y = x²\ndy/dx = q x\n= 2x", "line 2, column 9", "defined unread ok"),
+        ("y = x²\nd²y/dx = 2\n= 2x", "line 2, column 1", "defined unread unclear"),
+        ("u = x² $ 3\nv = sin(u)\ny = x²\ndy/dx = x", "line 1, column 8", "unread unclear defined wrong"),
+        ("y = x\ndy/dx = [1 0 … 0]\n= 1", "line 2, column 14", "defined unread ok"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_told_and_the_others_are_graded(
+    text: str, place: str, statuses: str
+) -> None:
+    graded = grade(text, wrt="x")
+    assert [line.status for line in graded.lines] == statuses.split()
+    assert not graded and graded.verdict == ("wrong" if "wrong" in statuses else "unclear")
+    unread = graded.lines[statuses.split().index("unread")]
+    assert f"Line {unread.number} cannot be read: {unread.says.splitlines()[0]}" in graded.text
+    assert place in unread.says and place in graded.text
 
 
 def test_a_definition_that_does_not_fit_leaves_its_users_unclear() -> None:
     graded = grade("shapes: X[N,n] w[n]\nwrt: w\nz = w X\nC = sum(z)\ndC/dz = 𝟏ᵀ")
     assert [line.status for line in graded.lines] == ["wrong", "unclear", "unclear"]
     assert graded.first_wrong == 3 and graded.diagnosis == "shape"
+
+
+def test_a_name_whose_line_does_not_fit_leaves_the_others_graded() -> None:
+    network = RIGHT["delta notation two-layer vector"].replace("δ1 = ∂L/∂z1\n   = (W2ᵀ δ2)", "δ1 = (W2 δ2)")
+    graded = grade(network)
+    assert [line.status for line in graded.lines[6:]] == ["wrong", "ok", "unclear"]
+    assert graded.lines[-1].says == "It uses δ₁, whose line could not be worked out."
+    assert "W2 is k×h and δ2 is a row of k" in graded.text
 
 
 def test_how_a_line_had_to_be_read_is_said() -> None:
@@ -153,7 +192,7 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
         with pytest.raises(SystemExit) as ended:
             main(["check", str(file), "--wrt", "x"])
         assert ended.value.code == status
-    assert "line 2, column 10" in capsys.readouterr().err
+    assert "line 2, column 10" in capsys.readouterr().out
 
 
 def test_json_says_the_same() -> None:

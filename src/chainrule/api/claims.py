@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.calling import Caller, as_array
@@ -15,6 +15,7 @@ from chainrule.api.derivative import Derivative
 from chainrule.api.point import read_point
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
 from chainrule.expr.names import ascii_name
+from chainrule.expr.nodes import Variable
 from chainrule.expr.walk import variables as variables_of
 
 if TYPE_CHECKING:
@@ -131,6 +132,23 @@ def _typed(text: str) -> tuple[Any, float]:
 # ---------------------------------------------------------------- points
 
 
+def _consistent(variables: Sequence[Variable], values: Mapping[str, Any]) -> None:
+    """Raises ArrayMismatch if two arrays give a size two values, or one has not the size that is declared."""
+    seen: dict[str, tuple[int, str]] = {}
+    for v in variables:
+        for dim, size in zip(v.shape, values[v.name].shape if v.name in values else (), strict=False):
+            if dim.name is None:
+                if not dim.names and dim.constant != size:
+                    raise ArrayMismatch(f"{v.name} has {size} entries along an axis of size {dim.constant}")
+                continue
+            known, other = seen.setdefault(dim.name, (size, v.name))
+            if known != size:
+                raise ArrayMismatch(
+                    f"the size {dim.name} is {known} in {other} and {size} in {v.name}",
+                    hint="give arrays whose sizes fit the declared shapes",
+                )
+
+
 def _data(name: str, value: Any) -> Any:
     """A person's own array, of any library, in double precision."""
     import numpy as np
@@ -165,6 +183,7 @@ def completed(derivative: Derivative, data: Mapping[str, Any]) -> Probe:
         if array.ndim != v.rank:
             raise ArrayMismatch(f"{name} has {v.rank} axes, and an array of shape {array.shape} was given")
         values[v.name] = array
+    _consistent(variables, values)
     exprs = [derivative.formula.expr, derivative.expression]
     needed = {v.name for v in variables_of(*exprs)}
     missing = [v for v in variables if v.name in needed and v.name not in values]

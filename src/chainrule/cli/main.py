@@ -405,7 +405,8 @@ def check_lines(options: argparse.Namespace, form: str) -> int:
         functions=options.functions,
     )
     write(graded.to_json() if form == "json" else str(graded), sys.stdout)
-    return 0 if graded else 1
+    unread = any(line.status == "unread" for line in graded.lines)
+    return 0 if graded else 2 if unread and graded.verdict != "wrong" else 1
 
 
 def equal(options: argparse.Namespace) -> int:

@@ -116,6 +116,9 @@ class Book:
         """The derivative along all paths, `by` taken as independent; axes of `of`, then of each `by`."""
         if isinstance(of, str) and self.claims and (of, *by) in self.claims:
             return self.claims[of, *by]
+        read_off = self.read_off(of, by) if self.claims else None
+        if read_off is not None:
+            return read_off
         key = ("total", of, tuple(by))
         if key not in self.known:
             if len(by) == 1 and self.claims:
@@ -127,6 +130,14 @@ class Book:
                 found = self.expand(found)
             self.known[key] = found
         return self.known[key]
+
+    def read_off(self, of: str | Expr, by: Sequence[str]) -> Expr | None:
+        """The derivative that a claimed differential tells: of df = 2xᵀA dx the factor of dx."""
+        if not isinstance(of, str) or (of,) not in self.claims or len(by) != 1 or by[0] not in self.variables:
+            return None
+        moving = differential_of(self.variables[by[0]])
+        claimed = self.claims[(of,)]
+        return jacobian(claimed, moving) if moving in variables_of(claimed) else None
 
     def along(self, of: str | Expr, by: str) -> Expr:
         """The total derivative put together from local ones, claimed ones among them."""
@@ -183,6 +194,12 @@ class Book:
             if of in self.variables and of not in self.names:
                 variable = self.variables[of]
                 return differential_of(variable) if of in self.free else zeros(variable.shape)
+            if any((of, name) in self.claims for name in self.free):
+                parts = [
+                    composed(self.total(of, (v.name,)), differential_of(v), v.rank)
+                    for v in (self.variables[name] for name in self.free if self.leads(of, {name}))
+                ]
+                return parts[0] if len(parts) == 1 else Sum(parts)
         key = ("differential", of, self.free)
         if key not in self.known:
             formula = self.formula(of)

@@ -161,7 +161,7 @@ def claims_in(text: str, reading: Reading) -> list[str]:
         bounds = _sides(text)
         if len(bounds) < 2:
             raise problem
-        if LABEL.fullmatch(text[: bounds[0][1]]):
+        if LABEL.fullmatch(text[: bounds[0][1]]) or not text[: bounds[0][1]].strip():
             del bounds[0]
         where = re.search(r"\bwhere\b", text)
         tail = text[where.start() :] if where else ""

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from chainrule.errors import ChainruleError, OptionError, ShapeMismatch, SyntaxProblem, UnknownName
-from chainrule.expr.names import ascii_name, pretty
+from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable, permute
 from chainrule.grade.book import Book, Named
 from chainrule.grade.derivation_text import Equality, Part, Script
 from chainrule.grade.reading import Parsed, Reader, Reading
-from chainrule.grade.symbols import NAME, Scanner, letters_of
-from chainrule.language import Declarations, parse_declarations, parse_formula
+from chainrule.grade.symbols import NAME, Scanner, Symbol, letters_of
+from chainrule.language import Declarations, Formula, parse_declarations, parse_formula
 from chainrule.language.activations import YIELDING
 from chainrule.language.functions import TABLE
 from chainrule.language.resolve import METHODS, MODULES
@@ -47,7 +47,8 @@ class Setting:
 
     introduces  the place in the equalities at which each name is introduced
     misfits     names whose definition has sizes that do not fit
-    lost        names that are made from such
+    lost        names that are made from such, or whose line cannot be read
+    unread      why a line that introduces a name cannot be read
     starred     names in whose definition * has to be the matrix product
     said        sentences: how what was not declared was read
     moving      variables whose differentials stand in the text
@@ -60,14 +61,23 @@ class Setting:
     introduces: dict[int, str]
     misfits: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    unread: dict[int, ChainruleError] = field(default_factory=dict)
     starred: set[str] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
     moving: tuple[str, ...] = ()
 
-    def lost_in(self, problem: UnknownName) -> str | None:
+    def lost_in(self, problem: ChainruleError) -> str | None:
         """The name without a value that a complaint is about."""
         unknown = sorted(self.misfits | self.lost)
-        return next((name for name in unknown if f"`{pretty(name)}`" in problem.message), None)
+        spoken = ascii_name(problem.message.partition("`")[2].partition("`")[0])
+        return next((name for name in unknown if name == spoken), None)
+
+    def uses_lost(self, text: str) -> str | None:
+        """A name without a value that stands in a text."""
+        words = [ascii_name(m[0]) for m in re.finditer(NAME, text)]
+        words += [word[1:] for word in words if word[:1] == "d"]
+        unknown = self.misfits | self.lost
+        return next((word for word in words if word in unknown), None) if unknown else None
 
     def left(self, equality: Equality) -> Left | None:
         """The name on the left, if there is nothing else."""
@@ -227,17 +237,25 @@ def _define(setting: Setting, declared: Declarations) -> None:
     if inferred:
         _infer(setting, order, declared)
     for k in order:
+        name, right = setting.introduces[k], script.equalities[k].right
+        if setting.uses_lost(right.text):
+            setting.lost.add(name)
+            continue
         try:
-            _introduce(setting, k)
-        except UnknownName as problem:
-            if setting.lost_in(problem):
-                setting.lost.add(setting.introduces[k])
-                continue
-            if inferred:
-                raise
-            inferred = True
-            _infer(setting, order, declared)
-            _introduce(setting, k)
+            try:
+                _introduce(setting, k)
+            except UnknownName as problem:
+                if inferred or setting.lost_in(problem):
+                    raise
+                inferred = True
+                _infer(setting, order, declared)
+                _introduce(setting, k)
+        except ChainruleError as problem:
+            if not setting.lost_in(problem):
+                setting.unread[k] = problem.located(script.source, right.span)
+            setting.lost.add(name)
+    if len(setting.unread) == len(script.equalities):
+        raise next(iter(setting.unread.values()))
 
 
 def _uses(part: Part, names: set[str], known: Mapping[str, object]) -> bool:
@@ -254,9 +272,11 @@ def _uses(part: Part, names: set[str], known: Mapping[str, object]) -> bool:
 
 
 def _plain(setting: Setting, k: int) -> bool:
-    """Whether a definition holds no derivatives."""
-    side = setting.reader.scanner.side(setting.script.equalities[k].right)
-    return not side.symbols
+    """Whether a definition holds no derivatives, as far as it can be read."""
+    try:
+        return not setting.reader.scanner.side(setting.script.equalities[k].right).symbols
+    except ChainruleError:
+        return False
 
 
 def _infer(setting: Setting, order: Sequence[int], declared: Declarations) -> None:
@@ -275,15 +295,13 @@ def _infer(setting: Setting, order: Sequence[int], declared: Declarations) -> No
     named = setting.introduces.values()
     given = {n: v for n, v in setting.book.variables.items() if n in declared.variables and n not in named}
     dims = tuple(d for d in declared.dims)
-    try:
-        formula = parse_formula(
-            "\n".join(lines),
-            Declarations("", given, dims),
-            setting.reader.dialect,
-            setting.reader.profile,
-            functions=setting.reader.functions,
-        )
-    except ChainruleError:
+    known = Declarations("", given, dims)
+    formula = _together(setting.reader, lines, known)
+    if formula is None:
+        # One line that cannot be read must not keep the others from being understood.
+        readable = [line for line in lines if _together(setting.reader, [line], known)]
+        formula = _together(setting.reader, readable, known)
+    if formula is None:
         return  # told when the line itself is read
     for name, variable in formula.variables.items():
         if variable.rank or name not in setting.book.variables:
@@ -292,13 +310,25 @@ def _infer(setting: Setting, order: Sequence[int], declared: Declarations) -> No
     setting.reader.scanner.known = {**setting.reader.scanner.known, **formula.variables}
 
 
+def _together(reader: Reader, lines: Sequence[str], known: Declarations) -> Formula | None:
+    """Definitions as one formula, if they can be read."""
+    if not lines:
+        return None
+    try:
+        return parse_formula(
+            "\n".join(lines), known, reader.dialect, reader.profile, functions=reader.functions
+        )
+    except ChainruleError:
+        return None
+
+
 def _infer_inner(setting: Setting) -> None:
     """Without definitions: the names in d/dx (...)."""
     reader = setting.reader
     for equality in setting.script.equalities:
         for part in (equality.left, equality.right):
-            for symbol in reader.scanner.side(part, "term").symbols if part else ():
-                if not isinstance(symbol.of, Part) or reader.scanner.side(symbol.of).symbols:
+            for symbol in _symbols(reader, part) if part and equality.problem is None else ():
+                if not isinstance(symbol.of, Part) or _symbols(reader, symbol.of):
                     continue
                 declared = Declarations("", dict(setting.book.variables), ())
                 try:
@@ -313,6 +343,14 @@ def _infer_inner(setting: Setting) -> None:
                     continue
                 setting.book.variables |= formula.variables
     reader.scanner.known = {**reader.scanner.known, **setting.book.variables}
+
+
+def _symbols(reader: Reader, part: Part) -> list[Symbol]:
+    """The symbols of a part; none if it cannot be read."""
+    try:
+        return reader.scanner.side(part, "term").symbols
+    except ChainruleError:
+        return []
 
 
 def _introduce(setting: Setting, k: int) -> None:

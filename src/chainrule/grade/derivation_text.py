@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from chainrule.errors import OptionError, Span, SyntaxProblem
+from chainrule.errors import ChainruleError, OptionError, Span, SyntaxProblem
 
 OPTIONS = ("shapes", "wrt", "dialect", "profile", "functions")
 _HEADER = re.compile(rf"[ \t]*({'|'.join(OPTIONS)})[ \t]*:(?!=)(.*)")
@@ -50,16 +50,25 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Equality:
-    """An equality; without a left side it continues the one before. `remark` was not read as formula."""
+    """An equality; without a left side it continues the one before.
+
+    remark   what was not read as formula
+    problem  why this line is no equality; then `right` is all of it
+    aside    whether it stands in a `where` of a line that goes on below
+    """
 
     number: int
     left: Part | None
     right: Part
     remark: str = ""
+    problem: ChainruleError | None = None
+    aside: bool = False
 
     @property
     def text(self) -> str:
         """As it was written, without its remark."""
+        if self.problem is not None:
+            return " ".join(self.right.text.split())
         left = " ".join(self.left.text.split()) + " " if self.left else ""
         return f"{left}= {' '.join(self.right.text.split())}"
 
@@ -76,7 +85,8 @@ class Script:
 def read_script(source: str) -> Script:
     r"""The equalities of a derivation.
 
-    Raises: SyntaxProblem, with the place, for a line that is no equality.
+    A line that is no equality is kept with the problem.
+    Raises: SyntaxProblem, with the place, if no line is one.
 
     >>> script = read_script("wrt: x\ny = x**2   # a parabola\ndy/dx = 2*x\n      = x + x")
     >>> [(e.number, e.text) for e in script.equalities]
@@ -93,7 +103,13 @@ def read_script(source: str) -> Script:
         number = source.count("\n", 0, line.start) + 1
         body, remark = _without_remark(line)
         for step in _split(body, _STEPS):
-            equalities.extend(_equalities(step, number, remark, source, bool(equalities)))
+            try:
+                equalities.extend(list(_equalities(step, number, remark, source, bool(equalities))))
+            except SyntaxProblem as problem:
+                equalities.append(Equality(number, None, step.cut(0), problem=problem))
+    problems = [e.problem for e in equalities if e.problem is not None]
+    if problems and len(problems) == len(equalities):
+        raise problems[0]
     if not equalities:
         raise SyntaxProblem(
             "the derivation is empty", hint="write one equality a line, such as dC/dw = 2*X.T @ e"
@@ -177,9 +193,16 @@ def _equalities(step: Part, number: int, remark: str, source: str, follows: bool
     bound = clause is not None and _BINDING.match(clause.text)
     if clause is not None and not bound:
         remark = f"where {clause.text}"
-    for binding in _bindings(clause) if clause is not None and bound else ():
-        yield from _chain(binding, number, "", source, follows)
+    bindings = [
+        equality
+        for binding in (_bindings(clause) if clause is not None and bound else ())
+        for equality in _chain(binding, number, "", source, follows)
+    ]
+    # A name may be used above the line that introduces it; what continues the line before stays beside it.
+    continues = main.text.startswith("=")
+    yield from () if continues else bindings
     yield from _chain(main, number, remark, source, follows)
+    yield from (replace(one, aside=True) for one in bindings) if continues else ()
 
 
 def _chain(part: Part, number: int, remark: str, source: str, follows: bool) -> Iterator[Equality]:

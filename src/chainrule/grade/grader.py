@@ -7,10 +7,11 @@ is true.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from chainrule.errors import ChainruleError, DomainProblem, ShapeMismatch, UnknownName
+from chainrule.errors import ChainruleError, DomainProblem, ShapeMismatch
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import variables as variables_of
@@ -28,6 +29,8 @@ LAYOUT_WORDS = {
     "denominator": "denominator layout",
     "mixed": "gradients in the shape of their variable",
 }
+DOTS = re.compile(r"…|\.\.\.|[⋯⋮⋱]")
+NO_DOTS = "dots are not read: write diag(w), 𝟏 or a sum, or the entries with indices, ∂yᵢ/∂xⱼ = wᵢ δᵢⱼ"
 STAR = "* is read as the matrix product"
 
 
@@ -50,7 +53,10 @@ class Grader:
             self.lines.append(self.line(k, equality))
         missing = tuple(name for name in self.setting.wrt if name not in self.stated)
         first = self.faults[0] if self.faults else 0
-        undecided = any(line.status == "unclear" and line.diagnosis is None for line in self.lines)
+        undecided = any(
+            line.status == "unread" or (line.status == "unclear" and line.diagnosis is None)
+            for line in self.lines
+        )
         verdict = "wrong" if first else "unclear" if undecided else "incomplete" if missing else "right"
         return Grading(tuple(self.lines), verdict, first, missing, tuple(self.setting.said))
 
@@ -58,22 +64,38 @@ class Grader:
 
     def line(self, k: int, equality: Equality) -> Line:
         made = partial(Line, equality.number, equality.text)
+        unread = equality.problem or self.setting.unread.get(k)
+        if unread is not None:
+            self.chain = self.chain if equality.text.startswith("=") else None
+            return made("unread", None, None, str(unread))
         introduced = self.setting.introduces.get(k)
         if introduced is not None:
-            return self.defined(introduced, equality)
+            before = self.chain
+            line = self.defined(introduced, equality)
+            self.chain = before if equality.aside else self.chain
+            return line
+        lost = self.setting.uses_lost(" ".join(part.text for part in (equality.left, equality.right) if part))
         try:
-            return self.checked(equality)
+            if lost is None:
+                return self.checked(equality)
         except DomainProblem as problem:
             return made("unclear", None, None, f"It could not be checked: {problem.message}.")
-        except UnknownName as problem:
+        except ChainruleError as problem:
             lost = self.setting.lost_in(problem)
             if lost is None:
-                raise
-            self.chain = None
-            says = f"It uses {pretty(lost)}, whose line could not be worked out."
-            return made("unclear", None, None, says)
-        except ChainruleError as problem:
-            raise problem.located(self.setting.script.source, equality.right.span) from None
+                problem.located(self.setting.script.source, equality.right.span)
+                if DOTS.search(equality.text):
+                    problem.hint = NO_DOTS
+                if not self.left_is_read(equality, problem):
+                    self.chain = None
+                return made("unread", None, None, str(problem))
+        self.chain = None
+        return made("unclear", None, None, f"It uses {pretty(lost)}, whose line could not be worked out.")
+
+    def left_is_read(self, equality: Equality, problem: ChainruleError) -> bool:
+        """Whether a line that cannot be read has a left side that the next one may continue."""
+        left = equality.left
+        return left is None or all(s.start >= left.start + len(left.text) for s in problem.spans)
 
     def defined(self, name: str, equality: Equality) -> Line:
         left = self.setting.left(equality)
@@ -372,7 +394,8 @@ def grade(
 ) -> Grading:
     r"""The grading of a derivation.
 
-    Raises: ChainruleError, with its place, if a line cannot be read.
+    A line that cannot be read is told with its place, and the others are graded.
+    Raises: ChainruleError if no line can be read, or an option cannot.
 
     >>> [line.status for line in grade("y = x + x**2\ndy/dx = 2*x").lines]
     ['defined', 'wrong']

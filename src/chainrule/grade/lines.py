@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from chainrule.expr.names import pretty
 
-STATUSES = ("ok", "defined", "wrong", "follows", "unclear")
+STATUSES = ("ok", "defined", "wrong", "follows", "unclear", "unread")
 VERDICTS = ("right", "wrong", "incomplete", "unclear")
 
 
@@ -18,7 +18,8 @@ class Line:
 
     number     the line of the text
     text       as it was written
-    status     ok, defined, wrong, follows (from a wrong line), unclear (says nothing, or cannot be decided)
+    status     ok, defined, wrong, follows (from a wrong line), unclear (says nothing, or cannot be decided),
+               unread (cannot be read: `says` tells the place)
     reading    how it had to be read, where that is not obvious
     diagnosis  the code of what explains a wrong line
     says       a sentence for the person
@@ -32,15 +33,15 @@ class Line:
     says: str = ""
 
 
-MARKS = {"ok": "✓", "defined": "✓", "wrong": "✗", "follows": "~", "unclear": "?"}
+MARKS = {"ok": "✓", "defined": "✓", "wrong": "✗", "follows": "~", "unclear": "?", "unread": "!"}
 
 
 @dataclass(frozen=True, slots=True)
 class Grading:
     """What became of a derivation; true if nothing in it is wrong.
 
-    verdict      right, wrong, unclear (a line could not be checked), or incomplete: nothing is wrong, and the
-                 derivative asked for is never stated
+    verdict      right, wrong, unclear (a line could not be read or checked), or incomplete: nothing is wrong,
+                 and the derivative asked for is never stated
     first_wrong  the number of the first line that does not follow, 0 if none
     missing      the variables whose derivative was asked for and is not stated
     assumptions  sentences: how what was not declared was read
@@ -93,7 +94,7 @@ def _table(lines: Sequence[Line]) -> list[str]:
     texts: list[str] = []
     indent = 0
     for line in lines:
-        if not line.text.startswith("="):
+        if not line.text.startswith("=") and "=" in line.text:
             indent = line.text.index("=")
         texts.append(line.text if not line.text.startswith("=") else " " * indent + line.text)
     room = min(max(map(len, texts), default=0), 60)
@@ -116,13 +117,13 @@ def _said(grading: Grading) -> list[str]:
     """The verdict in words: the first wrong line first, then the others."""
     wrong = [line for line in grading.lines if line.status == "wrong"]
     follow = sum(line.status == "follows" for line in grading.lines)
+    unread = [line for line in grading.lines if line.status == "unread"]
+    said = [f"Line {line.number} cannot be read: {_indented(line.says)}" for line in unread]
     if not wrong:
-        return [_without_faults(grading)]
-    said: list[str] = []
+        return [*said, _without_faults(grading)]
     for line in wrong:
-        either = " either" if said else ""
-        says = line.says.replace("\n", "\n  ")
-        said += [f"Line {line.number} does not follow{either}: {line.text}", f"  {says}"]
+        either = " either" if line is not wrong[0] else ""
+        said += [f"Line {line.number} does not follow{either}: {line.text}", f"  {_indented(line.says)}"]
     if follow:
         said.append(
             "One line follows correctly from what is wrong."
@@ -134,12 +135,17 @@ def _said(grading: Grading) -> list[str]:
     return said
 
 
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")
+
+
 def _without_faults(grading: Grading) -> str:
     count = len(grading.lines)
     if grading.verdict == "incomplete":
         return f"Nothing is wrong. {_missing(grading.missing)}"
     if grading.verdict == "unclear":
-        return "Nothing was found wrong, and not every line could be checked."
+        unread = any(line.status == "unread" for line in grading.lines)
+        return f"Nothing was found wrong, and not every line could be {'read' if unread else 'checked'}."
     return "The line follows." if count == 1 else f"All {count} lines follow."
 
 

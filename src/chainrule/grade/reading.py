@@ -203,6 +203,7 @@ class Reader:
             spoken.update({text: shown, f"{bare}ᵀ": shown, bare: shown})
             yield Edit(span.start, span.end, text)
         spelled = list(self.spelling(side.part, reading))
+        spoken.update({e.text: e.text[1:-2] for e in spelled if re.fullmatch(rf"\({NAME}ᵀ\)", e.text)})
         taken += [Span(e.start, e.end) for e in spelled if e.end - e.start > 1]
         for edit in spelled:
             inside = (s for s in taken if s.start <= edit.start and edit.end <= s.end)

@@ -43,7 +43,25 @@ def _open_sums(text: str, at: int) -> Iterator[Edit]:
         begin = m.end() + len(text[m.end() :]) - len(text[m.end() :].lstrip())
         end = reach(text, begin, "term")
         yield Edit(at + m.start(), at + m.end(), "sum(")
+        yield from _squares(text[begin:end], at + begin)
         yield Edit(at + end, at + end, ")")
+    # Σ(z − y)² is no square of a sum to any reader; Σ(x)² may be.
+    for m in islice(re.finditer(r"[Σ∑](?=\()", text), MAX_NESTING):
+        end = reach(text, m.end(), "tight")
+        body = text[m.end() : end]
+        if re.fullmatch(r"\(.*[^\w].*\)[²³]", body, re.DOTALL) and "(" not in text[end : end + 1]:
+            yield Edit(at + m.start(), at + m.end(), "sum(")
+            yield from _squares(body, at + m.end())
+            yield Edit(at + end, at + end, ")")
+
+
+def _squares(body: str, at: int) -> Iterator[Edit]:
+    """Squares below a Σ are of each entry, of matrices too: R² is R⊙² there."""
+    depth = 0
+    for k, char in enumerate(body):
+        depth += (char in "([{") - (char in ")]}")
+        if char in "²³" and not depth and k and (body[k - 1] in ")]" or body[k - 1].isalnum()):
+            yield Edit(at + k, at + k, "⊙")
 
 
 def _inner_products(text: str, at: int) -> Iterator[Edit]:

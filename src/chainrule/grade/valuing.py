@@ -146,7 +146,7 @@ class Valuer:
             if not lefts and unread:
                 raise unread[0]
             chain.truth = unique(lefts)
-        return (chain.truth if fresh else chain.before), rights, problems
+        return (chain.truth if fresh else chain.before or chain.truth), rights, problems
 
     def readings(self, chain: Chain, right: Part) -> Iterator[Reading]:
         """Every reading in which the sides differ, the likeliest first."""
