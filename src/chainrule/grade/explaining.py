@@ -16,7 +16,7 @@ from chainrule.expr.walk import tree_size
 from chainrule.grade.book import Book, jacobian
 from chainrule.grade.claim import Reading as ClaimReading
 from chainrule.grade.judge import Diagnosis, judge, judge_text
-from chainrule.grade.reading import LAYOUTS, Parsed, Reader, Reading
+from chainrule.grade.reading import LAYOUTS, Hole, Parsed, Reader, Reading
 from chainrule.grade.retext import apply
 from chainrule.grade.signs import NOWHERE, signs
 from chainrule.grade.symbols import Side, Symbol
@@ -179,9 +179,9 @@ def subject(book: Book, symbol: Symbol | None) -> tuple[Expr | None, tuple[Varia
 
 def as_claim(reader: Reader, side: Side, reading: Reading) -> tuple[str, dict[str, Expr], dict[str, str]]:
     """The text of a side, the names and placeholders in it, and how the placeholders are spoken of."""
-    holes: dict[Variable, object] = {}
+    holes: dict[Variable, Hole] = {}
     spoken: dict[str, str] = {}
-    edits = list(reader.edits(side, reading, holes, spoken, False))  # type: ignore[arg-type]
+    edits = list(reader.edits(side, reading, holes, spoken, False))
     turned = {f"({pretty(n)}ᵀ)" for n in reader.book.names if _stated_transposed(reader.book, n)}
     edits = [edit for edit in edits if edit.text not in turned]
     text = apply(side.part.text, side.part.start, edits).text
@@ -189,8 +189,10 @@ def as_claim(reader: Reader, side: Side, reading: Reading) -> tuple[str, dict[st
     if reader.scanner.differentials:
         for name in (*reader.book.variables, *reader.book.names):
             parts.setdefault(f"d{name}", reader.book.differential(name))
+    if any(hole.folded for hole in holes.values()):
+        raise ShapeMismatch("a derivative of a vector by a matrix has no text as a claim")
     for variable, hole in holes.items():
-        parts[variable.name] = reader.value(hole, reading, reader.book)  # type: ignore[arg-type]
+        parts[variable.name] = reader.value(hole, reading, reader.book)
     return text, parts, spoken
 
 

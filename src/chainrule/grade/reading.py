@@ -19,6 +19,7 @@ from chainrule.expr.walk import substitute
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.book import Book, composed, differential_of, jacobian
 from chainrule.grade.derivation_text import Part
+from chainrule.grade.folding import PREFIX, folded, unfolded
 from chainrule.grade.retext import Edit, Edited, apply, relocated
 from chainrule.grade.signs import signs
 from chainrule.grade.symbols import NAME, Scanner, Side, Symbol
@@ -53,11 +54,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A placeholder: the symbols whose composition it stands for, and how its axes are turned."""
+    """A placeholder: the symbols whose composition it stands for, and how its axes are turned.
+
+    order   its axes, among those of the value
+    folded  the matrix whose axes are one axis of it
+    """
 
     symbols: tuple[Symbol, ...]
-    order: tuple[int, ...] | None  # its axes, among those of the value
+    order: tuple[int, ...] | None
     reverse: bool = False
+    folded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,8 @@ class Reader:
         except ChainruleError as problem:
             raise relocated(problem, edited, self.source, spoken) from None
         alone = side.alone is not None or (len(holes) == 1 and formula.expr in holes)
+        # A product with a folded factor has the shape of a matrix, whatever the layout.
+        alone = alone or any(hole.folded for hole in holes.values())
         tensor = any(v.rank > 2 for v in holes)
         notes = tuple(s for s in formula.assumptions if "space is read" in s)
         return Parsed(formula.expr, holes, formula.row, alone, tensor, notes)
@@ -197,10 +205,12 @@ class Reader:
         taken: list[Span] = []
         for symbols, span in self.runs(side, reading, indexed):
             taken.append(span)
-            text = self.hole(symbols, reading, holes, indexed)
+            alone = not self.source[side.part.start : span.start].strip(" (")
+            alone = alone and not self.source[span.end : side.part.span.end].strip(" )")
+            text = self.hole(symbols, reading, holes, indexed, alone)
             shown = self.source[span.start : span.end]
             bare = re.sub(r"[()ᵀ]|_[i-t]+$", "", text)
-            spoken.update({text: shown, f"{bare}ᵀ": shown, bare: shown})
+            spoken.update({text: shown, f"{bare}ᵀ": shown, bare: shown, PREFIX: "entries of "})
             yield Edit(span.start, span.end, text)
         spelled = list(self.spelling(side.part, reading))
         spoken.update({e.text: e.text[1:-2] for e in spelled if re.fullmatch(rf"\({NAME}ᵀ\)", e.text)})
@@ -239,7 +249,12 @@ class Reader:
                 k += 1
 
     def hole(
-        self, symbols: tuple[Symbol, ...], reading: Reading, holes: dict[Variable, Hole], indexed: bool
+        self,
+        symbols: tuple[Symbol, ...],
+        reading: Reading,
+        holes: dict[Variable, Hole],
+        indexed: bool,
+        alone: bool = False,
     ) -> str:
         """The placeholder's text; its variable is added to `holes`."""
         name = f"hole{len(holes)}x"
@@ -250,10 +265,17 @@ class Reader:
         shape = of + tuple(d for by in bys for d in by)
         order: tuple[int, ...] | None = None
         turned = False
+        fold = ""
+        if len(bys) == 1 and (len(of), len(bys[0])) == (1, 2) and not (indexed or alone):
+            fold = last.by[0] if len(symbols) > 1 else first.by[0]
+            shape = (*of, folded(fold))
+            bys = [(folded(fold),)]
         if first.by and len(bys) == 1 and not indexed and len(shape) <= 2:
             order, turned = arranged(len(of), len(bys[0]), reading.layout)
             shape = tuple(shape[k] for k in order) if order else shape
-        holes[Variable(name, shape)] = Hole(symbols, order, reverse)
+        if fold and order:
+            order = (1, 2, 0)
+        holes[Variable(name, shape)] = Hole(symbols, order, reverse, fold)
         letters = "".join(index for s in symbols for index in s.below if index.isalpha())
         if letters and indexed:
             return f"{name}_{letters}"
@@ -296,15 +318,19 @@ class Reader:
     def filled(self, parsed: Parsed, reading: Reading, book: Book) -> Expr:
         """The expression with its symbols worked out, names left as they are."""
         values: dict[Expr, Expr] = {}
-        for variable in variables_of(parsed.expr):
-            hole = parsed.holes.get(variable)
+        folds = {hole.folded for hole in parsed.holes.values() if hole.folded}
+        matrices = {name: self.book.symbol(name).shape for name in folds}
+        expr = unfolded(parsed.expr, matrices)
+        holes = {unfolded(variable, matrices): hole for variable, hole in parsed.holes.items()}
+        for variable in variables_of(expr):
+            hole = holes.get(variable)
             if hole is not None:
                 values[variable] = self.value(hole, reading, book)
             elif self.scanner.differentials and variable.name.startswith("d"):
                 moved = self.moving(variable, book)
                 if moved is not None:
                     values[variable] = moved
-        return substitute(parsed.expr, values) if values else parsed.expr
+        return substitute(expr, values) if values else expr
 
     def moving(self, variable: Variable, book: Book) -> Expr | None:
         """The differential that a variable dX stands for."""
