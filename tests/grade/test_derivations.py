@@ -173,6 +173,15 @@ def test_a_name_whose_line_does_not_fit_leaves_the_others_graded() -> None:
     assert "W2 is k×h and δ2 is a row of k" in graded.text
 
 
+def test_values_at_a_point() -> None:
+    assert "It should be 6." in grade(WRONG["a wrong number at a point"]).text
+    rounded = grade(WRONG["a number that is rounded wrongly"]).text
+    assert "At x = 1: the value is 0.541 in place of 0.5403" in rounded
+    assert "say which: dy/dx = 6 at x = 1" in grade(WRONG["a number without its point"]).text
+    graded = grade("wrt: x\ny = x²\ndy/dx = x\n = 3 at x = 3\ndy/dx = 5 at q = 3\ndy/dx = 6 at (3, 4)")
+    assert [line.status for line in graded.lines] == ["defined", "wrong", "follows", "unread", "unread"]
+
+
 def test_how_a_line_had_to_be_read_is_said() -> None:
     graded = grade(RIGHT["total derivative"])
     assert "∂ is the direct partial" in (graded.lines[2].reading or "")

@@ -166,6 +166,8 @@ def introductions(script: Script, variables: Mapping[str, Variable], asked: Sequ
         left = left_name(equality, {}, None)
         # x = A⁻¹b of a variable that is asked for solves an equation, and w = w − ηg is a step.
         variable = left is not None and left.name in asked and left.name in variables
+        if equality.at:
+            continue
         if left is not None and not variable and not _mentions(equality.right.text, {left.name}):
             lefts[k] = left
     named = {left.name for left in lefts.values()}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from chainrule.errors import ChainruleError, OptionError, Span, SyntaxProblem
+from chainrule.grade.points import is_numeric
 
 OPTIONS = ("shapes", "wrt", "dialect", "profile", "functions")
 _HEADER = re.compile(rf"[ \t]*({'|'.join(OPTIONS)})[ \t]*:(?!=)(.*)")
@@ -27,6 +28,14 @@ _PROSE = re.compile(r"[A-Za-z]{3,}[,;]? +[A-Za-z]{2,}|^\s*(?:\d+[.)]\s*)?[A-Z][a
 _ENDS_OPEN = tuple("+-−–*/@·⋅⊙⊘×=⊗∘")
 _BEGINS_ON = tuple("+-−–*/@·⋅⊙⊘×⊗∘")
 _STEPS = ("⇒", "⟹", "=>", ";")
+_VALUE = r"(?:\[[^\]=]*\]|[-−+]?[\d.]+(?:/\d+)?)"
+_SET = rf"[^\W\d][\w\u0300-\u036f]*\s*=\s*{_VALUE}"
+_POINT = rf"{_SET}(?:\s*(?:,|\band\b)\s*{_SET})*"
+_TUPLE = r"\(\s*[-−+]?[\d.][-−+\d.,\s/]*\)"
+# dy/dx = 6 at x = 3, and dy/dx|_{x=3} = 6.
+_AT = re.compile(rf"(?:,\s*|\s+)(?:at|when|for)\s+(?:the point\s+)?({_POINT}|{_TUPLE})\s*$")
+_FIRST = re.compile(rf"\s*(?:at|for)\s+({_POINT})\s*[,:]\s*", re.IGNORECASE)
+_BAR = re.compile(rf"\s*\|\s*_?\s*\{{?\s*({_POINT}|{_TUPLE})\s*\}}?(?=\s*(?:=|$|[+\-−·*]))")
 _BINDING = re.compile(r"\s*(?:and\s+)?[^\W\d][\w\u0300-\u036f]*\s*=(?!=)")
 
 
@@ -54,6 +63,7 @@ class Equality:
 
     remark   what was not read as formula
     problem  why this line is no equality; then `right` is all of it
+    at       the point at which it holds: "x = 3, y = 2", "(3, 2)"
     aside    whether it stands in a `where` of a line that goes on below
     """
 
@@ -62,6 +72,7 @@ class Equality:
     right: Part
     remark: str = ""
     problem: ChainruleError | None = None
+    at: str = ""
     aside: bool = False
 
     @property
@@ -70,7 +81,8 @@ class Equality:
         if self.problem is not None:
             return " ".join(self.right.text.split())
         left = " ".join(self.left.text.split()) + " " if self.left else ""
-        return f"{left}= {' '.join(self.right.text.split())}"
+        point = f" at {' '.join(self.at.split())}" if self.at else ""
+        return f"{left}= {' '.join(self.right.text.split())}{point}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +202,7 @@ def _equalities(step: Part, number: int, remark: str, source: str, follows: bool
             return
         begin = 0
     main, clause = _where(step.cut(begin, len(step.text.rstrip().rstrip(".,").rstrip())))
+    main, point, whole = _at(main)
     bound = clause is not None and _BINDING.match(clause.text)
     if clause is not None and not bound:
         remark = f"where {clause.text}"
@@ -201,8 +214,26 @@ def _equalities(step: Part, number: int, remark: str, source: str, follows: bool
     # A name may be used above the line that introduces it; what continues the line before stays beside it.
     continues = main.text.startswith("=")
     yield from () if continues else bindings
-    yield from _chain(main, number, remark, source, follows)
+    sides = list(_chain(main, number, remark, source, follows))
+    for k, one in enumerate(sides):
+        there = whole or k == len(sides) - 1 or is_numeric(one.right.text)
+        yield replace(one, at=point) if point and there else one
     yield from (replace(one, aside=True) for one in bindings) if continues else ()
+
+
+def _at(part: Part) -> tuple[Part, str, bool]:
+    """A step without what it says of a point, the point, and whether that holds for all of its sides."""
+    text = part.text
+    if first := _FIRST.match(text):
+        return part.cut(first.end()), first[1], True
+    if last := _AT.search(text):
+        return part.cut(0, last.start()), last[1], False
+    bar = _BAR.search(text)
+    if bar is None:
+        return part, "", False
+    while found := _BAR.search(text):
+        text = text[: found.start()] + " " * len(found[0]) + text[found.end() :]
+    return Part(text, part.start), bar[1], True
 
 
 def _chain(part: Part, number: int, remark: str, source: str, follows: bool) -> Iterator[Equality]:
@@ -247,7 +278,7 @@ def _without_remark(step: Part) -> tuple[Part, str]:
         text = text[:-1].rstrip()
     for gap in _WIDE.finditer(text):
         head, tail = text[: gap.start()], text[gap.end() :]
-        if "=" not in head or tail.startswith(("=", *_BEGINS_ON, *_STEPS, "where ")):
+        if "=" not in head or tail.startswith(("=", *_BEGINS_ON, *_STEPS, "where ", "at ", "when ")):
             continue
         if head.endswith((*_ENDS_OPEN, *_STEPS, ",")):
             continue

@@ -13,12 +13,14 @@ from functools import partial
 
 from chainrule.errors import ChainruleError, DomainProblem, ShapeMismatch
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Expr
+from chainrule.expr.nodes import Expr, constant_of
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.definitions import Left, Setting, prepare
 from chainrule.grade.derivation_text import Equality, read_script
 from chainrule.grade.explaining import explain_misfit, explain_path, explain_value, shown
+from chainrule.grade.judge import Diagnosis, judge
 from chainrule.grade.lines import Grading, Line
+from chainrule.grade.points import Place, is_numeric, place, rounding
 from chainrule.grade.reading import LAYOUTS, Parsed, Reading, partial_class
 from chainrule.grade.symbols import Side, Symbol, letters_of
 from chainrule.grade.valuing import Chain, Value, Valuer, closest, compatible
@@ -102,6 +104,7 @@ class Grader:
         letters = left.letters if left is not None and left.letters else None
         right = self.reader.scanner.side(equality.right)
         self.chain = Chain(None, name, None, letters)
+        self.valuer.place, self.valuer.rounded = None, 0.0
         if name in self.setting.lost:
             self.chain = None
             says = "It uses a name whose line could not be worked out."
@@ -139,6 +142,10 @@ class Grader:
         chain = self.chain
         if chain is None:
             return made("unclear", None, None, "It continues a line that could not be worked out.")
+        if equality.at:
+            chain.place = place(equality.at, self.true.variables, self.positions(chain))
+        self.valuer.place = chain.place
+        self.valuer.rounded = rounding(equality.right.text) if chain.place else 0.0
         if self.empty(chain, equality):
             return made("unclear", None, "nothing", "It says nothing: both sides are the same.")
         lefts, rights, problems = self.valuer.values(chain, right)
@@ -151,6 +158,12 @@ class Grader:
         if found:
             return self.against_layout(chain, equality, found, rights)
         return self.wrong(chain, equality, lefts, rights)
+
+    def positions(self, chain: Chain) -> Sequence[str]:
+        """The variables that (3, 2) gives values to, in order."""
+        of = chain.symbol.of if chain.symbol is not None else chain.name
+        own = self.reader.scanner.calls.get(of, ()) if isinstance(of, str) else ()
+        return own or self.setting.wrt or tuple(self.true.variables)
 
     def begun(self, equality: Equality) -> Chain:
         assert equality.left is not None
@@ -187,6 +200,9 @@ class Grader:
         status, says = ("follows", from_lines((chain.wrong,))) if chain.wrong else ("ok", "")
         reading = self.described(chain, best)
         self.settle(found)
+        if chain.place is not None:
+            chain.before = found
+            return Line(equality.number, equality.text, status, reading, None, says)
         if chain.symbol is not None and not best.parsed.holes and not chain.letters:
             self.valuer.note_layout(chain.symbol, best, equality.number)
         if chain.name:
@@ -318,6 +334,8 @@ class Grader:
             self.conclude(chain, found[0])
             says = f"It is right again, though it does not follow from line {number}."
             return make("ok", None, None, says)
+        if chain.place is not None:
+            return self.wrong_there(chain, equality, lefts, rights, chain.place)
         followed = self.following(chain, equality, rights)
         if followed is not None:
             value, numbers = followed
@@ -342,7 +360,32 @@ class Grader:
         chain.before = [value]
         self.conclude(chain, value)
         self.valuer.believe(chain, value)
-        return make("wrong", None, diagnosis.code, self.should_be(correct, value.parsed.row) + diagnosis.text)
+        says = self.should_be(correct, value.parsed.row) + diagnosis.text
+        if is_numeric(equality.right.text) and constant_of(correct) is None:
+            says += f" If it is the value at a point, say which: {equality.text} at x = 1."
+        return make("wrong", None, diagnosis.code, says)
+
+    def wrong_there(
+        self, chain: Chain, equality: Equality, lefts: list[Value], rights: list[Value], there: Place
+    ) -> Line:
+        """A value at a point that is not right; it says nothing about other points."""
+        followed = self.following(chain, equality, rights)
+        if followed is not None:
+            chain.before = [followed[0]]
+            return Line(
+                equality.number, equality.text, "follows", None, None, from_lines(followed[1])
+            )
+        self.faults.append(equality.number)
+        chain.wrong = equality.number
+        value = closest(lefts, rights)
+        chain.before = [value]
+        correct, claimed = there.put(self.correct(chain, lefts, value).expr), there.put(value.expr)
+        told = (*judge(claimed, correct).diagnoses, Diagnosis("other", "The two are not equal."))[0]
+        if told.code == "factor" and "/" in told.text:
+            told = Diagnosis("other", "")  # two numbers are always proportional
+        says = told.text.replace("At a random point", f"At {' '.join(equality.at.split())}".strip())
+        says = (self.should_be(correct, value.parsed.row) + says).strip()
+        return Line(equality.number, equality.text, "wrong", None, told.code, says)
 
     def correct(self, chain: Chain, lefts: Sequence[Value], value: Value) -> Value:
         """The left side to compare a wrong one with: a gradient by a matrix in the shape of that matrix."""

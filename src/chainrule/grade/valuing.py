@@ -11,11 +11,12 @@ from itertools import product
 
 from chainrule.errors import ChainruleError
 from chainrule.expr.dims import ONE
-from chainrule.expr.nodes import Einsum, Expr, Shape, constant_of, permute, zeros
+from chainrule.expr.nodes import Einsum, Expr, Shape, Variable, constant_of, permute, zeros
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.book import Book
 from chainrule.grade.definitions import Setting
 from chainrule.grade.derivation_text import Part
+from chainrule.grade.points import Place
 from chainrule.grade.reading import LAYOUTS, Parsed, Reading, partial_class
 from chainrule.grade.symbols import SCOPES, Side, Symbol
 from chainrule.simplify import normalise
@@ -43,6 +44,7 @@ class Chain:
     before   the line before, in every reading in which it is still right (or as it was read, if it is wrong)
     truth    what the left side is worth, in every reading
     wrong    the number of the line in this chain that was wrong last, 0 if what stands there now is right
+    place    the point at which its last lines hold
     """
 
     left: Side | None
@@ -52,6 +54,7 @@ class Chain:
     truth: list[Value] = field(default_factory=list)
     before: list[Value] = field(default_factory=list)
     wrong: int = 0
+    place: Place | None = None
 
 
 class Valuer:
@@ -61,6 +64,8 @@ class Valuer:
     written   how the person wrote a matrix of derivatives, "as it is" or "transposed", and in which line
     claims    what wrong lines say of derivatives and differentials, with the number of the line
     formulas  what wrong lines say of names
+    place     the point at which values are compared now, if they are not compared everywhere
+    rounded   by how much a number that is compared may be rounded
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -72,7 +77,9 @@ class Valuer:
         self.layouts: tuple[str, ...] = LAYOUTS
         self.written: dict[tuple[str, ...], tuple[str, int]] = {}
         self.books: dict[tuple[tuple[int, ...], bool], Book] = {}
-        self.verdicts: dict[tuple[Expr, Expr], bool] = {}
+        self.verdicts: dict[tuple[Expr, Expr, float], bool] = {}
+        self.place: Place | None = None
+        self.rounded = 0.0
 
     # ------------------------------------------------------------ books
 
@@ -284,6 +291,8 @@ class Valuer:
 
     def same(self, a: Expr, b: Expr, turned: bool) -> bool:
         """Whether two values are equal; a zero is a zero of any shape, and axes of size 1 do not count."""
+        if self.place is not None:
+            a, b = self.place.put(a), self.place.put(b)
         a, b = squeezed(a), squeezed(b)
         if a.shape != b.shape:
             for one, other in ((a, b), (b, a)):
@@ -296,19 +305,22 @@ class Valuer:
         return other_way and self.equal(permute(a, (1, 0)), b)
 
     def equal(self, a: Expr, b: Expr) -> bool:
-        if (a, b) not in self.verdicts:
+        key = (a, b, self.rounded)
+        if key not in self.verdicts:
             first, second = normalise(a), normalise(b)
-            self.verdicts[a, b] = first is second or self.alike(first, second)
-        return self.verdicts[a, b]
+            self.verdicts[key] = first is second or self.alike(first, second)
+        return self.verdicts[key]
 
     def alike(self, a: Expr, b: Expr) -> bool:
         """Whether two expressions have the same values: a glance first, then points of every kind."""
         known = [*self.true.variables.values()]
-        if not equal(a, b, known, points=2).equal:
+        if self.place is not None:
+            known = [v for v in map(self.place.put, known) if isinstance(v, Variable)]
+        if not self.rounded and not equal(a, b, known, points=2).equal:
             return False
         points = probe([a, b], known)
         pairs = zip(points.values(a), points.values(b), points.noise(a), points.noise(b), strict=True)
-        return all(close(x, y, max(p, q)) for x, y, p, q in pairs)
+        return all(close(x, y, max(p, q, self.rounded)) for x, y, p, q in pairs)
 
 
 def compatible(a: Reading, b: Reading) -> bool:
