@@ -265,6 +265,30 @@ def test_a_factor_that_is_an_inner_derivative_is_told_as_one(formula: str, shape
     assert cr.check(formula, wrt=wrt, claim=claim, shapes=shapes).diagnosis == "inner"
 
 
+def test_claims_by_entries_need_no_left_side() -> None:
+    for claim in ("Σ_j (A_ij + A_ji) x_j", "Σⱼ (Aᵢⱼ + Aⱼᵢ) xⱼ", "A_ij x_j + A_ji x_j"):
+        assert cr.check("x @ A @ x", wrt="x", claim=claim, shapes="A[n,n] x[n]").verdict == "equal"
+    assert cr.check("A @ x", wrt="x", claim="A_ij", shapes="A[m,n] x[n]").verdict == "equal"
+    assert cr.check("A @ x", wrt="x", claim="A_ji", shapes="A[n,n] x[n]").verdict == "layout"
+    found = cr.check("x @ A @ x", wrt="x", claim="Σ_j A_ij x_j", shapes="A[n,n] x[n]")
+    assert found.diagnosis == "path"
+
+
+def test_what_a_teacher_would_not_say_is_not_said() -> None:
+    found = cr.check("x**2*sin(x)", wrt="x", claim="2*x*cos(x)")
+    assert "A product is not differentiated factor by factor" in found.text
+    claim = "(x - m)*exp(-norm(x - m)**2/2)"
+    found = cr.check("exp(-norm(x - m)**2/2)", wrt="x", claim=claim, shapes="x[n] m[n]")
+    assert [d.code for d in found.diagnoses] == ["sign"]
+    found = cr.check("x @ A @ y", wrt="A", claim="x * y", shapes="A[n,n] x[n] y[n]")
+    assert "outer(x, y) is the matrix of all products" in found.text
+    found = cr.check("x**2 - 9*x", wrt="x", claim="-15.8", at="x=-3")
+    assert "the value is −15.8 in place of −15 (5.3 % too large)" in found.text
+    for claim in ("(W @ x > 0)*W", "W @ diag(W @ x > 0)"):
+        text = cr.check("relu(W @ x)", wrt="x", claim=claim, shapes="W[n,n] x[n]").text
+        assert "not the right one" not in text and "transposed" not in text
+
+
 def test_sides_of_equalities_are_claims() -> None:
     assert cr.check("9*(x + x**2)", wrt="x", claim="df/dx = 9(1 + 2x) = 9 + 18x")
     assert cr.check("9*(x + x**2)", wrt="x", claim="= 9(1 + 2x) = 9 + 18x")

@@ -151,7 +151,7 @@ def simplest(found: Sequence[Found]) -> list[Found]:
     best: dict[str, Found] = {}
     for one in sorted(found, key=lambda f: f.rank):
         best.setdefault(one.code, one)
-    mistake = any(f.assumption is None and f.rank < SIMPLE for f in best.values())
+    mistake = any(f.assumption is None and (f.rank < SIMPLE or f.code == "order") for f in best.values())
     dropped = {code for code in best if IMPLIED.get(code) in best}
     dropped |= {code for code in best if mistake and code in DISTANT}
     dropped |= {code for code in VAGUE if set(best) - set(VAGUE)}

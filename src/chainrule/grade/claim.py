@@ -8,13 +8,15 @@ refused; one that can be read but whose sizes do not fit raises the ShapeMismatc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import combinations
 
 from chainrule.errors import ShapeMismatch, SyntaxProblem, UnknownName
 from chainrule.expr.dims import Dim
-from chainrule.expr.names import ascii_name, pretty
+from chainrule.expr.names import SUBSCRIPT, ascii_name, pretty
 from chainrule.expr.nodes import Expr, Variable, constant_of, zeros
 from chainrule.expr.walk import dim_names, substitute
 from chainrule.language import parse_formula
@@ -27,6 +29,8 @@ from chainrule.language.unknown import NONE, Functions
 LABEL = re.compile(r"\s*(?:[∂d∇].*|grad.*|jac.*|hess.*|\w+\s*['′]+\s*(?:\(.*\))?)\s*", re.IGNORECASE)
 # A text in quotes, which opens an argument, is no transpose.
 QUOTED = re.compile(r"\(\s*(['\"]).*?\1")
+LETTERS = re.compile(r"(?<=[^\W_])_([i-t]+)(?![^\W_])")
+BY_ENTRIES = re.compile(r"stands on the right side alone|the index \w+ is index notation")
 FOREIGN = re.compile(r"'|\.\*|\./|\.\^")
 # A name that the text itself gives to something: ... where z = Xw + b.
 DEFINED = re.compile(r"(?:^|[;\n,]|\bwhere\b)\s*([^\s=;,()/]+)\s*=(?!=)")
@@ -120,15 +124,36 @@ def read_claim(text: str, reading: Reading, shape: Sequence[Dim]) -> list[Expr]:
     """
     reading = reading.beside(text)
     found: dict[Expr, None] = {}
-    failure: ShapeMismatch | None = None
+    failure: ShapeMismatch | SyntaxProblem | None = None
     for wanted in dict.fromkeys([tuple(shape), tuple(reversed(shape))]):
         try:
             found[_unspread(text, reading, wanted)] = None
-        except ShapeMismatch as problem:
+        except (ShapeMismatch, SyntaxProblem) as problem:
             failure = failure or problem
+    if failure is not None and not found and BY_ENTRIES.search(failure.message):
+        found |= dict.fromkeys(_entries(text, reading, len(shape)))
     if failure is not None and not found:
         raise failure
     return list(found)
+
+
+def _entries(text: str, reading: Reading, rank: int) -> Iterator[Expr]:
+    """A claim by entries without a left side, Σ_j A_ij x_j: its letters in the order of the alphabet."""
+    letters = sorted(set(re.findall("[i-t]", "".join(m[1] for m in LETTERS.finditer(ascii_letters(text))))))
+    for chosen in combinations(letters, rank):
+        with suppress(ShapeMismatch, SyntaxProblem):
+            yield reading.expression(f"entry_{''.join(chosen)} = {text}", known=True)
+            return
+
+
+def ascii_letters(text: str) -> str:
+    """The text with letters below the line as _i.
+
+    >>> ascii_letters("Aᵢⱼ")
+    'A_ij'
+    """
+    below = "".join(SUBSCRIPT)
+    return re.sub(f"[{below}]+", lambda m: "_" + "".join(SUBSCRIPT[c] for c in m[0]), text)
 
 
 def _unspread(text: str, reading: Reading, shape: tuple[Dim, ...]) -> Expr:

@@ -15,6 +15,7 @@ from chainrule.expr.walk import rebuild, substitute, topological, variables
 from chainrule.grade.case import Case, Found
 from chainrule.grade.mutant import Mutant, short
 from chainrule.simplify import simplify
+from chainrule.verify.probe import View
 
 MOST = 160  # changes that are tried one by one
 EFFORT = 12_000  # nodes that they have together, where an expression is large
@@ -26,12 +27,23 @@ def changed(case: Case) -> Iterator[Found]:
     goal, claim = case.correct, case.claim.expr
     if claim is not None:
         for edit in islice(_edits(claim), _most(claim)):
-            if edit.expr.shape == claim.shape and case.becomes(edit.expr, goal):
+            view = case.becomes(edit.expr, goal) if edit.expr.shape == claim.shape else None
+            if view is not None:
                 # A change of what the person wrote says more than one of the answer.
                 found = edit.tell()
+                if found.code == "transposed" and not _as_it_is(case, view):
+                    continue
                 yield replace(found, rank=27) if found.code == "transposed" else found
     simplest = simplify(goal)
-    yield from (e.tell() for e in islice(_edits(simplest), _most(simplest)) if case.matches(e.expr))
+    for edit in islice(_edits(simplest), _most(simplest)):
+        view = case.matches(edit.expr)
+        if view is not None and (_as_it_is(case, view) or edit.tell().code != "transposed"):
+            yield edit.tell()
+
+
+def _as_it_is(case: Case, view: View) -> bool:
+    """Whether a factor of a Jacobian is transposed, and not all of it."""
+    return view.name == "itself" or case.of is None or not case.of.rank
 
 
 def _most(expr: Expr) -> int:
@@ -45,7 +57,8 @@ def _everywhere_transposed(case: Case) -> Iterator[Found]:
         return
     for v in variables(claim):
         if v.rank == 2 and v.shape[0] == v.shape[1] and "symmetric" not in v.structure:
-            if case.becomes(substitute(claim, {v: v.T}), case.correct):
+            view = case.becomes(substitute(claim, {v: v.T}), case.correct)
+            if view is not None and _as_it_is(case, view):
                 name = pretty(v.name)
                 yield Found(28, "transposed", f"A factor is transposed: {name} and {name}ᵀ are exchanged.")
 
@@ -85,7 +98,7 @@ def _exchanged(root: Expr, node: Expr) -> Iterator[Mutant]:
 
     def tell() -> Found:
         both = f"{short(node)} and {short(swapped)}"
-        return Found(38, "order", f"The factors stand in the wrong order: {both} are not the same.")
+        return Found(28, "order", f"The factors stand in the wrong order: {both} are not the same.")
 
     yield Mutant(substitute(root, {node: swapped}), tell)
 

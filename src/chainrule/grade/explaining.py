@@ -37,11 +37,11 @@ PLACES = ("mask", "inner", "path", "plain-chain", "other")  # diagnoses that nam
 Same = Callable[[Expr, Expr], bool]
 
 
-def shown(expr: Expr, book: Book, row: bool = False, profile: str | None = None) -> str:
-    """An expression as people read it, in the names of the derivation; "" if it is too long to help."""
+def shown(expr: Expr, book: Book, row: bool = False, profile: str | None = None, but: str = "") -> str:
+    """An expression as people read it, in the names of the derivation but one; "" if it is too long."""
     if tree_size(expr) > LARGE:
         return ""
-    parts = {name: normalise(_as_stated(book, name)) for name in book.names}
+    parts = {name: normalise(_as_stated(book, name)) for name in book.names if name != but}
     (written,), where = present_many(
         [Request(simplify(expr), row and expr.rank == 1)], parts, profile=profile
     )
@@ -166,14 +166,15 @@ def by_name(reader: Reader, value: Value, symbol: Symbol | None) -> Sequence[Dia
 
 
 def subject(book: Book, symbol: Symbol | None) -> tuple[Expr | None, tuple[Variable, ...]]:
-    """What was differentiated, and by which variables, where that is a formula over variables."""
+    """What was differentiated, where that is a formula over variables, and by which variables."""
+    moving = tuple(book.variables[name] for name in book.free)
     if symbol is None or not symbol.by or not isinstance(symbol.of, str):
-        return None, ()
+        return None, moving
     below = "".join(symbol.below)
     if any(c.isdigit() for c in below) or len(set(below)) < len(below):
-        return None, ()
+        return None, moving
     if len(symbol.by) != 1 or symbol.by[0] in book.names:
-        return None, ()
+        return None, moving
     return book.expand(book.symbol(symbol.of)), (book.variables[symbol.by[0]],)
 
 

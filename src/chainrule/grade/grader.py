@@ -16,14 +16,16 @@ from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr, constant_of
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.definitions import Left, Setting, prepare
-from chainrule.grade.derivation_text import Equality, read_script
+from chainrule.grade.derivation_text import Equality, Part, read_script
 from chainrule.grade.explaining import explain_misfit, explain_path, explain_value, shown
 from chainrule.grade.judge import Diagnosis, judge
 from chainrule.grade.lines import Grading, Line
+from chainrule.grade.outside import OUTSIDE, moved_inside
 from chainrule.grade.points import Place, is_numeric, place, rounding
 from chainrule.grade.reading import LAYOUTS, Parsed, Reading, partial_class
 from chainrule.grade.symbols import Side, Symbol, letters_of
 from chainrule.grade.valuing import Chain, Value, Valuer, closest, compatible
+from chainrule.grade.words import outside_sum
 from chainrule.language.unknown import Given
 
 LAYOUT_WORDS = {
@@ -84,6 +86,9 @@ class Grader:
             return made("unclear", None, None, f"It could not be checked: {problem.message}.")
         except ChainruleError as problem:
             lost = self.setting.lost_in(problem)
+            told = self.condition_outside(equality, problem) if lost is None else None
+            if told is not None:
+                return told
             if lost is None:
                 problem.located(self.setting.script.source, equality.right.span)
                 if DOTS.search(equality.text):
@@ -93,6 +98,24 @@ class Grader:
                 return made("unread", None, None, str(problem))
         self.chain = None
         return made("unclear", None, None, f"It uses {pretty(lost)}, whose line could not be worked out.")
+
+    def condition_outside(self, equality: Equality, problem: ChainruleError) -> Line | None:
+        """The verdict on a condition on one instance in front of the sum over them."""
+        right, chain = equality.right, self.chain
+        inside = moved_inside(right.text) if OUTSIDE.fullmatch(problem.message) else None
+        if inside is None or chain is None:
+            return None
+        try:
+            lefts, rights, _ = self.valuer.values(chain, Part(inside[0], right.start))
+        except ChainruleError:
+            return None
+        if not rights:
+            return None
+        self.faults.append(equality.number)
+        chain.wrong = equality.number
+        chain.before = self.valuer.agreeing(lefts, rights) or rights[:1]
+        says = outside_sum(inside[1])
+        return Line(equality.number, equality.text, "wrong", None, "condition-outside-sum", says)
 
     def left_is_read(self, equality: Equality, problem: ChainruleError) -> bool:
         """Whether a line that cannot be read has a left side that the next one may continue."""
@@ -398,7 +421,8 @@ class Grader:
 
     def should_be(self, correct: Expr, row: bool) -> str:
         """What should stand there, if it is short enough to help."""
-        text = shown(correct, self.true, row, self.reader.profile)
+        own = self.chain.name if self.chain is not None else ""
+        text = shown(correct, self.true, row, self.reader.profile, own)
         return f"It should be {text}. " if text else ""
 
     def following(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from chainrule.errors import ShapeMismatch
+from chainrule.errors import ChainruleError, ShapeMismatch
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.grade import words
 from chainrule.grade.assume import assumed, may_be_partial, on_manifold, where_it_has_values
@@ -21,6 +21,7 @@ from chainrule.grade.forms import formed
 from chainrule.grade.masks import conditions
 from chainrule.grade.misfit import Misfit, misfitting, undiagonal
 from chainrule.grade.mutants import mistakes
+from chainrule.grade.outside import OUTSIDE, moved_inside
 from chainrule.grade.scale import scaled, terms
 from chainrule.simplify import Normaliser
 from chainrule.verify.probe import View
@@ -140,10 +141,33 @@ def judge_text(
     """
     judgement = Judgement("equal", (), None, "Equal.")
     for side in claims_in(text, reading):
-        judgement = _judge_side(side, correct, reading, of, wrt)
+        try:
+            judgement = _judge_side(side, correct, reading, of, wrt)
+        except ChainruleError as problem:
+            inside = moved_inside(side) if OUTSIDE.fullmatch(problem.message) else None
+            if inside is None:
+                raise
+            return _outside_sum(side, inside, correct, reading, of, wrt)
         if judgement.verdict not in ("equal", "layout"):
             break
     return judgement
+
+
+def _outside_sum(
+    text: str,
+    inside: tuple[str, str],
+    correct: Expr,
+    reading: Reading,
+    of: Expr | None,
+    wrt: tuple[Variable, ...],
+) -> Judgement:
+    """The verdict on a condition on one instance in front of the sum over them; it has no value."""
+    judgement = _judge_side(inside[0], correct, reading, of, wrt)
+    case = make_case(Claim(lambda points: [], text=text), correct, of, wrt, list(reading.variables.values()))
+    found = [Found(9, "condition-outside-sum", words.outside_sum(inside[1]))]
+    if judgement.verdict not in ("equal", "layout"):
+        found += [Found(10, d.code, d.text, also=True) for d in judgement.diagnoses[:1]]
+    return wrong(case, found)
 
 
 def _judge_side(

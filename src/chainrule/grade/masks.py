@@ -11,6 +11,7 @@ from chainrule.grade.case import Case, Found
 from chainrule.grade.mutant import Mutant, short
 from chainrule.grade.sweep import Sweep
 from chainrule.rules.table import Elementwise, Row
+from chainrule.simplify import normalise
 
 
 def masks(sweep: Sweep) -> Iterator[Mutant]:
@@ -65,8 +66,13 @@ def conditions(case: Case) -> Iterator[Found]:
     names = ", ".join(sorted({short(n) for n in found}))
     if outside and summed:
         yield Found(9, "condition-outside-sum", words.outside_sum(names))
-    elif goals:
+    elif goals and not {normalise(n) for n in found} <= _masks_of(case.correct):
         yield Found(19, "mask", f"There is a mask, and it is not the right one: {names}.")
+
+
+def _masks_of(expr: Expr) -> set[Expr]:
+    """The conditions in an expression."""
+    return {normalise(n) for n in topological([normalise(expr)]) if is_mask(n)}
 
 
 def _branches(node: Expr) -> Sequence[Expr]:

@@ -10,7 +10,8 @@ from itertools import islice
 
 from chainrule.derive import jacobians
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Apply, Expr
+from chainrule.expr.nodes import Apply, Einsum, Expr
+from chainrule.expr.walk import rebuild
 from chainrule.grade.case import Case, Found
 from chainrule.grade.masks import masks
 from chainrule.grade.mutant import Mutant, short
@@ -30,7 +31,7 @@ def mistakes(case: Case) -> Iterator[Found]:
         return
     most = min(MOST, 8 + EFFORT // len(sweep.order))
     found: list[Found] = []
-    for kind in (paths, masks, _inner):
+    for kind in (paths, masks, _inner, _factor_by_factor):
         found += [m.tell() for m in islice(kind(sweep), most) if case.matches(m.expr)]
     # With x − mean(x) in place of x, the path through the mean was left out, and no inner derivative.
     lost = any(f.code == "path" for f in found) and any(v.rank for v in case.wrt)
@@ -47,8 +48,22 @@ def _inner(sweep: Sweep) -> Iterator[Mutant]:
             yield _missing(sweep, node, jacobians(sweep.of, [node])[node], 26)
     for node in reversed(sweep.order):
         for use in sweep.below.get(node, ()):
-            if use.child.shape == node.shape and (isinstance(node, Apply) or node in inside):
+            scaled = isinstance(node, Einsum) and len(node.operands) == 1  # a sign or a number, no function
+            if use.child.shape == node.shape and not scaled and (isinstance(node, Apply) or node in inside):
                 yield _passed(sweep, use)
+
+
+def _factor_by_factor(sweep: Sweep) -> Iterator[Mutant]:
+    """The product of the derivatives for the derivative of a product of numbers."""
+    of = sweep.of
+    if not isinstance(of, Einsum) or len(sweep.wrt) != 1 or sweep.wrt[0].rank or of.rank:
+        return
+    moving = [part for part in of.operands if part in sweep.active]
+    if len(moving) < 2 or any(part.rank for part in of.operands):
+        return
+    parts = [sweep.of_other(part) if part in sweep.active else part for part in of.operands]
+    says = "A product is not differentiated factor by factor: (fg)′ is f′g + fg′, and not f′g′."
+    yield Mutant(rebuild(of, parts), lambda: Found(44, "other", says))
 
 
 def _missing(sweep: Sweep, node: Expr, expr: Expr, rank: int) -> Mutant:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 from chainrule.errors import ChainruleError, ShapeMismatch, Span, UnknownName
 from chainrule.expr.dims import ONE, Dim
-from chainrule.expr.names import ascii_name, pretty
+from chainrule.expr.names import ascii_name, pretty, row_name
 from chainrule.expr.nodes import Einsum, Expr, Shape, Stack, Variable, permute
 from chainrule.expr.walk import substitute
 from chainrule.expr.walk import variables as variables_of
@@ -23,13 +24,14 @@ from chainrule.grade.folding import PREFIX, folded, unfolded
 from chainrule.grade.retext import Edit, Edited, apply, relocated
 from chainrule.grade.signs import signs
 from chainrule.grade.symbols import NAME, Scanner, Side, Symbol
-from chainrule.language import Declarations, parse_formula
+from chainrule.language import Declarations, Formula, parse_formula
 from chainrule.language.functions import TABLE
 from chainrule.language.unknown import NONE, Functions
 from chainrule.rules.constants import component
 
 LAYOUTS = ("numerator", "denominator", "mixed")
 _PRODUCT = re.compile(r"\s*[·*@×⋅]?\s*")
+_OUTSIDE = re.compile(r"(\w+_[i-t]) stands outside a sum over [i-t]")
 _STAR = {"**": ".^", "@": "*", ".T": "ᵀ"}
 
 
@@ -50,6 +52,13 @@ class Reading:
     star: bool = False
     direct: tuple[tuple[str, int], ...] = ()
     free: bool = False
+
+
+def _rows(name: str, declared: Declarations) -> Variable | None:
+    """The array whose row, or whose entry, x_i is."""
+    base = name.rpartition("_")[0]
+    arrays = [v for n, v in declared.variables.items() if v.rank and base in (n, row_name(n))]
+    return arrays[0] if arrays else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +153,9 @@ class Reader:
             edited = Edited(prefix + edited.text, moved)
         star = reading.star and self.dialect == "numpy"
         declared = self.declared(holes, edited.text)
+        dialect = "matlab" if star else self.dialect
         try:
-            formula = parse_formula(
-                edited.text,
-                declared,
-                "matlab" if star else self.dialect,
-                self.profile,
-                shape,
-                functions=self.functions,
-            )
+            formula = self.formula(edited.text, declared, dialect, shape)
             extra = [name for name in formula.variables if name not in declared.variables]
             if extra:
                 raise self.undeclared(extra[0], edited)
@@ -164,6 +167,29 @@ class Reader:
         tensor = any(v.rank > 2 for v in holes)
         notes = tuple(s for s in formula.assumptions if "space is read" in s)
         return Parsed(formula.expr, holes, formula.row, alone, tensor, notes)
+
+    def formula(self, text: str, declared: Declarations, dialect: str, shape: Shape | None) -> Formula:
+        """The text as a formula; eᵢ = w·xᵢ − yᵢ with a row xᵢ as the array of all instances."""
+        read = partial(
+            parse_formula, dialect=dialect, profile=self.profile, shape=shape, functions=self.functions
+        )
+        try:
+            return read(text, declared)
+        except ChainruleError as problem:
+            of_instance = re.match(r"entry_([i-t]) = ", text)
+            told = _OUTSIDE.fullmatch(problem.message)
+            array = _rows(told[1], declared) if told is not None and of_instance is not None else None
+            if array is None or of_instance is None:
+                raise
+        letter, body = of_instance[1], text[of_instance.end() :]
+        # Every instance times a weight, added up: the factor of each weight is that instance.
+        weight = Variable("weight", (array.shape[0],))
+        weighed = Declarations("", {**declared.variables, "weight": weight}, declared.dims)
+        total = read(f"Σ_{letter} (weight_{letter} ({body}))", weighed)
+        expr = jacobian(total.expr, weight)
+        axes = (expr.rank - 1, *range(expr.rank - 1))
+        met = {name: v for name, v in total.variables.items() if v is not weight}
+        return replace(total, expr=permute(expr, axes), variables=met, row=False)
 
     def undeclared(self, name: str, edited: Edited) -> UnknownName:
         found = next(
@@ -279,6 +305,13 @@ class Reader:
         letters = "".join(index for s in symbols for index in s.below if index.isalpha())
         if letters and indexed:
             return f"{name}_{letters}"
+        if len(letters) == 1 and first.below[0] == letters and len(of) == 1 and len(shape) <= 2:
+            # Of one instance: row i, as a column where gradients are columns.
+            del holes[Variable(name, shape)]
+            whole = of + tuple(d for by in bys for d in by)
+            holes[Variable(name, whole)] = Hole(symbols, None, reverse)
+            row = reading.layout == "numerator" and len(whole) == 2
+            return f"({name}_{letters}ᵀ)" if row else f"{name}_{letters}"
         return f"({name}ᵀ)" if turned else name
 
     def spelling(self, part: Part, reading: Reading) -> Iterator[Edit]:

@@ -129,6 +129,11 @@ class _Speller:
             parts = [self.closed(factor) for factor in factors]
             for order in list(permutations(parts))[1:]:
                 yield self.put(node, f"({sign.join(order)})", "order", says, order[0])
+        if not self.matlab:
+            bare = f"{self.bare(node.left)}, {self.bare(node.right)}"
+            kind = "a vector" if node.symbol == "*" else "a number"
+            says = f"the product {self.of(node)} is {kind}; outer({bare}) is the matrix of all products"
+            yield self.put(node, f"outer({bare})", "shape", says)
         if node.symbol == "*" and not self.matlab:
             says = f"* multiplies entry by entry; {a} @ {b} is the product"
             yield self.put(node, f"({a} @ {b})", "shape", says)

@@ -164,10 +164,10 @@ def difference(case: Case) -> Found:
 
 
 def _off(claimed: float, correct: float) -> str:
-    """By how much, where that is a small part."""
+    """By how much in size, where that is a small part."""
     if not correct or abs(claimed - correct) > abs(correct) / 2:
         return ""
-    share = 100 * (claimed - correct) / abs(correct)
+    share = 100 * (claimed - correct) / correct
     return f" ({abs(share):.2g} % too {'large' if share > 0 else 'small'})"
 
 
