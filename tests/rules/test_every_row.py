@@ -32,6 +32,8 @@ PARAMETERS = {
     "select": (Dim.of(0), 1, K, N),
     "basis": (Dim.of(1), N),
     "merge": (K, N),
+    "one_hot": (N,),
+    "window": (K, K, 1, 1, Dim.of(0), N),
     "prod": (1,),
     "prod_others": (1, 1),
     "tri": (N,),
@@ -69,6 +71,8 @@ def values_of(node: Apply, seed: int = 0) -> dict[str, np.ndarray]:
             x = x * rng.choice([-1, 1], shape)
         if row.name == "power":
             x = np.abs(x)
+        if domain == "whole":
+            x = rng.integers(0, 2, shape).astype(float)
         if domain == "condition":
             x = rng.integers(0, 2, shape).astype(float)
         if domain == "invertible":

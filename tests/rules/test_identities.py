@@ -17,6 +17,7 @@ from chainrule.verify.reference import evaluate
 from chainrule.verify.sample import sample_point
 
 SHAPES = "s t x[n] y[n] A[n,n] B[m,n] p[n]:positive q:positive g[n]:sign Q[n,n]:orthogonal v[n]:unit"
+SHAPES += " c[m]:integer(n)"
 # identity -> formulas in which it applies
 EXAMPLES: dict[str, list[str]] = {
     "exact value": ["exp(0) + s", "cos(x - x)"],
@@ -27,6 +28,7 @@ EXAMPLES: dict[str, list[str]] = {
     "larger or smaller of numbers": ["maximum(2, 3) * s", "minimum(x, x)"],
     "square root is a power": ["sqrt(q)"],
     "logarithm of 1 + x": ["log1p(q)"],
+    "logarithm of a picked entry": ["log(pick(softmax(B, axis=1), c))"],
     "exponential minus 1": ["expm1(x)"],
     "trivial power": [
         "x**0",

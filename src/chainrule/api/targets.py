@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from chainrule.api.chain import Target
-from chainrule.errors import OptionError, ShapeMismatch, Span, UnknownName
+from chainrule.errors import NoDerivative, OptionError, ShapeMismatch, Span, UnknownName
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import dim_names
@@ -59,7 +59,10 @@ def parse_targets(wrt: Wrt | None, formula: Formula) -> tuple[tuple[Target, ...]
 
 def _only(formula: Formula) -> Target:
     if len(formula.variables) == 1:
-        return Target(tuple(formula.variables.values()))
+        return Target(tuple(map(_moving, formula.variables.values())))
+    real = [v for v in formula.variables.values() if v.bound is None]
+    if len(real) == 1:
+        return Target(tuple(real))
     raise OptionError("which variable should it be differentiated by?", hint=_choices(formula))
 
 
@@ -116,12 +119,10 @@ def _target(text: str, start: int, source: str, formula: Formula) -> Target:
 
 def _variable(text: str, start: int, source: str, formula: Formula) -> Variable:
     name = ascii_name(text)
-    if name in formula.variables:
-        return formula.variables[name]
-    joined = re.sub(r"(?<=[^0-9_])([0-9]+)$", r"_\1", name)
-    if joined in formula.variables:
-        return formula.variables[joined]
     spans = (Span(start, start + len(text)),)
+    for spelled in (name, re.sub(r"(?<=[^0-9_])([0-9]+)$", r"_\1", name)):
+        if spelled in formula.variables:
+            return _moving(formula.variables[spelled], source, spans)
     sizes = {d for v in formula.variables.values() for d in dim_names(v)} | set(dim_names(formula.expr))
     if name in sizes:
         raise UnknownName(
@@ -146,6 +147,18 @@ def _variable(text: str, start: int, source: str, formula: Formula) -> Variable:
     )
 
 
+def _moving(variable: Variable, source: str = "", spans: tuple[Span, ...] = ()) -> Variable:
+    """The variable, unless it is an integer, by which there is no derivative."""
+    if {"integer"} & set(variable.structure) or variable.bound is not None:
+        raise NoDerivative(
+            f"{variable.name} is an integer: nothing can be differentiated by it",
+            hint=f"declare {variable.name} without :integer if it is a real number",
+            source=source,
+            spans=spans,
+        )
+    return variable
+
+
 def _given(wrt: Expr, formula: Formula) -> Target:
     if not isinstance(wrt, Variable):
         raise OptionError("derivatives are by variables, not by expressions", hint=_choices(formula))
@@ -156,4 +169,4 @@ def _given(wrt: Expr, formula: Formula) -> Target:
             sizes={wrt.name: " × ".join(map(str, wrt.shape))},
             hint="use the variable that the formula was built from",
         )
-    return Target((wrt,))
+    return Target((_moving(wrt),))

@@ -64,7 +64,8 @@ class CompiledFunction:
             (n, [d.constant if d.name is None else d.name for d in self._variables[n].shape]) for n in arrays
         ]
         plain = [(n, [d for d in shape if d is not None]) for n, shape in shapes]
-        self._plain = plain if plain == shapes and not sizes and not slices else None
+        whole = any(v.bound is not None for v in variables)
+        self._plain = plain if plain == shapes and not sizes and not slices and not whole else None
         keyword = inspect.Parameter.KEYWORD_ONLY
         names = dict.fromkeys(identifier(v) for v in [*self._variables, *self.sizes])
         needed = {identifier(name) for name in [*self._arrays, *self._sizes]}
@@ -91,7 +92,7 @@ class CompiledFunction:
             else:
                 arrays, sizes = self._bind(given)
                 result = self._function(*(arrays[n] for n in self._arrays), *(sizes[n] for n in self._sizes))
-                kinds = {arrays[n].dtype for n in self._arrays}
+                kinds = {arrays[n].dtype for n in self._arrays if self._variables[n].bound is None}
                 dtype = kinds.pop() if len(kinds) == 1 else None
         except np.linalg.LinAlgError as problem:
             raise DomainProblem(
@@ -151,7 +152,12 @@ class CompiledFunction:
             if len(kinds) == 1:
                 dtype = kinds.pop()
                 arrays.update({n: arrays[n].astype(dtype) for n in weak})
-        return arrays, self._infer(arrays, sizes)
+        found = self._infer(arrays, sizes)
+        for name, array in arrays.items():
+            bound = self._variables[name].bound
+            if bound is not None:
+                arrays[name] = _indices(name, array, bound, found)
+        return arrays, found
 
     def _unknown(self, key: str) -> ArrayMismatch:
         known = [*self._variables, *self.sizes]
@@ -368,6 +374,29 @@ def _integer(name: str, value: Any) -> int:
 
 def _declared(variable: Variable) -> str:
     return variable.name + ("[" + ", ".join(map(str, variable.shape)) + "]" if variable.rank else "")
+
+
+def _indices(name: str, array: Array, bound: Dim, sizes: Mapping[str, int]) -> Array:
+    """The array as integers; raises unless its entries are whole numbers in the declared range."""
+    if not (np.isfinite(array).all() and (array == np.rint(array)).all()):
+        raise ArrayMismatch(
+            f"{name} is declared integer({bound}), and not all entries of the array given are whole numbers",
+            hint="give whole numbers, as int or as float",
+        )
+    if any(d not in sizes for d in bound.names):
+        raise ArrayMismatch(
+            f"{name} is declared integer({bound}), and no array shows the size {bound}",
+            hint=f"give it, as in f(..., {bound}=5)",
+        )
+    limit = bound.evaluate(sizes)
+    if array.size and not 0 <= array.min() <= array.max() < limit:
+        worst = array.min() if array.min() < 0 else array.max()
+        raise ArrayMismatch(
+            f"{name} is declared integer({bound}), so that {worst:.0f} is out of range",
+            hint=f"its entries are whole numbers from 0 to {limit - 1}",
+            sizes={str(bound): str(limit)},
+        )
+    return array.astype(np.intp)
 
 
 def _axes(rank: int) -> str:

@@ -94,6 +94,30 @@ HELPERS = {
 }
 # Rows that are one call of NumPy, along the last axes.
 REDUCTIONS = {"amax": "max", "amin": "min", "prod": "prod"}
+HELPERS |= {
+    "scatter_rows": '''def scatter_rows(rows, ids, size):
+    """An array of `size` rows: row v is the sum of the rows with ids == v."""
+    total = np.zeros((size,) + rows.shape[ids.ndim:], rows.dtype)
+    np.add.at(total, ids, rows)
+    return total
+''',
+    "windows": '''def windows(x, width, stride, dilation, padding):
+    """The windows of the last axis of x, zeros around it, as two axes: which window, where in it."""
+    padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(padding, padding)])
+    reach = dilation * (width - 1) + 1
+    every = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=-1)
+    return every[..., ::stride, ::dilation]
+''',
+    "overlap_add": '''def overlap_add(parts, size, stride, dilation, padding):
+    """The transpose of windows: every window added at its place in an axis of `size` entries."""
+    count, width = parts.shape[-2:]
+    total = np.zeros(parts.shape[:-2] + (size + 2 * padding,), parts.dtype)
+    for k in range(width):
+        start = k * dilation
+        total[..., start:start + stride * (count - 1) + 1:stride] += parts[..., k]
+    return total[..., padding:padding + size]
+''',
+}
 OWN = frozenset({"np", "special", "float", "tuple", "range", *HELPERS})
 
 
@@ -296,6 +320,9 @@ class _Vocabulary(ABC):
             k += count
         return f"{','.join(text)}->{''.join(LETTERS[a] for a in kept)}"
 
+    def _take(self, op: Op, a: Text, ids: Text) -> Text:
+        return Text(f"{a.at(ATOM)}[{ids.text}]")
+
     @abstractmethod
     def _call(self, op: Op, *args: Text) -> Text: ...
 
@@ -437,6 +464,20 @@ class _Python(_Vocabulary):
             )
         return self.fill_template(row.code, (), parameters)
 
+    def _scatter_rows(self, op: Op, rows: Text, ids: Text) -> Text:
+        self.helpers["scatter_rows"] = None
+        return Text(f"scatter_rows({rows.text}, {ids.text}, {self.dim(op.data[0]).text})")
+
+    def _windows(self, op: Op, a: Text) -> Text:
+        self.helpers["windows"] = None
+        _, width, *rest, _ = op.data
+        return Text(f"windows({a.text}, {', '.join(self.dim(Dim.of(d)).text for d in (width, *rest))})")
+
+    def _overlap_add(self, op: Op, a: Text) -> Text:
+        self.helpers["overlap_add"] = None
+        _, _, *rest, size = op.data
+        return Text(f"overlap_add({a.text}, {', '.join(self.dim(Dim.of(d)).text for d in (size, *rest))})")
+
     def _stack(self, op: Op, *args: Text) -> Text:
         entries = [
             a.text[len("np.array(") : -1]
@@ -517,23 +558,26 @@ class _Formula(_Vocabulary):
     def _trace(self, op: Op, a: Text) -> Text:
         return Text(f"tr({a.text})")
 
+    def _windows(self, op: Op, a: Text) -> Text:
+        _, width, *rest, _ = op.data
+        return Text(f"windows({a.text}, {self.dim(width).text}{self.options(rest)})")
+
+    def _overlap_add(self, op: Op, a: Text) -> Text:
+        _, _, *rest, size = op.data
+        return Text(f"overlap_add({a.text}, {self.dim(size).text}{self.options(rest)})")
+
+    def options(self, given: Sequence[Any]) -> str:
+        """, stride=2 and what else is not usual."""
+        named = zip(("stride", "dilation", "padding"), map(Dim.of, given), (1, 1, 0), strict=True)
+        return "".join(f", {name}={self.dim(v).text}" for name, v, usual in named if v.constant != usual)
+
     def _reshape(self, op: Op, a: Text) -> Text:
-        """Products with merge(m, n), which has axes (m*n, m, n); columns below each other are vec."""
+        """Columns below each other are vec."""
         source = op.args[0]
         if source.rank == 2 and op.rank == 1:
             transposed = source.kind == "permute" and a.text.endswith(".T")
             return Text(f"vec({a.text.removesuffix('.T') if transposed else a.at(ATOM) + '.T'})")
-        letters = iter(LETTERS)
-        specs, texts, output = [""], [a.text], ""
-        for before, after in op.data:
-            mine, theirs = "".join(next(letters) for _ in before), "".join(next(letters) for _ in after)
-            specs[0] += mine
-            output += mine if len(before) == len(after) else theirs
-            if len(before) != len(after):
-                flat, parts, dims = (mine, theirs, after) if len(before) == 1 else (theirs, mine, before)
-                specs.append(flat + parts)
-                texts.append(f"merge({', '.join(self.dim(d).text for d in dims)})")
-        return Text(f"einsum('{','.join(specs)}->{output}', {', '.join(texts)})")
+        return Text(f"reshape({a.text}, {', '.join(self.dim(d).text for d in op.shape)})")
 
     def _fill(self, op: Op, a: Text) -> Text:
         axes, shape = op.data

@@ -23,6 +23,7 @@ from chainrule.expr.walk import topological
 from chainrule.rules.elementwise import power, stop, where
 from chainrule.rules.table import Constant, Elementwise, Tensorial
 from chainrule.rules.tensorial import inv
+from chainrule.rules.views import FOR_CODE, FOR_FORMULAS, View, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ def make_plan(
     formula: bool = False,
 ) -> Program:
     """The program for all outputs together."""
+    folds, memo = (FOR_FORMULAS if formula else FOR_CODE), dict[Expr, Expr]()
+    outputs = {key: fold(expr, folds, memo) for key, expr in outputs.items()}
+    names = {name: memo[expr] for name, expr in (names or {}).items() if expr in memo}
     return _Planner(outputs, names or {}, sizes or {}, formula).run()
 
 
@@ -247,6 +251,9 @@ class _Planner:
                 return self._elementwise(node, row)
             case Tensorial():
                 return self._tensorial(node, row)
+            case View():
+                args = [self._whole(self.held[a], a) for a in node.arguments]
+                return Held(self.build.view(row, args, node.parameters, node.shape), tuple(range(node.rank)))
             case _:
                 raise AssertionError(f"no code for {row!r}")
 

@@ -14,6 +14,7 @@ from typing import Any
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.nodes import Shape
 from chainrule.rules.table import Row
+from chainrule.rules.views import RESHAPE, SCATTER, TAKE, View
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +134,13 @@ class Builder:
 
     def call(self, row: Row, args: Sequence[Op], parameters: tuple[Any, ...], shape: Shape) -> Op:
         return self.make("call", args, (row, *parameters), shape, boolean=getattr(row, "indicator", False))
+
+    def view(self, row: View, args: Sequence[Op], parameters: tuple[Any, ...], shape: Shape) -> Op:
+        """A view: reshape, E[ids], windows and their transposes."""
+        if row is RESHAPE:
+            return self.reshape(args[0], [(args[0].shape, shape)])
+        first = args[0] if row is not SCATTER else self.cast(args[0])
+        return self.make(row.name, (first, *args[1:]), parameters, shape, row is TAKE and first.boolean)
 
     # ---------------------------------------------------------- axes
 

@@ -145,6 +145,15 @@ class Variable(Expr):
     name: str
     structure: tuple[str, ...]
 
+    @property
+    def bound(self) -> Dim | None:
+        """V for a variable declared integer(V), whose entries are whole numbers from 0 to V − 1."""
+        for word in self.structure:
+            if word.startswith("integer("):
+                text = word[len("integer(") : -1]
+                return Dim.of(int(text) if text.isdigit() else text)
+        return None
+
     def __new__(cls, name: str, shape: Sequence[Dim] = (), structure: Sequence[str] = ()) -> Variable:
         shape, structure = tuple(shape), tuple(sorted(set(structure)))
 

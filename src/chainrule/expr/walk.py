@@ -82,7 +82,8 @@ def substitute_dims(root: Expr, values: Mapping[str, Dim]) -> Expr:
         children = [done[c] for c in node.children]
         match node:
             case Variable():
-                done[node] = Variable(node.name, [d.substitute(values) for d in node.shape], node.structure)
+                structure = [_in_structure(word, node.bound, values) for word in node.structure]
+                done[node] = Variable(node.name, [d.substitute(values) for d in node.shape], structure)
             case Einsum():
                 sizes = {label: dim.substitute(values) for label, dim in enumerate(node.sizes)}
                 coefficient = node.coefficient.substitute(values)
@@ -96,6 +97,13 @@ def substitute_dims(root: Expr, values: Mapping[str, Dim]) -> Expr:
             case _:
                 raise AssertionError(type(node))
     return done[root]
+
+
+def _in_structure(word: str, bound: Dim | None, values: Mapping[str, Dim]) -> str:
+    """integer(V) with V replaced; any other word as it is."""
+    if bound is None or not word.startswith("integer("):
+        return word
+    return f"integer({bound.substitute(values)})"
 
 
 def _in_parameter(parameter: object, values: Mapping[str, Dim]) -> object:
@@ -116,6 +124,8 @@ def dim_names(*roots: Expr) -> tuple[str, ...]:
     names: set[str] = set()
     for node in topological(roots):
         names.update(name for dim in node.shape for name in dim.names)
+        if isinstance(node, Variable) and node.bound is not None:
+            names.update(node.bound.names)
         if isinstance(node, Einsum):
             names.update(node.coefficient.names)
             names.update(name for dim in node.sizes for name in dim.names)

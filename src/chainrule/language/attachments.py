@@ -5,12 +5,12 @@ from __future__ import annotations
 from chainrule.errors import ShapeMismatch, UnknownName
 from chainrule.expr import nodes
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import number
+from chainrule.expr.nodes import Expr, number
 from chainrule.language import conditions, functions, problems
 from chainrule.language.context import Context
 from chainrule.language.instances import summed
 from chainrule.language.parser import COMPARISONS
-from chainrule.language.subscripts import Range, subscript
+from chainrule.language.subscripts import Item, Range, subscript
 from chainrule.language.syntax import (
     Bars,
     Binary,
@@ -24,6 +24,7 @@ from chainrule.language.syntax import (
     Subscript,
 )
 from chainrule.language.values import NOTHING, Value
+from chainrule.rules.indexing import index_bound
 
 
 class Attachments(Context):
@@ -189,9 +190,33 @@ class Attachments(Context):
 
     def subscript(self, node: Subscript, parts: list[Value]) -> Value:
         base = self.whole(parts[0], node.operand)
-        items: list[Dim | Range | None] = []
+        items: list[Item] = []
+        arrays: list[tuple[int, Value, Node]] = []
         for value, part in zip(parts[1:], node.items, strict=True):
-            items.append(
-                None if value.absent else value.item if value.item is not None else self.size(value, part)
+            if value.absent or value.item is not None:
+                items.append(value.item)
+            elif value.constant is None and value.items is None and value.text is None:
+                arrays.append((len(items), value, part))
+                items.append(value.expr)
+            else:
+                items.append(self.size(value, part))
+
+        def make(x: Expr, *indices: Expr) -> Expr:
+            for (place, _, _), index in zip(arrays, indices, strict=True):
+                items[place] = index
+            return subscript(x, items)
+
+        for _, value, part in arrays:
+            self.need_range(value, part)
+        exprs = [base.expr, *(value.expr for _, value, _ in arrays)]
+        return Value(self.built(make, exprs, node.span, [node.operand, *(part for _, _, part in arrays)]))
+
+    def need_range(self, value: Value, part: Node) -> None:
+        """An index that is no size is an integer variable with a range, or a part of one."""
+        if index_bound(value.expr) is None:
+            raise self.problem(
+                f"a size or an index stands here, not {self.text(part)}",
+                part.span,
+                hint="integers, sizes that a declaration names, such as n in x[n], and integer variables "
+                "whose range is declared, ids[N]:integer(V)",
             )
-        return Value(self.built(lambda x: subscript(x, items), [base.expr], node.span, [node.operand]))

@@ -14,7 +14,12 @@ from chainrule.language.unknown import Declared, orders_of_call
 from chainrule.language.values import Value, as_dim
 
 _TEXTS = frozenset({"ord", "reduction"})
-_MIXED = frozenset({"outer", "dot", "kron", "einsum", "matmul", "solve", "concat", "concatenate", "stack"})
+_MIXED = frozenset(
+    {
+        *("outer", "dot", "kron", "einsum", "matmul", "solve", "concat", "concatenate", "stack"),
+        *("take", "pick", "embedding", "one_hot"),
+    }
+)
 
 
 class Calls(Context):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from chainrule.errors import OptionError, ShapeMismatch, Span, SyntaxProblem, UnknownName
@@ -54,7 +54,8 @@ def parse_declarations(shapes: str | Mapping[str, object] | Declarations | None)
     reader = Reader(text)
     while not reader.done():
         reader.declaration()
-    dims = tuple(dict.fromkeys(n for v in reader.variables.values() for d in v.shape for n in d.names))
+    sizes = [*(d for v in reader.variables.values() for d in v.shape), *reader.ranges]
+    dims = tuple(dict.fromkeys(name for d in sizes for name in d.names))
     for dim in dims:
         if dim in reader.variables:
             place = reader.places[dim]
@@ -92,6 +93,7 @@ class Reader:
         self.position = 0
         self.variables: dict[str, Variable] = {}
         self.places: dict[str, Span] = {}
+        self.ranges: list[Dim] = []
 
     def next(self) -> Token:
         token = self.tokens[self.position]
@@ -191,14 +193,14 @@ class Reader:
         """What follows the colon: one word, or several in braces."""
         self.next()
         token = self.next()
-        words = [token]
+        words = [self.ranged(token)]
         if token.text == "{":
             words = []
             while (token := self.next()).text != "}":
                 if token.kind == "end":
                     raise self.problem("`{` is never closed", token.span)
                 if token.text != ",":
-                    words.append(token)
+                    words.append(self.ranged(token))
         for word in words:
             self.check(word, name, shape)
             clash = next((w for w in words if w.text in CLASHES.get(word.text, ())), None)
@@ -211,7 +213,26 @@ class Reader:
                 )
         return tuple(word.text for word in words)
 
+    def ranged(self, token: Token) -> Token:
+        """integer(V) as one word: the whole numbers from 0 to V − 1."""
+        if token.text != "integer" or self.peek().text != "(":
+            return token
+        self.next()
+        part = [self.next()]
+        while self.peek().text not in (")", "") and self.peek().kind != "end":
+            part.append(self.next())
+        closing = self.next()
+        size = self.dim(part)
+        if closing.text != ")" or (size.constant is None and size.name is None):
+            raise self.problem(
+                "the range of an integer is one size", token.span.join(part[-1].span), "ids[N]:integer(V)"
+            )
+        self.ranges.append(size)
+        return replace(token, text=f"integer({size})", span=token.span.join(closing.span))
+
     def check(self, word: Token, name: str, shape: tuple[Dim, ...]) -> None:
+        if word.text.startswith("integer("):
+            return
         if word.text not in STRUCTURES:
             near = get_close_matches(word.text, STRUCTURES, 1, 0.5)
             raise UnknownName(

@@ -43,6 +43,7 @@ from chainrule.language.syntax import (
 )  # fmt: skip
 from chainrule.language.values import NOTHING, Value
 from chainrule.rules import constants
+from chainrule.rules.indexing import index_bound
 
 
 class Elaborator(Operators, Calls, Attachments):
@@ -81,7 +82,10 @@ class Elaborator(Operators, Calls, Attachments):
         """The value as a placeholder of its shape."""
         if isinstance(value.expr, Variable) or (value.constant is not None and not value.rank) or value.items:
             return value
-        return replace(value, expr=Variable(f"%{node.span.start}:{node.span.end}", value.expr.shape))
+        bound = index_bound(value.expr)
+        structure = () if bound is None else (f"integer({bound})",)
+        name = f"%{node.span.start}:{node.span.end}"
+        return replace(value, expr=Variable(name, value.expr.shape, structure))
 
     def node(self, node: Node, parts: list[Value]) -> Value:
         match node:

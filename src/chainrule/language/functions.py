@@ -19,6 +19,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Shape, Stack, as_expr, ele
 from chainrule.language.axes import Axis as Axis
 from chainrule.language.axes import named_axes
 from chainrule.language.conditions import logical_and, logical_not, logical_or
+from chainrule.language.integers import embedding, one_hot, pick, take
 from chainrule.language.shaping import (
     ellipsis_letters,
     expand_dims,
@@ -538,6 +539,8 @@ def _table() -> dict[str, Entry]:
         "dot": Entry(dot, "xx", forces=True), "kron": Entry(kron, "xx", forces=True),
         "matmul": Entry(nodes.matmul, "xx"), "multiply": Entry(nodes.multiply, "xx"),
         "concat": Entry(concat, "l", axis, many=True), "stack": Entry(stack, "l", axis, many=True),
+        "one_hot": Entry(one_hot, "xn"), "take": Entry(take, "xxi", axis, optional=1),
+        "embedding": Entry(embedding, "xx"), "pick": Entry(pick, "xx"),
         "logical_and": Entry(logical_and, "xx"), "logical_or": Entry(logical_or, "xx"),
         "logical_not": Entry(logical_not),
         "reshape": Entry(reshape, "xn", many=True), "flatten": Entry(flatten), "flip": Entry(flip, "x", axis),

@@ -9,6 +9,7 @@ from chainrule.errors import ShapeMismatch
 from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr
 from chainrule.rules import constants
+from chainrule.rules.indexing import index_bound, one_hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Range:
     step: int = 1
 
 
-Item = Dim | Range | None
+Item = Dim | Range | Expr | None
 # x[..., 0]: all axes that no other item takes.
 REST = Range(step=0)
 
@@ -36,6 +37,7 @@ def subscript(x: Expr, items: Sequence[Item]) -> Expr:
             hint="one index for each axis",
         )
     rest = [Range()] * (x.rank - used)
+    check_items(items)
     full = [new for item in items for new in (rest if item is REST else [item])]
     full += [] if any(item is REST for item in items) else rest
     operands: list[Expr] = [x]
@@ -50,7 +52,13 @@ def subscript(x: Expr, items: Sequence[Item]) -> Expr:
             fresh += 1
             continue
         size = x.shape[axis]
-        if isinstance(item, Dim):
+        if isinstance(item, Expr):
+            operands.append(one_hot_of(item, size))
+            new = list(range(fresh, fresh + item.rank))
+            labels.append([*new, axis])
+            output += new
+            fresh += item.rank
+        elif isinstance(item, Dim):
             operands.append(position(item, size))
             labels.append([axis])
         else:
@@ -64,6 +72,34 @@ def subscript(x: Expr, items: Sequence[Item]) -> Expr:
                 fresh += 1
         axis += 1
     return Einsum(ONE, operands, labels, output, sizes)
+
+
+def one_hot_of(indices: Expr, size: Dim) -> Expr:
+    """The vector of zeros with 1 at each index; raises unless the indices are declared to be below `size`."""
+    bound = index_bound(indices)
+    if bound is None:
+        raise ShapeMismatch(
+            "an index is a whole number, and its range must be declared", hint="declare ids[N]:integer(V)"
+        )
+    if not (size - bound).is_nonnegative:
+        raise ShapeMismatch(
+            f"indices below {bound} do not fit {size} entries", dims=(bound, size), hint="declare :integer(V)"
+        )
+    return Apply(one_hot, (indices,), (size,))
+
+
+def check_items(items: Sequence[Item]) -> None:
+    """One array of indices at most, and no index that NumPy would move its axes for."""
+    arrays = [k for k, item in enumerate(items) if isinstance(item, Expr)]
+    if len(arrays) > 1:
+        raise ShapeMismatch(
+            "two arrays of indices in one subscript", hint="pick(P, c) is P[i, c_i] for every i"
+        )
+    single = [k for k, item in enumerate(items) if isinstance(item, Dim | Expr)]
+    if arrays and single[-1] - single[0] != len(single) - 1:
+        raise ShapeMismatch(
+            "an index and an array of indices with axes between them", hint="write X[0][:, ids]"
+        )
 
 
 def position(index: Dim, size: Dim) -> Expr:

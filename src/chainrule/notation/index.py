@@ -31,9 +31,12 @@ from chainrule.notation.recover import (
     swapped,
     whole,
 )
+from chainrule.notation.views import size as size_tree
+from chainrule.notation.views import view_tree
 from chainrule.rules.constants import MERGE
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import Unknown, unknown_in
+from chainrule.rules.views import FOR_INDICES, Parts, View, fold_parts
 
 Letters = tuple[str, ...]
 # The letters that the language reads as indices, the clearest first.
@@ -59,6 +62,7 @@ def index_form(expr: Expr, reader: Reader, *, opened: bool = False) -> tuple[Tre
     >>> to_text(tree), "".join(letters)
     ('A_ik B_lj', 'ijkl')
     """
+    expr = reader.folded(expr)
     alphabet = _alphabet(expr, reader)
     letters = tuple(alphabet[: expr.rank])
     kind = _Opened if opened else _Indexed
@@ -130,7 +134,7 @@ class _Indexed:
         """The entry of `node` at `letters`; `used` are the letters that sums inside it must not take."""
         match node:
             case Einsum():
-                return (yield self.product(flatten(node), letters, used))
+                return (yield self.product(_viewed(flatten(node)), letters, used))
             case Sum() if self.opens(node):
                 readings = []
                 for term in node.terms:
@@ -259,6 +263,14 @@ class _Opened(_Indexed):
         return list(product.operands), [label for label in explicit if label not in product.output]
 
 
+def _viewed(product: Product) -> Product:
+    """The product with views in the place of its tensors of zeros and ones."""
+    found = Parts(list(product.operands), product.output, product.sizes)
+    if not fold_parts(found, FOR_INDICES):
+        return product
+    return replace(product, operands=tuple(found.factors), sizes=found.sizes)
+
+
 def _is_entrywise(group: Product) -> bool:
     """One function of entries, none of which is summed."""
     if len(group.operands) != 1:
@@ -363,6 +375,8 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
             return _einsum(node, inside)
         case Apply():
             name = node.function.name
+            if isinstance(node.function, View):
+                return view_tree(node, inside)
             if isinstance(node.function, Unknown):
                 return m.call(node.function.written(node.parameters), *inside)
             if isinstance(node.function, Elementwise):
@@ -371,6 +385,8 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
                 return m.power(inside[0], inside[1]) if name == "power" else m.call(name, *inside)
             if not inside:
                 return m.call(name, *(m.number(Coefficient.of(Dim.of(p))) for p in node.parameters))
+            if name == "one_hot":
+                return m.call(name, inside[0], size_tree(node.parameters[0]))
             return _tensorial(node, inside)
         case _:
             raise AssertionError(type(node))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.names import ACCENTS, GREEK, SPELLED, ascii_name
@@ -287,6 +288,19 @@ def row_range(start: Dim, step: int, count: Dim) -> tuple[Dim, Dim]:
     return start + one, start + Dim.of(step) * (count - one) + one
 
 
+def _item(item: tuple[Any, ...], parts: list[str]) -> str:
+    """One place of X_{1,2:n,:}, counted from 1."""
+    match item:
+        case ("all",):
+            return ":"
+        case ("at", index):
+            return dim_latex(index + Dim.of(1))
+        case ("array", place):
+            return str(parts[place])
+        case _:
+            return _rows(*item[1:])
+
+
 def _indices(indices: tuple[str, ...]) -> str:
     separator = "" if all(len(i) == 1 for i in indices) else ","
     return separator.join(re.sub(r"(\D)(\d+)", r"\1_{\2}", i) for i in indices)
@@ -318,6 +332,7 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "entry": lambda t, p: f"{p[0]}_{{{_indices(t.data)}}}",
     "basis": lambda t, p: f"e_{{{dim_latex(t.data[0] + Dim.of(1))}}}",
     "select": lambda t, p: f"I_{{{_rows(*t.data[:3])},\\,:}}",
+    "subscript": lambda t, p: f"{{{p[0]}}}_{{{','.join(_item(i, p) for i in t.data)}}}",
     "slice": lambda t, p: f"{{{p[0]}}}_{{{_rows(*t.data)}}}",
     "delta": lambda t, p: rf"\delta_{{{_indices(t.data)}}}",
     "sigma": lambda t, p: (rf"\sum_{{{_indices(t.data)}}} " if t.data else r"\sum ") + p[0],

@@ -26,6 +26,7 @@ compare           the indicator 1[a > b]          (a, b)               (sign,)
 array             entries written out             entries              (True if the entries stand in one row,)
 basis, select     a row, some rows of I                                the parameters of their rows
 slice             x[1:n]                          (variable,)          start, step, count
+subscript         E[ids], X[0, :, 1:]             (base, indices...)   an item for each axis
 entry             X_ij, x₁                        (base,)              indices
 delta             δ_ij                                                 (i, j)
 sigma             Σ over indices                  (body,)              indices
@@ -220,10 +221,12 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
             return mine <= SUM or reaches or part.op in ("product", "times", "kron", "divide")
         case "operator":
             return part is parent.args[0] and (mine <= OVER or part.op in ("chain", "scale"))
+        case "subscript":
+            return part is parent.args[0] and (mine < ATOM or part.op == "number")
         case "differential":
-            return mine < ATOM or part.op in ("basis", "select", "slice", "array")
+            return mine < ATOM or part.op in ("basis", "select", "slice", "subscript", "array")
         case "entry":
-            return mine < ATOM or part.op in ("basis", "select", "slice", "array", "root")
+            return mine < ATOM or part.op in ("basis", "select", "array", "root")
         case _:
             return False
 

@@ -194,6 +194,24 @@ def _sigma(node: Tree, parts: list[str]) -> str:
     return row([f"<munder>{sign}{_indices(node.data)}</munder>" if node.data else sign, parts[0]])
 
 
+def _items(node: Tree, parts: list[str]) -> list[str]:
+    """The places of X_{1,2:n,:}, counted from 1."""
+    found: list[str] = []
+    for item in node.data:
+        if found:
+            found.append(operator(","))
+        match item:
+            case ("all",):
+                found.append(operator(":"))
+            case ("at", index):
+                found.append(_dim(index + Dim.of(1)))
+            case ("array", place):
+                found.append(parts[place])
+            case _:
+                found += _rows(*item[1:])
+    return found
+
+
 Writer = Callable[[Tree, list[str]], str]
 WRITERS: dict[str, Writer] = {
     "name": lambda t, p: from_tex(latex.name_latex(t.data[0])),
@@ -221,6 +239,7 @@ WRITERS: dict[str, Writer] = {
     "entry": lambda t, p: scripted(p[0], _indices(t.data)),
     "basis": lambda t, p: scripted("<mi>e</mi>", _dim(t.data[0] + Dim.of(1))),
     "select": lambda t, p: scripted("<mi>I</mi>", row([*_rows(*t.data[:3]), operator(","), operator(":")])),
+    "subscript": lambda t, p: scripted(p[0], row(_items(t, p))),
     "slice": lambda t, p: scripted(p[0], row(_rows(*t.data))),
     "delta": lambda t, p: scripted("<mi>δ</mi>", _indices(t.data)),
     "sigma": _sigma,

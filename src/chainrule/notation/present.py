@@ -20,6 +20,7 @@ from chainrule.notation.names import name_parts
 from chainrule.notation.recover import Reader
 from chainrule.notation.text import to_text
 from chainrule.rules.unknown import unknown_in
+from chainrule.rules.views import FOR_PRINT, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,16 @@ def present_many(
     >>> written[0].text
     'xᵀAᵀ'
     """
-    exprs = [request.expr for request in requests]
+    views: dict[Expr, Expr] = {}
+    exprs = [fold(request.expr, FOR_PRINT, views) for request in requests]
+    names = {name: views.get(part, part) for name, part in (names or {}).items()}
+    before = {view: node for node, view in views.items()}
     definitions: tuple[tuple[str, Expr], ...] = ()
     parts: tuple[Expr, ...] = ()
     if abbreviate:
-        named = name_parts(exprs, names or {}, taken, errors=errors)
-        exprs, definitions, parts = list(named.exprs), named.definitions, named.parts
+        named = name_parts(exprs, names, taken, errors=errors)
+        exprs, definitions = list(named.exprs), named.definitions
+        parts = tuple(before.get(part, part) for part in named.parts)
     shown = [replace(request, expr=expr) for expr, request in zip(exprs, requests, strict=True)]
     named_all = [(name, value, part) for (name, value), part in zip(definitions, parts, strict=True)]
     return present_named(shown, named_all, taken=taken, profile=profile, as_typed=as_typed)

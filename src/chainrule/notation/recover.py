@@ -30,9 +30,11 @@ from chainrule.notation.products import (
     settle,
     turned,
 )  # fmt: skip
+from chainrule.notation.views import size, view_tree
 from chainrule.rules.constants import MERGE
 from chainrule.rules.reductions import prod_others
 from chainrule.rules.unknown import UnknownEntrywise, UnknownMap, arguments_named
+from chainrule.rules.views import FOR_INDICES, FOR_PRINT, Parts, View, fold, fold_parts
 
 # Beyond this many operands a product inside a product is kept as one part, so that deep graphs stay linear.
 LARGEST_PRODUCT = 12
@@ -72,14 +74,22 @@ class Reader:
     def __init__(self, taken: Iterable[str] = (), *, as_typed: bool = False) -> None:
         self.taken, self.as_typed = frozenset(taken), as_typed
         self.readings: dict[Expr, Reading | None] = {}
+        self.views: dict[Expr, Expr] = {}
 
     def read(self, root: Expr) -> Reading | None:
         """The reading of `root`, or None if matrix language cannot write it."""
+        root = self.folded(root)
         if root not in self.readings:
             for node in topological([root]):
                 if node not in self.readings:
                     self.readings[node] = self._node(node) if node.rank <= 2 else None
         return self.readings[root]
+
+    def folded(self, root: Expr) -> Expr:
+        """`root` with E[ids] and windows in the place of products with tensors of zeros and ones."""
+        if root not in self.views:
+            self.views[root] = fold(root, FOR_PRINT, self.views)
+        return self.views[root]
 
     def tree(self, root: Expr, side: int = 0) -> Tree | None:
         """The tree of `root`: a column or a matrix; side 1 gives the row, the transpose."""
@@ -103,6 +113,8 @@ class Reader:
             case Sum():
                 readings = self._all(node.terms)
                 return None if readings is None else self.sum(readings, node.shape)
+            case Apply() if isinstance(node.function, View):
+                return self._view(node)
             case Apply():
                 readings = self._all(node.arguments)
                 return None if readings is None else self._apply(node, readings)
@@ -111,6 +123,20 @@ class Reader:
                 return None if readings is None else _stack(readings, node.shape)
             case _:
                 raise AssertionError(type(node))
+
+    def _view(self, node: Apply) -> Reading | None:
+        """A view of parts that can be named or read."""
+        inside: list[Tree] = []
+        for argument in node.arguments:
+            reading = self.readings[argument]
+            if isinstance(argument, Variable):
+                inside.append(m.name(argument.name))
+            elif reading is None:
+                return None
+            else:
+                inside.append(whole(reading, 0))
+        made = view_tree(node, inside)
+        return Reading(body=turned(made)) if node.rank else Reading(above=(made,))
 
     def _all(self, nodes: Sequence[Expr]) -> list[Reading] | None:
         readings = [r for r in map(self.readings.__getitem__, nodes) if r is not None]
@@ -154,6 +180,8 @@ class Reader:
             case "tri":
                 first = m.call(name, m.number(Coefficient.of(parameters[0])))
                 return Reading(body=(first, m.transpose(first)))
+            case "one_hot":
+                return Reading(body=turned(m.call("one_hot", whole(arguments[0], 0), size(parameters[0]))))
             case "basis" | "select":
                 return Reading(body=turned(m.tree(name, (), parameters)))
             case "inv" | "matrix_power" | "det" | "logdet" if inner > 2:
@@ -262,7 +290,8 @@ class Reader:
             return Reading(coefficient=product.coefficient, body=zeros)
         factors = self._factors(product)
         if factors is None:
-            return None
+            folded = self._regrouped(product)
+            return None if folded is None else self.product(folded)
         readings, axes = [reading for reading, _ in factors], [labels for _, labels in factors]
         coefficient = product.coefficient
         for reading in readings:
@@ -308,6 +337,19 @@ class Reader:
         if result is None:
             return None
         return Reading(coefficient, (*above, *result.scalars), tuple(below), result.body, ones=result.ones)
+
+    def _regrouped(self, product: Product) -> Product | None:
+        """The product with reshape(X, m, n) in the place of regroupings that are no vec and no ⊗."""
+        found = Parts(list(product.operands), product.output, product.sizes)
+        if not any(isinstance(o, Apply) and o.function is MERGE for o, _ in product.operands):
+            return None
+        if not fold_parts(found, FOR_INDICES):
+            return None
+        for operand, _ in found.factors:
+            for node in topological([operand]):
+                if node not in self.readings:
+                    self.readings[node] = self._node(node) if node.rank <= 2 else None
+        return Product(product.coefficient, tuple(found.factors), product.output, found.sizes)
 
     def _factors(self, product: Product) -> list[tuple[Reading, tuple[int, ...]]] | None:
         """The readings of the operands with their labels; vec(X) and A ⊗ B are operands here."""

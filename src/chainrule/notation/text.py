@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from unicodedata import combining
 
 from chainrule.expr.dims import Coefficient, Dim
@@ -125,7 +126,10 @@ def _end(factor: Tree, side: int) -> Tree:
 
 
 WORDS = frozenset(
-    ("call", "diagonal", "compare", "root", "basis", "select", "slice", "array", "sigma", "differential")
+    (
+        *("call", "diagonal", "compare", "root", "basis", "select", "slice", "subscript", "array"),
+        *("sigma", "differential"),
+    )
 )
 
 
@@ -172,6 +176,19 @@ def _slice(start: Dim, step: int, count: Dim) -> str:
     # A stop of -1 would be the last entry: down to the first one is written without a stop.
     last = "" if step < 0 and stop == Dim.of(-1) else dim_text(stop)
     return f"{dim_text(start)}:{last}" + (f":{step}" if step != 1 else "")
+
+
+def _item(item: tuple[Any, ...], parts: list[str]) -> str:
+    """One place of x[0, 1:, ids]."""
+    match item:
+        case ("all",):
+            return ":"
+        case ("at", index):
+            return dim_text(index)
+        case ("array", place):
+            return str(parts[place])
+        case _:
+            return _slice(*item[1:])
 
 
 def _subscript(indices: tuple[str, ...]) -> str:
@@ -263,6 +280,7 @@ WRITERS: dict[str, Writer] = {
     "array": lambda t, p: "[" + ", ".join(p) + "]",
     "entry": _entry,
     "basis": lambda t, p: f"eye({dim_text(t.data[1])})[{_index(t.data[0])}]",
+    "subscript": lambda t, p: f"{p[0]}[{', '.join(_item(i, p) for i in t.data)}]",
     "slice": lambda t, p: f"{p[0]}[{_slice(*t.data)}]",
     "select": lambda t, p: f"eye({dim_text(t.data[3])})[{_slice(*t.data[:3])}]",
     "delta": lambda t, p: "δ" + _subscript(t.data),

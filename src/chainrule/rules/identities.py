@@ -58,6 +58,7 @@ from chainrule.rules.elementwise import (
     sqrt,
     where,
 )
+from chainrule.rules.indexing import WINDOW, one_hot
 from chainrule.rules.table import ROWS, Elementwise, Row
 from chainrule.rules.tensorial import (
     CHOSEN,
@@ -227,7 +228,8 @@ def _indicator(expr: Expr) -> bool:
     if not isinstance(expr, Apply):
         return False
     row = expr.function
-    return row in (SELECT, BASIS, MERGE, *CHOSEN) or (isinstance(row, Elementwise) and row.indicator)
+    constant = row in (SELECT, BASIS, MERGE, WINDOW, one_hot, *CHOSEN)
+    return constant or (isinstance(row, Elementwise) and row.indicator)
 
 
 @_rewrite("larger or smaller of numbers", maximum, minimum, ends="a function becomes one of its arguments")
@@ -246,6 +248,23 @@ def _extreme_number(facts: Facts, node: Apply) -> Expr | None:
 @_rewrite("square root is a power", sqrt, ends="no row makes a square root")
 def _sqrt(facts: Facts, node: Apply) -> Expr | None:
     return node.arguments[0] ** number(Fraction(1, 2))
+
+
+@_rewrite("logarithm of a picked entry", log, ends="the logarithm moves to a smaller part")
+def _log_of_pick(facts: Facts, node: Apply) -> Expr | None:
+    """Log Σ_v M_av p_av = Σ_v M_av log p_av for rows M of zeros with a single 1, and p > 0."""
+    inside = node.arguments[0]
+    if not isinstance(inside, Einsum) or len(inside.operands) != 2 or not inside.coefficient.is_one:
+        return None
+    hot = next((k for k, o in enumerate(inside.operands) if _function(o, one_hot) is not None), None)
+    if hot is None:
+        return None
+    other, mine, theirs = inside.operands[1 - hot], inside.labels[hot], inside.labels[1 - hot]
+    summed = {a for labels in inside.labels for a in labels} - set(inside.output)
+    if summed != {mine[-1]} or mine[-1] not in theirs or not facts.is_positive(other):
+        return None
+    operands = [o if k == hot else elementwise(log, o) for k, o in enumerate(inside.operands)]
+    return Einsum(ONE, operands, inside.labels, inside.output, dict(enumerate(inside.sizes)))
 
 
 @_rewrite("logarithm of 1 + x", log1p, ends="no row makes log1p")

@@ -74,6 +74,7 @@ DOMAINS = {
     "above -1": "> −1",
     "invertible": "an invertible matrix",
     "condition": "0 or 1",
+    "whole": "a whole number",
 }
 
 

@@ -17,6 +17,7 @@ from chainrule.rules.constants import BASIS, MERGE, SELECT
 from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmoid, sign, sin, sinh, tan, tanh
 from chainrule.rules.elementwise import greater as greater_row
 from chainrule.rules.identities import content
+from chainrule.rules.indexing import one_hot
 from chainrule.rules.tensorial import inv, norm, softmax, unit
 from chainrule.simplify import masks
 
@@ -104,6 +105,7 @@ class Product:
                 if work.coefficient.is_zero:
                     return zeros(shape)
                 self._structures(work)
+                self._same_pick(work)
                 self._cancel_inverses(work)
                 self._merge(work)
                 self._conditions(work)
@@ -338,6 +340,18 @@ class Product:
                                 work.drop(k, p)
                                 work.settle()
                                 return
+
+    def _same_pick(self, work: _Work) -> None:
+        """M_av M_aw = M_av δ_vw for rows M of zeros with a single 1."""
+        picks = [(f, axes) for f, axes in work.factors if isinstance(f, Apply) and f.function is one_hot]
+        for p, (factor, axes) in enumerate(picks):
+            for other, labels in picks[:p]:
+                if other is factor and labels[:-1] == axes[:-1]:
+                    work.join(axes[-1], labels[-1])
+                    work.factors.remove((factor, axes))
+                    work.settle()
+                    work.changed = True
+                    return
 
     # ------------------------------------------------------------ inverses
 
@@ -873,7 +887,7 @@ def _sums_to_one(factor: Expr, axes: Labels) -> Labels:
     """The labels over which the entries of a factor add up to 1."""
     base, exponent = _as_power(factor)
     if isinstance(base, Apply) and isinstance(exponent, Coefficient):
-        if base.function is softmax and exponent.is_one:
+        if base.function in (softmax, one_hot) and exponent.is_one:
             return axes[-1:]
         if base.function is unit and exponent == Coefficient.of(2):
             return axes[len(axes) - base.parameters[0] :]

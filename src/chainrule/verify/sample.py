@@ -131,6 +131,8 @@ class Sampler:
         if hinted and (kind <= 1 or rng.random() < 0.8):
             manner = hinted
         shape = tuple(dim.evaluate(sizes) for dim in variable.shape)
+        if variable.bound is not None:
+            return np.asarray(rng.integers(0, variable.bound.evaluate(sizes), shape), float)
         return draw(shape, variable.structure, manner, rng)
 
     def probe(
@@ -198,6 +200,8 @@ class _Limits:
         coefficients: dict[Coefficient, None] = {}
         for node in order:
             dims.update(dict.fromkeys(node.shape))
+            if isinstance(node, Variable) and node.bound is not None:
+                dims[node.bound] = None
             if isinstance(node, Variable) and "orthonormal" in node.structure:
                 # No more columns than rows.
                 ranges[node.shape[1] - Dim.of(1), node.shape[0]] = None

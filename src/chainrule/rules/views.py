@@ -1,0 +1,302 @@
+"""Products with tensors of zeros and ones as what they do: reshape, gather, windows and their transposes.
+
+In: canonical expressions, in which x[1:], E[ids] and reshape are contractions with select, one_hot and merge.
+Out: the same value with nodes of these kinds, for printing and for code. A view is never derived: the
+expressions that are derived keep the products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from chainrule.expr.dims import ONE, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Parameter, Shape
+from chainrule.expr.walk import transform
+from chainrule.rules.constants import BASIS, MERGE, SELECT
+from chainrule.rules.indexing import WINDOW, one_hot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View(Function):
+    """What a product with a constant tensor does to its other part."""
+
+    name: str
+    shape: Callable[[Sequence[Shape], tuple[Parameter, ...]], Shape]
+
+    def result_shape(self, shapes: Sequence[Shape], parameters: tuple[Parameter, ...]) -> Shape:
+        return self.shape(shapes, parameters)
+
+    def __repr__(self) -> str:
+        return f"<view {self.name}>"
+
+
+# reshape(X; sizes...): the entries in row-major order.
+RESHAPE = View("reshape", lambda shapes, p: tuple(p))
+# take(E, ids): E[ids], rows of the first axis.
+TAKE = View("take", lambda shapes, p: (*shapes[1], *shapes[0][1:]))
+# scatter(G, ids; V): row v is the sum of the G[a] with ids[a] = v.
+SCATTER = View("scatter_rows", lambda shapes, p: (p[0], *shapes[0][len(shapes[1]) :]))
+# windows(X; count, width, stride, dilation, padding, size): windows of the last axis, two axes in its place.
+WINDOWS = View("windows", lambda shapes, p: (*shapes[0][:-1], p[0], p[1]))
+# overlap(G; as for windows): the sum of windows at their places, the transpose of windows.
+OVERLAP = View("overlap_add", lambda shapes, p: (*shapes[0][:-2], p[5]))
+# part(X; items...): X[1:, 0].
+PART = View("part", lambda shapes, p: tuple(item[3] for item in p if item[0] == "slice"))
+
+Factor = tuple[Expr, tuple[int, ...]]
+
+
+@dataclass(slots=True)
+class Parts:
+    """A product that is being folded."""
+
+    factors: list[Factor]
+    output: tuple[int, ...]
+    sizes: dict[int, Dim]
+
+    def others(self, label: int, *without: Factor) -> list[Factor]:
+        """The factors with a label, but for those named."""
+        return [f for f in self.factors if label in f[1] and not any(f is w for w in without)]
+
+    def inner(
+        self, group: Sequence[Factor], last: tuple[int, ...], without: Sequence[Factor]
+    ) -> Factor | None:
+        """The product of some factors with the labels `last` at its end; None if others share these."""
+        rest = [f for f in self.factors if not any(f is g for g in (*group, *without))]
+        outside = {a for _, labels in rest for a in labels} | set(self.output)
+        if outside & set(last) or len(set(last)) < len(last):
+            return None
+        held = dict.fromkeys(a for _, labels in group for a in labels)
+        lead = tuple(a for a in held if a in outside)
+        target = (*lead, *last)
+        if len(group) == 1 and group[0][1] == target:
+            return group[0]
+        return Einsum(ONE, [f for f, _ in group], [labels for _, labels in group], target, self.sizes), target
+
+    def put(self, gone: Iterable[Factor], made: Factor) -> None:
+        left = list(gone)
+        self.factors = [f for f in self.factors if not any(f is g for g in left)] + [made]
+
+
+Fold = Callable[[Parts, Factor], bool]
+
+
+def fold(expr: Expr, folds: dict[Function, Sequence[Fold]], memo: dict[Expr, Expr]) -> Expr:
+    """`expr` with views in every product where one of `folds`, by the tensor it starts at, finds one."""
+
+    def node(made: Expr) -> Expr:
+        if not isinstance(made, Einsum) or not any(_head(o) in folds for o in made.operands):
+            return made
+        parts = Parts(
+            list(zip(made.operands, made.labels, strict=True)), made.output, dict(enumerate(made.sizes))
+        )
+        if not fold_parts(parts, folds):
+            return made
+        return assembled(made, parts)
+
+    return transform(expr, node, memo)
+
+
+def fold_parts(parts: Parts, folds: dict[Function, Sequence[Fold]]) -> bool:
+    """Folds a product as far as that goes; whether anything changed."""
+    changed = False
+    while any(
+        step(parts, factor) for factor in list(parts.factors) for step in folds.get(_head(factor[0]), ())  # type: ignore[arg-type]
+    ):
+        changed = True
+    return changed
+
+
+def assembled(node: Einsum, parts: Parts) -> Expr:
+    """The product of the folded parts; a view alone is itself."""
+    if len(parts.factors) == 1 and node.coefficient.is_one and parts.factors[0][1] == parts.output:
+        if len(set(parts.output)) == len(parts.output):
+            return parts.factors[0][0]
+    factors, labels = [f for f, _ in parts.factors], [a for _, a in parts.factors]
+    return Einsum(node.coefficient, factors, labels, parts.output, parts.sizes)
+
+
+def _head(factor: Expr) -> Function | None:
+    return factor.function if isinstance(factor, Apply) else None
+
+
+# ---------------------------------------------------------------- gather and scatter
+
+
+def take(parts: Parts, hot: Factor) -> bool:
+    """Σ_v one_hot(ids)_av E_vd = E[ids]_ad."""
+    *axes, v = hot[1]
+    group = parts.others(v, hot)
+    if not group or v in axes or any(set(axes) & set(labels) for _, labels in group):
+        return False
+    if any(labels.count(v) > 1 for _, labels in group):
+        return False
+    made = parts.inner(group, (v,), [hot])
+    if made is None:
+        return False
+    table, labels = made
+    order = (labels[-1], *labels[:-1])
+    assert isinstance(hot[0], Apply)
+    rows = Apply(TAKE, (_ordered(table, labels, order), hot[0].arguments[0]))
+    parts.put([*group, hot], (rows, (*axes, *order[1:])))
+    return True
+
+
+def scatter(parts: Parts, hot: Factor) -> bool:
+    """Σ_a one_hot(ids)_av G_ad: every G[a] added to row ids[a]."""
+    *axes, v = hot[1]
+    group = list({id(f): f for a in axes for f in parts.others(a, hot)}.values())
+    if not axes or not group or any(v in labels for _, labels in group) or set(axes) & set(parts.output):
+        return False
+    made = parts.inner(group, tuple(axes), [hot])
+    if made is None:
+        return False
+    inside, labels = made
+    lead = labels[: len(labels) - len(axes)]
+    order = (*axes, *lead)
+    assert isinstance(hot[0], Apply)
+    rows = Apply(SCATTER, (_ordered(inside, labels, order), hot[0].arguments[0]), hot[0].parameters)
+    parts.put([*group, hot], (rows, (v, *lead)))
+    return True
+
+
+def _ordered(expr: Expr, labels: Sequence[int], order: Sequence[int]) -> Expr:
+    if tuple(labels) == tuple(order):
+        return expr
+    number = {a: k for k, a in enumerate(labels)}
+    return Einsum(ONE, (expr,), (range(expr.rank),), [number[a] for a in order])
+
+
+# ---------------------------------------------------------------- reshape
+
+
+def double_reshape(parts: Parts, merge: Factor) -> bool:
+    """Two regroupings of one flat axis: a reshape between two shapes that have no finer one in common."""
+    flat = merge[1][0]
+    partner = next((f for f in parts.others(flat, merge) if _head(f[0]) is MERGE and f[1][0] == flat), None)
+    if partner is None or len(parts.others(flat)) > 2 or flat in parts.output:
+        return False
+    for here, there in ((merge, partner), (partner, merge)):
+        if _regroup(parts, here[1][1:], there[1][1:], [merge, partner]):
+            return True
+    return False
+
+
+def reshape(parts: Parts, merge: Factor) -> bool:
+    """One regrouping: an axis taken apart, or axes joined."""
+    if double_reshape(parts, merge):
+        return True
+    flat, *pieces = merge[1]
+    for here, there in (((flat,), tuple(pieces)), (tuple(pieces), (flat,))):
+        if _regroup(parts, here, there, [merge]):
+            return True
+    return False
+
+
+def _regroup(parts: Parts, here: tuple[int, ...], there: tuple[int, ...], gone: list[Factor]) -> bool:
+    group = list({id(f): f for a in here for f in parts.others(a, *gone)}.values())
+    held = {a for _, labels in group for a in labels}
+    if not group or not set(here) <= held or any(set(there) & set(labels) for _, labels in group):
+        return False
+    if any(_head(f) in (MERGE, WINDOW) for f, _ in group):
+        return False
+    made = parts.inner(group, here, gone)
+    if made is None:
+        return False
+    inside, labels = made
+    lead = labels[: len(labels) - len(here)]
+    sizes = tuple(parts.sizes[a] for a in (*lead, *there))
+    parts.put([*group, *gone], (Apply(RESHAPE, (inside,), sizes), (*lead, *there)))
+    return True
+
+
+# ---------------------------------------------------------------- windows
+
+
+def windows(parts: Parts, window: Factor) -> bool:
+    """Σ_s window_tks X_s: the windows of X."""
+    t, k, s = window[1]
+    group = parts.others(s, window)
+    if not group or any({t, k} & set(labels) for _, labels in group):
+        return False
+    made = parts.inner(group, (s,), [window])
+    if made is None:
+        return False
+    assert isinstance(window[0], Apply)
+    view = Apply(WINDOWS, made[:1], window[0].parameters)
+    parts.put([*group, window], (view, (*made[1][:-1], t, k)))
+    return True
+
+
+def overlap(parts: Parts, window: Factor) -> bool:
+    """Σ_tk window_tks G_tk: every window added at its place."""
+    t, k, s = window[1]
+    group = list({id(f): f for a in (t, k) for f in parts.others(a, window)}.values())
+    held = {a for _, labels in group for a in labels}
+    if not {t, k} <= held or any(s in labels for _, labels in group):
+        return False
+    made = parts.inner(group, (t, k), [window])
+    if made is None:
+        return False
+    assert isinstance(window[0], Apply)
+    view = Apply(OVERLAP, made[:1], window[0].parameters)
+    parts.put([*group, window], (view, (*made[1][:-2], s)))
+    return True
+
+
+# ---------------------------------------------------------------- parts of tensors
+
+
+def part(parts: Parts, chosen: Factor) -> bool:
+    """Slices and entries of a tensor of more than two axes: X[0, :, 1:]."""
+    column = chosen[1][-1]
+    group = parts.others(column, chosen)
+    if column in parts.output or len(group) != 1 or chosen[1][:-1] == (column,):
+        return False
+    source, labels = group[0]
+    if source.rank < 3 or labels.count(column) > 1 or _head(source) in (BASIS, SELECT, MERGE, WINDOW):
+        return False
+    assert isinstance(chosen[0], Apply)
+    axis = labels.index(column)
+    if _head(chosen[0]) is BASIS:
+        item: tuple[Parameter, ...] = ("at", chosen[0].parameters[0])
+        after = labels[:axis] + labels[axis + 1 :]
+    else:
+        start, step, count, _ = chosen[0].parameters
+        item = ("slice", start, step, count)
+        after = (*labels[:axis], chosen[1][0], *labels[axis + 1 :])
+    if _head(source) is PART:
+        assert isinstance(source, Apply)
+        free = [k for k, old in enumerate(source.parameters) if old[0] == "slice"]
+        if source.parameters[free[axis]] != _whole(source.shape[axis]):
+            return False
+        items = list(source.parameters)
+        items[free[axis]] = item
+        source = source.arguments[0]
+    else:
+        items = [_whole(dim) for dim in source.shape]
+        items[axis] = item
+    parts.put([group[0], chosen], (Apply(PART, (source,), tuple(items)), after))
+    return True
+
+
+def _whole(dim: Dim) -> tuple[Parameter, ...]:
+    return ("slice", Dim.of(0), 1, dim)
+
+
+FOR_CODE: dict[Function, Sequence[Fold]] = {
+    one_hot: (take, scatter),
+    MERGE: (double_reshape,),
+    WINDOW: (windows, overlap),
+}
+FOR_FORMULAS: dict[Function, Sequence[Fold]] = {**FOR_CODE, one_hot: (take,)}
+FOR_PRINT: dict[Function, Sequence[Fold]] = {one_hot: (take,), WINDOW: (windows, overlap)}
+FOR_INDICES: dict[Function, Sequence[Fold]] = {
+    **FOR_PRINT,
+    MERGE: (reshape,),
+    SELECT: (part,),
+    BASIS: (part,),
+}
+
+
