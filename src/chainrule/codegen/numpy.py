@@ -101,21 +101,24 @@ HELPERS |= {
     np.add.at(total, ids, rows)
     return total
 ''',
-    "windows": '''def windows(x, width, stride, dilation, padding):
-    """The windows of the last axis of x, zeros around it, as two axes: which window, where in it."""
-    padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(padding, padding)])
-    reach = dilation * (width - 1) + 1
-    every = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=-1)
-    return every[..., ::stride, ::dilation]
+    "windows": '''def windows(x, widths, strides, dilations, paddings):
+    """The windows of the last axes of x, zeros around it: which window along each, then where in it."""
+    axes = len(widths)
+    padded = np.pad(x, [(0, 0)] * (x.ndim - axes) + [(p, p) for p in paddings])
+    reach = [d * (w - 1) + 1 for w, d in zip(widths, dilations)]
+    every = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=tuple(range(-axes, 0)))
+    return every[(..., *(slice(None, None, s) for s in (*strides, *dilations)))]
 ''',
-    "overlap_add": '''def overlap_add(parts, size, stride, dilation, padding):
-    """The transpose of windows: every window added at its place in an axis of `size` entries."""
-    count, width = parts.shape[-2:]
-    total = np.zeros(parts.shape[:-2] + (size + 2 * padding,), parts.dtype)
-    for k in range(width):
-        start = k * dilation
-        total[..., start:start + stride * (count - 1) + 1:stride] += parts[..., k]
-    return total[..., padding:padding + size]
+    "overlap_add": '''def overlap_add(parts, sizes, strides, dilations, paddings):
+    """The transpose of windows: every window added at its place in axes of these sizes."""
+    axes = len(sizes)
+    counts, widths = parts.shape[-2 * axes:-axes], parts.shape[-axes:]
+    total = np.zeros(parts.shape[:-2 * axes] + tuple(n + 2 * p for n, p in zip(sizes, paddings)))
+    for place in np.ndindex(*widths):
+        along = zip(place, dilations, strides, counts)
+        where = (slice(k * d, k * d + s * (c - 1) + 1, s) for k, d, s, c in along)
+        total[(..., *where)] += parts[(..., *place)]
+    return total[(..., *(slice(p, p + n) for n, p in zip(sizes, paddings)))]
 ''',
 }
 OWN = frozenset({"np", "special", "float", "tuple", "range", *HELPERS})
@@ -223,6 +226,9 @@ class _Vocabulary(ABC):
     def shape(self, dims: Sequence[Dim]) -> str:
         texts = [self.dim(d).text for d in dims]
         return f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
+
+    def full(self, shape: Sequence[Dim]) -> str:
+        return self.dim(shape[0]).text if len(shape) == 1 else self.shape(shape)
 
     def _input(self, op: Op) -> Text:
         return Text(self.names[op.data[0]])
@@ -445,9 +451,6 @@ class _Python(_Vocabulary):
         view = a.text if all(p == ":" for p in pattern) else f"{a.at(ATOM)}[{', '.join(pattern)}]"
         return Text(f"np.broadcast_to({view}, {self.full(shape)}).copy()")
 
-    def full(self, shape: Sequence[Dim]) -> str:
-        return self.dim(shape[0]).text if len(shape) == 1 else self.shape(shape)
-
     def _solve(self, op: Op, a: Text, b: Text) -> Text:
         return Text(f"np.linalg.solve({a.text}, {b.text})")
 
@@ -469,14 +472,16 @@ class _Python(_Vocabulary):
         return Text(f"scatter_rows({rows.text}, {ids.text}, {self.dim(op.data[0]).text})")
 
     def _windows(self, op: Op, a: Text) -> Text:
-        self.helpers["windows"] = None
-        _, width, *rest, _ = op.data
-        return Text(f"windows({a.text}, {', '.join(self.dim(Dim.of(d)).text for d in (width, *rest))})")
+        return self.helped("windows", op, a, 1)
 
     def _overlap_add(self, op: Op, a: Text) -> Text:
-        self.helpers["overlap_add"] = None
-        _, _, *rest, size = op.data
-        return Text(f"overlap_add({a.text}, {', '.join(self.dim(Dim.of(d)).text for d in (size, *rest))})")
+        return self.helped("overlap_add", op, a, 5)
+
+    def helped(self, name: str, op: Op, a: Text, first: int) -> Text:
+        """A call of a helper with a tuple for each parameter of the windows, one entry for each axis."""
+        self.helpers[name] = None
+        rows = [self.shape([Dim.of(spec[k]) for spec in op.data]) for k in (first, 2, 3, 4)]
+        return Text(f"{name}({a.text}, {', '.join(rows)})")
 
     def _stack(self, op: Op, *args: Text) -> Text:
         entries = [
@@ -559,17 +564,23 @@ class _Formula(_Vocabulary):
         return Text(f"tr({a.text})")
 
     def _windows(self, op: Op, a: Text) -> Text:
-        _, width, *rest, _ = op.data
-        return Text(f"windows({a.text}, {self.dim(width).text}{self.options(rest)})")
+        return Text(f"windows({a.text}, {self.each(op.data, 1)}{self.options(op.data)})")
 
     def _overlap_add(self, op: Op, a: Text) -> Text:
-        _, _, *rest, size = op.data
-        return Text(f"overlap_add({a.text}, {self.dim(size).text}{self.options(rest)})")
+        return Text(f"overlap_add({a.text}, {self.each(op.data, 5)}{self.options(op.data)})")
 
-    def options(self, given: Sequence[Any]) -> str:
+    def each(self, specs: Sequence[Any], place: int) -> str:
+        """One size, or one for each axis in brackets."""
+        return self.full([Dim.of(spec[place]) for spec in specs])
+
+    def options(self, specs: Sequence[Any]) -> str:
         """, stride=2 and what else is not usual."""
-        named = zip(("stride", "dilation", "padding"), map(Dim.of, given), (1, 1, 0), strict=True)
-        return "".join(f", {name}={self.dim(v).text}" for name, v, usual in named if v.constant != usual)
+        named = (("stride", 2, 1), ("padding", 4, 0), ("dilation", 3, 1))
+        return "".join(
+            f", {name}={self.each(specs, place)}"
+            for name, place, usual in named
+            if any(Dim.of(spec[place]).constant != usual for spec in specs)
+        )
 
     def _reshape(self, op: Op, a: Text) -> Text:
         """Columns below each other are vec."""

@@ -19,6 +19,19 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Shape, Stack, as_expr, ele
 from chainrule.language.axes import Axis as Axis
 from chainrule.language.axes import named_axes
 from chainrule.language.conditions import logical_and, logical_not, logical_or
+from chainrule.language.convolution import (
+    avg_pool1d,
+    avg_pool2d,
+    conv1d,
+    conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
+    max_pool1d,
+    max_pool2d,
+    overlap_add,
+    window,
+    windows,
+)
 from chainrule.language.integers import embedding, one_hot, pick, take
 from chainrule.language.shaping import (
     ellipsis_letters,
@@ -509,7 +522,7 @@ class Entry:
 
 
 def _table() -> dict[str, Entry]:
-    axis, reduction = ("axis",), ("axis", "keepdims")
+    axis, reduction, spaced = ("axis",), ("axis", "keepdims"), ("stride", "padding", "dilation")
     entries = {
         row.__name__: Entry(row)
         for row in (
@@ -539,6 +552,15 @@ def _table() -> dict[str, Entry]:
         "dot": Entry(dot, "xx", forces=True), "kron": Entry(kron, "xx", forces=True),
         "matmul": Entry(nodes.matmul, "xx"), "multiply": Entry(nodes.multiply, "xx"),
         "concat": Entry(concat, "l", axis, many=True), "stack": Entry(stack, "l", axis, many=True),
+        "window": Entry(window, "nnnnnn"), "windows": Entry(windows, "xn", spaced), "conv1d":
+        Entry(conv1d, "xx", spaced), "conv2d": Entry(conv2d, "xx", spaced),
+        "overlap_add": Entry(overlap_add, "xn", spaced),
+        "avg_pool1d": Entry(avg_pool1d, "xn", ("stride", "padding")),
+        "avg_pool2d": Entry(avg_pool2d, "xn", ("stride", "padding")),
+        "max_pool1d": Entry(max_pool1d, "xn", ("stride",)),
+        "max_pool2d": Entry(max_pool2d, "xn", ("stride",)),
+        "conv_transpose1d": Entry(conv_transpose1d, "xxn", spaced),
+        "conv_transpose2d": Entry(conv_transpose2d, "xxn", spaced),
         "one_hot": Entry(one_hot, "xn"), "take": Entry(take, "xxi", axis, optional=1),
         "embedding": Entry(embedding, "xx"), "pick": Entry(pick, "xx"),
         "logical_and": Entry(logical_and, "xx"), "logical_or": Entry(logical_or, "xx"),

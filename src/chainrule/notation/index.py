@@ -384,7 +384,7 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
                     return m.tree("compare", inside, (COMPARISONS[name],))
                 return m.power(inside[0], inside[1]) if name == "power" else m.call(name, *inside)
             if not inside:
-                return m.call(name, *(m.number(Coefficient.of(Dim.of(p))) for p in node.parameters))
+                return m.call(name, *(size_tree(Dim.of(p)) for p in node.parameters))
             if name == "one_hot":
                 return m.call(name, inside[0], size_tree(node.parameters[0]))
             return _tensorial(node, inside)

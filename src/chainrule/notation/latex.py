@@ -332,6 +332,7 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "entry": lambda t, p: f"{p[0]}_{{{_indices(t.data)}}}",
     "basis": lambda t, p: f"e_{{{dim_latex(t.data[0] + Dim.of(1))}}}",
     "select": lambda t, p: f"I_{{{_rows(*t.data[:3])},\\,:}}",
+    "tuple": lambda t, p: f"({', '.join(p)})",
     "subscript": lambda t, p: f"{{{p[0]}}}_{{{','.join(_item(i, p) for i in t.data)}}}",
     "slice": lambda t, p: f"{{{p[0]}}}_{{{_rows(*t.data)}}}",
     "delta": lambda t, p: rf"\delta_{{{_indices(t.data)}}}",

@@ -26,6 +26,7 @@ compare           the indicator 1[a > b]          (a, b)               (sign,)
 array             entries written out             entries              (True if the entries stand in one row,)
 basis, select     a row, some rows of I                                the parameters of their rows
 slice             x[1:n]                          (variable,)          start, step, count
+tuple             (3, 3)                          parts
 subscript         E[ids], X[0, :, 1:]             (base, indices...)   an item for each axis
 entry             X_ij, x₁                        (base,)              indices
 delta             δ_ij                                                 (i, j)

@@ -239,6 +239,7 @@ WRITERS: dict[str, Writer] = {
     "entry": lambda t, p: scripted(p[0], _indices(t.data)),
     "basis": lambda t, p: scripted("<mi>e</mi>", _dim(t.data[0] + Dim.of(1))),
     "select": lambda t, p: scripted("<mi>I</mi>", row([*_rows(*t.data[:3]), operator(","), operator(":")])),
+    "tuple": lambda t, p: fenced(_joined(p, operator(","))),
     "subscript": lambda t, p: scripted(p[0], row(_items(t, p))),
     "slice": lambda t, p: scripted(p[0], row(_rows(*t.data))),
     "delta": lambda t, p: scripted("<mi>δ</mi>", _indices(t.data)),

@@ -280,6 +280,7 @@ WRITERS: dict[str, Writer] = {
     "array": lambda t, p: "[" + ", ".join(p) + "]",
     "entry": _entry,
     "basis": lambda t, p: f"eye({dim_text(t.data[1])})[{_index(t.data[0])}]",
+    "tuple": lambda t, p: f"({', '.join(p)})",
     "subscript": lambda t, p: f"{p[0]}[{', '.join(_item(i, p) for i in t.data)}]",
     "slice": lambda t, p: f"{p[0]}[{_slice(*t.data)}]",
     "select": lambda t, p: f"eye({dim_text(t.data[3])})[{_slice(*t.data[:3])}]",

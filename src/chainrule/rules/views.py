@@ -15,6 +15,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Parameter, Shape
 from chainrule.expr.walk import transform
 from chainrule.rules.constants import BASIS, MERGE, SELECT
 from chainrule.rules.indexing import WINDOW, one_hot
+from chainrule.rules.tensorial import amax
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +38,36 @@ RESHAPE = View("reshape", lambda shapes, p: tuple(p))
 TAKE = View("take", lambda shapes, p: (*shapes[1], *shapes[0][1:]))
 # scatter(G, ids; V): row v is the sum of the G[a] with ids[a] = v.
 SCATTER = View("scatter_rows", lambda shapes, p: (p[0], *shapes[0][len(shapes[1]) :]))
-# windows(X; count, width, stride, dilation, padding, size): windows of the last axis, two axes in its place.
-WINDOWS = View("windows", lambda shapes, p: (*shapes[0][:-1], p[0], p[1]))
-# overlap(G; as for windows): the sum of windows at their places, the transpose of windows.
-OVERLAP = View("overlap_add", lambda shapes, p: (*shapes[0][:-2], p[5]))
+# windows(X; spec, ...): windows of the last axes. A spec is the parameters of `window`, one for each axis.
+# The result has an axis for the number of the window for each of them, then one for the place in it.
+WINDOWS = View(
+    "windows",
+    lambda shapes, p: (*shapes[0][: len(shapes[0]) - len(p)], *(s[0] for s in p), *(s[1] for s in p)),
+)
+# overlap_add(G; spec, ...): the sum of windows at their places, the transpose of windows.
+OVERLAP = View(
+    "overlap_add", lambda shapes, p: (*shapes[0][: len(shapes[0]) - 2 * len(p)], *(s[5] for s in p))
+)
+# conv(X, K; spec, ...): the cross-correlation of PyTorch, with or without channels and a batch.
+CONV = View("conv", lambda shapes, p: _convolved(shapes[0], shapes[1], p))
+
+
+# conv_transpose(G, K; spec, ...): its transpose.
+CONV_TRANSPOSE = View("conv_transpose", lambda shapes, p: _given_back(shapes[0], shapes[1], p))
+# max_pool(X; spec, ...): the largest entry of windows that do not overlap.
+MAX_POOL = View("max_pool", lambda shapes, p: (*shapes[0][: len(shapes[0]) - len(p)], *(s[0] for s in p)))
+
+
+def _given_back(g: Shape, kernel: Shape, p: tuple[Parameter, ...]) -> Shape:
+    sizes = tuple(spec[5] for spec in p)
+    return sizes if len(g) == len(p) else (*g[: len(g) - len(p) - 1], kernel[1], *sizes)
+
+
+def _convolved(x: Shape, kernel: Shape, p: tuple[Parameter, ...]) -> Shape:
+    counts = tuple(spec[0] for spec in p)
+    return counts if len(x) == len(p) else (*x[: len(x) - len(p) - 1], kernel[0], *counts)
+
+
 # part(X; items...): X[1:, 0].
 PART = View("part", lambda shapes, p: tuple(item[3] for item in p if item[0] == "slice"))
 
@@ -86,6 +113,8 @@ def fold(expr: Expr, folds: dict[Function, Sequence[Fold]], memo: dict[Expr, Exp
     """`expr` with views in every product where one of `folds`, by the tensor it starts at, finds one."""
 
     def node(made: Expr) -> Expr:
+        if isinstance(made, Apply) and WINDOWS in folds:
+            return _named(made)
         if not isinstance(made, Einsum) or not any(_head(o) in folds for o in made.operands):
             return made
         parts = Parts(
@@ -96,6 +125,38 @@ def fold(expr: Expr, folds: dict[Function, Sequence[Fold]], memo: dict[Expr, Exp
         return assembled(made, parts)
 
     return transform(expr, node, memo)
+
+
+def _named(node: Apply) -> Expr:
+    """max_pool for the largest entry of windows side by side, conv_transpose for an overlapped product."""
+    first = node.arguments[0] if node.arguments else node
+    if node.function is amax and isinstance(first, Apply) and first.function is WINDOWS:
+        beside = all(s[1] == Dim.of(s[2]) and s[3] == 1 and not s[4].terms for s in first.parameters)
+        if beside and node.parameters == (len(first.parameters),):
+            return Apply(MAX_POOL, first.arguments, first.parameters)
+    if node.function is OVERLAP and isinstance(first, Einsum) and len(first.operands) == 2:
+        transposed = _conv_transpose(node, first)
+        return node if transposed is None else transposed
+    return node
+
+
+def _conv_transpose(node: Apply, inside: Einsum) -> Expr | None:
+    """Overlapped products of G with the places of a kernel."""
+    m = len(node.parameters)
+    front, rest = inside.output[: inside.rank - 2 * m], inside.output[inside.rank - 2 * m :]
+    counted, filled = rest[:m], rest[m:]
+    summed = {a for labels in inside.labels for a in labels} - set(inside.output)
+    if not inside.coefficient.is_one or len(summed) > 1 or len(front) > 2 or bool(front) != bool(summed):
+        return None
+    for g, k in ((0, 1), (1, 0)):
+        kernel = (*summed, *front[-1:], *filled)
+        if sorted(inside.labels[k]) != sorted(kernel):
+            continue
+        back = (*front[:-1], *summed, *counted)
+        if sorted(inside.labels[g]) == sorted(back):
+            parts = [_ordered(inside.operands[p], inside.labels[p], at) for p, at in ((g, back), (k, kernel))]
+            return Apply(CONV_TRANSPOSE, parts, node.parameters)
+    return None
 
 
 def fold_parts(parts: Parts, folds: dict[Function, Sequence[Fold]]) -> bool:
@@ -215,33 +276,94 @@ def _regroup(parts: Parts, here: tuple[int, ...], there: tuple[int, ...], gone: 
 
 
 def windows(parts: Parts, window: Factor) -> bool:
-    """Σ_s window_tks X_s: the windows of X."""
-    t, k, s = window[1]
-    group = parts.others(s, window)
-    if not group or any({t, k} & set(labels) for _, labels in group):
+    """Σ_s window_tks X_s: the windows of X, along all axes of it that have windows."""
+    group = parts.others(window[1][2], window)
+    together = [window]
+    for other in parts.factors:
+        shares = any(other[1][-1] in labels for _, labels in group)
+        if other is not window and _head(other[0]) is WINDOW and shares:
+            together.append(other)
+    group = [g for g in group if not any(g is w for w in together)]
+    taken = {a for w in together for a in w[1][:2]}
+    if not group or any(taken & set(labels) or _head(f) is WINDOW for f, labels in group):
         return False
-    made = parts.inner(group, (s,), [window])
+    held = [a for _, labels in group for a in labels]
+    together.sort(key=lambda w: held.index(w[1][2]))
+    made = parts.inner(group, tuple(w[1][2] for w in together), together)
     if made is None:
         return False
-    assert isinstance(window[0], Apply)
-    view = Apply(WINDOWS, made[:1], window[0].parameters)
-    parts.put([*group, window], (view, (*made[1][:-1], t, k)))
+    view = Apply(WINDOWS, made[:1], tuple(_spec(w) for w in together))
+    lead = made[1][: len(made[1]) - len(together)]
+    places = [tuple(w[1][k] for w in together) for k in (0, 1)]
+    parts.put([*group, *together], (view, (*lead, *places[0], *places[1])))
     return True
 
 
 def overlap(parts: Parts, window: Factor) -> bool:
     """Σ_tk window_tks G_tk: every window added at its place."""
-    t, k, s = window[1]
-    group = list({id(f): f for a in (t, k) for f in parts.others(a, window)}.values())
-    held = {a for _, labels in group for a in labels}
-    if not {t, k} <= held or any(s in labels for _, labels in group):
+    group = _carriers(parts, [window])
+    together = [window]
+    for other in parts.factors:
+        shares = any(set(other[1][:2]) & set(labels) for _, labels in group)
+        if other is not window and _head(other[0]) is WINDOW and shares:
+            together.append(other)
+    group = _carriers(parts, together)
+    inside = [tuple(w[1][k] for w in together) for k in (0, 1)]
+    places = {w[1][2] for w in together}
+    if not group or any(places & set(labels) for _, labels in group):
         return False
-    made = parts.inner(group, (t, k), [window])
+    if any(_head(f) is WINDOW for f, _ in group):
+        return False
+    made = parts.inner(group, (*inside[0], *inside[1]), together)
     if made is None:
         return False
+    view = Apply(OVERLAP, made[:1], tuple(_spec(w) for w in together))
+    lead = made[1][: len(made[1]) - 2 * len(together)]
+    parts.put([*group, *together], (view, (*lead, *(w[1][2] for w in together))))
+    return True
+
+
+def _carriers(parts: Parts, together: Sequence[Factor]) -> list[Factor]:
+    """The other factors that number or fill these windows."""
+    labels = {a for w in together for a in w[1][:2]}
+    return [f for f in parts.factors if labels & set(f[1]) and not any(f is w for w in together)]
+
+
+def _spec(window: Factor) -> tuple[Parameter, ...]:
     assert isinstance(window[0], Apply)
-    view = Apply(OVERLAP, made[:1], window[0].parameters)
-    parts.put([*group, window], (view, (*made[1][:-2], s)))
+    return window[0].parameters
+
+
+def convolution(parts: Parts, view: Factor) -> bool:
+    """Windows of X times a kernel: conv(X, K)."""
+    assert isinstance(view[0], Apply)
+    specs = view[0].parameters
+    m = len(specs)
+    filled = view[1][len(view[1]) - m :]
+    counted = view[1][len(view[1]) - 2 * m : len(view[1]) - m]
+    lead = view[1][: len(view[1]) - 2 * m]
+    kernels = parts.others(filled[0], view)
+    if len(kernels) != 1 or any(parts.others(a, view) != kernels for a in filled):
+        return False
+    kernel, labels = kernels[0]
+    channel = lead[-1:]
+    summed = {*filled, *channel}
+    if summed & set(parts.output) or not set(filled) <= set(labels) or set(counted) & set(labels):
+        return False
+    if not lead:
+        if set(labels) != set(filled):
+            return False
+        order = filled
+    else:
+        own = [a for a in labels if a not in summed]
+        if len(own) != 1 or own[0] in lead or any(parts.others(a, view) != kernels for a in channel):
+            return False
+        order = (own[0], *channel, *filled)
+    if len(order) != len(labels) or len(lead) > 2 or (lead and m + 1 > view[0].arguments[0].rank):
+        return False
+    made = Apply(CONV, (view[0].arguments[0], _ordered(kernel, labels, order)), specs)
+    target = counted if not lead else (*lead[:-1], order[0], *counted)
+    parts.put([view, kernels[0]], (made, target))
     return True
 
 
@@ -291,7 +413,11 @@ FOR_CODE: dict[Function, Sequence[Fold]] = {
     WINDOW: (windows, overlap),
 }
 FOR_FORMULAS: dict[Function, Sequence[Fold]] = {**FOR_CODE, one_hot: (take,)}
-FOR_PRINT: dict[Function, Sequence[Fold]] = {one_hot: (take,), WINDOW: (windows, overlap)}
+FOR_PRINT: dict[Function, Sequence[Fold]] = {
+    one_hot: (take,),
+    WINDOW: (windows, overlap),
+    WINDOWS: (convolution,),
+}
 FOR_INDICES: dict[Function, Sequence[Fold]] = {
     **FOR_PRINT,
     MERGE: (reshape,),
