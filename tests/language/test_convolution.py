@@ -33,7 +33,8 @@ def pool(x: Any, width: tuple[int, ...], stride: tuple[int, ...], largest: bool)
 
 
 ARRAYS = {
-    "x": (7,), "k": (3,), "X": (2, 3, 7), "K": (2, 3, 3), "I": (2, 2, 5, 6), "F": (3, 2, 2, 3), "Y": (2, 2, 4), "Z": (2, 3, 3),
+    "x": (7,), "k": (3,), "X": (2, 3, 7), "K": (2, 3, 3), "I": (2, 2, 5, 6), "F": (3, 2, 2, 3),
+    "Y": (2, 2, 4), "Z": (2, 3, 3),
 }  # fmt: skip
 SHAPES = "x[n] k[w] X[N,C,7] K[O,C,3] I[N,P,5,6] F[Q,P,2,3] Y[N,O,4] Z[O,C,3]"
 CASES: list[tuple[str, str, Any]] = [
@@ -94,9 +95,10 @@ def test_derivatives_are_those_of_jax(formula: str, name: str, judge: Any) -> No
         ("sum(tanh(conv1d(x, k)))", "x", "−conv_transpose1d(tanh(conv1d(x, k))² − 1, k, n)"),
         ("sum(G * conv1d(X, K))", "X", "∂f/∂X_ijk = conv_transpose1d(G, K, 7)_ijk"),
         ("sum(G * conv1d(X, K))", "K", "∂f/∂K_ijk = Σ_lm G_lim windows(X, w)_ljmk"),
-        ("sum(max_pool1d(z, 2))", "z", "overlap_add(first_max(windows(z, 2, stride=2), axis=1), 6, stride=2)"),
+        ("sum(max_pool1d(z, 2))", "z",
+         "overlap_add(first_max(windows(z, 2, stride=2), axis=1), 6, stride=2)"),
     ],
-)
+)  # fmt: skip
 def test_answers_are_read_as_what_they_do(formula: str, name: str, text: str) -> None:
     shapes = "x[n] k[w] X[N,C,7] K[O,C,w] G[N,O,8-w] z[6]"
     d = cr.derive(formula, wrt=name, shapes=shapes, layout="shape")
