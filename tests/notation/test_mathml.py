@@ -45,6 +45,8 @@ one_of_each = {
     "array": m.tree("array", (s, t), (False,)),
     "basis": m.tree("basis", (), (Dim.of(0), N)),
     "select": m.tree("select", (), (Dim.of(0), 2, N, N)),
+    "tuple": m.tree("tuple", (s, t)),
+    "subscript": m.tree("subscript", (x, s), (("array", 1), ("all",), ("at", N), ("slice", N, 2, N))),
     "slice": m.tree("slice", (x,), (Dim.of(1), 1, N)),
     "entry": m.tree("entry", (m.name("W1"),), ("i", "j")),
     "delta": m.tree("delta", (), ("i", "j")),

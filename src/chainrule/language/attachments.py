@@ -217,6 +217,5 @@ class Attachments(Context):
             raise self.problem(
                 f"a size or an index stands here, not {self.text(part)}",
                 part.span,
-                hint="integers, sizes that a declaration names, such as n in x[n], and integer variables "
-                "whose range is declared, ids[N]:integer(V)",
+                hint="integers, declared sizes such as n in x[n], and integer variables, ids[N]:integer(V)",
             )

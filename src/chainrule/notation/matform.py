@@ -227,7 +227,7 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
         case "differential":
             return mine < ATOM or part.op in ("basis", "select", "slice", "subscript", "array")
         case "entry":
-            return mine < ATOM or part.op in ("basis", "select", "array", "root")
+            return mine < ATOM or part.op in ("basis", "select", "slice", "subscript", "array", "root")
         case _:
             return False
 
