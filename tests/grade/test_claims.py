@@ -265,6 +265,29 @@ def test_a_factor_that_is_an_inner_derivative_is_told_as_one(formula: str, shape
     assert cr.check(formula, wrt=wrt, claim=claim, shapes=shapes).diagnosis == "inner"
 
 
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt", "claim", "verdict"),
+    [
+        ("A @ X @ B", "A[m,n] X[n,p] B[p,q]", "X", "dX ↦ A dX B", "equal"),
+        ("A @ X @ B", "A[m,n] X[n,p] B[p,q]", "X", "dY = A dX B", "equal"),
+        ("A @ X @ B", "A[n,n] X[n,n] B[n,n]", "X", "B dX A", "wrong"),
+        ("sum((X @ W - Y)**2)", "X[N,n] W[n,k] Y[N,k]", "W", "dL = 2 tr((XW − Y)ᵀ X dW)", "equal"),
+        ("sum((X @ W - Y)**2)", "X[N,n] W[n,k] Y[N,k]", "W", "dL = tr((XW − Y)ᵀ X dW)", "wrong"),
+        ("x**2", "x", "x", "dy = 2x dx", "equal"),
+    ],
+)
+def test_differentials_and_maps_are_claims(
+    formula: str, shapes: str, wrt: str, claim: str, verdict: str
+) -> None:
+    assert cr.check(formula, wrt=wrt, claim=claim, shapes=shapes).verdict == verdict
+
+
+def test_a_claim_that_is_not_linear_in_the_differential_is_no_map() -> None:
+    for claim in ("dX ↦ A dX B + A", "A dX B + A", "dX ↦ A (dX ⊙ dX) B"):
+        with pytest.raises(ChainruleError):
+            cr.check("A @ X @ B", wrt="X", claim=claim, shapes="A[n,n] X[n,n] B[n,n]")
+
+
 def test_claims_by_entries_need_no_left_side() -> None:
     for claim in ("Σ_j (A_ij + A_ji) x_j", "Σⱼ (Aᵢⱼ + Aⱼᵢ) xⱼ", "A_ij x_j + A_ji x_j"):
         assert cr.check("x @ A @ x", wrt="x", claim=claim, shapes="A[n,n] x[n]").verdict == "equal"

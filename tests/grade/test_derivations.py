@@ -73,6 +73,7 @@ def test_what_follows_from_a_wrong_line_is_said_to_do_so() -> None:
         "a gradient read off a wrong differential",
         "a matrix of derivatives read off a differential without its determinant",
         "a differential that follows from a wrong gradient",
+        "a Hessian that follows from a wrong gradient",
     ],
 )
 def test_a_derivative_follows_from_a_differential_and_back(title: str) -> None:

@@ -59,6 +59,8 @@ def assumed(case: Case) -> Iterator[Found]:
             if _right_if(case, {v: Variable(v.name, v.shape, (*v.structure, *structure.words))}):
                 seen.add((structure.code, v))
                 says = structure.says.format(pretty(v.name))
+                if structure.code == "sum-to-one" and v.rank == 2:
+                    says = f"the entries of each row of {pretty(v.name)} sum to one"
                 sizes = f"[{','.join(map(str, v.shape))}]" if v.rank else ""
                 declared = f"{v.name}{sizes}:{structure.words[0]}"
                 text = f"They agree when {says}: declare it with  {declared}  if it is."

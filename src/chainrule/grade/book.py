@@ -119,6 +119,8 @@ class Book:
         read_off = self.read_off(of, by) if self.claims else None
         if read_off is not None:
             return read_off
+        if self.claims and len(by) > 1 and isinstance(of, str) and (of, *by[:-1]) in self.claims:
+            return jacobian(self.claims[(of, *by[:-1])], self.symbol(by[-1]))
         key = ("total", of, tuple(by))
         if key not in self.known:
             if len(by) == 1 and self.claims:

@@ -14,16 +14,19 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import combinations
 
-from chainrule.errors import ShapeMismatch, SyntaxProblem, UnknownName
+from chainrule.derive import jacobians
+from chainrule.errors import ChainruleError, ShapeMismatch, SyntaxProblem, UnknownName
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import SUBSCRIPT, ascii_name, pretty
 from chainrule.expr.nodes import Expr, Variable, constant_of, zeros
 from chainrule.expr.walk import dim_names, substitute
+from chainrule.expr.walk import variables as variables_of
 from chainrule.language import parse_formula
 from chainrule.language.formula import outline
 from chainrule.language.marks import without_marks
 from chainrule.language.syntax import Name, post_order
 from chainrule.language.unknown import NONE, Functions
+from chainrule.simplify import simplify
 
 # ∂f/∂x, df/dx, ∇f, f′(x), gradient: what may stand before = and says nothing.
 LABEL = re.compile(r"\s*(?:[∂d∇].*|grad.*|jac.*|hess.*|\w+\s*['′]+\s*(?:\(.*\))?)\s*", re.IGNORECASE)
@@ -169,6 +172,32 @@ def _unspread(text: str, reading: Reading, shape: tuple[Dim, ...]) -> Expr:
     if alone.rank:
         return expr
     return zeros(shape) if constant is not None and constant.is_zero else alone
+
+
+def as_map(text: str, reading: Reading, wrt: Sequence[Variable]) -> Expr | None:
+    """The derivative that a differential tells: of dX ↦ A dX B, and of dL = tr(Aᵀ dX), the factor of dX.
+
+    >>> x = Variable("x")
+    >>> as_map("dy = 2x dx", Reading({"x": x}), [x])
+    <2 -> x>
+    """
+    if len(wrt) != 1 or {"d", f"d{wrt[0].name}"} & set(reading.variables):
+        return None
+    moving = Variable(f"d{wrt[0].name}", wrt[0].shape)
+    head, arrow, body = text.rpartition("↦")
+    label = re.match(r"\s*d\w+\s*=(?!=)", body)
+    if not re.search(rf"(?<![\w/∂]){re.escape(pretty(moving.name))}(?![\w(])", body) or (head and not arrow):
+        return None
+    body = body[label.end() :] if label is not None else body
+    known = replace(reading, variables={**reading.variables, moving.name: moving})
+    try:
+        expr = known.expression(body)
+    except ChainruleError:
+        return None
+    factor = simplify(jacobians(expr, [moving])[moving])
+    still = constant_of(simplify(substitute(expr, {moving: zeros(moving.shape)})))
+    linear = moving not in variables_of(factor) and still is not None and still.is_zero
+    return factor if linear else None
 
 
 def claims_in(text: str, reading: Reading) -> list[str]:

@@ -14,6 +14,8 @@ from itertools import product
 from chainrule.errors import ChainruleError, OptionError, ShapeMismatch, SyntaxProblem, UnknownName
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable, permute
+from chainrule.expr.walk import substitute, topological
+from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.book import Book, Named
 from chainrule.grade.derivation_text import Equality, Part, Script
 from chainrule.grade.reading import Parsed, Reader, Reading
@@ -256,8 +258,23 @@ def _define(setting: Setting, declared: Declarations) -> None:
             if not setting.lost_in(problem):
                 setting.unread[k] = problem.located(script.source, right.span)
             setting.lost.add(name)
+    _recognise_parts(setting.book)
     if len(setting.unread) == len(script.equalities):
         raise next(iter(setting.unread.values()))
+
+
+def _recognise_parts(book: Book) -> None:
+    """U = x² beside y = x + x², which is x + u too."""
+    for name, named in book.names.items():
+        part = named.written[0]
+        if isinstance(part, Variable) or not variables_of(part):
+            continue
+        for other, whole in book.names.items():
+            formula = whole.written[0]
+            if other == name or formula is part or part not in topological([formula]):
+                continue
+            if not book.leads(name, {other}):
+                whole.written.append(substitute(formula, {part: named.variable}))
 
 
 def _uses(part: Part, names: set[str], known: Mapping[str, object]) -> bool:

@@ -7,7 +7,7 @@ mathematics here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from chainrule.errors import ChainruleError, OptionError, Span, SyntaxProblem
@@ -23,6 +23,7 @@ _LEAD = re.compile(
 _REASON = re.compile(r"(?:,\s*|\s+)(?:since|because|using|as|by)\s+[^\W\d].*$", re.DOTALL)
 _WIDE = re.compile(r"(?: {3,}|[ ]*\t\s*)(?=\S)")
 _WORDS = re.compile(r"\(?[a-z]{3,}(?=[ ,:;)]|$)(?!\s*[(=])|[a-z]{3,} [a-z]{3,}")
+_SIZES = re.compile(r"\w\[([\w\s,+*]+)\]")  # N, n of X[N,n]
 # Words in place of an equality: a heading, a sentence.
 _PROSE = re.compile(r"[A-Za-z]{3,}[,;]? +[A-Za-z]{2,}|^\s*(?:\d+[.)]\s*)?[A-Z][a-z]{3,}[:.]?\s*$")
 _ENDS_OPEN = tuple("+-−–*/@·⋅⊙⊘×=⊗∘")
@@ -107,13 +108,14 @@ def read_script(source: str) -> Script:
     text = re.sub(r"#[^\n]*", lambda m: " " * len(m[0]), source).replace("\u00a0", " ")
     options: dict[str, str] = {}
     equalities: list[Equality] = []
+    sizes = {name for m in _SIZES.finditer(text) for name in re.findall(r"\w+", m[1])}
     for line in _lines(text):
         header = _HEADER.fullmatch(line.text)
         if header:
             _set_option(options, header, line, source)
             continue
         number = source.count("\n", 0, line.start) + 1
-        body, remark = _without_remark(line)
+        body, remark = _without_remark(line, sizes)
         for step in _split(body, _STEPS):
             try:
                 equalities.extend(list(_equalities(step, number, remark, source, bool(equalities))))
@@ -271,7 +273,7 @@ def _chain(part: Part, number: int, remark: str, source: str, follows: bool) -> 
         yield Equality(number, left if not k else None, right, remark if k == len(sides) - 2 else "")
 
 
-def _without_remark(step: Part) -> tuple[Part, str]:
+def _without_remark(step: Part, sizes: Collection[str] = ()) -> tuple[Part, str]:
     """The formula, and words behind it that name a rule: after three spaces, or after `since`, `by`, ..."""
     text = step.text.rstrip()
     while text.endswith((".", ",")):
@@ -282,7 +284,7 @@ def _without_remark(step: Part) -> tuple[Part, str]:
             continue
         if head.endswith((*_ENDS_OPEN, *_STEPS, ",")):
             continue
-        if any(_is_remark(column) for column in _WIDE.split(tail)):
+        if any(_is_remark(column, sizes) for column in _WIDE.split(tail)):
             return step.cut(0, gap.start()), tail
     reason = _REASON.search(text)
     if reason and "=" in text[: reason.start()]:
@@ -290,8 +292,13 @@ def _without_remark(step: Part) -> tuple[Part, str]:
     return step.cut(0, len(text)), ""
 
 
-def _is_remark(text: str) -> bool:
-    """Whether a column behind a formula is about it: a rule's name, an equality of its own."""
+def _is_remark(text: str, sizes: Collection[str] = ()) -> bool:
+    """Whether a column behind a formula is about it: a rule's name, its sizes, an equality of its own."""
+    parts = re.split(r"[\s×·]+", text.strip())
+    if all(part in sizes or part.isdigit() for part in parts) and not text.strip().isdigit():
+        return True
+    if re.match(r"[^\W\d]\w*: [a-z\d]", text):
+        return True
     return "=" in text or bool(_WORDS.match(text) or re.search(r"\b[a-z]{2,},? [a-z]{2,}\b", text))
 
 

@@ -51,10 +51,12 @@ class Grader:
         self.chain: Chain | None = None
         self.closed: set[tuple[str, ...]] = set()
         self.stated: set[str] = set()
+        self.open: list[tuple[Chain, Value]] = []
 
     def grade(self) -> Grading:
         for k, equality in enumerate(self.setting.script.equalities):
             self.lines.append(self.line(k, equality))
+        self.conclude_later()
         missing = tuple(name for name in self.setting.wrt if name not in self.stated)
         first = self.faults[0] if self.faults else 0
         undecided = any(
@@ -274,8 +276,9 @@ class Grader:
             return
         parts = [s for hole in value.parsed.holes.values() for s in hole.symbols]
         if not all((s.of, *s.by) in self.closed for s in parts if isinstance(s.of, str)):
+            self.open.append((chain, value))
             return
-        if not all(isinstance(s.of, str) and s.by for s in parts):
+        if not all(s.by and (isinstance(s.of, str) or self.unknown(s.of)) for s in parts):
             return
         if isinstance(symbol.of, str):
             self.closed.add((symbol.of, *symbol.by))
@@ -287,6 +290,20 @@ class Grader:
         if isinstance(symbol.of, str) and not self.final(symbol.of):
             return
         self.stated |= set(symbol.by)
+
+    def conclude_later(self) -> None:
+        """Notes what is stated by derivatives that lines below state."""
+        count = -1
+        while count != len(self.closed):
+            count = len(self.closed)
+            waiting, self.open = self.open, []
+            for chain, value in waiting:
+                self.conclude(chain, value)
+
+    def unknown(self, part: Part) -> bool:
+        """Whether this is a call of a function left unknown, of whose derivative nothing more can be said."""
+        called = re.match(r"\s*([^\W\d]\w*)\s*\(", part.text)
+        return called is not None and called[1] in self.reader.functions.declared
 
     def final(self, name: str) -> bool:
         """Whether a name is made into nothing else: the output of the derivation."""

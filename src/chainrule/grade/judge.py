@@ -7,14 +7,14 @@ what was differentiated and by what, where that is known. Out: a Judgement. It p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.errors import ChainruleError, ShapeMismatch
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.grade import words
 from chainrule.grade.assume import assumed, may_be_partial, on_manifold, where_it_has_values
 from chainrule.grade.case import PLAIN, Case, Claim, Found, Voice, expression, make_case, proved, simplest
-from chainrule.grade.claim import Reading, claims_in, read_claim
+from chainrule.grade.claim import Reading, as_map, claims_in, read_claim
 from chainrule.grade.edits import changed
 from chainrule.grade.factors import factors
 from chainrule.grade.forms import formed
@@ -140,6 +140,9 @@ def judge_text(
     'transposed'
     """
     judgement = Judgement("equal", (), None, "Equal.")
+    mapped = as_map(text, reading, wrt) if of is not None else None
+    if mapped is not None:
+        return _judge_map(expression(mapped, text), correct, of, wrt, list(reading.variables.values()))
     for side in claims_in(text, reading):
         try:
             judgement = _judge_side(side, correct, reading, of, wrt)
@@ -151,6 +154,18 @@ def judge_text(
         if judgement.verdict not in ("equal", "layout"):
             break
     return judgement
+
+
+def _judge_map(
+    claim: Claim, correct: Expr, of: Expr | None, wrt: tuple[Variable, ...], variables: Sequence[Variable]
+) -> Judgement:
+    """The verdict on a differential: it says which axis is which, so it has no other layout."""
+    judgement = judge_claim(claim, correct, of=of, wrt=wrt, variables=variables)
+    if judgement.verdict != "layout":
+        return judgement
+    case = make_case(claim, correct, of, wrt, variables)
+    case = replace(case, views=case.views[:1])
+    return wrong(case, explanations(case) or [words.difference(case)])
 
 
 def _outside_sum(

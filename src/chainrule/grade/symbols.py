@@ -330,6 +330,8 @@ class Scanner:
         text = part.text
         place = Span(part.start + position, part.start + position + 1)
         end = position + 1
+        order = 2 if text[end : end + 1] == "²" else 1
+        end += order - 1
         by: str | None = None
         lowered = re.match(rf"_\{{?({NAME})\}}?|([{''.join(SUBSCRIPT)}]+)", text[end:])
         following = re.match(rf"({NAME})(?=\s+[^\W\d]|\s*\()", text[end:])
@@ -355,7 +357,7 @@ class Scanner:
                     hint="write ∇_w C, or give one variable, or several scalars, in wrt:",
                 )
             return Symbol(target, several, "∇", ("",) * (len(several) + 1), shown), end
-        return Symbol(target, (by or self.wrt[0],), "∂", ("", ""), shown), end
+        return Symbol(target, (by or self.wrt[0],) * order, "∂", ("",) * (order + 1), shown), end
 
     # ------------------------------------------------------------ dX⁻¹, d(XW), d tr(AX)
 
