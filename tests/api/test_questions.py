@@ -87,6 +87,7 @@ def test_matrix_unknowns_and_constraints() -> None:
         ("-sum(log(sigmoid(y*(X @ w))))", "X[N,n] w[n] y[N]:sign", "w", "is not linear in w"),
         ("sum(abs(x - y))", "x[n] y[n]", "x", "not differentiable where x − y = 0"),
         ("(a @ x - c)**2", "x[n] a[n] c", "x", "has no inverse at any point"),
+        ("mean((x - mean(x))**2)", "x[n]", "x", "has no inverse at any point"),
         ("a @ x", "x[n] a[n]", "x", "does not depend on x"),
         ("norm(x)**2", "x[n]:unit", "x", "declared unit"),
         ("stop(x)*x", "x", "x", "holds a part of the formula fixed"),

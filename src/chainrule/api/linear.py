@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chainrule.expr.dims import ONE
+from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, add, constant_of, negate
 from chainrule.expr.walk import substitute
 from chainrule.rules.tensorial import inv
 from chainrule.simplify import Normaliser, simplify
 from chainrule.simplify.normal import split
 
+Axes = tuple[int, ...]
+# Labels of the inverses for an unknown of each number of axes.
+PLACES: tuple[tuple[Axes, ...], ...] = (((),), ((0, 1),), ((0, 2), (1, 3)))
 Blocks = Mapping[tuple[Variable, Variable], Expr]
 
 
@@ -28,13 +31,15 @@ class Unsolved(Exception):
 class Solved:
     """One variable: `step` in terms of variables that were eliminated later, `full` in terms of none.
 
-    pivot  what was inverted
+    pivot     the matrix, or the number, that was inverted
+    inverted  what its inverse is made of: each inverse, and what it is the inverse of
     """
 
     variable: Variable
     step: Expr
     full: Expr
     pivot: Expr
+    inverted: tuple[tuple[Expr, Expr], ...]
 
 
 def solve(blocks: Blocks, sides: Mapping[Variable, Expr], variables: Sequence[Variable]) -> list[Solved]:
@@ -56,10 +61,10 @@ def solve(blocks: Blocks, sides: Mapping[Variable, Expr], variables: Sequence[Va
         known = r[pivot]
         for other in left:
             known = add(known, negate(_times(H[pivot, other], other, other)))
-        steps.append((pivot, _inverted(H[pivot, pivot], known, pivot), H[pivot, pivot]))
+        steps.append((pivot, _columns(H[pivot, pivot], known, pivot), H[pivot, pivot]))
         for i in left:
             # x_pivot = H⁻¹(r − Σ H x) put into the other equations.
-            gained = _inverted(H[pivot, pivot], r[pivot], pivot)
+            gained = _columns(H[pivot, pivot], r[pivot], pivot)
             r[i] = simplify(add(r[i], negate(_times(H[i, pivot], gained, pivot))))
             for j in left:
                 moved = _columns(H[pivot, pivot], H[pivot, j], pivot)
@@ -69,7 +74,8 @@ def solve(blocks: Blocks, sides: Mapping[Variable, Expr], variables: Sequence[Va
     for variable, step, inverted in reversed(steps):
         full = simplify(substitute(step, found))
         found[variable] = full
-        solved.append(Solved(variable, simplify(step), full, inverted))
+        made = tuple((i, m) for i, m in inverses(inverted, variable)[1] if i is not None and m is not None)
+        solved.append(Solved(variable, simplify(step), full, inverted, made))
     return solved[::-1]
 
 
@@ -99,33 +105,39 @@ def _product(A: Expr, B: Expr, i: Variable, k: Variable, j: Variable) -> Expr:
     return Einsum(ONE, (A, B), (rows + inner, inner + columns), rows + columns)
 
 
-def _inverted(H: Expr, right: Expr, of: Variable) -> Expr:
-    """H⁻¹ right, where right has the axes of the variable."""
-    return _columns(H, right, of)
-
-
 def _columns(H: Expr, right: Expr, of: Variable) -> Expr:
     """H⁻¹ applied to the first axes of `right`."""
     rest = tuple(range(10, 10 + right.rank - of.rank))
+    number, factors = inverses(H, of)
+    own = PLACES[of.rank]
+    pairs = [(M, labels) for (M, _), labels in zip(factors, own, strict=True) if M is not None]
+    # What is multiplied by an inverse hands its axis over; by I it keeps it.
+    place = tuple(
+        labels[0] if M is None else labels[-1] for (M, _), labels in zip(factors, own, strict=True) if labels
+    )
+    return Einsum(
+        number**-1,
+        [*(M for M, _ in pairs), right],
+        [*(labels for _, labels in pairs), (*place, *rest)],
+        (*range(of.rank), *rest),
+        dict(enumerate(H.shape)),
+    )
+
+
+def inverses(H: Expr, of: Variable) -> tuple[Coefficient, list[tuple[Expr | None, Expr | None]]]:
+    """The number of H and the inverses that its own is made of, each with what is inverted; None for I.
+
+    Raises: Unsolved if there is none in matrix language.
+    """
+    number, bare = split(H) if isinstance(H, Einsum) else (ONE, H)
     match of.rank:
         case 0:
-            axes = tuple(range(right.rank))
-            return Einsum(ONE, (simplify(H**-1), right), ((), axes), axes)
+            return number, [(simplify(bare**-1), bare)]
         case 1:
-            return Einsum(ONE, (Apply(inv, (H,)), right), ((0, 1), (1, *rest)), (0, *rest))
+            return number, [(Apply(inv, (bare,)), bare)]
         case 2:
-            A, B = kronecker(H)
-            factors = [
-                (Apply(inv, (M,)), labels) for M, labels in ((A, (0, 2)), (B, (1, 3))) if M is not None
-            ]
-            place = [2 if A is not None else 0, 3 if B is not None else 1]
-            return Einsum(
-                ONE,
-                [*(M for M, _ in factors), right],
-                [*(labels for _, labels in factors), (*place, *rest)],
-                (0, 1, *rest),
-                dict(enumerate(H.shape)),
-            )
+            A, B = kronecker(bare)
+            return number, [(None if M is None else Apply(inv, (M,)), M) for M in (A, B)]
         case _:
             raise Unsolved("unknowns with more than two axes are not solved for")
 

@@ -186,7 +186,11 @@ class _Asked:
         variables = [v for v in self.formula.variables.values() if v not in self.moving]
         try:
             report = check_stationary(
-                self.formula.expr, gradients, {s.variable: s.full for s in solution}, variables=variables
+                self.formula.expr,
+                gradients,
+                {s.variable: s.full for s in solution},
+                variables=variables,
+                exist=[inverse for s in solution for inverse, _ in s.inverted],
             )
         except DomainProblem:
             pivots = " and ".join(self.write(s.pivot) for s in solution)
@@ -255,34 +259,44 @@ class _Asked:
         definite = Definite(self.normal)
         lines: dict[str, None] = {}
         for s in solution:
-            nodes = topological([s.full])
-            matrices = [n.arguments[0] for n in nodes if isinstance(n, Apply) and n.function is inv]
-            for matrix in dict.fromkeys(matrices):
-                proof = definite.prove(self.normal(matrix))
-                if isinstance(proof, Proof) and proof.strict:
-                    continue
-                lines[f"if {self.write(matrix)} is invertible{self._rank(matrix)}."] = None
-            entries = self._divisor(s)
-            if entries is not None and not any(
-                definite.is_positive(self.normal(e)) for e in (entries, negate(entries))
-            ):
-                which = "no entry of " if entries.rank else ""
-                lines[f"if {which}{self.write(entries)} is {'' if which else 'not '}0."] = None
+            for inverse, matrix in s.inverted:
+                bare = self._bare(matrix)
+                entries = self._entries(bare) if matrix.rank else bare
+                if entries is not None:
+                    lines |= self._divided(entries, definite)
+                elif any(
+                    isinstance(n, Apply) and n.function is inv for n in topological([simplify(inverse)])
+                ):
+                    proof = definite.prove(self.normal(matrix))
+                    if not (isinstance(proof, Proof) and proof.strict):
+                        lines[f"if {self.write(bare)} is invertible{self._rank(bare)}."] = None
             if "positive" in s.variable.structure:
                 lines[f"if it is positive, as {pretty(s.variable.name)} is declared."] = None
         return list(lines)
 
-    def _divisor(self, solved: Solved) -> Expr | None:
-        """What is divided by without an inverse in sight: a number, or the entries of a diagonal matrix."""
-        pivot = self.normal(solved.pivot)
-        coefficient = pivot.coefficient if isinstance(pivot, Einsum) else ONE
-        bare = simplify(scale(coefficient**-1, pivot))
-        if not solved.variable.rank:
-            return bare
-        if isinstance(bare, Einsum) and bare.rank == 2 and bare.output[0] == bare.output[1] and bare.operands:
-            sizes = dict(enumerate(bare.sizes))
-            return simplify(Einsum(ONE, bare.operands, bare.labels, bare.output[:1], sizes))
+    def _bare(self, matrix: Expr) -> Expr:
+        """A matrix without its number."""
+        form = simplify(matrix)
+        number = (
+            content(form) if isinstance(form, Sum) else form.coefficient if isinstance(form, Einsum) else ONE
+        )
+        return form if number.is_zero else simplify(scale(number**-1, form))
+
+    def _entries(self, matrix: Expr) -> Expr | None:
+        """The entries of a diagonal matrix, one number of a multiple of I."""
+        if isinstance(matrix, Einsum) and matrix.rank == 2 and matrix.output[0] == matrix.output[1]:
+            carried = any(matrix.output[0] in axes for axes in matrix.labels)
+            output = matrix.output[:1] if carried else ()
+            sizes = dict(enumerate(matrix.sizes))
+            return simplify(Einsum(ONE, matrix.operands, matrix.labels, output, sizes))
         return None
+
+    def _divided(self, entries: Expr, definite: Definite) -> dict[str, None]:
+        """What is divided by must not be 0."""
+        if any(definite.is_positive(self.normal(e)) for e in (entries, negate(entries))):
+            return {}
+        which = "no entry of " if entries.rank else ""
+        return {f"if {which}{self.write(entries)} is {'' if which else 'not '}0.": None}
 
     def _rank(self, matrix: Expr) -> str:
         """For XᵀX: the columns of X are independent."""

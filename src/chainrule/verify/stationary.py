@@ -23,11 +23,12 @@ def check_stationary(
     points: int = 8,
     seed: int = 0,
     variables: Sequence[Variable] = (),
+    exist: Sequence[Expr] = (),
 ) -> Report:
     """Whether every slope of the formula by the variables is 0 at the solution, relative to its largest term.
 
-    Shapes: gradients and solution have those of their variables. Raises: DomainProblem if the solution exists
-    at no random point.
+    Shapes: gradients and solution have those of their variables. `exist` are inverses that must exist, though
+    they may not stand in the solution. Raises: DomainProblem if the solution exists at no random point.
 
     >>> from chainrule.expr.dims import Dim
     >>> x, y = Variable("x", (Dim.of("n"),)), Variable("y", (Dim.of("n"),))
@@ -37,7 +38,7 @@ def check_stationary(
     >>> check_stationary(f, {x: 2 * (x - y)}, {x: 1.001 * y}).passed
     False
     """
-    sampler = Sampler([formula, *solution.values()], [*variables, *solution])
+    sampler = Sampler([formula, *solution.values(), *exist], [*variables, *solution])
     rng = np.random.default_rng(seed)
     worst, where, compared = 0.0, "", 0
     drawn: list[Point] = []
