@@ -275,12 +275,12 @@ class _Asked:
         return list(lines)
 
     def _bare(self, matrix: Expr) -> Expr:
-        """A matrix without its number."""
+        """A matrix without its number; signs stay."""
         form = simplify(matrix)
-        number = (
-            content(form) if isinstance(form, Sum) else form.coefficient if isinstance(form, Einsum) else ONE
-        )
-        return form if number.is_zero else simplify(scale(number**-1, form))
+        number = form.coefficient if isinstance(form, Einsum) else ONE
+        number = content(form) if isinstance(form, Sum) else number
+        size = number if number.rational >= 0 else -number
+        return form if size.is_zero else simplify(scale(size**-1, form))
 
     def _entries(self, matrix: Expr) -> Expr | None:
         """The entries of a diagonal matrix, one number of a multiple of I."""
