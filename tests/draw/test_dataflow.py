@@ -259,7 +259,7 @@ def test_greek_and_accented_names() -> None:
 
 
 DOT_LINE = re.compile(
-    r'  (?:rankdir=LR|n(?P<node>\d+) \[label="(?P<label>(?:[^"\\]|\\.)*)", [^\]]*\]'
+    r'  (?:rankdir=(?:LR|TB)|n(?P<node>\d+) \[label="(?P<label>(?:[^"\\]|\\.)*)", [^\]]*\]'
     r'|n(?P<source>\d+) -> n(?P<target>\d+) \[(?:\w+="(?:[^"\\]|\\.)*", )*style=\w+\]);'
 )
 
@@ -344,3 +344,9 @@ def test_long_formulas_are_cut_and_told_in_full() -> None:
     short = shortened(formula, 10)
     assert short.width(1) <= 10 and short.runs[-1].text.endswith("…") and short.text == formula.text
     assert shortened(of_text("x"), 10).runs == of_text("x").runs
+
+
+@pytest.mark.parametrize(("direction", "rank"), [("right", "LR"), ("down", "TB")])
+def test_dot_is_laid_out_as_the_picture_is(direction, rank) -> None:
+    drawing = dataflow(steps_of("sin(x**2)", "", "x"), direction=direction)
+    assert f"rankdir={rank};" in drawing.dot

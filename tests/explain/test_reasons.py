@@ -104,7 +104,7 @@ def test_parts_have_no_letter_of_a_variable() -> None:
 @pytest.mark.parametrize(
     ("formula", "shapes", "role"),
     [
-        ("sum((y - exp(X @ w))**2)", "X[N,n] w[n] y[N]", "error"),
+        ("sum((y - exp(X @ w))**2)", "X[N,n] w[n] y[N]", "residual"),
         ("sum(log(1 - sigmoid(X @ w)))", "X[N,n] w[n]", "difference"),
         ("sum(exp(X @ w) - y * (X @ w))", "X[N,n] w[n] y[N]", "difference"),
         ("norm(X @ w - y)", "X[N,n] w[n] y[N]", "residual"),
@@ -203,3 +203,34 @@ def test_one_number_reaches_a_row_in_denominator_layout() -> None:
 def test_minus_the_identity_changes_the_sign() -> None:
     page = cr.explain("sum((y - w * x)**2)", "x", "y[n] w[n] x[n]", style="variables").to_text()
     assert "−I changes the sign" in page and "I changes nothing" not in page
+
+
+def test_an_entry_with_a_kink_stands_by_cases() -> None:
+    """R104: ∂/∂xᵢ max(0, xᵢ) is 0 if xᵢ ≤ 0 and 1 if xᵢ > 0."""
+    text = str(cr.explain("maximum(0, x)", wrt="x", shapes="x[n]"))
+    assert "⎧ 0   if xᵢ ≤ 0" in text and "⎩ 1   if xᵢ > 0" in text
+    other = str(cr.explain("maximum(x, y) * y", wrt="x", shapes="x[n] y[n]", style="components"))
+    assert "⎧ 0    if xᵢ < yᵢ" in other and "⎩ yᵢ   if xᵢ ≥ yᵢ" in other
+
+
+@pytest.mark.parametrize(("at_kink", "taken"), [(1, "1"), ("0.5", "1/2")])
+def test_the_reason_says_what_is_taken_at_the_kink(at_kink, taken) -> None:
+    text = str(cr.explain("relu(x)", wrt="x", shapes="x", style="operator", at_kink=at_kink))
+    assert f"relu′(0) is taken as {taken}" in text and "else 0" not in text
+
+
+def test_rules_use_letters_that_mean_nothing_else() -> None:
+    shapes = "A[k,m] B[m,n] c[m] x[n]"
+    assert "diag(d) M scales the rows of M" in str(cr.explain("A @ tanh(B @ x + c)", wrt="x", shapes=shapes))
+    sizes = str(cr.explain("f(g(x))", wrt="x", shapes="x[n]", functions="f: k->m, g: n->k", open="paths"))
+    assert "Σₗ" in sizes and "Σₖ" not in sizes
+
+
+def test_a_long_formula_by_components_is_folded() -> None:
+    layers = "x"
+    for k in range(1, 13):
+        layers = f"tanh(W{k} @ {layers} + b{k})"
+    shapes = "x[n] y[n] " + " ".join(f"W{k}[n,n] b{k}[n]" for k in range(1, 13))
+    page = cr.explain(f"sum(({layers} - y)**2)", wrt="x", shapes=shapes, style="components")
+    assert not page.checked.failed
+    assert len(str(page).splitlines()) < 40

@@ -89,7 +89,7 @@ def draw_graph(
     lines = words.caption(graph) if caption else []
     body, size = sketch.drawn(lines)
     title, description = words.title(graph), words.description(graph)
-    return framed(body, size, title, description, manner, dot=to_dot(graph))
+    return framed(body, size, title, description, manner, dot=to_dot(graph, down=sketch.down))
 
 
 class _Sketch:

@@ -22,9 +22,12 @@ def quoted(text: str) -> str:
     return '"' + escaped.replace("\r", " ").replace("\n", "\\n") + '"'
 
 
-def to_dot(graph: Graph) -> str:
-    """The graph with formulas, shapes and local derivatives; edges along which changes travel are bold."""
-    lines = ["digraph dataflow {", "  rankdir=LR;"]
+def to_dot(graph: Graph, *, down: bool = False) -> str:
+    """The graph with formulas, shapes and local derivatives; edges along which changes travel are bold.
+
+    It is laid out from left to right, or downwards.
+    """
+    lines = ["digraph dataflow {", f"  rankdir={'TB' if down else 'LR'};"]
     for k, node in enumerate(graph.nodes):
         label = node.label.text + (f"\n{node.sizes}" if node.sizes else "")
         lines.append(f"  n{k} [label={quoted(label)}, {SHAPES[node.kind]}];")

@@ -18,7 +18,7 @@ from chainrule.derive.inward import Inward, is_unevaluated, taken
 from chainrule.explain.reasons import of_differential, rule
 from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
-from chainrule.expr.walk import substitute, topological, variables
+from chainrule.expr.walk import dim_names, substitute, topological, variables
 from chainrule.notation import matform as m
 from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.layout import chain_layout, is_turned, layout_sizes
@@ -76,7 +76,7 @@ class Subject:
     @property
     def taken(self) -> frozenset[str]:
         """Names that nothing else may have."""
-        sizes = {name for v in self.variables for dim in v.shape for name in dim.names}
+        sizes = dim_names(self.expr, *self.variables)
         return frozenset({*sizes, *(v.name for v in self.variables), *self.names, self.letter})
 
 

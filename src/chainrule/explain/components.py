@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from chainrule.derive.inward import is_unevaluated
 from chainrule.explain.board import Board, elided
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence, Words
 from chainrule.explain.entries import Entries, Letters
@@ -22,10 +23,16 @@ from chainrule.notation import matform as m
 from chainrule.notation.index import derivative as indexed_derivative
 from chainrule.notation.layout import is_turned
 from chainrule.notation.matform import Tree
+from chainrule.notation.piecewise import by_cases
 from chainrule.notation.text import dim_text, to_text
 from chainrule.rules.elementwise import power
+from chainrule.rules.instances import sliced
 from chainrule.simplify import simplify
 
+# Nodes of an expression whose entries are written out.
+LONGEST_ENTRY = 150
+# Ends the names of variables that stand for one entry.
+END = "\N{END OF PROOF}"
 # Matrices of known size up to this many rows and columns are written in full.
 FULL = 6
 
@@ -55,7 +62,17 @@ class _Entries:
         self.jacobian = board.simplified(value, wrt) if wrt in variables(value) else None
 
     def at(self, expr: Expr, letters: Letters) -> Tree:
-        """The entry of an expression at letters; sums in it leave the letters of the variable free."""
+        """The entry of an expression at letters; sums in it leave the letters of the variable free.
+
+        A long expression stands whole, with the letters below it: entry by entry it is longer still.
+        """
+        if (
+            expr.rank <= 2
+            and tree_size(expr) > LONGEST_ENTRY
+            and not any(map(is_unevaluated, topological([expr])))
+        ):
+            whole = self.board.tree(expr)
+            return m.tree("entry", (whole,), letters) if letters else whole
         return elided(self.writer.tree(expr, letters, self.columns))
 
     def _variable(self, variable: Variable, letters: Letters) -> Tree:
@@ -102,6 +119,10 @@ class _Entries:
             if most // 2 <= k < len(moves) - most // 2:
                 if k == most // 2:
                     lines.append(Sentence((f"likewise, {len(moves) - 2 * (most // 2)} steps",)))
+                continue
+            if tree_size(move.whole) > 2 * LONGEST_ENTRY:
+                if lines and not isinstance(lines[-1], Sentence):
+                    lines.append(Sentence((TOO_LONG,)))
                 continue
             name = f"∂{self.symbol.name}/∂{self.wrt.name}: {move.rule}"
             self.board.claim(name, self.board.taken(move.whole, self.wrt), value, self.wrt)
@@ -151,10 +172,27 @@ class _Entries:
         (i,), (j,) = self.rows, self.columns
         value = self.at(diagonal, (i,))
         case = m.derivative(self._variable(self.symbol, (i,)), self._variable(self.wrt, (i,)))
+        cases = self._piecewise(diagonal, i)
         return [
             Line(case, value, (f"the case {i} = {j}",)),
+            *([Line(None, cases, ("by cases",))] if cases is not None else []),
             Line(self.left(self.rows), m.number(0), (f"the case {i} ≠ {j}",)),
         ]
+
+    def _piecewise(self, diagonal: Expr, letter: str) -> Tree | None:
+        """Entry i of a vector by cases, {0 if xᵢ ≤ 0; 1 if xᵢ > 0}; None where cases are no clearer."""
+        entries: dict[Tree, Tree] = {}
+
+        def entry(part: Expr, axis: int) -> Expr | None:
+            if not isinstance(part, Variable) or part.rank != 1:
+                return None
+            scalar = Variable(f"{part.name}{END}", (), part.structure)
+            entries[m.name(scalar.name)] = self._variable(part, (letter,))
+            return scalar
+
+        scalar = sliced(diagonal, 0, entry)
+        cases = None if scalar is None else by_cases(scalar)
+        return None if cases is None else m.replace_leaves(cases.tree, entries)
 
     def assembled(self) -> tuple[Entry, ...]:
         board, symbol, wrt = self.board, self.symbol, self.wrt
@@ -165,7 +203,8 @@ class _Entries:
         total = symbol.rank + wrt.rank
         if 1 <= total <= 2 and symbol.rank <= 1 and wrt.rank <= 1:
             entries.append(Line(left, self._grid(self._general), ("all entries",)))
-            entries.append(Line(None, self._grid(self._value), ("their values",)))
+            if tree_size(self.jacobian) <= LONGEST_ENTRY:
+                entries.append(Line(None, self._grid(self._value), ("their values",)))
             left_or_none: Tree | None = None
         else:
             left_or_none = left

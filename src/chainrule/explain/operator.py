@@ -10,12 +10,13 @@ from chainrule.errors import OptionError
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence
 from chainrule.explain.finish import finishing
-from chainrule.explain.reasons import said_of
+from chainrule.explain.reasons import said_of, taken_at
 from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import topological, tree_size
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import to_text
+from chainrule.rules.elementwise import maximum, minimum, relu
 from chainrule.rules.table import Row
 
 # A board holds so many lines; what is longer is shown from both ends.
@@ -77,7 +78,10 @@ def reason(board: Board, move: Move, wrt: Variable | None = None) -> str:
         return f"constant rule: {to_text(board.tree(move.body))} does not depend on {x}"
     why = move.why
     if isinstance(move.body, Apply) and isinstance(move.body.function, Row) and why:
-        why = said_of(move.body.function, move.body)
+        row, at_kink = move.body.function, board.subject.at_kink
+        why = said_of(row, move.body)
+        if at_kink and row in (relu, maximum, minimum):
+            why = taken_at(row, why, at_kink)
     return f"{move.rule}: {why}" if move.why and move.why not in move.rule else move.rule
 
 

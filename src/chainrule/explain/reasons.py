@@ -24,7 +24,7 @@ def role(part: Part, flow: Flow) -> str:
         case Apply() if isinstance(value.function, Elementwise) and value.function.name in ACTIVATIONS:
             return "activation" if value.rank else ""
         case Sum() if _is_error(value, flow):
-            return "residual" if _is_affine(value, flow) else "error"
+            return "residual" if _is_affine(value, flow) or _is_turned(value, flow) else "error"
         case Sum() if _is_affine(value, flow):
             return "affine"
         case Sum() if len(value.terms) == 2 and any(is_minus(t) for t in value.terms) and value.rank:
@@ -41,6 +41,11 @@ def _is_error(value: Sum, flow: Flow) -> bool:
     bare = [t.operands[0] if isinstance(t, Einsum) and len(t.operands) == 1 else t for t in terms]
     other = [t for t in bare if not is_given(t, flow.active)]
     return len(other) == 1 and other[0] not in flow.wrt
+
+
+def _is_turned(value: Sum, flow: Flow) -> bool:
+    """Whether the prediction is subtracted: what is given minus it, the error with its sign turned."""
+    return any(is_minus(t) and any(v in flow.active for v in variables(t)) for t in value.terms)
 
 
 def _is_affine(value: Sum, flow: Flow) -> bool:
@@ -197,11 +202,8 @@ def _of_function(value: Apply, argument: Variable, at_kink: Fraction) -> str:
         says = f"{both}exponential rule: d(aᵘ) = aᵘ ln(a) du"
     if not any(a is argument for a in value.arguments):
         says += ", times the inner derivative"
-    if row is relu:
-        # At 0 it is whatever was chosen.
-        return f"{says.replace(', else 0', ', 0 below')}; relu′(0) is taken as {at_kink}"
-    if row in (maximum, minimum) and at_kink:
-        return f"{says}; at a tie with a constant the weight is {at_kink}"
+    if row is relu or (row in (maximum, minimum) and at_kink):
+        return taken_at(row, says, at_kink)
     if row.smooth(value.arguments):
         return says
     if row.at_kink == "#1 = 0":
@@ -214,6 +216,13 @@ def said_of(row: Row, node: Apply) -> str:
     inner = node.arguments[0] if node.arguments else None
     name = pretty(inner.name) if isinstance(inner, Variable) else "its argument"
     return re.sub(r"(?<![\w(])x(?= [><])", name, row.says)
+
+
+def taken_at(row: Row, says: str, at_kink: Fraction) -> str:
+    """What a row says, with the value that was chosen for its kink."""
+    if row is relu:
+        return f"{says.replace(', else 0', ', 0 below')}; relu′(0) is taken as {at_kink}"
+    return f"{says}; at a tie with a constant the weight is {at_kink}"
 
 
 def _is_expanded(value: Expr, argument: Variable) -> bool:

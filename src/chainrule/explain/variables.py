@@ -182,13 +182,23 @@ def _multiplied(board: Board, trees: Sequence[Tree]) -> Words:
     elif diagonals > 1:
         said.append("diag(a) diag(b) = diag(a ⊙ b)")
     elif diagonals:
-        last = _is_diagonal(trees[-1])
-        said.append("A diag(d) scales the columns of A" if last else "diag(d) A scales the rows of A")
+        others = [t for t in trees if not _is_diagonal(t)]
+        d = _free("dsvcq", board)
+        matrix = to_text(others[0]) if len(others) == 1 and others[0].op == "name" else _free("AMKGQ", board)
+        if _is_diagonal(trees[-1]):
+            said.append(f"{matrix} diag({d}) scales the columns of {matrix}")
+        else:
+            said.append(f"diag({d}) {matrix} scales the rows of {matrix}")
     if any(t.op == "sum" and t.args == (m.IDENTITY,) for t in trees):
         said.append("−I changes the sign")
     elif any(t is m.IDENTITY for t in trees):
         said.append("I changes nothing")
     return (", ".join(said) or "multiply",)
+
+
+def _free(letters: str, board: Board) -> str:
+    """A letter that means nothing else on the page."""
+    return next((c for c in letters if c not in board.subject.taken), "⋆")
 
 
 def _is_diagonal(tree: Tree) -> bool:
@@ -301,7 +311,8 @@ def _substituted(board: Board, third: Sequence[Entry]) -> Phase:
         return Phase(TITLES[3], tuple(lines), 4)
     shown = board.result(combined)
     if to_text(shown) == to_text(tree):
-        said = WRITTEN_OUT if len(board.flow.parts) > 1 else "there are no names to write out"
+        named = len(board.flow.parts) > 1 or to_text(tree) != to_text(_last_right(third))
+        said = WRITTEN_OUT if named else "there are no names to write out"
         lines.append(Line(left, tree, (said,), sizes, value=final))
     elif len(to_text(shown)) > LONGEST_LINE:
         words = (f"{WRITTEN_OUT}; ", *simplification(board, combined, final))
