@@ -139,11 +139,18 @@ class Case:
 
 
 # What one explanation says already, so that another need not be given.
-IMPLIED = {"diagonal": "symmetric", "sum-to-one": "positive", "sum": "diag", "inner": "mask"}
+IMPLIED = {
+    "diagonal": ("symmetric",),
+    "sum-to-one": ("positive",),
+    "sum": ("diag",),
+    "inner": ("mask", "sum"),
+}
+TWINS = ("path", "plain-chain")  # one mistake in two words
 VAGUE = ("other", "shape")
 # Assumptions that say little where a plain mistake explains the claim.
 DISTANT = ("sum-to-one", "plus-minus-one", "orthogonal", "diagonal")
 SIMPLE = 20
+PASSED = 25  # from here on a derivative left out is told only where nothing else is found
 
 
 def simplest(found: Sequence[Found]) -> list[Found]:
@@ -152,7 +159,13 @@ def simplest(found: Sequence[Found]) -> list[Found]:
     for one in sorted(found, key=lambda f: f.rank):
         best.setdefault(one.code, one)
     mistake = any(f.assumption is None and (f.rank < SIMPLE or f.code == "order") for f in best.values())
-    dropped = {code for code in best if IMPLIED.get(code) in best}
+    dropped = {code for code in best if set(IMPLIED.get(code, ())) & set(best)}
+    if set(TWINS) <= set(best):
+        dropped.add(max(TWINS, key=lambda code: best[code].rank))
+    inner = best.get("inner")
+    if inner is not None and inner.rank >= PASSED:
+        plain = (f for f in best.values() if f.code not in VAGUE and f.assumption is None)
+        dropped |= {"inner"} if any(f.rank < inner.rank for f in plain) else set()
     dropped |= {code for code in best if mistake and code in DISTANT}
     dropped |= {code for code in VAGUE if set(best) - set(VAGUE)}
     return [one for code, one in best.items() if code not in dropped]

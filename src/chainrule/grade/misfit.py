@@ -115,7 +115,7 @@ def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
     fits: list[tuple[list[Respelling], Expr]] = []
     goals = opened(misfit.case) if any(one.code == "condition" for one in single) else []
     tried = 0
-    right = False
+    right: list[Found] = []
     for one in single:
         expr = misfit.read(one.text)
         tried += 1
@@ -123,19 +123,20 @@ def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
             continue
         view = _right(misfit, one, expr, goals)
         if view is not None:
-            right = True
             told = _told(misfit, [one])
-            yield told if view.name == "itself" else replace(told, rank=told.rank + TURNED)
+            right.append(told if view.name == "itself" else replace(told, rank=told.rank + TURNED))
         elif one.code != "condition":
             fits.append(([one], expr))
     if right:
+        # What is right in the other layout only, or with a vector in front, is told where nothing else is.
+        straight = [f for f in right if f.rank < RANK.get(f.code, 0) + TURNED]
+        yield from straight or right
         return
     near = [(path, expr) for path, expr in fits if _has_shape(misfit, expr)][:NEAR]
     for path, expr in near:
-        for found in _and_more(misfit, path, expr, explain):
-            right = True
-            yield found
+        right += _and_more(misfit, path, expr, explain)
     if right:
+        yield from right
         return
     for one in single:
         for two in _changes(one.text, misfit):

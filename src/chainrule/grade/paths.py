@@ -48,9 +48,10 @@ def _left_out(sweep: Sweep, node: Expr, lost: list[Use], kept: list[Use]) -> str
 
 
 def _plain_chain(sweep: Sweep, node: Expr, lost: list[Use], kept: Use) -> Found:
+    left_out = _path(sweep, min(lost, key=lambda use: (sweep.depth[use.node], use.place)))
     text = (
-        f"The plain chain rule along {_path(sweep, kept)} alone gives this; {short(node)} acts on more than "
-        "one path, so the total derivative is due."
+        f"The plain chain rule along {_path(sweep, kept)} alone gives this; {short(node)} acts along "
+        f"{left_out} too, so the total derivative is due."
     )
     return Found(16 if _is_plain_chain(sweep, lost, kept) else 18, "plain-chain", text)
 
