@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chainrule.api import backward, notated
@@ -25,9 +25,11 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
 from chainrule.notation.index import vec_derivative
 from chainrule.notation.latex import name_latex
+from chainrule.notation.matform import commutation_in
 from chainrule.notation.present import Presentation, Request, present, present_many, present_named
 from chainrule.notation.recursion import Recursion
 from chainrule.notation.text import sizes_text, to_text
+from chainrule.notation.written import Written
 from chainrule.rules.table import Row
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import normalise
@@ -267,8 +269,22 @@ class Sheet:
 
     def _explained(self) -> list[str]:
         """A line for each function in the answers that no textbook has, and what abbreviations needed."""
-        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + self.rewritten + self.unneeded
+        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + self.commutations
+        lines += self.rewritten + self.unneeded
         return lines + [line for sentence in self.conventions for line in wrapped(sentence.split(), gap=" ")]
+
+    @property
+    def commutations(self) -> list[str]:
+        """A line for each size of a commutation matrix in the answers on stacked columns."""
+        found: dict[str, None] = {}
+        for answer, other in zip_longest(self.answers, self.written):
+            vec = other.line.tree if isinstance(other, Written) else answer.written.vec
+            sign = None if vec is None else commutation_in(vec)
+            if sign is not None:
+                target = answer.derivative.wrt[-1]
+                by, sizes, k = pretty(target.name), sizes_text(target.shape), to_text(sign)
+                found[f"{k}: the commutation matrix, {k} vec({by}) = vec({by}ᵀ) for {by} of {sizes}"] = None
+        return list(found)
 
     @cached_property
     def conventions(self) -> list[str]:

@@ -305,6 +305,13 @@ COMMUTATION = tree("symbol", (), ("K", "K"))
 BOLD_COMMUTATION = tree("symbol", (), ("\N{MATHEMATICAL BOLD CAPITAL K}", r"\mathbf{K}"))
 
 
+def commutation_in(root: Tree) -> Tree | None:
+    """The commutation matrix as it stands somewhere in a tree."""
+    if root is COMMUTATION or root is BOLD_COMMUTATION:
+        return root
+    return next((found for part in root.args if (found := commutation_in(part)) is not None), None)
+
+
 def sized(part: Tree, size: Dim) -> Tree:
     """I and 𝟏 with their size, where nothing else shows it."""
     text = str(size)
