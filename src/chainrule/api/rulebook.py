@@ -227,6 +227,8 @@ def _function(row: Row, shop: Workshop) -> tuple[tuple[Cell, ...], ...]:
     for name, domain in zip(names, row.domain, strict=True):
         if domain == "condition":
             continue
+        if domain == "whole":
+            return ((Cell(text), EMPTY, Cell("none, by whole numbers"), _domain(row, domain)),)
         try:
             d = shop.derived(text, name, shapes)
         except NoDerivative:
