@@ -34,7 +34,12 @@ def backward(formula: Formula, options: Options, targets: Sequence[Target]) -> R
     Scalars in brackets, notations by entries and names that a person gives to parts of the answer go with
     one formula. Raises: NoDerivative.
     """
-    if options.notation != "matrix" or options.abbreviations or any(target.joint for target in targets):
+    if (
+        options.times is not None
+        or options.notation != "matrix"
+        or options.abbreviations
+        or any(target.joint for target in targets)
+    ):
         return None
     sizes = dim_names(formula.expr, *formula.variables.values())
     taken = {*formula.variables, *formula.names, *sizes, *unknown_in(formula.expr)}

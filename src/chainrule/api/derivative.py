@@ -24,6 +24,8 @@ from chainrule.api.layouts import is_turned, matrix_shape
 from chainrule.api.notated import written
 from chainrule.api.options import LAYOUTS, Options, read_at_kink, read_notation
 from chainrule.api.point import Point, evaluate
+from chainrule.api.products import along as along_times
+from chainrule.api.products import check_along, directed, pulled, refuse_products
 from chainrule.api.questions import as_markdown, as_text
 from chainrule.api.sheet import Sheet
 from chainrule.api.structured import names_of_sets, sets_of
@@ -37,7 +39,7 @@ from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.piecewise import Cases, by_cases
 from chainrule.notation.recursion import Recursion
 from chainrule.rules.unknown import unknown_in
-from chainrule.simplify import simplify_many
+from chainrule.simplify import matrix_free, simplify_many
 
 if TYPE_CHECKING:
     from chainrule.api.answers import Said
@@ -76,6 +78,8 @@ def derive(
     notation: str = "matrix",
     where: Where = None,
     structured: bool = False,
+    upstream: str | None = None,
+    times: str | None = None,
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
@@ -87,6 +91,8 @@ def derive(
     instance), "index" (by entries), "kron" (on stacked columns) or "map" (dX ↦ A dX B). `where` names parts
     of the answer, "e = X @ w - y". `structured`: a variable declared symmetric, orthogonal and so on moves
     along such arrays, where its entries count as independent otherwise.
+    `upstream` ("G") names ∂L/∂Y, Y being the formula: the answer is ∂L/∂X for every variable in wrt (left
+    out: for all). `times` ("v", one name for each variable) is the direction of the last order: Jv, or Hv.
     Shapes: output axes, then those of wrt once for each order. Raises: ChainruleError with the place in the
     text and a way out.
 
@@ -100,7 +106,17 @@ def derive(
     kink, written_as = read_at_kink(at_kink), read_notation(notation)
     parsed = read(formula, shapes, dialect, profile, functions)
     options = Options(layout, kink, written_as, read_abbreviations(where, parsed), bool(structured))
-    targets, several = parse_targets(wrt, parsed)
+    everything = upstream is not None and wrt is None and len(parsed.variables) > 1
+    targets, several = parse_targets(list(parsed.variables) if everything else wrt, parsed)
+    if upstream is not None:
+        parsed, pullback = pulled(parsed, upstream)
+        options = replace(options, pullback=pullback)
+    if times is not None:
+        if structured or options.notation != "matrix":
+            other = "structured" if structured else f"notation {options.notation}"
+            raise OptionError(f"times and {other} do not go together", hint="leave out one of them")
+        parsed, directions = directed(parsed, times, targets)
+        options = replace(options, times=directions)
     along = sets_of(targets, order, options) if structured else {}
     most = MOST_GRADIENTS if order == 1 else MOST_BLOCKS
     if len(targets) ** order > most:
@@ -123,10 +139,20 @@ def derive(
             parts = [Derivative(parsed, key, options, (whole,), whole, layers) for key, whole in own]
             return Derivatives(parsed, options, parts, layers) if several else parts[0]
         chains = Chains(parsed.expr, targets, options.at_kink, along)
+        if options.times is not None:
+            products = [
+                Derivative(parsed, key, options, chain, value)
+                for key, chain, value in along_times(targets, order, chains, options.times)
+            ]
+            return Derivatives(parsed, options, products) if len(products) > 1 else products[0]
         found = [chains(key) for key in keys]
     except NoDerivative as problem:
         raise _locate(problem, parsed) from None
-    simplest = simplify_many([chain[-1] for chain in found])
+    raw = [chain[-1] for chain in found]
+    if options.pullback is not None and order == 1:
+        simplest = matrix_free(raw, options.pullback.value.rank or 2)
+    else:
+        simplest = simplify_many(raw)
     derivatives = [
         Derivative(parsed, key, options, chain, expression)
         for key, chain, expression in zip(keys, found, simplest, strict=True)
@@ -239,6 +265,7 @@ class Printable(ABC):
         """
         from chainrule.api.explanation import explanation
 
+        refuse_products(self.options.times, "a derivation is")
         opened = [name.strip() for name in open.split(",")] if isinstance(open, str) else list(open)
         return explanation(self, style, opened=[ascii_name(n) for n in opened if n], at=at, units=units)
 
@@ -264,6 +291,7 @@ class Printable(ABC):
         """
         from chainrule.api.pictures import picture
 
+        refuse_products(self.options.times, "a graph is")
         kind = "entries" if entries else "operators" if operators else "graph"
         return picture(self, kind, theme=theme, direction=direction, constants=constants)
 
@@ -277,6 +305,7 @@ class Printable(ABC):
         """
         from chainrule.api.pictures import picture
 
+        refuse_products(self.options.times, "boxes are")
         return picture(self, "boxes", theme=theme)
 
     def stationary(self) -> Stationary:
@@ -401,6 +430,8 @@ class Derivative(Printable):
         >>> [derive(f, wrt="x", shapes="x[n]").kind for f in ("sum(x)", "exp(x)")]
         ['gradient', 'Jacobian']
         """
+        if self.options.times is not None:
+            return "directional derivative" if self.order == 1 else "product with a direction"
         several = any(target.shape for target in self.wrt)
         if self.order > 1:
             hessian = self.order == 2 and not self.formula.expr.rank and several
@@ -411,8 +442,9 @@ class Derivative(Printable):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of what it is by, one for each order."""
-        return tuple(target.name for target in self.wrt)
+        """The names of what it is by, one for each order but one along directions."""
+        kept = self.wrt[:-1] if self.options.times is not None and self.order > 1 else self.wrt
+        return tuple(target.name for target in kept)
 
     @property
     def shape(self) -> tuple[str | int, ...]:
@@ -509,6 +541,11 @@ class Derivative(Printable):
         from chainrule.verify.compare import check_derivative
         from chainrule.verify.structured import check_structured
 
+        if self.options.times is not None:
+            report = check_along(self, self.options.times, _points(points, POINTS), seed)
+            if not report.passed:
+                raise CheckFailed(f"the product with a direction: {report}")
+            return report
         compare = check_derivative
         if self.options.structured:
             compare = partial(check_structured, sets=names_of_sets(self.wrt))
@@ -540,7 +577,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         self.formula = formula
         self._layers = recursion
         self.options = options
-        self._derivatives = {d.names if d.order > 1 else d.names[0]: d for d in derivatives}
+        self._derivatives = {d.names if len(d.names) > 1 else d.names[0]: d for d in derivatives}
 
     def parts(self) -> Sequence[Derivative]:
         """Every derivative, in the order in which the variables were named."""

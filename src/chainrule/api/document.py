@@ -36,7 +36,7 @@ def document(sheet: Sheet, report: Report | str, point: Point | None, answers: M
             "dialect": formula.dialect,
             "profile": formula.profile,
             **_written(sheet.written_formula),
-            "shape": _sizes(formula.expr.shape),
+            "shape": _sizes(sheet.value.shape),
         },
         "variables": [
             {"name": v.name, "shape": _sizes(v.shape), "structure": list(v.structure)}
@@ -51,6 +51,7 @@ def document(sheet: Sheet, report: Report | str, point: Point | None, answers: M
         "derivatives": [_answer(answer, sheet) for answer in sheet.answers],
         "where": [{"name": name, **_written(part)} for name, part in sheet.where],
         "recursion": _recursion(sheet),
+        **_products(sheet),
         "abbreviations": [
             {"name": name, **_written(present(part)), "used": name not in sheet.unused}
             for name, part in sheet.abbreviations.items()
@@ -94,6 +95,16 @@ def _answer(answer: Answer, sheet: Sheet) -> dict[str, Any]:
         if sheet.recursion is None
         else numpy_formula(sheet.exprs[derivative]),
     }
+
+
+def _products(sheet: Sheet) -> dict[str, Any]:
+    """What the derivatives are multiplied by; only where something is."""
+    content: dict[str, Any] = {}
+    if sheet.pullback is not None:
+        content["upstream"] = {"name": sheet.pullback.upstream.name, "of": sheet.pullback.letter}
+    if sheet.times is not None:
+        content["times"] = [{"wrt": x.name, "direction": v.name} for x, v in sheet.times.directions]
+    return content
 
 
 def _recursion(sheet: Sheet) -> list[dict[str, str]]:

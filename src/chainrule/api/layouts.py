@@ -16,13 +16,16 @@ WIDTH = 100
 
 def is_turned(derivative: Derivative, layout: str) -> bool:
     """Whether the array is written as its transpose, a vector as a row."""
+    if derivative.options.times is not None:
+        return False
     inner = len(derivative.wrt[-1].shape)
     return is_written_turned(derivative.expression.rank - inner, inner, layout)
 
 
 def is_gradient(derivative: Derivative) -> bool:
     """Whether it is the first derivative of a scalar."""
-    return derivative.order == 1 and not derivative.formula.expr.rank
+    whole = derivative.options.times is None
+    return whole and derivative.order == 1 and not derivative.formula.expr.rank
 
 
 def matrix_shape(derivative: Derivative, layout: str) -> tuple[Dim, ...] | None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from chainrule.errors import OptionError, Span
 from chainrule.expr.nodes import Expr
+
+if TYPE_CHECKING:
+    from chainrule.api.products import Pullback, Times
 
 LAYOUTS = ("numerator", "denominator", "shape")
 NOTATIONS = ("matrix", "sums", "index", "kron", "map")
@@ -25,6 +29,8 @@ class Options:
     notation how it is written: "matrix", "sums", "index", "kron" or "map"
     abbreviations  what the names stand for that the person gave to parts of the answer
     structured     whether variables with a structure move along the set that it describes
+    pullback       the gradient that is given for the value of the formula, if one is
+    times          the directions of the last order, if it is multiplied by them
     """
 
     layout: str = "numerator"
@@ -32,6 +38,8 @@ class Options:
     notation: str = "matrix"
     abbreviations: Mapping[str, Expr] = field(default_factory=dict)
     structured: bool = False
+    pullback: Pullback | None = None
+    times: Times | None = None
 
 
 def read_notation(value: object) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chainrule.api import backward, notated
 from chainrule.api.formulas import named_parts
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
+from chainrule.api.products import times_label
 from chainrule.api.structured import conventions
 from chainrule.derive.kinks import Kink, kinks
 from chainrule.expr.dims import Dim
@@ -93,7 +94,8 @@ class Sheet:
         taken = {*self.formula.variables, *self.formula.names, *sizes, *self.formula.functions.declared}
         self.abbreviations = about.options.abbreviations
         taken.update(self.abbreviations, unknown_in(self.formula.expr))
-        letters = LETTERS[min(self.formula.expr.rank, 2)]
+        self.pullback, self.times = about.options.pullback, about.options.times
+        letters = "LCJ" if self.pullback is not None else LETTERS[min(self.formula.expr.rank, 2)]
         self.letter = next((c for c in letters if c not in taken), "result")
         self.taken = frozenset(taken)
         self.given = {**self.abbreviations, **named_parts(self.formula)}
@@ -103,6 +105,7 @@ class Sheet:
         requests: list[Request] = []
         for d in self.derivatives:
             ranks = (self.formula.expr.rank, *(len(target.shape) for target in d.wrt))
+            ranks = ranks if self.times is None else ()
             requests.append(Request(self.exprs[d], is_turned(d, self.layout), ranks))
         second = [d for d in self.derivatives if is_gradient(d) and is_turned(d, self.layout)]
         requests += [Request(self.exprs[d]) for d in second]
@@ -116,7 +119,7 @@ class Sheet:
         self.answers = [
             Answer(
                 d,
-                *self._label(d.wrt, written.indices),
+                *self._labels(d, written.indices),
                 written,
                 matrix_shape(d, self.layout),
                 gradients.get(d),
@@ -135,7 +138,12 @@ class Sheet:
         """What the names of parts stand for, written out."""
         return {name: written.part for name, written in self.where if written.part is not None}
 
-    def _label(self, wrt: Sequence[Target], indices: Sequence[str]) -> tuple[str, str]:
+    def _labels(self, derivative: Derivative, indices: Sequence[str]) -> tuple[str, str]:
+        if self.times is not None:
+            return times_label(self, derivative, self.times)
+        return self.label(derivative.wrt, indices)
+
+    def label(self, wrt: Sequence[Target], indices: Sequence[str]) -> tuple[str, str]:
         """∂f/∂w, ∂²f/∂w², ∂²f/∂w∂b, in index notation ∂Y_ij/∂X_kl; the same in LaTeX."""
         free = iter(indices)
         above = [next(free) for _ in range(self.formula.expr.rank)] if indices else []
@@ -170,7 +178,15 @@ class Sheet:
                 inner = rebuild(part, [substitute(child, symbols) for child in part.children])
                 statements.append((name, inner))
                 symbols[part] = Variable(name, part.shape)
+        if self.pullback is not None:
+            own = substitute(self.pullback.value, {p: s for p, s in symbols.items() if p is not self.value})
+            return [*(s for s in statements if s[0] != self.pullback.letter), (self.pullback.letter, own)]
         return [*statements, (self.letter, substitute(self.formula.expr, symbols))]
+
+    @property
+    def value(self) -> Expr:
+        """What a person typed: the formula, with upstream the part below it."""
+        return self.formula.expr if self.pullback is None else self.pullback.value
 
     @cached_property
     def written_formula(self) -> Presentation:
@@ -182,10 +198,11 @@ class Sheet:
 
     def heading(self) -> list[str]:
         """The formula with the shape of every part, and how it was read."""
-        shape = self.formula.expr.shape
+        shape = self.value.shape
         kind = f"vector of {sizes_text(shape)}" if len(shape) == 1 else sizes_text(shape)
-        lines = [f"{self.letter} = {self.written_formula.text}    {kind}"]
-        items = [f"{pretty(v.name)}: {sizes_text(v.shape)}" for v in self.formula.variables.values()]
+        letter = self.letter if self.pullback is None else self.pullback.letter
+        lines = [f"{letter} = {self.written_formula.text}    {kind}"]
+        items = [f"{self._variable(v)}: {sizes_text(v.shape)}" for v in self.formula.variables.values()]
         items += self.formula.functions.said()
         shown: dict[Expr, None] = {}
         for name, value in self.statements:
@@ -194,10 +211,17 @@ class Sheet:
             texts = [self._present(n).text for n in inside if n in shown]
             sizes = [sizes_text(n.shape) for n in inside if n in shown]
             items += [f"{text}: {size}" for text, size in zip(texts, sizes, strict=True)]
-            if name != self.letter:
+            if name != letter:
                 items.append(f"{pretty(name)} = {self._present(value).text}: {sizes_text(value.shape)}")
         lines += wrapped(dict.fromkeys(items))
         return [*lines, *(f"    {sentence}" for sentence in self.formula.assumptions)]
+
+    def _variable(self, variable: Variable) -> str:
+        """A variable in the heading; the upstream gradient with what it is."""
+        name = pretty(variable.name)
+        if self.pullback is not None and variable is self.pullback.upstream:
+            return f"{name} = ∂{self.letter}/∂{self.pullback.letter}"
+        return name
 
     # ---------------------------------------------------------- the answer
 
@@ -235,6 +259,8 @@ class Sheet:
 
     def size_note(self, answer: Answer) -> str:
         """The size of an answer, and its layout."""
+        if self.times is not None:
+            return sizes_text(answer.derivative.expression.shape)
         if answer.shape is None:
             return f"{sizes_text(answer.derivative.expression.shape)}, index notation"
         if self.layout == "shape" and is_gradient(answer.derivative) and answer.shape:
@@ -372,9 +398,7 @@ class Sheet:
             names = [row.replace(" &", " ", 1) for row in backward.latex_names(self)]
             lines += [line for name in names for line in (f"where ${name}$", "")]
         lines += [f"{sentence}\n" for sentence in self.conventions]
-        lines += [
-            f"{_sentence(told)}\n" for told in (*self.rewritten, *self.unneeded, *map(str, self.kinks))
-        ]
+        lines += [f"{_sentence(told)}\n" for told in (*self.rewritten, *self.unneeded, *map(str, self.kinks))]
         lines.append(_sentence(checked(report)))
         if point is not None:
             lines += ["", "```", *self.point_lines(point), "```"]

@@ -189,6 +189,12 @@ def build_parser() -> Parser:
             help="vectorised, per instance, by entries, on stacked columns, or as the map dX ↦ A dX B",
         )
         sub.add_argument(
+            "--upstream", metavar="NAME", help="given ∂L/∂Y under this name, Y being the formula: ∂L/∂X"
+        )
+        sub.add_argument(
+            "--times", metavar="NAMES", help="the last order along directions, one for each variable: Jv, Hv"
+        )
+        sub.add_argument(
             "--structured", action="store_true", help="a symmetric, orthogonal, ... variable moves as such"
         )
         sub.add_argument(
@@ -342,6 +348,8 @@ def _derived(options: argparse.Namespace) -> Derivative | Derivatives:
         notation=choose(options.notation, NOTATIONS, "--notation"),
         where=options.where,
         structured=options.structured,
+        upstream=options.upstream,
+        times=options.times,
     )
 
 

@@ -22,7 +22,7 @@ from chainrule.derive.flow import ACTIVATIONS, Flow, Part, flow
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, number, zeros
 from chainrule.expr.walk import substitute, topological, variables
 from chainrule.rules.elementwise import sigmoid
-from chainrule.simplify import Normaliser, simplify
+from chainrule.simplify import Normaliser, matrix_free
 from chainrule.simplify.normal import split
 
 # So many layers make a recursion; fewer are written in one formula.
@@ -141,7 +141,7 @@ class _Backward:
         for part in reversed(self.moving):
             upstream = _added(received.pop(part.symbol))
             if part in self.hubs:
-                value = simplify(upstream)
+                value = _simplest(upstream)
                 upstream = value
                 named = part in self.layers and (part.given or _feeds_activation(part, self.steps))
                 if named or not _is_short(value):
@@ -156,7 +156,7 @@ class _Backward:
                 own = substitute(found[argument], {part.value: part.symbol})
                 received.setdefault(argument, []).append(own)
         gradients = {
-            v: simplify(_added(received[v])) if v in received else zeros(v.shape) for v in self.steps.wrt
+            v: _simplest(_added(received[v])) if v in received else zeros(v.shape) for v in self.steps.wrt
         }
         forward = tuple(
             Part(p.symbol, p.value, self.wholes[p.symbol], p.given) for p in self.steps.parts[:-1]
@@ -189,7 +189,7 @@ def _needed(
         values[part.symbol] = substitute(part.value, values)
 
     def put_in(expr: Expr) -> Expr:
-        return simplify(substitute(expr, values)) if once.keys() & set(variables(expr)) else expr
+        return _simplest(substitute(expr, values)) if once.keys() & set(variables(expr)) else expr
 
     return Recursion(
         tuple(
@@ -210,6 +210,10 @@ def _moving(steps: Flow) -> list[Part]:
         if part.symbol in reach:
             reach.update(steps.arguments(part))
     return [p for p in steps.parts if p.symbol in reach and steps.arguments(p)]
+
+
+def _simplest(expr: Expr) -> Expr:
+    return matrix_free([expr])[0]
 
 
 def _added(terms: Sequence[Expr]) -> Expr:

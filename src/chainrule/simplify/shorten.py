@@ -49,9 +49,13 @@ def simplify(expr: Expr, keep: Iterable[str] = ()) -> Expr:
     return simplify_many([expr], keep)[0]
 
 
-def simplify_many(exprs: Sequence[Expr], keep: Iterable[str] = ()) -> list[Expr]:
-    """Several expressions at their simplest, parts that they share handled once."""
-    shortener = _Shortener(Normaliser(keep))
+def simplify_many(exprs: Sequence[Expr], keep: Iterable[str] = (), *, most: int = 2) -> list[Expr]:
+    """Several expressions at their simplest, parts that they share handled once.
+
+    `most` is how many axes a sum may have that a common factor leaves behind where axes are contracted: with
+    1, Av + Bv stays so, for (A + B)v.
+    """
+    shortener = _Shortener(Normaliser(keep), most)
     return [shortener(expr) for expr in exprs]
 
 
@@ -73,8 +77,8 @@ class _Member:
 
 
 class _Shortener:
-    def __init__(self, normal: Normaliser) -> None:
-        self.normal = normal
+    def __init__(self, normal: Normaliser, most: int = 2) -> None:
+        self.normal, self.most = normal, most
         self.costs: dict[Expr, int] = {}
         self.best: dict[Expr, Expr] = {}
         self.short_sums: dict[Expr, Expr] = {}
@@ -358,7 +362,7 @@ class _Shortener:
             needed |= {p for p in range(rank) if parts.output[p] in others}
         kept = sorted(needed)
         summed = [k for k, p in enumerate(place.axes) if p < 0]
-        if len(kept) + len(summed) > 2:
+        if len(kept) + len(summed) > (self.most if summed else 2):
             return None
         remainders = []
         for m in members:
