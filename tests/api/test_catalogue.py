@@ -336,3 +336,9 @@ def test_data_is_complete() -> None:
             if isinstance(rule, Rule):
                 assert bool(rule.functions) == bool(rule.states) == bool(rule.reads) == bool(rule.latex[0])
                 assert not rule.functions or rule.example
+
+
+def test_an_expanded_scalar_keeps_its_vector_of_ones_in_every_form() -> None:
+    found = cr.rules("expansion")
+    assert "x + 𝟏z" in found.to_text()
+    assert r"$x + \mathbf{1}z$" in found.to_markdown() and r"x + \mathbf{1}z" in found.to_latex()

@@ -42,6 +42,12 @@ EMPTY = Cell("")
 Entry = Rule | Identity | Row
 
 
+# The signs of an expanded formula in LaTeX.
+SIGNS = str.maketrans(
+    {"𝟏": r"\mathbf{1}", "⊙": r"\odot ", "⊘": r"\oslash ", "⊗": r"\otimes ", "−": "-", "·": r"\cdot "}
+)
+
+
 @dataclass
 class Workshop:
     """Derives what is asked for, and keeps it to be checked.
@@ -170,7 +176,12 @@ def _operator(rule: Rule, shop: Workshop) -> tuple[tuple[Cell, ...], ...]:
         entry = shop.derived(formula, name if name in shapes.split() else f"{name}_i", shapes)
         whole = shop.derived(rule.formula, name, rule.shapes)
         cells += [shop.value(entry), shop.value(whole)]
-    expanded = [shop.written(rule.expanded, _same(rule, shop))] if rule.expanded else []
+    expanded = []
+    if rule.expanded:
+        _same(rule, shop)
+        shown = shop.signed(rule.expanded)
+        # The formula as it is printed has no vector of ones, which is what this cell is about.
+        expanded = [Cell(shown, shown.translate(SIGNS))]
     return ((shop.written(rule.formula, whole), *expanded, *cells),)
 
 

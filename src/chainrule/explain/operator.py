@@ -22,6 +22,8 @@ from chainrule.rules.table import Row
 # A board holds so many lines; what is longer is shown from both ends.
 MOST_LINES, FEWEST_LINES = 60, 8
 MOST_NODES = 3000
+# Nodes of a line, written out, beyond which it is too long without counting its characters.
+LARGEST = 1500
 # Characters of a line that is shown.
 LONGEST_LINE = 500
 TOO_LONG = "and so on; the lines between are too long to read"
@@ -49,6 +51,10 @@ def phases(board: Board) -> tuple[Phase, ...]:
         if k not in shown:
             if not entries or not isinstance(entries[-1], Sentence):
                 entries.append(Sentence((f"likewise, {len(moves) - len(shown)} steps",)))
+            continue
+        if tree_size(move.whole) > LARGEST and move is not moves[-1]:
+            if entries and not isinstance(entries[-1], Sentence):
+                entries.append(Sentence((TOO_LONG,)))
             continue
         board.claim(move.rule, board.taken(move.whole, board.wrt), board.subject.expr, board.wrt)
         tree = board.result_typed(move.whole)
