@@ -37,10 +37,18 @@ PARAMETERS = {
     "prod": (1,),
     "prod_others": (1, 1),
     "tri": (N,),
+    "lower_mask": (-1, K, N),
+    "half_mask": (N,),
+    "elimination": (Dim.of(3),),
 }
+# Maps whose derivative by the point where they are taken has no row: the second derivative of what they
+# derive stops here.
+DEEPEST = ("expm_frechet2", "expm_frechet3", "polar", "polar_frechet")
 BATCHED = (
     *("inv", "det", "logdet", "softmax", "logsumexp", "norm", "unit", "amax", "matrix_power"),
     *("prod", "prod_others"),
+    *("cholesky", "pinv", "eigvalsh", "eigvecsh", "inverse_gaps", "svdvals", "svd_left", "svd_right"),
+    *("spectral_norm", "top_left", "top_right", "nuclear_norm", "expm"),
 )
 
 
@@ -75,7 +83,7 @@ def values_of(node: Apply, seed: int = 0) -> dict[str, np.ndarray]:
             x = rng.integers(0, 2, shape).astype(float)
         if domain == "condition":
             x = rng.integers(0, 2, shape).astype(float)
-        if domain == "invertible":
+        if domain in ("invertible", "full rank", "spd"):
             x = 0.3 * x + np.eye(shape[-1])
         values[argument.name] = x
     return values
@@ -118,7 +126,7 @@ def test_first_and_second_derivative_against_differences(row: Row, batch: bool) 
         assert np.allclose(
             evaluate(first, values, SIZES), differences(node, argument.name, values), rtol=1e-7, atol=1e-7
         )
-        for other in node.arguments:
+        for other in node.arguments if row.name not in DEEPEST else ():
             assert isinstance(other, Variable)
             second = simplify(jacobians(first, [other])[other])
             expected = differences(first, other.name, values)

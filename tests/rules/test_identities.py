@@ -16,7 +16,7 @@ from chainrule.simplify import normalise
 from chainrule.verify.reference import evaluate
 from chainrule.verify.sample import sample_point
 
-SHAPES = "s t x[n] y[n] A[n,n] B[m,n] p[n]:positive q:positive g[n]:sign Q[n,n]:orthogonal v[n]:unit"
+SHAPES = "s t x[n] y[n] A[n,n] B[m,n] D[n,n] p[n]:positive q:positive g[n]:sign Q[n,n]:orthogonal v[n]:unit"
 SHAPES += " c[m]:integer(n)"
 # identity -> formulas in which it applies
 EXAMPLES: dict[str, list[str]] = {
@@ -119,6 +119,26 @@ EXAMPLES: dict[str, list[str]] = {
         "max(3*ones(n))",
         "min(ones(n))",
     ],
+    "matrix function of a transpose": ["expm(A.T)", "pinv(B.T)", "polar(B.T)"],
+    "pseudo-inverse of a square matrix": ["pinv(A)", "pinv(pinv(B))"],
+    "exponential of a diagonal matrix": ["expm(diag(x))"],
+    "determinant of an exponential": ["det(expm(A))", "logdet(expm(A))", "inv(expm(A))"],
+    "linear map of a multiple": [
+        "expm_frechet(A, s*D)",
+        "expm_frechet2(A, D, 2*D.T)",
+        "expm_frechet3(A, D, D.T, 2*D)",
+        "polar_frechet(B, -3*B)",
+    ],
+    "derivative of exp along the identity": [
+        "expm_frechet(A, eye(n))",
+        "expm_frechet2(A, eye(n), D)",
+        "expm_frechet3(A, D, eye(n), D)",
+    ],
+    "derivative of exp along its argument": ["expm_frechet(s*A, t*A)"],
+    "linear map, the same for a whole axis": [
+        "einsum('aij,a->ij', expm_frechet(einsum('ij,k->kij', A, ones(n)), D), x)",
+    ],
+    "order of directions": ["expm_frechet2(A, D, A) - expm_frechet2(A, A, D)"],
     "matrix power as a product": ["matrix_power(A, 3)", "matrix_power(A, -2)", "matrix_power(A, 0)"],
 }
 

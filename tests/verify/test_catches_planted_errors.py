@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chainrule.derive import jacobians
+from chainrule.errors import ShapeMismatch
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, elementwise, scale
 from chainrule.language import parse_formula
@@ -25,7 +26,11 @@ PARAMETERS: dict[str, tuple[Any, ...]] = {
     "amax": (1,),
     "amin": (1,),
     "matrix_power": (3,),
+    "prod": (1,),
+    "prod_others": (1, 1),
 }
+# Where the derivative by the point of a map has no row, or takes long: first order is enough.
+DEEPEST = ("polar", "expm_frechet", "expm_frechet2", "expm_frechet3")
 
 
 def example(row: Row) -> tuple[Expr, tuple[Variable, ...]]:
@@ -33,8 +38,11 @@ def example(row: Row) -> tuple[Expr, tuple[Variable, ...]]:
     parameters = PARAMETERS.get(row.name, ())
     if hasattr(row, "core"):
         cores = row.cores(parameters)
-        square = "invertible" in row.domain
-        shapes = [{1: (N,), 2: (N, N) if square else (M, N)}[core] for core in cores]
+        shapes = [{1: (N,), 2: (M, N)}[core] for core in cores]
+        try:
+            row.result_shape(shapes, parameters)
+        except ShapeMismatch:
+            shapes = [{1: (N,), 2: (N, N)}[core] for core in cores]
     else:
         shapes = [(N,)] * row.arity  # type: ignore[attr-defined]
     variables = tuple(Variable(f"x{k}", shape) for k, shape in enumerate(shapes))
@@ -55,16 +63,17 @@ def places() -> list[tuple[str, int]]:
 
 @contextmanager
 def off_by_a_thousandth(row: Row, argument: int) -> Iterator[None]:
-    right: tuple[Any, ...] = row.d  # type: ignore[attr-defined]
+    field = "back" if getattr(row, "back", ()) else "d"
+    right: tuple[Any, ...] = getattr(row, field)
 
     def wrong(*args: Any) -> Expr:
         return scale(OFF, right[argument](*args))
 
-    object.__setattr__(row, "d", (*right[:argument], wrong, *right[argument + 1 :]))
+    object.__setattr__(row, field, (*right[:argument], wrong, *right[argument + 1 :]))
     try:
         yield
     finally:
-        object.__setattr__(row, "d", right)
+        object.__setattr__(row, field, right)
 
 
 def first(formula: Expr, by: Variable) -> Expr:
@@ -85,7 +94,7 @@ def test_a_broken_rule_is_caught_at_first_order(name: str, argument: int) -> Non
     assert "FAILED" in str(report)
 
 
-@pytest.mark.parametrize(("name", "argument"), places())
+@pytest.mark.parametrize(("name", "argument"), [p for p in places() if p[0] not in DEEPEST])
 def test_a_broken_rule_is_caught_at_second_order(name: str, argument: int) -> None:
     row = ROWS[name]
     inner, variables = example(row)

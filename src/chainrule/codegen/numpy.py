@@ -8,6 +8,7 @@ that stand above it; a formula has only what the parser reads back.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from textwrap import wrap
 from typing import Any
 from unicodedata import name as unicode_name
 
+from chainrule.codegen.helpers import LINEAR_ALGEBRA, defined
 from chainrule.codegen.plan import Program, make_plan
 from chainrule.codegen.program import Op, Place
 from chainrule.expr.dims import Dim
@@ -121,7 +123,11 @@ HELPERS |= {
     return total[(..., *(slice(p, p + n) for n, p in zip(sizes, paddings)))]
 ''',
 }
-OWN = frozenset({"np", "special", "float", "tuple", "range", *HELPERS})
+# The texts behind each name: helper functions may call others.
+BEHIND = {name: (text,) for name, text in HELPERS.items()} | LINEAR_ALGEBRA
+OWN = frozenset({"np", "special", "linalg", "float", "tuple", "range", "max"}) | {
+    defined(text) for texts in BEHIND.values() for text in texts
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +206,6 @@ class _Vocabulary(ABC):
         self.names, self.dims = names, dims
         self.helpers: dict[str, None] = {}
         self.mentioned: dict[str, None] = {}
-        self.special = False
 
     def write(self, op: Op, args: Sequence[Text]) -> Text:
         return getattr(self, f"_{op.kind}")(op, *args)  # type: ignore[no-any-return]
@@ -498,10 +503,8 @@ class _Python(_Vocabulary):
             return self._norm(op, args[0])
         if row.name in REDUCTIONS:
             return Text(f"np.{REDUCTIONS[row.name]}({args[0].text}{_axis(op, op.data[1])})")
-        if row.name in HELPERS:
+        if row.name in BEHIND:
             self.helpers[row.name] = None
-        if "special." in row.code + HELPERS.get(row.name, ""):
-            self.special = True
         if getattr(row, "indicator", False) and row.text.startswith("(#1 "):
             operator = row.text[1:-1].split(" ")[1]
             return Text(f"{args[0].at(PLUS)} {operator} {args[1].at(PLUS)}", COMPARE)
@@ -939,8 +942,11 @@ def numpy_source(
     parameters = ", ".join([*(spelled[v.name] for v in arrays), *(dims[d] for d in missing)])
     summary = wrap(f'"""Arrays {shapes} -> {made}."""', WIDTH, break_long_words=False, break_on_hyphens=False)
     body = [*summary, *shown, *writer.lines, *answer]
-    imports = ["import numpy as np", *(["from scipy import special"] if vocabulary.special else [])]
-    parts = ["\n".join(imports), *(HELPERS[name].rstrip() for name in vocabulary.helpers)]
+    texts_ = dict.fromkeys(text.rstrip() for name in vocabulary.helpers for text in BEHIND[name])
+    written = "\n".join([*texts_, *body])
+    scipy = [name for name in ("linalg", "special") if re.search(rf"(?<![\w.]){name}\.", written)]
+    imports = ["import numpy as np", *([f"from scipy import {', '.join(scipy)}"] if scipy else [])]
+    parts = ["\n".join(imports), *texts_]
     parts.append(f"def {function}({parameters}):\n" + "\n".join("    " + line for line in body))
     return Source("\n\n\n".join(parts) + "\n", tuple(v.name for v in arrays), tuple(missing), function)
 

@@ -17,6 +17,7 @@ from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, identity, zeros
 from chainrule.expr.walk import depends_on, topological
 from chainrule.rules.constants import component
+from chainrule.rules.linear_maps import repeated
 from chainrule.rules.table import Constant, Elementwise, Tensorial
 
 ZERO_AT_KINK = Fraction(0)
@@ -128,6 +129,11 @@ def _apply(
                 f"no derivative is known for `{row.name}`",
                 hint=f"{row.says}; write stop({row.name}(...)) to treat it as constant",
             )
+        back = row.back[k] if isinstance(row, Tensorial) and row.back else None
+        if back is not None:
+            arguments = [repeated(a, cotangent.shape[:lead]) for a in node.arguments]
+            contributions.append((argument, back(*arguments, cotangent, node.parameters)))
+            continue
         axes = tuple(range(lead + node.rank))
         if isinstance(row, Elementwise):
             local = rule(*node.arguments, node)

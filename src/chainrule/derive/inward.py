@@ -30,10 +30,12 @@ from chainrule.expr.nodes import (
     constant_of,
     identity,
     number,
+    permute,
     zeros,
 )
 from chainrule.expr.walk import depends_on, topological, transform
 from chainrule.rules.elementwise import power
+from chainrule.rules.linear_maps import Map, repeated
 from chainrule.rules.table import Elementwise, Row, Tensorial
 from chainrule.steps import Path, Step
 
@@ -232,12 +234,24 @@ class Inward:
                 return local
             back = tuple(range(body.rank, body.rank + len(self.tail)))
             return Einsum(ONE, (local, inner), (axes, axes + back), axes + back)
+        along = row.along[k] if row.along else None
+        if along is not None:
+            return self._along(body, along, inner, argument.rank)
         local = rule(*body.arguments, body, body.parameters)
         core = row.cores(body.parameters)[k]
         batch = argument.rank - core
         summed = tuple(range(body.rank, body.rank + core))
         back = tuple(range(body.rank + core, body.rank + core + len(self.tail)))
         return Einsum(ONE, (local, inner), (axes + summed, axes[:batch] + summed + back), axes + back)
+
+    def _along(self, body: Apply, along: Map, inner: Expr, rank: int) -> Expr:
+        """A named linear map of the derivative of the argument, whose own axes go in front for that."""
+        extra = inner.rank - rank
+        order = (*range(rank, inner.rank), *range(rank))
+        front = inner.shape[rank:]
+        arguments = [repeated(a, front) for a in body.arguments]
+        moved = along(*arguments, permute(inner, order), body.parameters)
+        return permute(moved, (*range(extra, moved.rank), *range(extra)))
 
 
 def _named(row: Row, chained: bool) -> str:

@@ -16,6 +16,7 @@ from chainrule.errors import ShapeMismatch
 from chainrule.expr import nodes
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Shape, Stack, as_expr, elementwise, number, require_same
+from chainrule.language import linear_algebra as la
 from chainrule.language.axes import Axis as Axis
 from chainrule.language.axes import named_axes
 from chainrule.language.conditions import logical_and, logical_not, logical_or
@@ -233,10 +234,14 @@ def norm(x: Any, ord: int | str | None = None, axis: Axis = None, keepdims: bool
         return keep(norm(x, ord, axis), axes) if axes else norm(x, ord, axis)
     if ord == 1 and len(axes) == 1:
         return norm1(x, axis)
+    if len(axes) == 2 and ord in ("nuc", 2):
+        lead = tuple(a for a in range(x.rank) if a not in axes)
+        return (la.nuclear_norm if ord == "nuc" else la.spectral_norm)(nodes.permute(x, (*lead, *axes)))
     if ord not in (None, "fro") and not (ord == 2 and len(axes) <= 1):
         raise ShapeMismatch(
             f"norm(..., {ord}) of {_kind(len(axes))} is not in the language",
-            hint="norm is Euclidean or Frobenius, norm1 the sum of absolute entries",
+            hint="norm is Euclidean or Frobenius, norm1 the sum of absolute entries; "
+            "of a matrix norm(X, 2) is spectral and norm(X, 'nuc') nuclear",
         )
     if not axes:
         return abs(x)
@@ -531,6 +536,22 @@ def _table() -> dict[str, Entry]:
             sigmoid, softplus, floor, round, stop, square, tr, det, logdet, inv, adj, diag,
             ones_like, zeros_like,
         )
+    }  # fmt: skip
+    entries |= {
+        row.__name__: Entry(row, forces=True)
+        for row in (
+            la.cholesky, la.eigvalsh, la.eigvecsh, la.expm, la.halftril, la.halftriu, la.inverse_gaps,
+            la.nuclear_norm, la.pinv, la.polar, la.spectral_norm, la.svd_left, la.svd_right, la.svdvals,
+            la.top_left, la.top_right, la.vech, la.eigh, la.slogdet, la.svd,
+        )
+    }  # fmt: skip
+    entries |= {
+        "tril": Entry(la.tril, "xi", ("k",), optional=1, forces=True),
+        "triu": Entry(la.triu, "xi", ("k",), optional=1, forces=True),
+        "elimination": Entry(la.elimination, "d"),
+        "inner": Entry(la.inner, "xx", forces=True), "vdot": Entry(la.vdot, "xx", forces=True),
+        "polar_frechet": Entry(la.polar_frechet, "xx"), "expm_frechet": Entry(la.expm_frechet, "xx"),
+        "expm_frechet2": Entry(la.expm_frechet2, "xxx"), "expm_frechet3": Entry(la.expm_frechet3, "xxxx"),
     }  # fmt: skip
     entries |= {
         row.__name__: Entry(row, "x", reduction, forces=True) for row in (sum, mean, logsumexp)

@@ -566,7 +566,8 @@ class Parser:
         elif opened.kind == "subscript":
             if len(items) < 2:
                 raise self.problem("an index is missing", whole, hint="x[0] is the first entry")
-            self.operands.append(Subscript(items[0].span.join(whole), items[0], items[1:]))
+            span = items[0].span.join(whole)
+            self.operands.append(_one_of_several(items, span) or Subscript(span, items[0], items[1:]))
         elif opened.kind == "sup":
             base = self.operands.pop()
             self.operands.append(Binary(base.span.join(whole), opened.symbol or "sup", base, items[0], whole))
@@ -645,3 +646,17 @@ def _delta(node: Node) -> str:
         pair = node.left.name + node.right.name
         return pair if re.fullmatch("[i-t]{2}", pair) else ""
     return ""
+
+
+# NumPy's functions that give several arrays, and which function gives each.
+SEVERAL = {"eigh": ("eigvalsh", "eigvecsh"), "slogdet": ("", "logdet")}
+
+
+def _one_of_several(items: list[Node], span: Span) -> Node | None:
+    """eigh(A)[1], slogdet(A)[1]: an index behind a function that gives several arrays picks one of them."""
+    call = items[0]
+    if not isinstance(call, Call) or call.name not in SEVERAL or len(items) != 2:
+        return None
+    index = items[1].value if isinstance(items[1], Number) else None
+    chosen = SEVERAL[call.name][int(index)] if index in (0, 1) else ""
+    return Call(span, chosen, call.arguments, call.keywords, call.place) if chosen else None

@@ -23,6 +23,7 @@ from chainrule.notation.recover import (
     Product,
     Reader,
     Reading,
+    core_rank,
     flatten,
     gain,
     parts,
@@ -34,6 +35,7 @@ from chainrule.notation.recover import (
 from chainrule.notation.views import size as size_tree
 from chainrule.notation.views import view_tree
 from chainrule.rules.constants import MERGE
+from chainrule.rules.linear_maps import copied
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import Unknown, unknown_in
 from chainrule.rules.views import FOR_INDICES, Parts, View, fold_parts
@@ -354,13 +356,22 @@ def array(root: Expr, reader: Reader) -> Tree:
     while stack:
         node = stack[-1]
         known = reader.tree(node) if node.rank <= 2 else None
-        missing = [c for c in node.children if c not in done] if known is None else []
+        children = _arguments(node)
+        missing = [c for c in children if c not in done] if known is None else []
         if missing:
             stack.extend(missing)
             continue
         stack.pop()
-        done[node] = known if known is not None else _array(node, [done[c] for c in node.children], reader)
+        done[node] = known if known is not None else _array(node, [done[c] for c in children], reader)
     return done[root]
+
+
+def _arguments(node: Expr) -> Sequence[Expr]:
+    """The children; of a map of many directions at one matrix, the matrix once."""
+    if not isinstance(node, Apply) or not getattr(node.function, "back", ()):
+        return node.children
+    once = [(a, copied(a)) for a in node.arguments]
+    return [a if matrix is None else matrix for a, matrix in once]
 
 
 def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
@@ -397,12 +408,12 @@ def _tensorial(node: Apply, inside: Sequence[Tree]) -> Tree:
     name = (
         node.function.name.removeprefix("a") if node.function.name in ("amax", "amin") else node.function.name
     )
-    if name in ("inv", "det", "logdet"):
+    if core_rank(node) > 1 and not node.parameters:
         return m.call(name, *inside)
     if name == "matrix_power":
         return m.call(name, *inside, m.number(node.parameters[0]))
     rank = node.arguments[0].rank
-    core: int = node.function.cores(node.parameters)[0]  # type: ignore[attr-defined]
+    core = core_rank(node)
     axes = [str(k) for k in range(rank - core, rank)]
     extra = [m.number(p) for p in shown_parameters(node)]
     return m.call(name, *inside, *extra, options="axis=" + (axes[0] if core == 1 else f"({', '.join(axes)})"))

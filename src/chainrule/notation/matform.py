@@ -452,11 +452,34 @@ def times(*factors: Tree) -> Tree:
     for factor in factors:
         flat.extend(factor.args if factor.op == "times" else (factor,))
     flat = [f for f in flat if not is_one(f)] or [ONE]
+    cut = next((f for f in flat if _is_mask(f)), None)
+    if cut is not None and len(flat) > 1:
+        rest = list(flat)
+        rest.remove(cut)
+        return tree("call", (times(*rest), *cut.args[1:]), cut.data)
     below = [f.args[1] for f in flat if f.op == "divide" and is_one(f.args[0])]
     if below and len(below) < len(flat):
         above = [f for f in flat if f.op != "divide" or not is_one(f.args[0])]
         return divide(times(*above), times(*below))
     return flat[0] if len(flat) == 1 else tree("times", flat)
+
+
+def masks(prefix: str, offset: Any) -> tuple[Tree, Tree]:
+    """The ones of a lower triangle, and their transpose; beside ⊙ they are tril(...) and triu(...)."""
+    ones = chain(ONES, transpose(ONES))
+    k = offset if isinstance(offset, int) and not prefix else 0
+
+    def cut(name: str, k: int) -> Tree:
+        place = [number(k)] if k > 0 else [negative(number(-k))] if k else []
+        return call(prefix + name, ones, *place)
+
+    return cut("tril", k), cut("triu", -k)
+
+
+def _is_mask(part: Tree) -> bool:
+    if part.op != "call" or part.data[0] not in ("tril", "triu", "halftril", "halftriu"):
+        return False
+    return part.args[0] is chain(ONES, transpose(ONES))
 
 
 def divide(above: Tree, below: Tree) -> Tree:

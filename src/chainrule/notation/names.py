@@ -30,6 +30,10 @@ OVERHEAD = 11
 ACTIVATIONS = frozenset(("relu", "sigmoid", "softplus", "tanh", "greater", "greater_equal"))
 # An activation's argument with fewer names than this reads well where it stands.
 ARGUMENT_LEAVES = 3
+# Letters that everyone uses for the value of a function, which gets a name wherever it stands in something.
+USUAL = {
+    "cholesky": "L", "eigvecsh": "V", "svd_left": "U", "svd_right": "V", "top_left": "u", "top_right": "v",
+}  # fmt: skip
 # Letters by use, then by rank.
 LETTERS = {"z": "zZ", "m": "mM", "p": "pP", "e": "erER", "": ""}
 BY_RANK = ("stcqk", "uvqhg", "MKSGH")
@@ -185,6 +189,8 @@ class Namer:
             return False
         tree = reader.tree(node)
         assert tree is not None
+        if isinstance(part, Apply) and part.function.name in USUAL:
+            return True
         if part in arguments:
             return tree.leaves >= ARGUMENT_LEAVES and has_contraction(part)
         length = tree.cost // 2
@@ -211,7 +217,8 @@ class Namer:
             use = "p" if part.function.name in ("softmax", "sigmoid") else ""
         if not use and isinstance(part, Sum) and any(_sign(t) < 0 for t in part.terms):
             use = "e"
-        letters = [c for c in LETTERS[use] if c.isupper() == (part.rank == 2)] + list(BY_RANK[part.rank])
+        usual = USUAL.get(part.function.name, "") if isinstance(part, Apply) else ""
+        letters = [*usual, *(c for c in LETTERS[use] if c.isupper() == (part.rank == 2)), *BY_RANK[part.rank]]
         spelled = {pretty(t) for t in self.taken} | {*self.taken, *self.names.values()}
         free = next((c for c in letters if c not in spelled), None)
         if free is None:

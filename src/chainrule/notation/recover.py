@@ -182,6 +182,8 @@ class Reader:
                 return Reading(body=(first, m.transpose(first)))
             case "one_hot":
                 return Reading(body=turned(m.call("one_hot", whole(arguments[0], 0), size(parameters[0]))))
+            case "lower_mask" | "half_mask":
+                return Reading(body=m.masks("half" * (name == "half_mask"), parameters[0]))
             case "basis" | "select":
                 return Reading(body=turned(m.tree(name, (), parameters)))
             case "inv" | "matrix_power" | "det" | "logdet" if inner > 2:
@@ -245,6 +247,8 @@ class Reader:
         extra = [m.number(p) for p in shown_parameters(node)]
         if list(cores) == ranks:
             first = m.call(name, *(whole(a, 0) for a in arguments), *extra)
+            if getattr(node.function, "turns", False):
+                return Reading(body=settle(first, m.call(name, *(whole(a, 1) for a in arguments), *extra)))
             return Reading(body=turned(first)) if node.rank else Reading(above=(first,))
         if set(cores) != {1} or set(ranks) != {2} or node.rank > 2:
             return None
@@ -467,6 +471,11 @@ class Reader:
 def shown_parameters(node: Apply) -> tuple[int, ...]:
     """The parameters that are written as arguments: how many entries prod_others leaves out, if not one."""
     return node.parameters[1:] if node.function is prod_others and node.parameters[1] != 1 else ()
+
+
+def core_rank(node: Apply) -> int:
+    """How many axes of its first argument a function on whole tensors takes."""
+    return int(node.function.cores(node.parameters)[0])  # type: ignore[attr-defined]
 
 
 def _unknown_map(node: Apply, row: UnknownMap, arguments: Sequence[Reading]) -> Reading | None:

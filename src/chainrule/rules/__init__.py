@@ -1,6 +1,15 @@
 """The tables: every function is one row. Importing this room fills in the rows that Python operators need."""
 
-from chainrule.rules import activations, constants, elementwise, reductions, tensorial
+from chainrule.rules import (
+    activations,
+    constants,
+    elementwise,
+    exponential,
+    factors,
+    reductions,
+    spectral,
+    tensorial,
+)
 from chainrule.rules.table import ROWS, Constant, Elementwise, Row, Tensorial, lookup
 
 __all__ = [
@@ -12,7 +21,10 @@ __all__ = [
     "activations",
     "constants",
     "elementwise",
+    "exponential",
+    "factors",
     "lookup",
     "reductions",
+    "spectral",
     "tensorial",
 ]

@@ -19,6 +19,7 @@ from chainrule.expr.nodes import (
     Apply,
     Einsum,
     Expr,
+    Labels,
     Stack,
     Sum,
     add,
@@ -58,8 +59,11 @@ from chainrule.rules.elementwise import (
     sqrt,
     where,
 )
+from chainrule.rules.exponential import MAPS, expm
+from chainrule.rules.factors import lower_mask, pinv
 from chainrule.rules.indexing import WINDOW, one_hot
-from chainrule.rules.table import ROWS, Elementwise, Row
+from chainrule.rules.spectral import polar, polar_frechet
+from chainrule.rules.table import ROWS, Elementwise, Row, Tensorial
 from chainrule.rules.tensorial import (
     CHOSEN,
     amax,
@@ -228,7 +232,7 @@ def _indicator(expr: Expr) -> bool:
     if not isinstance(expr, Apply):
         return False
     row = expr.function
-    constant = row in (SELECT, BASIS, MERGE, WINDOW, one_hot, *CHOSEN)
+    constant = row in (SELECT, BASIS, MERGE, WINDOW, lower_mask, one_hot, *CHOSEN)
     return constant or (isinstance(row, Elementwise) and row.indicator)
 
 
@@ -921,6 +925,149 @@ def _log_determinant(facts: Facts, node: Apply) -> Expr | None:
         return add(*logs, Apply(logdet, (matrix,)))
     flipped = _oriented(facts, inside)
     return None if flipped is None else Apply(logdet, (flipped,))
+
+
+@_rewrite("matrix function of a transpose", expm, pinv, polar, ends="a transpose goes outside")
+def _of_transpose(facts: Facts, node: Apply) -> Expr | None:
+    """f(Xᵀ) = f(X)ᵀ, for the one of the two orientations that inverses hold too."""
+    flipped = _oriented(facts, node.arguments[0])
+    return None if flipped is None else permute(Apply(node.function, (flipped,)), (1, 0))
+
+
+@_rewrite("pseudo-inverse of a square matrix", pinv, ends="a pseudo-inverse disappears")
+def _square_pinv(facts: Facts, node: Apply) -> Expr | None:
+    """X⁺ = X⁻¹ of a square matrix of full rank, and (X⁺)⁺ = X."""
+    inside = node.arguments[0]
+    again = _function(inside, pinv)
+    if again is not None:
+        return again.arguments[0]
+    return Apply(inv, (inside,)) if inside.shape[-1] == inside.shape[-2] else None
+
+
+@_rewrite("exponential of a diagonal matrix", expm, ends="a function of a matrix disappears")
+def _expm_of_diagonal(facts: Facts, node: Apply) -> Expr | None:
+    diagonal = _diagonal_of(node.arguments[0])
+    return None if diagonal is None else Einsum(ONE, (elementwise(exp, diagonal),), ((0,),), (0, 0))
+
+
+@_rewrite("determinant of an exponential", det, logdet, inv, ends="a function of a matrix fewer")
+def _determinant_of_expm(facts: Facts, node: Apply) -> Expr | None:
+    """Det exp(X) = exp(tr X), and exp(X)⁻¹ = exp(−X)."""
+    inside = _function(node.arguments[0], expm)
+    if inside is None:
+        return None
+    X = inside.arguments[0]
+    if node.function is inv:
+        return Apply(expm, (negate(X),))
+    batch = tuple(range(X.rank - 2))
+    trace = Einsum(ONE, (X,), ((*batch, X.rank, X.rank),), batch)
+    return trace if node.function is logdet else elementwise(exp, trace)
+
+
+@_rewrite("linear map of a multiple", *MAPS[1:], polar_frechet, ends="a factor goes outside")
+def _map_of_multiple(facts: Facts, node: Apply) -> Expr | None:
+    """D(X; c E) = c D(X; E), where c may differ from batch to batch."""
+    assert isinstance(node.function, Tensorial)
+    for k, direction in enumerate(node.arguments):
+        if not k or not isinstance(direction, Einsum):
+            continue
+        if direction.coefficient.is_zero:
+            return _constant(0, node)
+        batch, core = direction.output[:-2], direction.output[-2:]
+        pairs = list(zip(direction.operands, direction.labels, strict=True))
+        inner = {label for _, labels in pairs for label in labels if label not in direction.output}
+        outside = [(o, a) for o, a in pairs if set(a) <= set(batch) - set(core)]
+        if (not outside and direction.coefficient.is_one) or (inner and not _apart_from(pairs, outside)):
+            continue
+        sizes = dict(enumerate(direction.sizes))
+        kept = [(o, a) for o, a in pairs if (o, a) not in outside]
+        rest = Einsum(ONE, [o for o, _ in kept], [a for _, a in kept], direction.output, sizes)
+        arguments = [rest if p == k else a for p, a in enumerate(node.arguments)]
+        axes = tuple(range(node.rank))
+        place = dict(zip(direction.output, axes, strict=False))
+        return Einsum(
+            direction.coefficient,
+            [*(o for o, _ in outside), Apply(node.function, arguments)],
+            [*(tuple(place[b] for b in a) for _, a in outside), axes],
+            axes,
+            dict(enumerate(node.shape)),
+        )
+    return None
+
+
+def _apart_from(pairs: list[tuple[Expr, Labels]], outside: list[tuple[Expr, Labels]]) -> bool:
+    """Whether no summed label joins what goes outside with what stays."""
+    kept = {label for part in pairs if part not in outside for label in part[1]}
+    return kept.isdisjoint({label for _, labels in outside for label in labels} - kept)
+
+
+@_rewrite("derivative of exp along the identity", *MAPS[1:], ends="one direction fewer")
+def _along_identity(facts: Facts, node: Apply) -> Expr | None:
+    """exp(X + sI) = eˢ exp(X): a direction that is I goes."""
+    for k, direction in enumerate(node.arguments):
+        if k and _is_identity(direction):
+            others = [a for p, a in enumerate(node.arguments) if p != k]
+            return Apply(MAPS[len(others) - 1], others)
+    return None
+
+
+def _is_identity(expr: Expr) -> bool:
+    """Whether it is I, once or repeated along batch axes."""
+    if not isinstance(expr, Einsum) or expr.operands or not expr.coefficient.is_one:
+        return False
+    return expr.output[-1] == expr.output[-2] and len(set(expr.output)) == expr.rank - 1
+
+
+@_rewrite("derivative of exp along its argument", MAPS[1], ends="a linear map disappears")
+def _along_argument(facts: Facts, node: Apply) -> Expr | None:
+    """d/dt exp(tA) = A exp(tA): X and the direction are multiples of one matrix, so they commute."""
+    X, direction = node.arguments
+    if X.rank != 2 or _matrix_of(X) is not _matrix_of(direction):
+        return None
+    axes = ((0, 1), (1, 2))
+    return Einsum(ONE, (direction, Apply(expm, (X,))), axes, (0, 2))
+
+
+def _matrix_of(expr: Expr) -> Expr:
+    """A matrix without the numbers and scalars in front of it."""
+    _, matrix = _scalars_apart(expr)
+    body = expr if matrix is None else matrix
+    if isinstance(body, Einsum) and len(body.operands) == 1 and body.labels[0] == body.output:
+        return body.operands[0]
+    return body
+
+
+@_rewrite("linear map, the same for a whole axis", *MAPS, polar_frechet, ends="a batch axis fewer")
+def _map_of_copies(facts: Facts, node: Apply) -> Expr | None:
+    """An axis along which every argument only repeats stays outside."""
+    for axis in range(node.rank - 2):
+        if not all(_repeats(a, axis) for a in node.arguments):
+            continue
+        rest = [k for k in range(node.rank) if k != axis]
+        smaller = [
+            Einsum(a.coefficient, a.operands, a.labels, [a.output[k] for k in rest], dict(enumerate(a.sizes)))
+            for a in node.arguments
+            if isinstance(a, Einsum)
+        ]
+        sizes = dict(enumerate(node.shape))
+        return Einsum(ONE, (Apply(node.function, smaller),), (rest,), tuple(range(node.rank)), sizes)
+    return None
+
+
+def _repeats(expr: Expr, axis: int) -> bool:
+    """Whether nothing depends on an axis."""
+    if not isinstance(expr, Einsum):
+        return False
+    label = expr.output[axis]
+    return expr.output.count(label) == 1 and all(label not in labels for labels in expr.labels)
+
+
+@_rewrite("order of directions", *MAPS[2:], ends="the directions become sorted")
+def _sorted_directions(facts: Facts, node: Apply) -> Expr | None:
+    """A derivative of higher order is symmetric in its directions."""
+    X, *directions = node.arguments
+    ordered = sorted(directions, key=lambda d: d.digest)
+    return None if ordered == directions else Apply(node.function, (X, *ordered))
 
 
 @_rewrite("reduction of a constant", softmax, logsumexp, amax, amin, ends="a function of a tensor disappears")

@@ -35,6 +35,7 @@ class Row(Function):
     smooth   arguments -> how many derivatives exist at the kink all the same: of the Huber loss, one
     domain   one of DOMAINS for each argument
     analytic whether `evaluate` accepts complex arrays and is then analytic off its kinks
+    structure what is known of its value, as of a variable with these structures
     """
 
     name: str
@@ -50,6 +51,7 @@ class Row(Function):
     kink: Callable[..., Any] | None = None
     smooth: Callable[[Sequence[Expr]], int] = lambda arguments: 0
     analytic: bool = True
+    structure: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         missing = [f for f in ("name", "says", "code", "text", "latex", "source") if not getattr(self, f)]
@@ -73,6 +75,8 @@ DOMAINS = {
     "unit": "between −1 and 1",
     "above -1": "> −1",
     "invertible": "an invertible matrix",
+    "full rank": "a matrix of full rank",
+    "spd": "a positive definite matrix",
     "condition": "0 or 1",
     "whole": "a whole number",
 }
@@ -125,11 +129,17 @@ class Tensorial(Row):
     shape    (core shapes..., parameters) -> core shape of the result; raises ShapeMismatch
     d        one function for each argument: (arguments..., y, parameters) -> local derivative with axes
              batch + core of y + core of the argument, or "unknown"
+    along    where the derivative is a named linear map: see rules.linear_maps
+    back     its transpose, which the reverse sweep takes in place of `d`
+    turns    whether f(Xᵀ, ...) = f(X, ...)ᵀ, all arguments turned
     """
 
     core: tuple[int, ...]
     shape: Callable[..., Shape]
     d: tuple[Callable[..., Expr] | str, ...]
+    along: tuple[Callable[..., Expr] | None, ...] = ()
+    back: tuple[Callable[..., Expr] | None, ...] = ()
+    turns: bool = False
 
     @property
     def arity(self) -> int:

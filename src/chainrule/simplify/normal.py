@@ -17,7 +17,7 @@ from chainrule.expr.walk import transform
 from chainrule.rules.constants import BASIS, component
 from chainrule.rules.elementwise import power
 from chainrule.rules.identities import Pair, by_head, pairs_in_sum
-from chainrule.rules.table import Constant, Elementwise
+from chainrule.rules.table import Constant, Elementwise, Row, Tensorial
 from chainrule.rules.tensorial import inv, matrix_power
 from chainrule.rules.unknown import UnknownMap
 from chainrule.simplify.product import Product
@@ -72,7 +72,9 @@ class Normaliser:
     # ------------------------------------------------------------ questions
 
     def has(self, expr: Expr, structure: str) -> bool:
-        """Whether `expr` is a variable declared with that structure, and the structure may be used."""
+        """Whether `expr` has that structure: a function by its row, a variable by its usable declaration."""
+        if isinstance(expr, Apply):
+            return isinstance(expr.function, Row) and structure in expr.function.structure
         return isinstance(expr, Variable) and structure in expr.structure and expr.name not in self.keep
 
     def is_symmetric(self, expr: Expr) -> bool:
@@ -88,6 +90,7 @@ class Normaliser:
                     known = expr.function.is_symmetric(expr.parameters)
                 case Apply():
                     kept = isinstance(expr.function, Elementwise) or expr.function in (inv, matrix_power)
+                    kept = kept or (isinstance(expr.function, Tensorial) and expr.function.turns)
                     known = kept and all(map(self.is_symmetric, expr.arguments))
                 case Stack():
                     known = False

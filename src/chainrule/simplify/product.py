@@ -20,6 +20,8 @@ from chainrule.rules.identities import content
 from chainrule.rules.indexing import one_hot
 from chainrule.rules.tensorial import inv, norm, softmax, unit
 from chainrule.simplify import masks
+from chainrule.simplify.factored import meet_factors
+from chainrule.simplify.maps import apply_maps
 
 if TYPE_CHECKING:
     from chainrule.simplify.normal import Normaliser
@@ -33,7 +35,7 @@ Factor = tuple[Expr, Labels]
 
 
 @dataclass(slots=True)
-class _Work:
+class Work:
     """A product being rewritten: factors over global labels, with labels joined by union-find.
 
     A summed label that ends up in no factor is worth its size, unless it is `spent`: summed away by a rule.
@@ -94,7 +96,7 @@ class Product:
         if coefficient.is_zero or any(isinstance(o, Einsum) and o.coefficient.is_zero for o in operands):
             return zeros(shape)
         alive = {label for axes in labels for label in axes} | set(output)
-        work = _Work(coefficient, [], output, dict(sizes), alive)
+        work = Work(coefficient, [], output, dict(sizes), alive)
         self._inline_all(work, list(zip(operands, labels, strict=True)))
         work.settle()
         while work.changed:
@@ -107,6 +109,10 @@ class Product:
                 self._structures(work)
                 self._same_pick(work)
                 self._cancel_inverses(work)
+                work.settle()
+                if meet_factors(self, work) or apply_maps(self, work):
+                    work.settle()
+                    continue
                 self._merge(work)
                 self._conditions(work)
                 if work.coefficient.is_zero:
@@ -121,7 +127,7 @@ class Product:
 
     # ------------------------------------------------------------ in
 
-    def _inline_all(self, work: _Work, parts: list[Factor]) -> None:
+    def _inline_all(self, work: Work, parts: list[Factor]) -> None:
         """Adds operands, products flattened up to FLAT factors.
 
         The order does not depend on how the product was written.
@@ -131,13 +137,13 @@ class Product:
             grown = total - 1 + _count((operand, axes))
             if len(parts) == 1 or grown <= FLAT or _count((operand, axes)) <= 1:
                 total = grown
-                self._inline(work, operand, axes)
+                self.inline(work, operand, axes)
             else:
                 coefficient, body = _without_coefficient(operand)
                 work.coefficient = work.coefficient * coefficient
                 work.factors.append((body, axes))
 
-    def _flatten(self, work: _Work) -> None:
+    def _flatten(self, work: Work) -> None:
         """Inlines products that were too long when they came in, once others have merged."""
         nested = [f for f in work.factors if _count(f) > 1]
         if (nested and len(work.factors) - 1 + min(map(_count, nested)) <= FLAT) or (
@@ -147,7 +153,7 @@ class Product:
             self._inline_all(work, parts)
             work.settle()
 
-    def _inline(self, work: _Work, operand: Expr, axes: Labels) -> None:
+    def inline(self, work: Work, operand: Expr, axes: Labels) -> None:
         """Adds an operand, flattening it when it is a product itself; a closed product stays one factor."""
         if not isinstance(operand, Einsum) or (not axes and any(operand.labels)):
             work.factors.append((operand, axes))
@@ -166,7 +172,7 @@ class Product:
 
     # ------------------------------------------------------------ constant tensors
 
-    def _constant_tensors(self, work: _Work) -> None:
+    def _constant_tensors(self, work: Work) -> None:
         """Basis vectors, selections and regroupings meet, and vanish where they only rename labels.
 
         Their entries are 0 and 1, so that equal ones with equal labels are one.
@@ -208,7 +214,7 @@ class Product:
             if self._pick_entry(work, k) or self._pull_entry(work, k):
                 return
 
-    def _meet(self, work: _Work, a: Factor, b: Factor) -> bool:
+    def _meet(self, work: Work, a: Factor, b: Factor) -> bool:
         """Applies what follows from two constant tensors that share labels; False if nothing does."""
         (f, left), (g, right) = a, b
         assert isinstance(f, Apply) and isinstance(g, Apply)
@@ -252,7 +258,7 @@ class Product:
             return self._meet_selections(work, a, b)
         return False
 
-    def _meet_selections(self, work: _Work, a: Factor, b: Factor) -> bool:
+    def _meet_selections(self, work: Work, a: Factor, b: Factor) -> bool:
         (f, left), (g, right) = a, b
         assert isinstance(f, Apply) and isinstance(g, Apply)
         if left[1] == right[1]:
@@ -280,7 +286,7 @@ class Product:
                 return True
         return False
 
-    def _pick_entry(self, work: _Work, k: int) -> bool:
+    def _pick_entry(self, work: Work, k: int) -> bool:
         """e₂ contracted with a written-out vector is its entry."""
         factor, axes = work.factors[k]
         assert isinstance(factor, Apply)
@@ -290,12 +296,12 @@ class Product:
         for p, (other, labels) in enumerate(work.factors):
             if isinstance(other, Stack) and labels[0] == axes[0] and labels.count(axes[0]) == 1:
                 work.drop(p)
-                self._inline(work, other.entries[index], labels[1:])
+                self.inline(work, other.entries[index], labels[1:])
                 work.settle()
                 return True
         return False
 
-    def _pull_entry(self, work: _Work, k: int) -> bool:
+    def _pull_entry(self, work: Work, k: int) -> bool:
         """e₂ ⊙ v = v₂ e₂: beside a basis vector only one entry of the other factors counts."""
         factor, (label, *_) = work.factors[k]
         if not isinstance(factor, Apply) or factor.function is not BASIS or label not in work.output:
@@ -315,11 +321,11 @@ class Product:
 
     # ------------------------------------------------------------ structures of variables
 
-    def _structures(self, work: _Work) -> None:
+    def _structures(self, work: Work) -> None:
         """QᵀQ = I, a skew matrix has no diagonal, and a diagonal one keeps only one label."""
         has = self.normal.has
         for k, (factor, axes) in enumerate(work.factors):
-            if len(axes) != 2 or not isinstance(factor, Variable):
+            if len(axes) != 2 or not isinstance(factor, Variable | Apply):
                 continue
             if has(factor, "skew") and axes[0] == axes[1]:
                 work.coefficient = work.coefficient * Coefficient.of(0)
@@ -331,7 +337,8 @@ class Product:
                 return
             if has(factor, "orthogonal") or has(factor, "orthonormal"):
                 for p, (other, labels) in enumerate(work.factors[:k]):
-                    for side in (0, 1) if has(factor, "orthogonal") else (0,):
+                    # Of a tall matrix only the columns are orthonormal.
+                    for side in (0, 1) if factor.shape[0] == factor.shape[1] else (0,):
                         shared = axes[side]
                         if other is factor and labels[side] == shared and work.uses(shared) == 2:
                             if shared not in work.output:
@@ -355,7 +362,7 @@ class Product:
 
     # ------------------------------------------------------------ inverses
 
-    def _cancel_inverses(self, work: _Work) -> None:
+    def _cancel_inverses(self, work: Work) -> None:
         """M⁻¹ M = I, also where M is a product spread over several factors."""
         for k, (factor, axes) in enumerate(work.factors):
             if not (
@@ -397,7 +404,7 @@ class Product:
                 work.settle()
                 return
 
-    def _cancel_end(self, work: _Work, k: int, axes: Labels, inside: Einsum) -> bool:
+    def _cancel_end(self, work: Work, k: int, axes: Labels, inside: Einsum) -> bool:
         """(P R)⁻¹ P = R⁻¹ and Q (R Q)⁻¹ = R⁻¹ for square P and Q, which are invertible if the product is."""
         first, last = inside.output
         for end, far, shared in ((first, last, axes[1]), (last, first, axes[0])):
@@ -441,13 +448,13 @@ class Product:
             work.spent.add(shared)
             work.drop(k, partner)
             places = (axes[0], outer) if end == first else (outer, axes[1])
-            self._inline(work, self.normal.apply(inv, (remaining,)), places)
+            self.inline(work, self.normal.apply(inv, (remaining,)), places)
             work.settle()
             return True
         return False
 
     def _match(
-        self, work: _Work, wanted: Sequence[Factor], binding: dict[int, int], taken: set[int]
+        self, work: Work, wanted: Sequence[Factor], binding: dict[int, int], taken: set[int]
     ) -> tuple[tuple[int, ...], dict[int, int]] | None:
         """Factors of the product that are the wanted ones under one renaming of labels."""
         if not wanted:
@@ -470,7 +477,7 @@ class Product:
 
     # ------------------------------------------------------------ powers
 
-    def _merge(self, work: _Work) -> None:
+    def _merge(self, work: Work) -> None:
         """Equal factors with equal labels become powers; exponentials add their exponents."""
         normal = self.normal
         # Exponentials with one label tuple form one group, whatever they are exponentials of.
@@ -499,13 +506,13 @@ class Product:
                 total = normal.sum([e if isinstance(e, Expr) else number(e, group.shape) for _, e in members])
                 merged = normal.apply(power, (group, total))
             count = len(work.factors)
-            self._inline(work, merged, axes)
+            self.inline(work, merged, axes)
             factors += work.factors[count:]
             del work.factors[count:]
         work.factors = factors
         self._pairs(work)
 
-    def _pairs(self, work: _Work) -> None:
+    def _pairs(self, work: Work) -> None:
         """Two factors that make one.
 
         So relu(z) 1[z > 0] = relu(z), |x| sign(x) = x, sign(x)/|x| = 1/x, x sign(x) = |x|,
@@ -528,7 +535,7 @@ class Product:
                 if partner in work.factors:
                     inside = base.arguments[0]
                     work.drop(k, work.factors.index(partner))
-                    self._inline(work, self._raised(inside, exponent), axes)
+                    self.inline(work, self._raised(inside, exponent), axes)
                     return
             elif row is sign and exponent.is_one:
                 for p, (other, labels) in enumerate(work.factors):
@@ -536,7 +543,7 @@ class Product:
                     if inside is base.arguments[0] and labels == axes and _is_odd(e):
                         work.drop(k, p)
                         size = self.normal.apply(abs_, (inside,))
-                        self._inline(work, self._raised(size, e), axes)
+                        self.inline(work, self._raised(size, e), axes)
                         return
             elif row is exp and exponent.is_one and self._softmax(work, k, base, axes):
                 return
@@ -563,7 +570,7 @@ class Product:
                 if work.changed:
                     return
 
-    def _conditions(self, work: _Work) -> None:
+    def _conditions(self, work: Work) -> None:
         """What a condition makes of other conditions, and of the terms of sums, that it stands before."""
         for known, axes in [f for f in work.factors if masks.is_order(f[0])]:
             for k, (other, labels) in enumerate(work.factors):
@@ -585,7 +592,7 @@ class Product:
     def _raised(self, base: Expr, exponent: Coefficient) -> Expr:
         return base if exponent.is_one else self.normal.apply(power, (base, number(exponent, base.shape)))
 
-    def _softmax(self, work: _Work, k: int, base: Apply, axes: Labels) -> bool:
+    def _softmax(self, work: Work, k: int, base: Apply, axes: Labels) -> bool:
         x = base.arguments[0]
         for p, (other, labels) in enumerate(work.factors):
             total, exponent = _as_power(other)
@@ -606,12 +613,12 @@ class Product:
             rest = self.normal.apply(power, (total, number(exponent + ONE, total.shape)))
             work.drop(k, p)
             work.factors.append((probabilities, tuple(axes[a] for a in order)))
-            self._inline(work, rest, labels)
+            self.inline(work, rest, labels)
             work.settle()
             return True
         return False
 
-    def _unit(self, work: _Work, k: int, base: Apply, axes: Labels) -> None:
+    def _unit(self, work: Work, k: int, base: Apply, axes: Labels) -> None:
         """x/‖x‖ · ‖x‖ = x; beside x/‖x‖ a plain x is written ‖x‖ · x/‖x‖, so that x uᵀ and u xᵀ are one."""
         length = Apply(norm, base.arguments, base.parameters)
         batch = axes[: len(axes) - base.parameters[0]]
@@ -623,8 +630,8 @@ class Product:
             if inside is length and labels == batch and alone:
                 rest = self.normal.apply(power, (length, number(exponent + -ONE, length.shape)))
                 work.drop(k, p)
-                self._inline(work, base.arguments[0], axes)
-                self._inline(work, rest, labels)
+                self.inline(work, base.arguments[0], axes)
+                self.inline(work, rest, labels)
                 work.settle()
                 return
             if inside is base.arguments[0] and exponent.is_one and labels[: len(batch)] == batch:
@@ -632,7 +639,7 @@ class Product:
                 work.factors += [(base, labels), (length, batch)]
                 return
 
-    def _norm(self, work: _Work, k: int, base: Apply, axes: Labels, exponent: int) -> None:
+    def _norm(self, work: Work, k: int, base: Apply, axes: Labels, exponent: int) -> None:
         """‖x‖ᵏ (Σ x²)ˡ = ‖x‖ᵏ⁺²ˡ."""
         squares = self.normal.apply(power, (base, number(2, base.shape)))
         for p, (other, labels) in enumerate(work.factors):
@@ -641,13 +648,13 @@ class Product:
                 total = Coefficient.of(exponent) + times * Coefficient.of(2)
                 merged = self.normal.apply(power, (base, number(total, base.shape)))
                 work.drop(k, p)
-                self._inline(work, merged, axes)
+                self.inline(work, merged, axes)
                 work.settle()
                 return
 
     # ------------------------------------------------------------ written-out vectors
 
-    def _written_out(self, work: _Work) -> Expr | None:
+    def _written_out(self, work: Work) -> Expr | None:
         """Multiplies written-out vectors and matrices entry by entry.
 
         That is done where nothing else stands on their axis.
@@ -696,7 +703,7 @@ class Product:
             return base is factor
         return self.normal.has(base, "unit") and exponent == Coefficient.of(2)
 
-    def _lone_labels(self, work: _Work) -> None:
+    def _lone_labels(self, work: Work) -> None:
         """A summed label that no factor carries is worth its size.
 
         Σ softmax = 1, and a unit vector's squares too.
@@ -715,7 +722,7 @@ class Product:
             work.coefficient = work.coefficient * Coefficient.of(work.sizes[label])
             work.spent.add(label)
 
-    def _adds_up_to_zero(self, work: _Work, factor: Expr, axes: Labels) -> bool:
+    def _adds_up_to_zero(self, work: Work, factor: Expr, axes: Labels) -> bool:
         """Whether it is the direction of deviations from their mean, summed: u = (x − x̄)/‖x − x̄‖."""
         if not isinstance(factor, Apply) or factor.function is not unit:
             return False
@@ -730,7 +737,7 @@ class Product:
                     return True
         return False
 
-    def _close(self, work: _Work) -> None:
+    def _close(self, work: Work) -> None:
         """Parts that share no label with the output become scalar factors of their own."""
         groups: list[tuple[set[int], list[int]]] = []
         for k, (_, axes) in enumerate(work.factors):
@@ -761,10 +768,10 @@ class Product:
             scalars.append((atom, ()))
         work.factors = [f for k, f in enumerate(work.factors) if k not in gone]
         for factor, axes in scalars:
-            self._inline(work, factor, axes)
+            self.inline(work, factor, axes)
         work.changed = len(work.factors) > 1
 
-    def _assemble(self, work: _Work) -> Expr:
+    def _assemble(self, work: Work) -> Expr:
         coefficient, factors, output = work.coefficient, work.factors, work.output
         if coefficient.is_zero:
             return zeros([work.sizes[a] for a in output])

@@ -347,6 +347,7 @@ MANNER_FOR = {
     "unit": "probability",
     "above -1": "positive",
     "condition": "condition",
+    "spd": "spd",
 }
 
 
@@ -429,7 +430,11 @@ def _inside(domain: str, value: Any, demand: Demand) -> bool:
             return bool((np.abs(value) < 1 - edge).all())
         case "above -1":
             return bool((value > -1 + edge).all())
-        case "invertible":
+        case "spd":
+            symmetric = np.real(value + np.swapaxes(value, -1, -2)) / 2
+            found = np.linalg.eigvalsh(symmetric)
+            return bool((found[..., 0] * demand.condition > np.abs(found[..., -1])).all())
+        case "invertible" | "full rank":
             try:
                 return bool((np.linalg.cond(value) < demand.condition).all())
             except np.linalg.LinAlgError:
