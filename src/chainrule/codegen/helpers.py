@@ -6,6 +6,7 @@ array of numbers that mean nothing must not come back.
 
 from __future__ import annotations
 
+NONE_HERE = "there is no derivative here"
 SYMMETRIC = '''def symmetric(A):
     """(A + A') / 2."""
     return (A + np.swapaxes(A, -1, -2)) / 2
@@ -21,7 +22,7 @@ RANK = '''def require_full_rank(X):
     """Raises an error where a singular value is 0 up to rounding."""
     s = np.linalg.svd(X, compute_uv=False)
     if (s[..., -1] <= max(X.shape[-2:]) * np.finfo(s.dtype).eps * s[..., 0]).any():
-        raise np.linalg.LinAlgError("the matrix has no full rank: there is no derivative here")
+        raise np.linalg.LinAlgError("a matrix has not full rank: there is no derivative here")
 '''
 SIGNS = '''def signs(V):
     """For each column 1 or -1, which makes its entry of largest absolute value positive."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from chainrule.codegen.helpers import NONE_HERE
 from chainrule.codegen.numpy import identifier, numpy_source
 from chainrule.codegen.stable import stable
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
@@ -95,10 +96,7 @@ class CompiledFunction:
                 kinds = {arrays[n].dtype for n in self._arrays if self._variables[n].bound is None}
                 dtype = kinds.pop() if len(kinds) == 1 else None
         except np.linalg.LinAlgError as problem:
-            raise DomainProblem(
-                f"a matrix that has to be inverted is singular at these arrays ({problem})",
-                hint="the derivative in this form exists only where the matrix is invertible",
-            ) from None
+            raise _outside(str(problem)) from None
         if isinstance(result, dict):
             return {name: _finished(value, dtype) for name, value in result.items()}
         return _finished(result, dtype)
@@ -309,6 +307,21 @@ def refuse_unknown(*exprs: Expr) -> None:
             "so the formula has no values and cannot be compiled",
             hint=f"write the function{'s' * several} out, for example sin(x) in the place of {names[0]}(x)",
         )
+
+
+def _outside(problem: str) -> DomainProblem:
+    """What a LinAlgError means for the arrays given; helpers of generated code say it themselves."""
+    if NONE_HERE in problem:
+        return DomainProblem(f"at these arrays {problem}", hint="move the arrays a little off this point")
+    if "positive definite" in problem:
+        return DomainProblem(
+            "a matrix that cholesky is given is not positive definite at these arrays",
+            hint="cholesky exists only where all eigenvalues of the symmetric part are > 0",
+        )
+    return DomainProblem(
+        f"a matrix that has to be inverted is singular at these arrays ({problem})",
+        hint="the derivative in this form exists only where the matrix is invertible",
+    )
 
 
 def _may_miss(node: Apply) -> bool:
