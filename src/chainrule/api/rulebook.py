@@ -256,8 +256,9 @@ def _call(row: Row) -> tuple[str, str, str]:
         shapes = " ".join(names)
     else:
         assert isinstance(row, Tensorial)
-        matrix = row.core == (2,)
-        names, shapes = ("X", "X[n,n]") if matrix else ("x", "x[n]")
+        matrix = row.core[0] == 2
+        names = ARGUMENTS.get(row.name, "XEFG" if matrix else "xyz")[: row.arity]
+        shapes = " ".join(f"{name}[{'n,n' if matrix else 'n'}]" for name in names)
     text = row.text.replace("$1", "3")
     for k, name in enumerate(names, 1):
         text = text.replace(f"#{k}", name)
@@ -265,6 +266,8 @@ def _call(row: Row) -> tuple[str, str, str]:
 
 
 def _domain(row: Row, domain: str) -> Cell:
+    if isinstance(row, Tensorial) and row.core[0] == 2 and domain == "real":
+        return Cell("any matrix")
     # At a kink a function has a value, only no derivative.
     return Cell(NOTED.get(row.name) or DOMAINS["real" if domain == "nonzero" and row.at_kink else domain])
 
