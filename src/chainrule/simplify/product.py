@@ -586,7 +586,7 @@ class Product:
                 elif isinstance(other, Sum) and (terms := masks.below(known, other)) is not None:
                     work.drop(k)
                     total = self.normal.sum([self.normal(t) for t in terms]) if terms else zeros(other.shape)
-                    self._inline(work, total, axes)
+                    self.inline(work, total, axes)
                     return
 
     def _raised(self, base: Expr, exponent: Coefficient) -> Expr:
