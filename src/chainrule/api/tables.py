@@ -15,15 +15,19 @@ from typing import Any
 # What words hold beside plain letters, for LaTeX outside mathematics.
 IN_TEXT = {
     "∂": r"\partial ", "Δ": r"\Delta ", "Σ": r"\sum ", "σ": r"\sigma ", "π": r"\pi ", "∇": r"\nabla ",
-    "Φ": r"\Phi ", "φ": r"\varphi ", "δ": r"\delta ",
+    "λ": r"\lambda ", "Φ": r"\Phi ", "φ": r"\varphi ", "δ": r"\delta ",
     "ᵀ": r"^\top ", "⊙": r"\odot ", "⊗": r"\otimes ", "⊘": r"\oslash ", "−": "-",
     "·": r"\cdot ", "×": r"\times ",
     "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "‖": r"\Vert ", "′": "'", "𝟏": r"\mathbf{1}", "√": r"\surd ",
     "…": r"\ldots ", "→": r"\to ",
     "⁻": "^{-}", "¹": "^{1}", "²": "^{2}", "ʳ": "^{r}", "ᵏ": "^{k}",
     "ᵢ": "_{i}", "ⱼ": "_{j}", "ₙ": "_{n}", "₁": "_{1}",
+    "₂": "_{2}", "⁺": "^{+}",
 }  # fmt: skip
-PLAIN_TEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "^": r"\^{}", "|": r"\textbar{}", ">": r"$>$"}
+PLAIN_TEX = {
+    "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "^": r"\^{}", "|": r"\textbar{}", ">": r"$>$",
+    "é": r"\'e",
+}  # fmt: skip
 GAP = "   "
 WIDTH = 100  # of sentences
 WIDEST = 140  # of a table, before its lines are set one by one
@@ -69,24 +73,43 @@ class Section:
 
 
 def section_text(section: Section, width: int = WIDEST, spell: Spell = str) -> str:
-    """The section as a table, then its sentences; a table that is too wide is set line by line.
+    """The section as a table, then its sentences; lines that are too wide for it are set one by one below.
 
-    `spell` says how a text will be shown, where that is not as it is.
+    A table of which few lines fit is set line by line. `spell` says how a text will be shown, where that is
+    not as it is.
     """
-    rows = [[spell(text) for text in ("rule", *section.columns)]]
-    for line in section.lines:
-        for k, cells in enumerate(line.rows):
-            rows.append([spell(text) for text in ("" if k else line.name, *(cell.text for cell in cells))])
-    table, remark = _padded(rows), _filled(section.remark, width, "  ", "  ")
+    fitting, table = list(section.lines), _padded(_rows(section, section.lines, spell))
+    while 2 * len(fitting) > len(section.lines) and max(map(len, table)) > width:
+        fitting.remove(_widest(fitting, table))
+        table = _padded(_rows(section, fitting, spell))
     if max(map(len, table)) > width:
-        parts = [line_text(section, line, width - 2, spell) for line in section.lines]
-        blocks = [textwrap.indent(part, "  ") for part in parts]
-        return "\n\n".join([section.title, *blocks, *(["\n".join(remark)] if remark else [])])
+        fitting = []
+    remark = _filled(section.remark, width, "  ", "  ")
+    wide = [line for line in section.lines if line not in fitting]
+    blocks = [textwrap.indent(line_text(section, line, width - 2, spell), "  ") for line in wide]
+    below = [*blocks, *(["\n".join(remark)] if remark else [])]
+    if not fitting:
+        return "\n\n".join([section.title, *below])
     words: list[str] = []
-    for line in section.lines:
+    for line in fitting:
         if line.listed:
             words += _filled(f"{line.name}: {line.says}{_place(line.where)}", width, "  ", "      ")
-    return "\n".join([section.title, "", *table, "", *words, *(["", *remark] if remark else [])])
+    return "\n\n".join(["\n".join([section.title, "", *table, "", *words]), *below])
+
+
+def _rows(section: Section, lines: Sequence[Line], spell: Spell) -> list[list[str]]:
+    rows = [[spell(text) for text in ("rule", *section.columns)]]
+    for line in lines:
+        for k, cells in enumerate(line.rows):
+            rows.append([spell(text) for text in ("" if k else line.name, *(cell.text for cell in cells))])
+    return rows
+
+
+def _widest(lines: Sequence[Line], table: Sequence[str]) -> Line:
+    """The line with the longest row of its table."""
+    lengths = iter(map(len, table[1:]))
+    longest = [max((next(lengths) for _ in line.rows), default=0) for line in lines]
+    return lines[longest.index(max(longest))]
 
 
 def _padded(rows: Sequence[Sequence[str]]) -> list[str]:
