@@ -348,7 +348,7 @@ class Product:
                                 work.settle()
                                 return
 
-    def _same_pick(self, work: _Work) -> None:
+    def _same_pick(self, work: Work) -> None:
         """M_av M_aw = M_av δ_vw for rows M of zeros with a single 1."""
         picks = [(f, axes) for f, axes in work.factors if isinstance(f, Apply) and f.function is one_hot]
         for p, (factor, axes) in enumerate(picks):
