@@ -85,8 +85,19 @@ def conventions(derivatives: Sequence[Derivative]) -> list[str]:
         if order > 1:
             lines.append(_second(structure, name))
         lines += [remark.replace("#", name) for remark in structure.remarks]
+        if structure.name == "symmetric":
+            lines.append(_stacked(variable, derivatives))
         lines.append(f"Source: {structure.source}.".replace("#", name))
     return lines
+
+
+def _stacked(variable: Variable, derivatives: Sequence[Derivative]) -> str:
+    """The vech form: the free entries alone, one column below the other."""
+    alone = [d for d in derivatives if d.order == 1 and d.wrt[0].variables == (variable,)]
+    form = "G + Gᵀ − G ⊙ I"
+    if alone and alone[0].expression.rank == 2:
+        form = present(alone[0].expression, profile=alone[0].formula.profile).text
+    return f"By the entries on and below the diagonal alone, stacked by columns: vech({form})."
 
 
 def _second(structure: Structure, name: str) -> str:

@@ -100,6 +100,8 @@ def contract(graph: Graph) -> Result | None:
         vector = open_parts[0].forms if open_parts else ALL_ONES
         if len(wanted) == 2:
             diagonal = m.diag(vector[0])
+            if vector[0].op == "diagonal":
+                diagonal = m.cheapest(m.times(vector[0].args[0], m.IDENTITY), diagonal)
             return Result((diagonal, diagonal), tuple(scalars))
         return Result(vector, tuple(scalars), ones=not open_parts)
     if not open_parts:

@@ -123,7 +123,6 @@ SYMMETRIC = Structure(
         FREE_ENTRIES,
         "Both are right, for different questions. A step # − η∇f and df = tr(∇fᵀ d#) need the gradient in "
         "the inner product of matrices, (G + Gᵀ)/2: here each pair off the diagonal counts twice.",
-        "By the entries on and below the diagonal alone, stacked by columns: vech(G + Gᵀ − G ⊙ I).",
     ),
     source=f"{COOKBOOK}.2; Srinivasan and Panda 2019, arXiv 1911.06491; math.stackexchange.com/q/4144341",
 )
