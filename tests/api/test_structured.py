@@ -190,7 +190,8 @@ def test_refusals(options: dict[str, object], message: str) -> None:
 
 def test_the_answer_names_its_convention() -> None:
     text = str(one("tr(B @ A)", wrt="A", shapes="A[n,n]:symmetric B[n,n]"))
-    for part in ("G + Gᵀ − G ⊙ I", "Matrix Cookbook", "matrixcalculus.org", "4144341", "vech(B − B ⊙ I + Bᵀ)"):
+    parts = ("G + Gᵀ − G ⊙ I", "Matrix Cookbook", "matrixcalculus.org", "4144341", "vech(B − B ⊙ I + Bᵀ)")
+    for part in parts:
         assert part in text
     text = str(one("tr(B @ Q)", wrt="Q", shapes="Q[n,n]:orthogonal B[n,n]"))
     assert "Euclidean" in text and "canonical metric" in text
