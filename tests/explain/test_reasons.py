@@ -234,3 +234,21 @@ def test_a_long_formula_by_components_is_folded() -> None:
     page = cr.explain(f"sum(({layers} - y)**2)", wrt="x", shapes=shapes, style="components")
     assert not page.checked.failed
     assert len(str(page).splitlines()) < 40
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt", "heading"),
+    [
+        ("sum(M*(R - U@V.T)**2)", "M[m,n] R[m,n] U[m,k] V[n,k]", "U", "L = sum(M ⊙ (R − UVᵀ)⊙²)"),
+        ("2*sum(M*R)", "M[m,n] R[m,n]", "R", "L = 2 sum(M ⊙ R)"),
+        ("-sum(Y*log(X))/N", "Y[N,k] X[N,k]", "X", "L = −sum(Y ⊙ ln(X))/N"),
+        ("tr(M.T@R)", "M[m,n] R[m,n]", "R", "L = tr(MᵀR)"),
+    ],
+)
+def test_a_sum_over_a_product_of_matrices_is_no_trace_in_the_heading(formula, shapes, wrt, heading) -> None:
+    page = cr.explain(formula, wrt=wrt, shapes=shapes)
+    line = page.derivation.heading[0]
+    shown = f"{to_text(line.left)} = {to_text(line.right)}"
+    assert shown == heading or formula.startswith("tr") and shown.startswith("L = tr(")
+    assert cr.equal(to_text(line.right), formula, shapes=shapes)
+    assert not page.checked.failed

@@ -109,7 +109,8 @@ class Reader:
                 symmetric = node.rank == 2 and not SYMMETRIC.isdisjoint(node.structure)
                 return Reading(body=(leaf, leaf) if symmetric else turned(leaf))
             case Einsum():
-                return self.product(flatten(node))
+                summed = self._summed(node) if self.as_typed else None
+                return self.product(flatten(node)) if summed is None else summed
             case Sum():
                 readings = self._all(node.terms)
                 return None if readings is None else self.sum(readings, node.shape)
@@ -137,6 +138,21 @@ class Reader:
                 inside.append(whole(reading, 0))
         made = view_tree(node, inside)
         return Reading(body=turned(made)) if node.rank else Reading(above=(made,))
+
+    def _summed(self, node: Einsum) -> Reading | None:
+        """sum(M ⊙ (R − UVᵀ)²) as it was typed; the trace that it is too is what nobody wrote."""
+        if node.rank or len(node.operands) != 1 or not isinstance(inner := node.operands[0], Einsum):
+            return None
+        if not inner.rank:
+            inside = self._summed(inner)
+            return inside and replace(inside, coefficient=node.coefficient * inside.coefficient)
+        entrywise = inner.rank == 2 and len(inner.operands) > 1 and len(set(inner.output)) == 2
+        if not entrywise or any(axes != inner.output for axes in inner.labels):
+            return None
+        reading = self.readings[inner]
+        if reading is None or reading.body is None:
+            return None
+        return Reading(node.coefficient, above=(m.call("sum", whole(reading, 0)),))
 
     def _all(self, nodes: Sequence[Expr]) -> list[Reading] | None:
         readings = [r for r in map(self.readings.__getitem__, nodes) if r is not None]
