@@ -249,6 +249,6 @@ def test_a_sum_over_a_product_of_matrices_is_no_trace_in_the_heading(formula, sh
     page = cr.explain(formula, wrt=wrt, shapes=shapes)
     line = page.derivation.heading[0]
     shown = f"{to_text(line.left)} = {to_text(line.right)}"
-    assert shown == heading or formula.startswith("tr") and shown.startswith("L = tr(")
+    assert shown == heading or (formula.startswith("tr") and shown.startswith("L = tr("))
     assert cr.equal(to_text(line.right), formula, shapes=shapes)
     assert not page.checked.failed
