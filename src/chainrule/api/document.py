@@ -56,7 +56,9 @@ def document(sheet: Sheet, report: Report | str, point: Point | None, answers: M
             {"name": name, **_written(present(part)), "used": name not in sheet.unused}
             for name, part in sheet.abbreviations.items()
         ],
-        "not_differentiable": [{"where": kink.where, "takes": kink.takes} for kink in sheet.kinks],
+        "not_differentiable": [
+            {"where": kink.where, "takes": kink.takes} for kink in sheet.kinks if not kink.exists
+        ],
         "check": _check(report),
     }
     if sheet.conventions:

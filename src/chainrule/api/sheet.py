@@ -17,7 +17,7 @@ from chainrule.api.formulas import named_parts
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
 from chainrule.api.products import times_label
 from chainrule.api.structured import conventions
-from chainrule.derive.kinks import Kink, kinks
+from chainrule.derive.kinks import Kink
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
@@ -239,8 +239,10 @@ class Sheet:
             text = self._present(expr).text
             return names.get(text, text)
 
+        from chainrule.verify.kinks import kinks_of  # loads NumPy
+
         order = max(d.order for d in self.derivatives)
-        return kinks(self.normal, moving, write, order, self.options.at_kink)
+        return kinks_of(self.normal, moving, write, order, self.options.at_kink)
 
     @cached_property
     def written(self) -> list[notated.Shown]:

@@ -16,7 +16,6 @@ from chainrule.api.answers import Said, shown
 from chainrule.api.chain import Chains, Target
 from chainrule.api.point import evaluate
 from chainrule.derive.forward import directional
-from chainrule.derive.kinks import kinks
 from chainrule.errors import CheckFailed, DomainProblem, OptionError
 from chainrule.expr.dims import Coefficient
 from chainrule.expr.names import pretty
@@ -83,7 +82,9 @@ def taylor(about: Printable, order: object = 2, at: Mapping[str, Any] | str | No
         terms.append(
             min(_forms(part, k, formula.expr, directions, at_kink), key=lambda e: len(present(e).text))
         )
-    found = kinks(normal(formula.expr), moving, lambda e: present(e).text, number + 1, at_kink)
+    from chainrule.verify.kinks import kinks_of  # loads NumPy
+
+    found = kinks_of(normal(formula.expr), moving, lambda e: present(e).text, number + 1, at_kink)
     exact = _is_zero(simplify(derived[-1])) and not found
     check = _checked(formula.expr, terms, directions, list(formula.variables.values()))
 

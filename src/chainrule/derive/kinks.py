@@ -15,6 +15,7 @@ from chainrule.rules.table import Elementwise, Row
 from chainrule.rules.tensorial import amax, amin, norm
 
 TIMES = ("", "twice ", "three times ")
+_NEGATED = re.compile(r"−([^−+]+) = 0")  # −x = 0 is x = 0
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,32 @@ class Kink:
 
     certain  False where a choice or a condition may join both sides smoothly, as in a Huber loss by cases
     smooth   how many derivatives exist there all the same
+    exists   the derivative exists, and what is taken is not it: of relu(x) − relu(−x), which is x
     """
 
     where: str
     takes: str
     certain: bool = True
     smooth: int = 0
+    exists: bool = False
 
     def __str__(self) -> str:
+        if self.exists:
+            place = f"where {self.where} too, but this is not its derivative there"
+            return f"differentiable {place}; {self.takes}"
         perhaps = "" if self.certain else "perhaps "
         return f"{perhaps}not {TIMES[self.smooth]}differentiable where {self.where}; {self.takes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What looking at a kink with numbers says: how many derivatives exist there, None if that is not clear.
+
+    holds  whether the answer is the derivative there
+    """
+
+    derivatives: int | None
+    holds: bool = True
 
 
 def kinks(
@@ -41,9 +58,11 @@ def kinks(
     write: Callable[[Expr], str],
     order: int = 1,
     at_kink: Fraction = Fraction(0),
+    look: Callable[[Apply], Seen | None] | None = None,
 ) -> list[Kink]:
     """The kinks of a canonical formula that the variables can move it across; `write` writes a part.
 
+    `look` says of a part with a kink whether the formula has one there; without it, all are taken to show.
     `at_kink` is the derivative taken at the kink of relu, and of a maximum or minimum with a constant.
     |x|³ has none at order 1 and 2, and ln|x| has none where it has a value.
     """
@@ -67,8 +86,15 @@ def kinks(
         if any(argument in active for argument in node.arguments):
             row = node.function
             certain = not chosen and not (isinstance(row, Elementwise) and row.indicator)
-            kink = Kink(_where(node, row, write), _takes(node, row, write, at_kink), certain, smooth)
-            found[kink] = None
+            seen = look(node) if look is not None else None
+            exists = False
+            if seen is not None:
+                if seen.derivatives is not None and seen.derivatives >= order and seen.holds:
+                    continue
+                certain, exists = seen.derivatives is not None, not seen.holds
+                smooth = smooth if seen.derivatives is None or exists else seen.derivatives
+            place, takes = _where(node, row, write), _takes(node, row, write, at_kink)
+            found[Kink(place, takes, certain, smooth, exists)] = None
     return list(found)
 
 
@@ -115,6 +141,7 @@ def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
         texts.reverse()
     place = re.sub(r"#(\d)", lambda m: texts[int(m[1]) - 1], row.at_kink)
     if isinstance(row, Elementwise):
+        place = _NEGATED.sub(r"\1 = 0", place) if _NEGATED.fullmatch(place) else place
         return f"{place} in some entry" if node.rank else place
     if row in (amax, amin) and node.rank == 1 and node.arguments[0].rank == 2:
         # One maximum for each row: of Xᵀ, for each column of X.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainrule.derive.kinks import kinks
 from chainrule.errors import DomainProblem, OptionError
 from chainrule.explain import components, differentials, operator, reading, unit_lines, variables
 from chainrule.explain.answer import answer
@@ -189,8 +188,10 @@ def _kinks(board: Board, where: Sequence[Line]) -> tuple[str, ...]:
         name = known.get(part) if part.children else None
         return to_text(m.name(name) if name else board.tree(part))
 
+    from chainrule.verify.kinks import kinks_of  # loads NumPy
+
     subject = board.subject
-    found = list(map(str, kinks(normal(subject.expr), [board.wrt], write, 1, subject.at_kink)))
+    found = list(map(str, kinks_of(normal(subject.expr), [board.wrt], write, 1, subject.at_kink)))
     if len(found) <= MOST_KINKS:
         return tuple(found)
     return (*found[: MOST_KINKS - 1], f"and likewise in {len(found) - MOST_KINKS + 1} other places")

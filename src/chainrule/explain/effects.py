@@ -22,6 +22,7 @@ from chainrule.notation.recover import Product
 from chainrule.rules.elementwise import greater, greater_equal, power
 from chainrule.rules.table import Row
 from chainrule.simplify import simplify
+from chainrule.simplify.definite import Definite
 from chainrule.steps import Claim
 
 # An amount that costs more to read than this says nothing in a sentence.
@@ -51,6 +52,8 @@ def switched(answer: Answer) -> Iterator[Reading]:
     condition = condition_of(masks[0][0])
     assert condition is not None
     z, _ = condition
+    if Definite(answer.normal).is_nonnegative(answer.normal(z)):
+        return  # it is never off
     rest = without(term, masks[0])
     on = built(rest)
     moved = _moved(answer, rest, exact=not answer.is_moving(on), small=True)
