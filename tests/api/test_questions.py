@@ -14,7 +14,7 @@ from chainrule.expr.nodes import Variable, einsum
 from chainrule.language import parse_formula
 from chainrule.simplify import Normaliser
 from chainrule.simplify.definite import Definite, Doubt, Proof
-from chainrule.verify.definite import spectra
+from chainrule.verify.definite import chord_excess, spectra
 from chainrule.verify.remainder import check_expansion
 from chainrule.verify.stationary import check_stationary
 
@@ -149,6 +149,7 @@ def test_a_wrong_stationary_point_is_caught() -> None:
         ("norm(X @ w - y)**2 + r*sum(abs(w))", f"{REGRESSION} r:positive", "w", "convex", ""),
         ("mean(relu(1 - y*(X @ w + b)))", REGRESSION, "w,b", "convex", ""),
         ("norm(x)", "x[n]", "x", "convex", ""),
+        ("sum(std(relu(x)))", "x[n]", "x", "", "positive semidefinite"),
         ("-max(x)", "x[n]", "x", "concave", ""),
     ],
 )
@@ -239,6 +240,14 @@ def test_only_full_matrices_are_called_definite() -> None:
     ):
         found = Definite(normal).prove(normal(parse_formula(text, SIGNS).expr))
         assert isinstance(found, Proof) and found.strict is strict, text
+
+
+def test_chords_show_what_is_not_convex() -> None:
+    formulas = {"norm(x)": True, "-norm(x)": False, "sum(relu(x))": True, "sum(x**3)": False}
+    for text, convex in formulas.items():
+        formula = parse_formula(text, "x[n]")
+        excess = chord_excess(formula.expr, [formula.variables["x"]])
+        assert (excess <= 1e-9) is convex
 
 
 def test_eigenvalues_show_what_is_not_semidefinite() -> None:

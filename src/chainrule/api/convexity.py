@@ -137,8 +137,21 @@ class _Asked:
                     f"{kind}: sums with weights ≥ 0, norms, maxima and rising {verdict} functions of affine "
                     "parts are. This needs no derivative, so it holds at the kinks too.",
                 ]
+                self._check_chords(1 if verdict == "convex" else -1)
                 return self._said(verdict, "", reasons)
         return None
+
+    def _check_chords(self, sign: int) -> None:
+        from chainrule.verify.definite import ROUNDING, chord_excess
+
+        signed = self.normal(scale(ONE if sign > 0 else -ONE, self.formula.expr))
+        try:
+            excess = chord_excess(signed, self.moving, list(self.formula.variables.values()))
+        except DomainProblem:
+            return
+        if excess > ROUNDING:
+            word = "convex" if sign > 0 else "concave"
+            raise CheckFailed(f"a formula that composition shows to be {word} crosses a chord")
 
     def _smooth_term(self, term: Expr, definite: Definite) -> str | None:
         if kinks(term, self.moving, self.write, 2, self.chains.at_kink):
