@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from chainrule.expr.dims import ONE, Coefficient
-from chainrule.expr.nodes import Einsum, Expr, Sum, Variable, add, negate, permute, scale
+from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, add, negate, permute, scale
+from chainrule.rules.factors import lower_mask
 
 Along = Callable[[Expr, Variable], Expr]
 HALF = Coefficient.of(Fraction(1, 2))
@@ -68,6 +69,12 @@ def _turned(D: Expr) -> Expr:
 
 def _symmetric(D: Expr, X: Variable) -> Expr:
     return add(D, _turned(D), negate(_diagonal_part(D)))
+
+
+def _triangle(D: Expr, upper: bool) -> Expr:
+    lead, i, j = _lead(D, 2), D.rank, D.rank + 1
+    mask = Apply(lower_mask, (), (0, *D.shape[-2:]))
+    return Einsum(ONE, (D, mask), ((*lead, i, j), (j, i) if upper else (i, j)), (*lead, i, j))
 
 
 def _orthogonal(D: Expr, Q: Variable) -> Expr:
@@ -135,6 +142,24 @@ DIAGONAL = Structure(
     remarks=(FREE_ENTRIES,),
     source=f"{COOKBOOK}.3",
 )
+LOWER = Structure(
+    name="lower",
+    word="lower triangular",
+    along=lambda D, X: _triangle(D, False),
+    kind="free",
+    formula="tril(G)",
+    moves="only the entries on and below the diagonal of # move",
+    source="Magnus and Neudecker 1980, The elimination matrix",
+)
+UPPER = Structure(
+    name="upper",
+    word="upper triangular",
+    along=lambda D, X: _triangle(D, True),
+    kind="free",
+    formula="triu(G)",
+    moves="only the entries on and above the diagonal of # move",
+    source="Magnus and Neudecker 1980, The elimination matrix",
+)
 SKEW = Structure(
     name="skew",
     along=lambda D, X: add(D, negate(_turned(D))),
@@ -201,6 +226,8 @@ ROWS = {
     for row in (
         SYMMETRIC,
         DIAGONAL,
+        LOWER,
+        UPPER,
         SKEW,
         ORTHOGONAL,
         ORTHONORMAL,
@@ -230,6 +257,4 @@ def structure_of(variable: Variable) -> Structure | str | None:
         words = (words - linear) | {"diagonal"}
     if len(words) > 1:
         return f"no derivative is known along the arrays that are {' and '.join(sorted(words))}"
-    if words & {"lower", "upper"}:
-        return "the derivative along triangular matrices is not written yet"
     return ROWS[words.pop()] if words else None

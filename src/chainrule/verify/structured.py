@@ -117,7 +117,13 @@ def _check_point(
 
 
 def _set_name(wrt: Wrt, sets: Sets) -> str:
-    words = {"unit": "the sphere", "simplex": "the simplex", "orthonormal": "matrices of orthonormal columns"}
+    words = {
+        "unit": "the sphere",
+        "simplex": "the simplex",
+        "orthonormal": "matrices of orthonormal columns",
+        "lower": "lower triangular matrices",
+        "upper": "upper triangular matrices",
+    }
     name = "" if isinstance(wrt, tuple) else sets.get(wrt, "")
     return "each entry" if not name else words.get(name, f"{name} matrices")
 
