@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.api.abbreviations import Where, read_abbreviations
 from chainrule.api.backward import backward, code_names
+from chainrule.api.blocks import JoinedFunction
 from chainrule.api.chain import Chains, Target
 from chainrule.api.document import document
 from chainrule.api.formulas import Functions, Shapes, latex_where, read, size, text_where
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from chainrule.api.answers import Said
     from chainrule.api.convexity import Convexity
     from chainrule.api.explanation import Explanation
+    from chainrule.api.gauss_newton import GaussNewton
     from chainrule.api.stationary import Stationary
     from chainrule.api.taylor import Taylor
     from chainrule.api.why_shape import WhyShape
@@ -344,6 +346,28 @@ class Printable(ABC):
 
         return taylor(self, order, at)
 
+    def gauss_newton(self, inner: str | None = None) -> GaussNewton:
+        """Jᵀ H J of a loss ℓ(f(θ)): the Hessian without the second derivatives of f; `inner` names f.
+
+        Raises: OptionError where no named part can be f, or several can; CheckFailed.
+
+        >>> d = derive("z = X @ w; sum(log(1 + exp(-y * z)))", wrt="w", shapes="X[N,n] w[n] y[N]")
+        >>> d.gauss_newton().said.data["blocks"][0]["text"]
+        'Xᵀ diag(y² ⊙ σ(m) ⊙ σ(−m)) X'
+        """
+        from chainrule.api.gauss_newton import gauss_newton
+
+        return gauss_newton(self, inner)
+
+    def fisher(self, inner: str | None = None) -> GaussNewton:
+        """The Fisher information of a softmax, logistic, Gaussian or Poisson loss, f its natural parameter.
+
+        Raises: OptionError for a loss that is no such likelihood; CheckFailed.
+        """
+        from chainrule.api.gauss_newton import gauss_newton
+
+        return gauss_newton(self, inner, fisher=True)
+
     def why_shape(self) -> WhyShape:
         """Why each derivative has its shape: from the shapes of formula and variables, and the layout.
 
@@ -630,6 +654,26 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
             names=code_names(self),
             check_finite=check_finite,
         )
+
+    def compile_joined(self, check_finite: bool = False) -> JoinedFunction:
+        """One NumPy function that returns the blocks of a second derivative as one matrix.
+
+        Rows and columns run through the variables in their order, and through their entries row by row.
+        Raises: OptionError for what is not of order 2.
+
+        >>> f = derive("x**2 * y", wrt="x,y", order=2).compile_joined()
+        >>> f(x=3, y=2)
+        array([[4., 6.],
+               [6., 0.]])
+        """
+        first = self.parts()[0]
+        if first.order != 2 or self.formula.expr.rank or self.options.times is not None:
+            raise OptionError(
+                "only the blocks of a second derivative of one number are joined into a matrix",
+                hint="compile() returns the arrays by name",
+            )
+        ranks = {d.wrt[0].name: len(d.wrt[0].shape) for d in self.parts()}
+        return JoinedFunction(self.compile(check_finite), list(ranks), ranks)
 
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
         """Compare each with an independent numeric derivative at random points; very many all together."""

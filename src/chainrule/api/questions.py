@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.answers import Said
+from chainrule.errors import OptionError
 
 if TYPE_CHECKING:
     from chainrule.api.derivative import Printable
@@ -18,6 +19,9 @@ def ask(
     convex: bool = False,
     taylor: object = None,
     why_shape: bool = False,
+    gauss_newton: bool = False,
+    fisher: bool = False,
+    inner: str | None = None,
     at: Mapping[str, Any] | str | None = None,
 ) -> dict[str, Said]:
     """The answers to the questions that were asked, by the name that they have in JSON.
@@ -31,6 +35,14 @@ def ask(
         found["convexity"] = about.is_convex().said
     if taylor is not None:
         found["taylor"] = about.taylor(taylor, at=at).said
+    if inner is not None and not (gauss_newton or fisher):
+        raise OptionError(
+            "inner says which part is f in ℓ(f(θ))", hint="it goes with gauss_newton and fisher"
+        )
+    if gauss_newton:
+        found["gauss_newton"] = about.gauss_newton(inner).said
+    if fisher:
+        found["fisher"] = about.fisher(inner).said
     if why_shape:
         found["why_shape"] = about.why_shape().said
     return found

@@ -13,6 +13,7 @@ from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chainrule.api import backward, notated
+from chainrule.api.blocks import block_line
 from chainrule.api.formulas import named_parts
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
 from chainrule.api.products import times_label
@@ -254,6 +255,7 @@ class Sheet:
         if self.written:
             return notated.lines(self, self.written) + self._explained()
         lines = [line for answer in self.answers for line in self.matrix_lines(answer)]
+        lines += block_line(self)
         if self.recursion is not None:
             return lines + backward.lines(self, self.recursion) + self._explained()
         names = (f"{pretty(name)} = {part.text}" for name, part in self.where)

@@ -205,6 +205,9 @@ def build_parser() -> Parser:
     deriving(sub)
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
+    sub.add_argument("--gauss-newton", action="store_true", help="JᵀHJ of a loss ℓ(f(θ)), f a named part")
+    sub.add_argument("--fisher", action="store_true", help="the same with the information of its likelihood")
+    sub.add_argument("--inner", metavar="NAME", help="which part is f, where several could be")
     sub.add_argument(
         "--stationary", action="store_true", help="where it vanishes, if that is a linear system"
     )
@@ -284,6 +287,9 @@ def derive(options: argparse.Namespace) -> int:
         convex=options.convex,
         taylor=options.taylor,
         why_shape=options.why_shape,
+        gauss_newton=options.gauss_newton,
+        fisher=options.fisher,
+        inner=options.inner,
         at=options.at,
     )
     write(_formatted(result, options.format, options.at, answers), sys.stdout)

@@ -159,8 +159,8 @@ def flow(
     >>> [(part.name, part.value.children[0]) for part in flow(x**2 + x, [x]).parts]
     [('u', x), ('y', u)]
     """
-    expr, regrouped = _regrouped(expr, names or {})
-    given = {part: name for name, part in regrouped.items() if part.children}
+    expr, kept = regrouped(expr, names or {})
+    given = {part: name for name, part in kept.items() if part.children}
     given.pop(expr, None)
     active = _active(expr, wrt)
     weights = frozenset(wrt) if layers else frozenset[Variable]()
@@ -180,7 +180,7 @@ def flow(
     return Flow(tuple(wrt), tuple(parts))
 
 
-def _regrouped(expr: Expr, names: Mapping[str, Expr]) -> tuple[Expr, dict[str, Expr]]:
+def regrouped(expr: Expr, names: Mapping[str, Expr]) -> tuple[Expr, dict[str, Expr]]:
     """The formula and its named parts, with named sums inside larger sums again.
 
     Sums are not nested, so (a + b) − y has lost a + b, and a person's name for it with it.
