@@ -114,7 +114,8 @@ def recursion(
     hubs = [p for p in moving[:-1] if p in layers or len(steps.arguments(p)) > 1]
     if len(hubs) < LAYERS:
         return None
-    return _Backward(steps, moving, layers, hubs, taken, at_kink).run()
+    found = _Backward(steps, moving, layers, hubs, taken, at_kink).run()
+    return found if len(found.deltas) >= LAYERS else None
 
 
 class _Backward:
