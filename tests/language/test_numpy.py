@@ -286,6 +286,7 @@ def test_every_function_of_the_table_is_tried() -> None:
     # tests/language/test_convolution.py
     plain |= {f"{kind}{m}d" for kind in ("conv", "conv_transpose", "max_pool", "avg_pool") for m in (1, 2)}
     plain |= {"windows", "overlap_add", *ENTRIES}
+    plain |= {"rnn_step", "gru_step", "lstm_step"}  # tests/language/test_scan.py
     plain |= {"one_hot", "take", "embedding", "pick"}  # tests/language/test_integers.py
     plain |= {"view", "permute", "unsqueeze", "inverse", "diagonal", "pow", "mm", "mv"}  # PyTorch
     plain |= {"one_hot", "take", "embedding", "pick"}  # tests/language/test_integers.py

@@ -17,7 +17,7 @@ _TEXTS = frozenset({"ord", "reduction"})
 _MIXED = frozenset(
     {
         *("outer", "dot", "kron", "einsum", "matmul", "solve", "concat", "concatenate", "stack"),
-        *("take", "pick", "embedding", "one_hot", "conv1d", "windows"),
+        *("take", "pick", "embedding", "one_hot", "rnn_step", "gru_step", "conv1d", "windows"),
     }
 )
 

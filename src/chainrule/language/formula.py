@@ -18,6 +18,7 @@ from chainrule.language.inference import Problem, infer
 from chainrule.language.instances import instances, outside
 from chainrule.language.program import parse_program
 from chainrule.language.resolve import Scope, assigned_names, resolve, without_arguments
+from chainrule.language.scan import unrolled
 from chainrule.language.sizes import Sizes
 from chainrule.language.syntax import Call, Name, Number, Postfix, Special, Statement, post_order
 from chainrule.language.tokens import tokenize
@@ -150,7 +151,9 @@ def outline(
     check_profile(profile)
     declared = parse_declarations(shapes)
     unknown = parse_functions(functions, TABLE.keys() - YIELDING)
-    tokens = without_arguments(without_cases(tokenize(text, dialect, unknown.declared), text), text)
+    written = tokenize(text, dialect, unknown.declared)
+    taken = [*declared.variables, *declared.dims, *unknown.declared]
+    tokens = without_arguments(without_cases(unrolled(written, text, taken), text), text)
     known = instances(tokens, declared.variables)
     given = assigned_names(tokens, entries=not known)
     check_names(unknown, declared, given, text)

@@ -34,6 +34,7 @@ from chainrule.language.convolution import (
     windows,
 )
 from chainrule.language.integers import embedding, one_hot, pick, take
+from chainrule.language.recurrent import gru_step, lstm_step, rnn_step
 from chainrule.language.shaping import (
     ellipsis_letters,
     expand_dims,
@@ -582,6 +583,8 @@ def _table() -> dict[str, Entry]:
         "max_pool2d": Entry(max_pool2d, "xn", ("stride",)),
         "conv_transpose1d": Entry(conv_transpose1d, "xxn", spaced),
         "conv_transpose2d": Entry(conv_transpose2d, "xxn", spaced),
+        "rnn_step": Entry(rnn_step, "xxxxx"), "lstm_step": Entry(lstm_step, "xxxxxx"),
+        "gru_step": Entry(gru_step, "xxxxxx"),
         "one_hot": Entry(one_hot, "xn"), "take": Entry(take, "xxi", axis, optional=1),
         "embedding": Entry(embedding, "xx"), "pick": Entry(pick, "xx"),
         "logical_and": Entry(logical_and, "xx"), "logical_or": Entry(logical_or, "xx"),

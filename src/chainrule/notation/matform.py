@@ -388,9 +388,37 @@ def _sliced(factors: list[Tree]) -> list[Tree]:
             result and factor.op == "transpose" and factor.args[0].op == "select" and _turned_name(result[-1])
         ):
             result[-1] = tree("transpose", (tree("slice", result[-1].args, factor.args[0].data[:3]),))
+        elif result and (found := _picked(result[-1], factor)) is not None:
+            result[-1] = found
         else:
             result.append(factor)
     return result
+
+
+def _picked(left: Tree, right: Tree) -> Tree | None:
+    """A row, a column or some columns of a matrix that has a name: x[0], X[:, 0], X[:, 1:n]."""
+    if right.op == "basis" and left.op in ("name", "slice"):
+        return tree("subscript", _named(left), (_rows(left), ("at", right.data[0])))
+    if right.op == "basis" and _turned_name_alone(left):
+        return tree("subscript", left.args, (("at", right.data[0]),))
+    if right.op == "name" and left.op == "transpose" and left.args[0].op == "basis":
+        return tree("transpose", (tree("subscript", (right,), (("at", left.args[0].data[0]),)),))
+    if right.op == "transpose" and right.args[0].op == "select" and left.op in ("name", "slice"):
+        return tree("subscript", _named(left), (_rows(left), ("slice", *right.args[0].data[:3])))
+    return None
+
+
+def _named(part: Tree) -> tuple[Tree, ...]:
+    return part.args if part.op == "slice" else (part,)
+
+
+def _rows(part: Tree) -> tuple[Any, ...]:
+    """The rows that a slice takes, or all of a matrix."""
+    return ("slice", *part.data) if part.op == "slice" else ("all",)
+
+
+def _turned_name_alone(part: Tree) -> bool:
+    return part.op == "transpose" and part.args[0].op == "name"
 
 
 def _turned_name(part: Tree) -> bool:
