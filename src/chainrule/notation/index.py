@@ -26,9 +26,11 @@ from chainrule.notation.recover import (
     core_rank,
     flatten,
     gain,
+    number,
     parts,
     shown_parameters,
     signed,
+    split,
     swapped,
     whole,
 )
@@ -38,7 +40,7 @@ from chainrule.rules.constants import MERGE
 from chainrule.rules.linear_maps import copied
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import Unknown, unknown_in
-from chainrule.rules.views import FOR_INDICES, Parts, View, fold_parts
+from chainrule.rules.views import FOR_INDICES, Parts, View, fold, fold_parts
 
 Letters = tuple[str, ...]
 # The letters that the language reads as indices, the clearest first.
@@ -267,7 +269,7 @@ class _Opened(_Indexed):
 
 def _viewed(product: Product) -> Product:
     """The product with views in the place of its tensors of zeros and ones."""
-    found = Parts(list(product.operands), product.output, product.sizes)
+    found = Parts(list(product.operands), product.output, product.sizes, FOR_INDICES)
     if not fold_parts(found, FOR_INDICES):
         return product
     return replace(product, operands=tuple(found.factors), sizes=found.sizes)
@@ -351,11 +353,15 @@ def _without(factors: tuple[Tree, ...], common: tuple[Tree, ...]) -> tuple[Tree,
 
 def array(root: Expr, reader: Reader) -> Tree:
     """A tensor as a formula of the NumPy dialect, for parts that neither matrices nor entries can say."""
+    root = fold(root, FOR_INDICES, {})
     done: dict[Expr, Tree] = {}
     stack = [root]
     while stack:
         node = stack[-1]
+        constant = constant_of(node)
         known = reader.tree(node) if node.rank <= 2 else None
+        if constant is not None and node.rank > 2:
+            known = _repeated(node, constant)
         children = _arguments(node)
         missing = [c for c in children if c not in done] if known is None else []
         if missing:
@@ -393,7 +399,10 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
             if isinstance(node.function, Elementwise):
                 if name in COMPARISONS:
                     return m.tree("compare", inside, (COMPARISONS[name],))
-                return m.power(inside[0], inside[1]) if name == "power" else m.call(name, *inside)
+                if name == "power":
+                    constant = constant_of(node.arguments[1])
+                    return m.power(inside[0], inside[1] if constant is None else number(constant), True)
+                return m.call(name, *inside)
             if not inside:
                 return m.call(name, *(size_tree(Dim.of(p)) for p in node.parameters))
             if name == "one_hot":
@@ -401,6 +410,12 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
             return _tensorial(node, inside)
         case _:
             raise AssertionError(type(node))
+
+
+def _repeated(node: Expr, constant: Coefficient) -> Tree:
+    """A number in every entry."""
+    ones = m.call("ones", *map(size_tree, node.shape))
+    return ones if constant.is_one else m.scale(number(constant), ones)
 
 
 def _tensorial(node: Apply, inside: Sequence[Tree]) -> Tree:
@@ -421,6 +436,13 @@ def _tensorial(node: Apply, inside: Sequence[Tree]) -> Tree:
 
 def _einsum(node: Einsum, inside: list[Tree]) -> Tree:
     """einsum('ij,jkl->ikl', A, T), with identities and ones for the labels that no operand carries."""
+    plain = len(set(node.output)) == node.rank and all(labels == node.output for labels in node.labels)
+    if plain and inside and node.rank > 2:
+        up, down = split(node.coefficient if node.coefficient.rational > 0 else -node.coefficient)
+        body = inside[0] if len(inside) == 1 else m.times(*inside)
+        scaled = body if up.is_one else m.scale(number(up), body)
+        made = scaled if down.is_one else m.over(scaled, number(down))
+        return m.signed_sum([(1 if node.coefficient.rational > 0 else -1, made)])
     alphabet = "ijklmnopqrstuvwxyzabcdefgh"
     operands = [(labels, tree) for labels, tree in zip(node.labels, inside, strict=True) if tree is not None]
     output: list[int] = []

@@ -360,7 +360,7 @@ class Reader:
 
     def _regrouped(self, product: Product) -> Product | None:
         """The product with reshape(X, m, n) in the place of regroupings that are no vec and no ⊗."""
-        found = Parts(list(product.operands), product.output, product.sizes)
+        found = Parts(list(product.operands), product.output, product.sizes, FOR_INDICES)
         if not any(isinstance(o, Apply) and o.function is MERGE for o, _ in product.operands):
             return None
         if not fold_parts(found, FOR_INDICES):

@@ -8,7 +8,7 @@ expressions that are derived keep the products.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Parameter, Shape
@@ -72,6 +72,7 @@ def _convolved(x: Shape, kernel: Shape, p: tuple[Parameter, ...]) -> Shape:
 PART = View("part", lambda shapes, p: tuple(item[3] for item in p if item[0] == "slice"))
 
 Factor = tuple[Expr, tuple[int, ...]]
+Fold = Callable[["Parts", Factor], bool]
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Parts:
     factors: list[Factor]
     output: tuple[int, ...]
     sizes: dict[int, Dim]
+    folds: dict[Function, Sequence[Fold]] = field(default_factory=dict)
 
     def others(self, label: int, *without: Factor) -> list[Factor]:
         """The factors with a label, but for those named."""
@@ -90,6 +92,7 @@ class Parts:
         self, group: Sequence[Factor], last: tuple[int, ...], without: Sequence[Factor]
     ) -> Factor | None:
         """The product of some factors with the labels `last` at its end; None if others share these."""
+        group = self.closed(group, without)
         rest = [f for f in self.factors if not any(f is g for g in (*group, *without))]
         outside = {a for _, labels in rest for a in labels} | set(self.output)
         if outside & set(last) or len(set(last)) < len(last):
@@ -99,32 +102,40 @@ class Parts:
         target = (*lead, *last)
         if len(group) == 1 and group[0][1] == target:
             return group[0]
-        return Einsum(ONE, [f for f, _ in group], [labels for _, labels in group], target, self.sizes), target
+        self.factors = [f for f in self.factors if not any(f is g for g in group)]
+        made = Einsum(ONE, [f for f, _ in group], [labels for _, labels in group], target, self.sizes)
+        return _folded(made, self.folds), target
+
+    def closed(self, group: Sequence[Factor], without: Sequence[Factor]) -> list[Factor]:
+        """The group with factors that add no axes of their own: what they sum need not stay open."""
+        found = list(group)
+        held = {a for _, labels in found for a in labels}
+        kept = {a for _, labels in without for a in labels}
+        for factor in self.factors if len(found) > 1 else ():
+            inside = any(factor is g for g in (*found, *without)) or not factor[1]
+            if not inside and set(factor[1]) <= held - kept and not set(factor[1]) <= set(self.output):
+                found.append(factor)
+        return found
 
     def put(self, gone: Iterable[Factor], made: Factor) -> None:
         left = list(gone)
         self.factors = [f for f in self.factors if not any(f is g for g in left)] + [made]
 
 
-Fold = Callable[[Parts, Factor], bool]
-
-
 def fold(expr: Expr, folds: dict[Function, Sequence[Fold]], memo: dict[Expr, Expr]) -> Expr:
     """`expr` with views in every product where one of `folds`, by the tensor it starts at, finds one."""
+    return transform(expr, lambda node: _folded(node, folds), memo)
 
-    def node(made: Expr) -> Expr:
-        if isinstance(made, Apply) and WINDOWS in folds:
-            return _named(made)
-        if not isinstance(made, Einsum) or not any(_head(o) in folds for o in made.operands):
-            return made
-        parts = Parts(
-            list(zip(made.operands, made.labels, strict=True)), made.output, dict(enumerate(made.sizes))
-        )
-        if not fold_parts(parts, folds):
-            return made
-        return assembled(made, parts)
 
-    return transform(expr, node, memo)
+def _folded(made: Expr, folds: dict[Function, Sequence[Fold]]) -> Expr:
+    """One node whose parts are folded."""
+    if isinstance(made, Apply) and WINDOWS in folds:
+        return _named(made)
+    if not isinstance(made, Einsum) or not any(_head(o) in folds for o in made.operands):
+        return made
+    factors = list(zip(made.operands, made.labels, strict=True))
+    parts = Parts(factors, made.output, dict(enumerate(made.sizes)), folds)
+    return assembled(made, parts) if fold_parts(parts, folds) else made
 
 
 def _named(node: Apply) -> Expr:
@@ -134,7 +145,7 @@ def _named(node: Apply) -> Expr:
         beside = all(s[1] == Dim.of(s[2]) and s[3] == 1 and not s[4].terms for s in first.parameters)
         if beside and node.parameters == (len(first.parameters),):
             return Apply(MAX_POOL, first.arguments, first.parameters)
-    if node.function is OVERLAP and isinstance(first, Einsum) and len(first.operands) == 2:
+    if node.function is OVERLAP and isinstance(first, Einsum) and len(first.operands) > 1:
         transposed = _conv_transpose(node, first)
         return node if transposed is None else transposed
     return node
@@ -148,14 +159,20 @@ def _conv_transpose(node: Apply, inside: Einsum) -> Expr | None:
     summed = {a for labels in inside.labels for a in labels} - set(inside.output)
     if not inside.coefficient.is_one or len(summed) > 1 or len(front) > 2 or bool(front) != bool(summed):
         return None
-    for g, k in ((0, 1), (1, 0)):
-        kernel = (*summed, *front[-1:], *filled)
-        if sorted(inside.labels[k]) != sorted(kernel):
-            continue
-        back = (*front[:-1], *summed, *counted)
-        if sorted(inside.labels[g]) == sorted(back):
-            parts = [_ordered(inside.operands[p], inside.labels[p], at) for p, at in ((g, back), (k, kernel))]
-            return Apply(CONV_TRANSPOSE, parts, node.parameters)
+    kernel, back = (*summed, *front[-1:], *filled), (*front[:-1], *summed, *counted)
+    for k, labels in enumerate(inside.labels):
+        others = [p for p in range(len(inside.operands)) if p != k]
+        held = {a for p in others for a in inside.labels[p]}
+        if sorted(labels) == sorted(kernel) and held == set(back):
+            sizes = dict(enumerate(inside.sizes))
+            given = Einsum(
+                ONE, [inside.operands[p] for p in others], [inside.labels[p] for p in others], back, sizes
+            )
+            alone = len(others) == 1 and inside.labels[others[0]] == back
+            first = inside.operands[others[0]] if alone else given
+            return Apply(
+                CONV_TRANSPOSE, (first, _ordered(inside.operands[k], labels, kernel)), node.parameters
+            )
     return None
 
 
@@ -163,7 +180,9 @@ def fold_parts(parts: Parts, folds: dict[Function, Sequence[Fold]]) -> bool:
     """Folds a product as far as that goes; whether anything changed."""
     changed = False
     while any(
-        step(parts, factor) for factor in list(parts.factors) for step in folds.get(_head(factor[0]), ())  # type: ignore[arg-type]
+        step(parts, factor)
+        for factor in list(parts.factors)
+        for step in folds.get(_head(factor[0]), ())  # type: ignore[arg-type]
     ):
         changed = True
     return changed
@@ -257,8 +276,7 @@ def reshape(parts: Parts, merge: Factor) -> bool:
 
 def _regroup(parts: Parts, here: tuple[int, ...], there: tuple[int, ...], gone: list[Factor]) -> bool:
     group = list({id(f): f for a in here for f in parts.others(a, *gone)}.values())
-    held = {a for _, labels in group for a in labels}
-    if not group or not set(here) <= held or any(set(there) & set(labels) for _, labels in group):
+    if not group or any(set(there) & set(labels) for _, labels in group):
         return False
     if any(_head(f) in (MERGE, WINDOW) for f, _ in group):
         return False
@@ -424,5 +442,3 @@ FOR_INDICES: dict[Function, Sequence[Fold]] = {
     SELECT: (part,),
     BASIS: (part,),
 }
-
-
