@@ -88,7 +88,7 @@ class Inward:
     ) -> None:
         self.expr, self.wrt, self.differential, self.at_kink = expr, wrt, differential, at_kink
         self.tail: Shape = () if differential else wrt.shape
-        self.moved = Variable(f"d{wrt.name}", wrt.shape, wrt.structure)
+        self.moved = Variable(f"d{wrt.name}", wrt.shape)
         self.active = depends_on([expr], [wrt])
         self.start = self.derivative(expr)
 
@@ -329,7 +329,7 @@ def taken(expr: Expr, wrt: Variable, differential: bool = False, at_kink: Fracti
         if not differential:
             return jacobian
         axes = tuple(range(jacobian.rank))
-        moved = Variable(f"d{wrt.name}", wrt.shape, wrt.structure)
+        moved = Variable(f"d{wrt.name}", wrt.shape)
         return Einsum(ONE, (jacobian, moved), (axes, axes[body.rank :]), axes[: body.rank])
 
     return transform(expr, change)

@@ -21,7 +21,6 @@ from chainrule.rules.tensorial import inv
 
 MAGNUS = "Magnus 1985, On differentiating eigenvalues and eigenvectors"
 GILES_SVD = "Giles 2008, An extended collection of matrix derivative results, section 3.2"
-ERROR = "there is no derivative, and the code raises an error"
 
 
 def _gap(xp: Any, values: Any) -> Any:
@@ -66,7 +65,7 @@ inverse_gaps: Tensorial = Tensorial(
     latex=r"F(#1)",
     source=MAGNUS,
     at_kink="two entries of #1 coincide",
-    takes=ERROR,
+    takes="equal entries are an error in code",
     kink=lambda xp, x: _gap(xp, x),
 )
 
@@ -89,7 +88,7 @@ eigvalsh: Tensorial = Tensorial(
     latex=r"\operatorname{eig}_{\lambda}(#1)",
     source=MAGNUS + "; Matrix Cookbook (2012), eq. 67",
     at_kink="two eigenvalues of #1 coincide",
-    takes=ERROR,
+    takes="equal eigenvalues are an error in code",
     kink=lambda xp, A: _gap(xp, numeric.eigen(xp, xp.real(A))[0]),
 )
 eigvecsh: Tensorial = Tensorial(
@@ -105,7 +104,7 @@ eigvecsh: Tensorial = Tensorial(
     latex=r"\operatorname{eig}_{V}(#1)",
     source=MAGNUS + "; Matrix Cookbook (2012), eq. 68",
     at_kink="two eigenvalues of #1 coincide",
-    takes=ERROR,
+    takes="equal eigenvalues are an error in code",
     kink=lambda xp, A: _gap(xp, numeric.eigen(xp, xp.real(A))[0]),
     structure=("orthogonal",),
 )
@@ -154,7 +153,7 @@ def _svd(name: str, part: int, shape: Any, d: Any, says: str, latex: str) -> Ten
         latex=latex,
         source=GILES_SVD,
         at_kink="two singular values of #1 coincide, or one is 0",
-        takes=ERROR,
+        takes="equal singular values, or 0 among them, are an error in code",
         kink=_singular_gap,
         structure=() if part == 1 else ("orthonormal",),
     )
@@ -250,7 +249,7 @@ def _top(name: str, side: int, d: Any, says: str, latex: str) -> Tensorial:
         latex=latex,
         source=GILES_SVD,
         at_kink="the two largest singular values of #1 coincide",
-        takes=ERROR,
+        takes="equal largest singular values are an error in code",
         kink=_top_gap,
     )
 
@@ -297,7 +296,7 @@ spectral_norm: Tensorial = Tensorial(
     latex=r"\lVert #1 \rVert_2",
     source="Watson 1992, Characterization of the subdifferential of some matrix norms",
     at_kink="the two largest singular values of #1 coincide",
-    takes=ERROR,
+    takes="equal largest singular values are an error in code",
     kink=_top_gap,
 )
 top_left: Tensorial = _top(
@@ -327,7 +326,7 @@ nuclear_norm: Tensorial = Tensorial(
     latex=r"\lVert #1 \rVert_{*}",
     source="Watson 1992, Characterization of the subdifferential of some matrix norms",
     at_kink="a singular value of #1 is 0",
-    takes=ERROR,
+    takes="a singular value 0 is an error in code",
     kink=_rank_gap,
 )
 polar: Tensorial = Tensorial(
@@ -346,7 +345,7 @@ polar: Tensorial = Tensorial(
     turns=True,
     source="Kenney and Laub 1991, Polar decomposition and matrix sign function condition estimates",
     at_kink="a singular value of #1 is 0",
-    takes=ERROR,
+    takes="a singular value 0 is an error in code",
     kink=_rank_gap,
 )
 polar_frechet: Tensorial = Tensorial(
@@ -365,6 +364,6 @@ polar_frechet: Tensorial = Tensorial(
     turns=True,
     source="Kenney and Laub 1991, Polar decomposition and matrix sign function condition estimates",
     at_kink="a singular value of #1 is 0",
-    takes=ERROR,
+    takes="a singular value 0 is an error in code",
     kink=lambda xp, X, E: _rank_gap(xp, X),
 )
