@@ -24,10 +24,24 @@ EVERY = [case for file in ("expected_forms.txt", "literature.txt", "tables.txt")
 def functions() -> dict[str, Any]:
     """The language in terms of jax.numpy, as far as the golden formulas go."""
     jnp = jax.numpy
-    same = "sum mean exp log sqrt abs sin cos cosh tanh maximum where diag outer kron eye ones"
+    linalg = jnp.linalg
+    same = "sum mean exp log sqrt abs sin cos cosh tanh maximum where diag outer kron eye ones tril"
+
+    def eigvecsh(A: Any) -> Any:
+        """With the sign that chainrule chooses: the largest entry of each vector is positive."""
+        V = linalg.eigh(A)[1]
+        return V * jnp.sign(jnp.take_along_axis(V, jnp.abs(V).argmax(axis=0)[None], axis=0))
+
     return {name: getattr(jnp, name) for name in same.split()} | {
         "max": jnp.maximum,
-        "norm": lambda x: jnp.sqrt(jnp.sum(x * x)),
+        "norm": lambda x, o=None: jnp.sqrt(jnp.sum(x * x)) if o is None else linalg.norm(x, o),
+        "svdvals": lambda X: linalg.svd(X, compute_uv=False),
+        "eigvalsh": linalg.eigvalsh,
+        "eigvecsh": eigvecsh,
+        "cholesky": linalg.cholesky,
+        "pinv": lambda X: linalg.inv(X.T @ X) @ X.T if len(X) >= len(X.T) else X.T @ linalg.inv(X @ X.T),
+        "solve": linalg.solve,
+        "expm": jax.scipy.linalg.expm,
         "norm1": lambda x: jnp.sum(jnp.abs(x)),
         "tr": jnp.trace,
         "inv": jnp.linalg.inv,
