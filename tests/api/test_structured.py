@@ -200,6 +200,8 @@ def test_the_answer_names_its_convention() -> None:
         assert part in text
     text = str(one("tr(B @ Q)", wrt="Q", shapes="Q[n,n]:orthogonal B[n,n]"))
     assert "Euclidean" in text and "canonical metric" in text
+    text = str(one("tr(G @ A)", wrt="A", shapes="A[n,n]:symmetric G[n,n]"))
+    assert "F + Fᵀ − F ⊙ I" in text and "vech(G − G ⊙ I + Gᵀ)" in text
     page = cr.explain("logdet(A)", wrt="A", shapes="A[n,n]:symmetric", structured=True)
     assert page.derivation.sections[-1].title == "Along the set" and not page.checked.failed
 

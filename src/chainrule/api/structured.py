@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from chainrule.api.derivative import Derivative
 
 HIGHEST_TANGENT = 2
+# The letter of the derivative with independent entries, in the sentences of `rules.structures`.
+_GRADIENT = re.compile(r"G(?![a-z])")
 
 
 def sets_of(targets: Sequence[Target], order: int, options: Options) -> dict[Variable, Structure]:
@@ -66,6 +69,8 @@ def names_of_sets(targets: Sequence[Target]) -> dict[Variable, str]:
 
 def conventions(derivatives: Sequence[Derivative]) -> list[str]:
     """Along which set each variable moves, by which convention, and where others differ."""
+    taken = {name for d in derivatives for name in d.formula.variables}
+    G = next((c for c in "GFHK" if c not in taken), "G")
     lines: list[str] = []
     orders: dict[Variable, int] = {}
     for derivative in derivatives:
@@ -77,14 +82,17 @@ def conventions(derivatives: Sequence[Derivative]) -> list[str]:
         if not isinstance(structure, Structure):
             continue
         name = pretty(variable.name)
-        says = (
-            f"{name} is {structure.said}: {structure.moves}. With G, the derivative that takes all "
-            f"entries as independent, this is {structure.formula}."
+
+        def say(template: str, name: str = name) -> str:
+            return _GRADIENT.sub(G, template).replace("#", name)
+
+        lines.append(
+            f"{name} is {structure.said}: {say(structure.moves)}. With {G}, the derivative that takes all "
+            f"entries as independent, this is {say(structure.formula)}."
         )
-        lines.append(says.replace("#", name))
         if order > 1:
             lines.append(_second(structure, name))
-        lines += [remark.replace("#", name) for remark in structure.remarks]
+        lines += map(say, structure.remarks)
         if structure.name == "symmetric":
             lines.append(_stacked(variable, derivatives))
         lines.append(f"Source: {structure.source}.".replace("#", name))

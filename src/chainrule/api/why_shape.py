@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chainrule.api.answers import Said
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape
+from chainrule.api.products import refuse_products
 from chainrule.errors import CheckFailed, DomainProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
@@ -40,6 +41,7 @@ def why_shape(about: Printable) -> WhyShape:
 
     Raises: CheckFailed if an array has another shape than what is said.
     """
+    refuse_products(about.options.times, "these reasons are")
     letter = about.sheet.letter
     lines: list[str] = []
     reasons: list[tuple[str, ...]] = []
