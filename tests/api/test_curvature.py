@@ -169,3 +169,48 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert '"family": "Gaussian"' in capsys.readouterr().out
     with pytest.raises(OptionError, match="inner says which part"):
         run(["derive", *arguments, "--inner", "f"])
+
+
+AUGMENTED = [
+    # formula, shapes, the derivative in the shape of ŵ
+    ("mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]", "(2/N) X̂ᵀ (e ⊙ 1[X̂ ŵ > 0])"),
+    ("mean((y - X @ w - b)**2)", "X[N,n] w[n] b y[N]", "(2/N) X̂ᵀ e"),
+    ("relu(w @ x + b)", "x[n] w[n] b", "1[ŵᵀ x̂ > 0] x̂"),
+]
+
+
+@pytest.mark.parametrize(("formula", "shapes", "wanted"), AUGMENTED)
+def test_the_augmented_form_is_proved_equal(formula: str, shapes: str, wanted: str) -> None:
+    found = cr.derive(formula, "w,b", shapes, layout="shape").augmented()
+    assert found.said.data["derivative"]["text"] == wanted
+    assert found.said.data["proved"] is True
+
+
+def test_the_augmented_derivative_holds_both() -> None:
+    formula, shapes = "mean((y - relu(X @ w + b))**2)", "X[N,n] w[n] b y[N]"
+    d = cr.derive(formula, "w,b", shapes)
+    rng = np.random.default_rng(4)
+    values = {"X": rng.standard_normal((5, 3)), "w": rng.standard_normal(3), "b": 0.3}
+    values["y"] = rng.standard_normal(5)
+    both = d.compile()(**values)
+    found = d.augmented()
+    code = cr.derive(found.formula, found.weights.name).compile()
+    hats = {
+        "X_hat": np.c_[values["X"], np.ones(5)],
+        "w_hat": np.append(values["w"], values["b"]),
+        "y": values["y"],
+    }
+    np.testing.assert_allclose(code(**hats), np.append(both["w"], both["b"]))
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        ("sum((X @ w)**2)", "has no part"),
+        ("sum((X @ w + b)**2) + b**2", "b stands in the formula outside"),
+        ("sum(X @ w + b) + sum(w)", "w stands in the formula outside"),
+    ],
+)
+def test_what_cannot_be_augmented_is_refused(formula: str, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        cr.derive(formula, "w", "X[N,n] w[n] b" if " b" in formula else "X[N,n] w[n]").augmented()

@@ -44,6 +44,7 @@ from chainrule.simplify import matrix_free, simplify_many
 
 if TYPE_CHECKING:
     from chainrule.api.answers import Said
+    from chainrule.api.augmented import Augmented
     from chainrule.api.convexity import Convexity
     from chainrule.api.explanation import Explanation
     from chainrule.api.gauss_newton import GaussNewton
@@ -367,6 +368,19 @@ class Printable(ABC):
         from chainrule.api.gauss_newton import gauss_newton
 
         return gauss_newton(self, inner, fisher=True)
+
+    def augmented(self) -> Augmented:
+        """The form Xw + b = X̂ŵ with ŵ = [w; b] and X̂ = [X, 𝟏], and the proof that it is the same.
+
+        Raises: OptionError for a formula that has no such part; CheckFailed.
+
+        >>> d = derive("mean((y - X @ w - b)**2)", wrt="w,b", shapes="X[N,n] w[n] b y[N]", layout="shape")
+        >>> d.augmented().said.data["derivative"]["text"]
+        '(2/N) X̂ᵀ e'
+        """
+        from chainrule.api.augmented import augmented
+
+        return augmented(self)
 
     def why_shape(self) -> WhyShape:
         """Why each derivative has its shape: from the shapes of formula and variables, and the layout.

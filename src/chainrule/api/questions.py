@@ -22,6 +22,7 @@ def ask(
     gauss_newton: bool = False,
     fisher: bool = False,
     inner: str | None = None,
+    augmented: bool = False,
     at: Mapping[str, Any] | str | None = None,
 ) -> dict[str, Said]:
     """The answers to the questions that were asked, by the name that they have in JSON.
@@ -43,6 +44,8 @@ def ask(
         found["gauss_newton"] = about.gauss_newton(inner).said
     if fisher:
         found["fisher"] = about.fisher(inner).said
+    if augmented:
+        found["augmented"] = about.augmented().said
     if why_shape:
         found["why_shape"] = about.why_shape().said
     return found

@@ -207,6 +207,7 @@ def build_parser() -> Parser:
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
     sub.add_argument("--gauss-newton", action="store_true", help="JᵀHJ of a loss ℓ(f(θ)), f a named part")
     sub.add_argument("--fisher", action="store_true", help="the same with the information of its likelihood")
+    sub.add_argument("--augmented", action="store_true", help="Xw + b as X̂ŵ with ŵ = [w; b], proved equal")
     sub.add_argument("--inner", metavar="NAME", help="which part is f, where several could be")
     sub.add_argument(
         "--stationary", action="store_true", help="where it vanishes, if that is a linear system"
@@ -290,6 +291,7 @@ def derive(options: argparse.Namespace) -> int:
         gauss_newton=options.gauss_newton,
         fisher=options.fisher,
         inner=options.inner,
+        augmented=options.augmented,
         at=options.at,
     )
     write(_formatted(result, options.format, options.at, answers), sys.stdout)
