@@ -1,8 +1,8 @@
 """The augmented form of an affine part: Xw + b = X̂ŵ with ŵ = [w; b] and X̂ = [X, 𝟏].
 
 In: derivatives of a formula with a weight vector and its bias. Out: the formula and its derivative in ŵ and
-X̂. That the affine parts are the same is proved, their difference simplifies to 0; that formula and derivative,
-which is [∂f/∂w, ∂f/∂b], are the same is checked by numbers too.
+X̂. That the affine parts are the same is proved: their difference simplifies to 0. The formula, and the
+derivative, which is [∂f/∂w, ∂f/∂b], are compared by numbers too.
 """
 
 from __future__ import annotations
