@@ -166,6 +166,7 @@ def test_curvature(formula: str, shapes: str, wrt: str, verdict: str, curvature:
         ("sum(c*(X @ w - y)**2)", f"{REGRESSION} c[N]", "w", "sign of c is not known"),
         ("norm(relu(X @ w) - y)**2", REGRESSION, "w", "it does not follow that f is convex"),
         ("stop(x)*x", "x", "x", "holds a part of the formula fixed"),
+        ("2*x @ x - (x @ x)**2/4", "x[n]:unit", "x", "no convex set"),
         ("x*y", "x y", "x,y", "sign"),
         ("relu(x)*relu(-x)", "x", "x", "it does not follow"),
     ],

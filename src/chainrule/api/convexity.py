@@ -22,6 +22,7 @@ from chainrule.expr.nodes import Apply, Expr, Sum, Variable, constant_of, scale
 from chainrule.expr.walk import depends_on, topological
 from chainrule.notation.present import present
 from chainrule.rules.elementwise import stop
+from chainrule.rules.structures import structure_of
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import Normaliser, simplify
 from chainrule.simplify.composed import curvature
@@ -94,13 +95,19 @@ class _Asked:
         return present(expr, profile=self.formula.profile).text
 
     def answer(self) -> Convexity:
+        for variable in self.moving:
+            structure = structure_of(variable)
+            if isinstance(structure, str) or (structure is not None and structure.kind == "tangent"):
+                words = " and ".join(variable.structure)
+                name = pretty(variable.name)
+                return self._said("", "", [f"{name} is declared {words}, and such values are no convex set."])
         held = depends_on([self.formula.expr], self.moving)
         if any(
             isinstance(n, Apply) and n.function is stop and n in held
             for n in topological([self.formula.expr])
         ):
             return self._said(
-                "", "", ["stop(...) holds a part of the formula fixed, so its derivative is not its own"]
+                "", "", ["stop(...) holds a part of the formula fixed, so its derivative is not its own."]
             )
         if self.kinks:
             composed = self._composed()
