@@ -46,7 +46,7 @@ PARAMETERS = {
 DEEPEST = ("expm_frechet2", "expm_frechet3", "polar", "polar_frechet")
 BATCHED = (
     *("inv", "det", "logdet", "softmax", "logsumexp", "norm", "unit", "amax", "matrix_power"),
-    *("prod", "prod_others"),
+    *("prod", "prod_others", "masked_softmax"),
     *("cholesky", "pinv", "eigvalsh", "eigvecsh", "inverse_gaps", "svdvals", "svd_left", "svd_right"),
     *("spectral_norm", "top_left", "top_right", "nuclear_norm", "expm"),
 )

@@ -69,6 +69,14 @@ HELPERS = {
     """The normal density divided by the distribution function, where that underflows too."""
     return np.sqrt(2 / np.pi) / special.erfcx(-x / np.sqrt(2))
 ''',
+    "masked_softmax": '''def masked_softmax(x, mask):
+    """softmax along the last axis over the entries where the mask is not 0, and 0 elsewhere."""
+    seen = mask != 0
+    top = np.where(seen, x, -np.inf).max(axis=-1, keepdims=True)
+    e = np.where(seen, np.exp(np.where(seen, x - np.where(np.isfinite(top), top, 0), 0)), 0)
+    total = e.sum(axis=-1, keepdims=True)
+    return e / np.where(total == 0, 1, total)
+''',
     "prod_others": '''def prod_others(x, axes, k):
     """The product over the last axes without k different entries, for every choice of them."""
     shape = x.shape[x.ndim - axes:]
@@ -670,8 +678,8 @@ class _Formula(_Vocabulary):
         if isinstance(row, Unknown):
             return Text(f"{row.written(tuple(parameters))}({', '.join(a.text for a in args)})")
         rank = op.args[0].rank
-        if row.name in ("softmax", "logsumexp") and rank > 1:
-            return Text(f"{row.name}({args[0].text}, axis={rank - 1})")
+        if row.name in ("softmax", "logsumexp", "masked_softmax") and rank > 1:
+            return Text(f"{row.name}({', '.join(a.text for a in args)}, axis={rank - 1})")
         if row.name in REDUCTIONS or row.name in ("norm", "unit", "first_max", "first_min"):
             name = REDUCTIONS.get(row.name, row.name)
             return Text(f"{name}({args[0].text}{_axis(op, parameters[0])})")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.expr.dims import ONE, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Shape
+from chainrule.expr.nodes import Apply, Einsum, Expr, Shape, add, negate
 from chainrule.rules.elementwise import CALCULUS
 from chainrule.rules.table import Constant, Tensorial
+from chainrule.rules.tensorial import core_einsum
 
 # prod_others with k rounds of axes is the k-th derivative of a product, so one row serves every order.
 # A quotient prod(x)/x would be undefined where an entry is 0; leaving entries out is not.
@@ -66,6 +67,34 @@ prod_others: Tensorial = Tensorial(
     text="prod_others(#1)",
     latex=r"\operatorname{prod\_others}(#1)",
     source=CALCULUS,
+)
+
+def _masked_softmax(xp: Any, x: Any, m: Any) -> Any:
+    """Where a whole line is masked out the result is 0."""
+    seen = xp.real(m) != 0
+    top = xp.where(seen, xp.real(x), -xp.inf).max(axis=-1, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, 0)
+    e = xp.where(seen, xp.exp(xp.where(seen, x - top, 0)), 0)
+    total = e.sum(axis=-1, keepdims=True)
+    return e / xp.where(total == 0, 1, total)
+
+
+def _first_shape(core: Shape, mask: Shape, p: tuple[Any, ...]) -> Shape:
+    return core
+
+
+masked_softmax = Tensorial(
+    name="masked_softmax",
+    core=(1, 1),
+    shape=_first_shape,
+    domain=("real", "condition"),
+    d=(lambda x, m, y, p: add(core_einsum("a->aa", y), negate(core_einsum("a,b->ab", y, y))), None),
+    says="∂p = diag(p) − ppᵀ for p = softmax over the entries that the mask keeps, 0 elsewhere",
+    evaluate=_masked_softmax,
+    code="masked_softmax(#1, #2)",
+    text="masked_softmax(#1, #2)",
+    latex=r"\operatorname{softmax}_{#2}(#1)",
+    source="Vaswani et al. 2017, section 3.2.3",
 )
 
 TRIANGLE = Constant(

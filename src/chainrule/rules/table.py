@@ -128,7 +128,7 @@ class Tensorial(Row):
 
     shape    (core shapes..., parameters) -> core shape of the result; raises ShapeMismatch
     d        one function for each argument: (arguments..., y, parameters) -> local derivative with axes
-             batch + core of y + core of the argument, or "unknown"
+             batch + core of y + core of the argument; None where it is 0 off the jumps, or "unknown"
     along    where the derivative is a named linear map: see rules.linear_maps
     back     its transpose, which the reverse sweep takes in place of `d`
     turns    whether f(Xᵀ, ...) = f(X, ...)ᵀ, all arguments turned
@@ -136,7 +136,7 @@ class Tensorial(Row):
 
     core: tuple[int, ...]
     shape: Callable[..., Shape]
-    d: tuple[Callable[..., Expr] | str, ...]
+    d: tuple[Callable[..., Expr] | str | None, ...]
     along: tuple[Callable[..., Expr] | None, ...] = ()
     back: tuple[Callable[..., Expr] | None, ...] = ()
     turns: bool = False
