@@ -118,3 +118,28 @@ def test_a_wrong_range_in_a_declaration_is_told() -> None:
         cr.derive("sum(E[ids])", wrt="E", shapes="E[V,d] ids[N]:integer(V+1)")
     shapes = {"E": ("V", "d"), "ids": "N:integer(V)"}
     assert cr.derive("sum(E[ids])", wrt="E", shapes=shapes).text
+
+
+def test_multi_head_attention_by_reshape_and_einsum() -> None:
+    text = """
+    Q = reshape(E[ids] @ A, N, h, d); K = reshape(E[ids] @ B, N, h, d)
+    P = softmax(einsum('ihd,jhd->hij', Q, K) / sqrt(d))
+    sum((reshape(einsum('hij,jhd->ihd', P, K), N, h*d) @ R)**2)
+    """
+    rng = np.random.default_rng(1)
+    given = {
+        "E": rng.standard_normal((4, 3)),
+        "ids": np.array([0, 3, 3, 1, 0]),
+        "A": rng.standard_normal((3, 6)),
+        "B": rng.standard_normal((3, 6)),
+        "R": rng.standard_normal((6, 2)),
+    }
+
+    def loss(table: Any) -> Any:
+        q, k = ((table[given["ids"]] @ given[name]).reshape(5, 2, 3) for name in "AB")
+        p = jax.nn.softmax(jnp.einsum("ihd,jhd->hij", q, k) / jnp.sqrt(3.0))
+        return jnp.sum((jnp.einsum("hij,jhd->ihd", p, k).reshape(5, 6) @ given["R"]) ** 2)
+
+    shapes = "E[V,n] ids[N]:integer(V) A[n,h*d] B[n,h*d] R[h*d,m]"
+    f = cr.derive(text, wrt="E", shapes=shapes).compile()
+    assert np.allclose(f(**given, h=2, d=3), jax.grad(loss)(given["E"]), atol=1e-10)

@@ -14,6 +14,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, cons
 from chainrule.expr.walk import variables
 from chainrule.rules.constants import BASIS
 from chainrule.rules.elementwise import maximum, minimum, power, relu
+from chainrule.rules.indexing import one_hot
 from chainrule.rules.table import Elementwise, Row
 
 
@@ -143,6 +144,8 @@ def _contraction(value: Expr, argument: Variable) -> str:
     operands = value.operands
     if any(isinstance(o, Apply) and o.function is BASIS for o in operands) and len(operands) == 2:
         return "one entry is picked"
+    if any(isinstance(o, Apply) and o.function is one_hot for o in operands) and len(operands) == 2:
+        return "entries are picked by number"
     if sum(argument in variables(o) for o in operands) > 1:
         square = len(operands) == 2 and operands[0] is operands[1] and operands[0].rank == 1
         return "dot product with itself" if square else "product rule"

@@ -278,6 +278,9 @@ def _regroup(parts: Parts, here: tuple[int, ...], there: tuple[int, ...], gone: 
     group = list({id(f): f for a in here for f in parts.others(a, *gone)}.values())
     if not group or any(set(there) & set(labels) for _, labels in group):
         return False
+    held = {a for _, labels in group for a in labels}
+    if not set(here) <= held and not held <= set(here):
+        return False  # ones along a missing axis are said only of vectors: reshape(x𝟏ᵀ, 3n)
     if any(_head(f) in (MERGE, WINDOW) for f, _ in group):
         return False
     made = parts.inner(group, here, gone)
