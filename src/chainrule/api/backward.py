@@ -87,6 +87,6 @@ def latex_names(sheet: Sheet) -> list[str]:
     rows = []
     for name, part in sheet.where:
         by = name_latex(of[name].name) if name in of else ""
-        meant = rf"\frac{{\partial {sheet.letter}}}{{\partial {by}}} = " if by else ""
+        meant = rf"\frac{{\partial {sheet.letter_latex}}}{{\partial {by}}} = " if by else ""
         rows.append(f"{name_latex(name)} &= {meant}{part.latex}")
     return rows

@@ -18,6 +18,7 @@ from chainrule.api.joint import joint
 from chainrule.api.structured import section as along_the_set
 from chainrule.api.targets import Wrt
 from chainrule.explain import Checked, Derivation, Phase
+from chainrule.explain.answer import LOSSES as UPDATED
 from chainrule.explain.board import Subject
 from chainrule.explain.build import explain as explain_one
 from chainrule.explain.document import to_json
@@ -194,6 +195,7 @@ def _of(
         plain = Chains(expr, derivative.wrt, derivative.options.at_kink)(derivative.wrt)
     for k, target in enumerate(derivative.wrt):
         letter = letter_of(formula, expr, target, k)
+        loss = usual_letter(formula, expr, target, k) in UPDATED
         subject = Subject(
             expr,
             target.variables[0],
@@ -206,6 +208,7 @@ def _of(
             profile=formula.profile,
             given=derivative.options.abbreviations,
             origin=_origin(pages[-1][0], expr) if k else None,
+            loss=loss,
         )
         if target.joint:
             subject = replace(subject, together=target.variables)
@@ -245,11 +248,17 @@ def _origin(page: Derivation, expr: Expr) -> Tree:
 
 
 def letter_of(formula: Formula, expr: Expr, target: Target, order: int = 0) -> str:
-    """What the value of a formula is called: y, C for a loss with targets y, L of a matrix.
+    """What the value of a formula is called: as the person named it, or by its usual letter."""
+    return formula.name if formula.name and not order else usual_letter(formula, expr, target, order)
+
+
+def usual_letter(formula: Formula, expr: Expr, target: Target, order: int = 0) -> str:
+    """What the value of a formula is called without a name: y, C for a loss with targets y, L of a matrix.
 
     The derivative of order 1, 2, ... that is derived again is called g, h, ...
     """
     taken = {*formula.variables, *formula.names, *formula.functions.declared, *unknown_in(expr)}
+    taken -= set() if order else {formula.name}
     taken |= {name for v in formula.variables.values() for dim in v.shape for name in dim.names}
     scalars = not any(v.rank for v in variables_of(expr))
     if order:

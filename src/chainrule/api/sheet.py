@@ -97,7 +97,8 @@ class Sheet:
         taken.update(self.abbreviations, unknown_in(self.formula.expr))
         self.pullback, self.times = about.options.pullback, about.options.times
         letters = "LCJ" if self.pullback is not None else LETTERS[min(self.formula.expr.rank, 2)]
-        self.letter = next((c for c in letters if c not in taken), "result")
+        self.own = self.formula.name if self.pullback is None else ""
+        self.letter = pretty(self.own) or next((c for c in letters if c not in taken), "result")
         self.taken = frozenset(taken)
         self.given = {**self.abbreviations, **named_parts(self.formula)}
         self.recursion = about.recursion
@@ -164,7 +165,7 @@ class Sheet:
         power = f"^{{{len(wrt)}}}" if len(wrt) > 1 else ""
         return (
             f"∂{_power(len(wrt))}{self.letter}{_subscript(above)}/{below}",
-            rf"\frac{{\partial{power} {self.letter}{_subscript_latex(above)}}}{{{below_latex}}}",
+            rf"\frac{{\partial{power} {self.letter_latex}{_subscript_latex(above)}}}{{{below_latex}}}",
         )
 
     # ---------------------------------------------------------- the formula
@@ -183,6 +184,11 @@ class Sheet:
             own = substitute(self.pullback.value, {p: s for p, s in symbols.items() if p is not self.value})
             return [*(s for s in statements if s[0] != self.pullback.letter), (self.pullback.letter, own)]
         return [*statements, (self.letter, substitute(self.formula.expr, symbols))]
+
+    @property
+    def letter_latex(self) -> str:
+        """The name of the value in LaTeX."""
+        return name_latex(self.own) if self.own else self.letter
 
     @property
     def value(self) -> Expr:
@@ -387,7 +393,7 @@ class Sheet:
             f"| ${name_latex(v.name)}$ | {sizes_text(v.shape)} |" for v in self.formula.variables.values()
         ]
         lines = [
-            f"$${self.letter} = {self.written_formula.latex}$$",
+            f"$${self.letter_latex} = {self.written_formula.latex}$$",
             "",
             "| | shape |",
             "|---|---|",

@@ -76,7 +76,7 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
         other, names = _in_notation(board, turned, given)
         lines.append(other)
         where = (*where, *(line for line in names if line.left not in {known.left for known in where}))
-    if not output.rank and subject.letter in LOSSES:
+    if not output.rank and (subject.loss or subject.letter in LOSSES):
         lines += _update(board, shown[-1].tree, turned)
     return tuple(lines), where
 

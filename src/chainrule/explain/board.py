@@ -51,6 +51,7 @@ class Subject:
     profile    whose signs are used
     origin     the derivative that the formula is, when one is derived again
     together   the scalars that are differentiated by as one, `wrt` among them; () for `wrt` alone
+    loss       whether it is one to be made small, so that an update step is shown; C, L and J are
     """
 
     expr: Expr
@@ -65,6 +66,7 @@ class Subject:
     profile: str | None = None
     origin: Tree | None = None
     together: tuple[Variable, ...] = ()
+    loss: bool = False
 
     @property
     def flow(self) -> Flow:

@@ -42,6 +42,7 @@ class Formula:
     expr         its value; nothing is simplified
     variables    every variable, declared ones first, then in order of appearance
     names        the parts that the person named, in order
+    name         the name that the person gave to the whole, "" if there is none
     assumptions  sentences: which shapes were inferred or taken by convention, how ambiguous signs were read
     row          whether the value is a row, in notation with ᵀ
     profile      in whose signs it was written, which are those of the answer
@@ -57,6 +58,7 @@ class Formula:
     row: bool = False
     profile: str | None = None
     functions: Functions = NONE
+    name: str = ""
 
 
 def check_profile(profile: str | None) -> None:
@@ -116,7 +118,10 @@ def parse_formula(
         expr = broadcast_to(expr, tuple(shape))
     row = value.row and value.rank == 1
     said_once = tuple(dict.fromkeys(said))
-    return Formula(text, dialect, expr, variables, names, said_once, row, profile, setting.functions)
+    last = statements[-1]
+    own = last.value.name if isinstance(last.value, Name) and not last.name else last.name
+    name = own if names.get(own) is expr else ""
+    return Formula(text, dialect, expr, variables, names, said_once, row, profile, setting.functions, name)
 
 
 @dataclass(frozen=True, slots=True)
