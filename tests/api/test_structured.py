@@ -214,3 +214,45 @@ def test_structures_of_declared_values_are_checked_at_a_point() -> None:
     stiefel = one("tr(A @ Q)", wrt="Q", shapes="Q[n,k]:orthonormal A[k,n]")
     with pytest.raises(cr.ArrayMismatch, match="declared orthonormal"):
         stiefel.at({"Q": [[1], [1]], "A": [[1, 2]]})
+
+
+def test_jax_agrees_in_the_coordinates_of_each_set() -> None:
+    """Second derivatives by the logits, by the free entries, and along a great circle, from JAX."""
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    jnp = jax.numpy
+    a, t, B = RNG.standard_normal(3), RNG.standard_normal(3), RNG.standard_normal((3, 3))
+
+    hessian = one("p @ log(p) + (a @ p)**3", wrt="p", shapes="p[n]:simplex a[n]", order=2)
+    p = np.asarray(jax.nn.softmax(t))
+
+    def by_logits(t: object) -> object:
+        q = jax.nn.softmax(t)
+        return q @ jnp.log(q) + (a @ q) ** 3
+
+    np.testing.assert_allclose(hessian.compile()(p=p, a=a), jax.hessian(by_logits)(t), atol=1e-12)
+
+    rows, columns = np.tril_indices(3)
+    S = B @ B.T + np.eye(3)
+    hessian = one("logdet(A) + tr(B @ A @ A)", wrt="A", shapes="A[n,n]:symmetric B[n,n]", order=2)
+
+    def by_entries(free: object) -> object:
+        lower = jnp.zeros((3, 3)).at[rows, columns].set(free)
+        A = lower + lower.T - jnp.diag(jnp.diag(lower))
+        return jnp.linalg.slogdet(A)[1] + jnp.trace(B @ A @ A)
+
+    wanted = jax.hessian(by_entries)(S[rows, columns])
+    found = hessian.compile()(A=S, B=B)[rows, columns][:, rows, columns]
+    np.testing.assert_allclose(found, wanted, atol=1e-11)
+
+    x = a / np.linalg.norm(a)
+    v = t - (t @ x) * x
+    hessian = one("exp(b @ x) + x @ B @ x", wrt="x", shapes="x[n]:unit b[n] B[n,n]", order=2)
+
+    def along(s: object) -> object:
+        speed = np.linalg.norm(v)
+        point = x * jnp.cos(speed * s) + v / speed * jnp.sin(speed * s)
+        return jnp.exp(t @ point) + point @ B @ point
+
+    second = jax.grad(jax.grad(along))(0.0)
+    assert v @ hessian.compile()(x=x, b=t, B=B) @ v == pytest.approx(float(second), rel=1e-12)
