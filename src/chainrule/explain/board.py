@@ -223,7 +223,7 @@ class Board:
         (written,), _ = present_many(
             [Request(shown, turned)], taken=self.subject.taken, abbreviate=False, as_typed=as_typed
         )
-        leaves = {m.name(v.name): tree for v, tree in self._marks.items()}
+        leaves = {m.name(v.name): self._marks[v] for v in variables(shown) if v in self._marks}
         if not leaves:
             return written
         return Presentation(

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.errors import DomainProblem
 from chainrule.expr.nodes import Expr, Variable
-from chainrule.expr.walk import topological
+from chainrule.expr.walk import depends_on, topological
 from chainrule.steps import Claim
 from chainrule.verify.compare import TOLERANCE, Tally, judge, noise_of, rounding_explains
 from chainrule.verify.differences import Direction, Moving, slope
@@ -60,19 +60,14 @@ def check_claims(
     """
     symbols = {symbol for symbol, _ in definitions}
     along = {claim.along for claim in claims if claim.along is not None}
-    inputs = {
-        node
-        for claim in claims
-        for node in topological([claim.value, claim.of])
-        if isinstance(node, Variable) and node not in symbols
-    }
+    claimed = [side for claim in claims for side in (claim.value, claim.of)]
+    inputs = {n for n in topological(claimed) if isinstance(n, Variable) and n not in symbols}
     named = sorted({*variables, *inputs, *along}, key=lambda v: v.name)
     wholes = [whole for _, whole in definitions]
     # Kinks and domains of what is claimed hold the point away from them too.
-    free = [c.value for c in claims if not any(n in symbols for n in topological([c.value]))]
-    sampler = Sampler(
-        [*wholes, *free, *(c.of for c in claims if not symbols & set(topological([c.of])))], named
-    )
+    bound = depends_on(claimed, symbols)
+    free = [c.value for c in claims if c.value not in bound]
+    sampler = Sampler([*wholes, *free, *(c.of for c in claims if c.of not in bound)], named)
     rng = np.random.default_rng(seed)
     tallies = [Tally() for _ in claims]
     movings: dict[int, Moving] = {}
