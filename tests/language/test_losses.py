@@ -13,6 +13,7 @@ from chainrule.verify.reference import evaluate
 GRADIENTS = {
     ("cross_entropy(z, y)", "z[k] y[k]:simplex", "z"): "softmax(z) − y",
     ("cross_entropy(X @ W, Y)", "X[N,n] W[n,k] Y[N,k]", "W"): "(1/N) Xᵀ(diag(Y𝟏) softmax(XW, axis=1) − Y)",
+    ("cross_entropy(Z, y)", "Z[N,k] y[N]:integer(k)", "Z"): "(1/N) (softmax(Z, axis=1) − one_hot(y, k))",
     ("bce_with_logits(z, y, reduction='sum')", "z[n] y[n]", "z"): "σ(z) − y",
     ("binary_cross_entropy(sigmoid(z), y)", "z[n] y[n]", "z"): "(1/n) (σ(z) − y)",
     ("mse(X @ w, y)", "X[N,n] w[n] y[N]", "w"): "(2/N) Xᵀ(Xw − y)",
@@ -40,8 +41,8 @@ def test_layers_read_as_in_the_literature() -> None:
     assert norm.text == "(I − eeᵀ/(ns) − (1/n) 𝟏𝟏ᵀ)/√s where e = x − sum(x)/n, s = ‖e‖²/n + c"
     loss = "sum(G * attention(Q, K, V, M))"
     for wrt, expected in {
-        "Q": "(S ⊙ (GVᵀ − (G ⊙ SV)𝟏𝟏ᵀ)) K/√d",
-        "K": "(S ⊙ (GVᵀ − (G ⊙ SV)𝟏𝟏ᵀ))ᵀ Q/√d",
+        "Q": "(P ⊙ (GVᵀ − (G ⊙ PV)𝟏𝟏ᵀ)) K/√d",
+        "K": "(P ⊙ (GVᵀ − (G ⊙ PV)𝟏𝟏ᵀ))ᵀ Q/√d",
         "V": "masked_softmax(KQᵀ/√d, Mᵀ, axis=0) G",
     }.items():
         d = cr.derive(loss, wrt=wrt, shapes="G[n,p] Q[n,d] K[m,d] V[m,p] M[n,m]")
@@ -72,7 +73,8 @@ def test_masks_leave_entries_out_exactly() -> None:
 @pytest.mark.parametrize(
     ("formula", "message"),
     [
-        ("cross_entropy(X, w)", "a target for each logit"),
+        ("cross_entropy(w, X)", "a target for each logit"),
+        ("cross_entropy(X, X[:, 0])", "must be declared"),
         ("mse(X, X, reduction='all')", "the reduction all is not known"),
         ("attention(w, X, X)", "attention needs matrices"),
         ("bilinear(w, w, w)", "bilinear needs two vectors"),

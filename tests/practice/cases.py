@@ -179,6 +179,14 @@ CASES = [
         fixed={"Y": ONE_HOT},
     ),
     Case(
+        "cross entropy of integer labels",
+        "cross_entropy(X @ W, y)",
+        "X[N,n] W[n,k] y[N]:integer(k)",
+        "W X",
+        lambda X, W, y: entropies(X @ W, nn.one_hot(y, 3)).mean(),
+        fixed={"y": [0, 2, 1, 2]},
+    ),
+    Case(
         "label smoothing",
         "cross_entropy(Z, Y, label_smoothing=0.1)",
         "Z[N,k] Y[N,k]",

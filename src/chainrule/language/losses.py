@@ -13,6 +13,7 @@ from chainrule.expr.nodes import Expr, as_expr
 from chainrule.language import activations, reductions
 from chainrule.language import functions as f
 from chainrule.language.functions import Entry
+from chainrule.language.subscripts import one_hot_of
 
 REDUCTIONS = ("mean", "sum", "none")
 NOTHING = None  # an argument left out
@@ -60,13 +61,16 @@ def binary_cross_entropy(p: Any, y: Any, reduction: str = "mean") -> Expr:
 def cross_entropy(z: Any, y: Any, label_smoothing: Any = NOTHING, reduction: str = "mean") -> Expr:
     """−Σ y log_softmax(z) along the last axis, and the mean over the others.
 
-    z are logits, y the targets of the same shape: one-hot, or any probabilities. label_smoothing=ε replaces y
-    by (1 − ε) y + ε/k.
+    z are logits, y the targets of the same shape, one-hot or any probabilities, or a whole number for each
+    row. label_smoothing=ε replaces y by (1 − ε) y + ε/k.
     """
     logits, targets = f.at_least_vector(z, "cross_entropy"), as_expr(y)
+    if targets.rank == logits.rank - 1:
+        targets = one_hot_of(targets, logits.shape[-1])
     if targets.rank != logits.rank:
         raise ShapeMismatch(
-            "cross_entropy needs a target for each logit", hint="y has the shape of z: one-hot rows"
+            "cross_entropy needs a target for each logit",
+            hint="y has the shape of z, or is a whole number for each row: y[N]:integer(k)",
         )
     if label_smoothing is not NOTHING:
         smoothing = as_expr(label_smoothing)

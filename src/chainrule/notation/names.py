@@ -214,7 +214,7 @@ class Namer:
             return self.given[part][0]
         use = arguments.get(part, "")
         if not use and isinstance(part, Apply):
-            use = "p" if part.function.name in ("softmax", "sigmoid") else ""
+            use = "p" if part.function.name in ("softmax", "sigmoid", "masked_softmax") else ""
         if not use and isinstance(part, Sum) and any(_sign(t) < 0 for t in part.terms):
             use = "e"
         usual = USUAL.get(part.function.name, "") if isinstance(part, Apply) else ""
