@@ -85,3 +85,9 @@ def test_masks_leave_entries_out_exactly() -> None:
 def test_refusals(formula: str, message: str) -> None:
     with pytest.raises(ChainruleError, match=message):
         cr.derive(formula, wrt="X", shapes="X[3,4] w[4]")
+
+
+@pytest.mark.parametrize("formula", ["elu(x, a)", "huber(x, a)", "masked_softmax(x, x)", "elu(x)"])
+def test_latex_has_no_marks_of_templates(formula: str) -> None:
+    latex = cr.derive(f"sum({formula}**2)", wrt="x", shapes="x[n] a").latex
+    assert "#" not in latex and "operatorname" in latex

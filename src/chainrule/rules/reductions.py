@@ -93,7 +93,7 @@ masked_softmax = Tensorial(
     evaluate=_masked_softmax,
     code="masked_softmax(#1, #2)",
     text="masked_softmax(#1, #2)",
-    latex=r"\operatorname{softmax}_{#2}(#1)",
+    latex=r"\operatorname{masked\_softmax}(#1, #2)",
     source="Vaswani et al. 2017, section 3.2.3",
 )
 
