@@ -225,3 +225,18 @@ def test_json_names_the_deltas() -> None:
 def test_a_kink_is_told_in_the_names_of_the_layers() -> None:
     formula, shapes, wrt = MLP
     assert "not differentiable where z₁ = 0 in some entry" in str(cr.derive(formula, wrt, shapes))
+
+
+def test_layers_of_composite_functions_are_layers_too() -> None:
+    d = cr.derive(
+        "z1 = X @ W1 + b1; h1 = gelu(z1); z2 = h1 @ W2; h2 = layernorm(z2); sum((h2 - T)**2)",
+        "W1,b1,W2",
+        "X[N,n] W1[n,m] b1[m] W2[m,p] T[N,p]",
+        layout="shape",
+    )
+    assert d.text.splitlines()[:3] == [
+        "∂f/∂W₁ = Xᵀ Δ₁    n × m, the shape of W₁",
+        "∂f/∂b₁ = Δ₁ᵀ 𝟏    m, the shape of b₁",
+        "∂f/∂W₂ = h₁ᵀ Δ₂    m × p, the shape of W₂",
+    ]
+    assert d.check(3).passed

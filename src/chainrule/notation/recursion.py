@@ -100,8 +100,8 @@ def recursion(
 ) -> Recursion | None:
     """The derivatives of a program of layers; None for what is no such program.
 
-    `names` are the parts that a person named; there must be one on the way, a layer (an affine part that an
-    activation is applied to), and at least two δ's.
+    `names` are the parts that a person named; there must be one on the way, a layer (an affine part with
+    axes, or one that an activation is applied to), and at least two δ's.
     Raises: NoDerivative.
     """
     if expr.rank or not names:
@@ -109,7 +109,8 @@ def recursion(
     steps = flow(expr, wrt, names, output=output, taken=taken, layers=True)
     moving = _moving(steps)
     layers = [part for part in moving[:-1] if _is_layer(part, steps)]
-    if not any(part.given for part in moving) or not any(_feeds_activation(p, steps) for p in layers):
+    deep = any(part.symbol.rank or _feeds_activation(part, steps) for part in layers)
+    if not any(part.given for part in moving) or not deep:
         return None
     hubs = [p for p in moving[:-1] if p in layers or len(steps.arguments(p)) > 1]
     if len(hubs) < LAYERS:
