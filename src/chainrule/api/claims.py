@@ -15,12 +15,14 @@ from chainrule.api.derivative import Derivative
 from chainrule.api.point import read_point
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
 from chainrule.expr.names import ascii_name
-from chainrule.expr.nodes import Variable
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import topological
 from chainrule.expr.walk import variables as variables_of
 
 if TYPE_CHECKING:
     from chainrule.grade.case import Claim
     from chainrule.verify.probe import Probe
+    from chainrule.verify.sample import Point
 
 # A function in single precision is right to so many digits; one in double precision to many more.
 SINGLE, DOUBLE, TYPED = 1e-4, 1e-7, 1e-6
@@ -83,7 +85,8 @@ def numbers_claim(claim: Any, derivative: Derivative, at: Mapping[str, Any]) -> 
             raise OptionError(f"the claim is no array of numbers: {problem}") from None
         shown = json.dumps(value.tolist()) if value.size <= 12 else f"an array of shape {value.shape}"
     at = {name: _data(name, given) for name, given in at.items()}
-    derivative.compile()(**at)
+    with np.errstate(all="ignore"):
+        derivative.compile()(**at)
     points = completed(derivative, at)
     return Claim(lambda _: [value] * len(points.points), None, str(shown), points, "", tolerance)
 
@@ -206,8 +209,27 @@ def completed(derivative: Derivative, data: Mapping[str, Any]) -> Probe:
         if len(points) == DRAWS:
             break
     if not points:
-        raise DomainProblem(
-            "the formula or its derivative has no value at this point",
-            hint="give a point where every logarithm, root and inverse exists",
-        )
+        raise _without_value(exprs, point)
     return Probe(points)
+
+
+def _without_value(exprs: Sequence[Expr], point: Point) -> DomainProblem:
+    """Which part of a formula and its derivative has no value at a point."""
+    import numpy as np
+
+    from chainrule.grade.mutant import short
+    from chainrule.verify.probe import Probe
+
+    values = Probe([point])
+    for node in topological(exprs):
+        value = values.value(node, 0)
+        if np.isfinite(value).all():
+            continue
+        part = short(node)
+        if "…" not in part:
+            return DomainProblem(f"{part} has no finite value at this point", hint="give another point")
+        break
+    return DomainProblem(
+        "the formula or its derivative has no value at this point",
+        hint="give a point where every logarithm, root and inverse exists",
+    )

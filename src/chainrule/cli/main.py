@@ -119,6 +119,8 @@ class Parser(argparse.ArgumentParser):
             option = unknown[1].split()[0].split("=")[0]
             message = f"there is no option {option}"
             hint = _nearest(option, self._known_options()) or hint
+            if option in self._known_options():
+                message, hint = f"{option} stands behind --", "behind -- stands the formula alone, at the end"
         raise OptionError(message, hint=hint)
 
     def _known_options(self) -> list[str]:
@@ -496,11 +498,11 @@ def _order(text: str) -> int:
         ) from None
 
 
-def read_formula(argument: str) -> str:
+def read_formula(argument: str, what: str = "formula") -> str:
     """The formula that the argument gives: itself, or the text of @FILE, FILE.txt, or standard input."""
     if argument == "-":
         if sys.stdin is None or sys.stdin.isatty():
-            raise OptionError("- reads the formula from standard input, and nothing is piped into it")
+            raise OptionError(f"- reads the {what} from standard input, and nothing is piped into it")
         return _decoded(sys.stdin.buffer.read(LONGEST_INPUT), "standard input")
     if argument.startswith("@") or argument.endswith(".txt"):
         name = argument.removeprefix("@")
@@ -509,20 +511,19 @@ def read_formula(argument: str) -> str:
                 return _decoded(file.read(LONGEST_INPUT), name)
         except (OSError, ValueError) as problem:
             reason = getattr(problem, "strerror", None) or str(problem)
-            raise OptionError(
-                f"the formula cannot be read from {name!r}: {reason}", hint="@ before a name reads that file"
-            ) from None
+            hint = "@ before a name reads that file" if argument[0] == "@" else "a name with .txt is that of a file"
+            raise OptionError(f"the {what} cannot be read from {name!r}: {reason}", hint=hint) from None
     return argument
 
 
 def read_derivation(argument: str) -> str:
     """The derivation that the argument gives: the text of a file or of standard input, or itself."""
     if argument == "-" or argument.startswith("@") or argument.endswith(".txt"):
-        return read_formula(argument)
+        return read_formula(argument, "derivation")
     if "=" in argument or "\n" in argument:
         return argument
     if os.path.isfile(argument):
-        return read_formula(f"@{argument}")
+        return read_formula(f"@{argument}", "derivation")
     raise OptionError(
         "there is no claim to check, and no file of this name",
         hint='add --claim "2*A@x", or name a file with a derivation',

@@ -59,6 +59,8 @@ def assumed(case: Case) -> Iterator[Found]:
             if _right_if(case, {v: Variable(v.name, v.shape, (*v.structure, *structure.words))}):
                 seen.add((structure.code, v))
                 says = structure.says.format(pretty(v.name))
+                if structure.code == "plus-minus-one" and not v.rank:
+                    says = f"{pretty(v.name)} is 1 or −1"
                 if structure.code == "sum-to-one" and v.rank == 2:
                     says = f"the entries of each row of {pretty(v.name)} sum to one"
                 sizes = f"[{','.join(map(str, v.shape))}]" if v.rank else ""

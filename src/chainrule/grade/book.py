@@ -151,6 +151,18 @@ class Book:
         shape = of.shape if isinstance(of, Expr) else self.symbol(of).shape
         return zeros(shape + self.symbol(by).shape)
 
+    def named(self, of: str, by: str) -> Expr:
+        """The total derivative over the names that stand in the formulas on the way, none of them written out."""
+        if of == by:
+            return jacobian(self.symbol(by), self.symbol(by))
+        formula = self.formula(of, (by,))
+        parts: list[Expr] = []
+        for middle in variables_of(formula):
+            if self.leads(middle.name, {by}):
+                local, inner = jacobian(formula, middle), self.named(middle.name, by)
+                parts.append(local if middle.name == by else composed(local, inner, middle.rank))
+        return Sum(parts) if parts else zeros(formula.shape + self.symbol(by).shape)
+
     def contributions(self, of: str | Expr, by: str) -> list[tuple[str, Expr]]:
         """What reaches `of` through each name that stands in its formula, `by` itself among them."""
         formula = self.formula(of, (by,))

@@ -123,7 +123,7 @@ def prepare(
     if missing:
         raise UnknownName(
             f"wrt names {missing[0]}, which is not in this derivation",
-            hint="the variables are " + ", ".join(book.variables),
+            hint="the variables are " + ", ".join(name for name in book.variables if name not in missing),
         )
     setting.moving = _moving(setting)
     book.free = tuple(name for name in (asked or setting.moving) if name in book.variables)

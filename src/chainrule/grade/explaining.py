@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
@@ -11,12 +11,13 @@ from itertools import combinations
 from chainrule.errors import ChainruleError, ShapeMismatch
 from chainrule.expr.dims import ONE
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Einsum, Expr, Sum, Variable, permute
-from chainrule.expr.walk import tree_size
+from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, negate, permute
+from chainrule.expr.walk import rebuild, substitute, tree_size
 from chainrule.grade.book import Book, jacobian
 from chainrule.grade.claim import Reading as ClaimReading
 from chainrule.grade.judge import Diagnosis, judge, judge_text
 from chainrule.grade.reading import LAYOUTS, Hole, Parsed, Reader, Reading
+from chainrule.grade.mutant import short
 from chainrule.grade.retext import apply
 from chainrule.grade.signs import NOWHERE, signs
 from chainrule.grade.symbols import Side, Symbol
@@ -33,6 +34,7 @@ OTHER_LAYOUT = Diagnosis(
 )
 # The verdict stands without an explanation: a search for one that fails must not take it away.
 UNEXPLAINED = (ChainruleError, ArithmeticError, AssertionError, LookupError, ValueError)
+_PASSED = re.compile(r"The derivative of .* is missing\.")
 PLACES = ("mask", "inner", "path", "plain-chain", "other")  # diagnoses that name a part of the formula
 Same = Callable[[Expr, Expr], bool]
 
@@ -42,12 +44,24 @@ def shown(expr: Expr, book: Book, row: bool = False, profile: str | None = None,
     if tree_size(expr) > LARGE:
         return ""
     parts = {name: normalise(_as_stated(book, name)) for name in book.names if name != but}
-    (written,), where = present_many(
-        [Request(simplify(expr), row and expr.rank == 1)], parts, profile=profile
-    )
+    simplest = _with_sigmoids(simplify(expr), book, parts)
+    (written,), where = present_many([Request(simplest, row and expr.rank == 1)], parts, profile=profile)
+    if written.text in (pretty(name) for name in parts):
+        name = next(name for name in parts if pretty(name) == written.text)
+        return f"{written.text} = {short(simplify(_as_stated(book, name)))}"
     label = f"[{''.join(written.indices)}] " if written.form == "index" and written.indices else ""
     new = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where if name not in book.names)
     return label + written.text + (f" where {new}" if new else "")
+
+
+def _with_sigmoids(expr: Expr, book: Book, parts: Mapping[str, Expr]) -> Expr:
+    """σ(−z) as 1 − p where p = σ(z) has a name."""
+    values: dict[Expr, Expr] = {}
+    for name, part in parts.items():
+        if isinstance(part, Apply) and part.function.name == "sigmoid":
+            p = book.symbol(name)
+            values |= {part: p, normalise(rebuild(part, [negate(part.arguments[0])])): 1 - p}
+    return substitute(expr, values) if values else expr
 
 
 def _stated_transposed(book: Book, name: str) -> bool:
@@ -107,8 +121,9 @@ def explain_value(
     letters: str | None,
     symbol: Symbol | None,
     same: Same,
+    algebra: bool = False,
 ) -> Diagnosis:
-    """What a claim of that value, or with that text, would be told."""
+    """What a claim of that value, or with that text, would be told; `algebra`: the line before is a closed form."""
     book, claimed = reader.book, value.expr
     if any(NOWHERE in edit.text for edit in signs(side.part.text, 0)):
         return Diagnosis("mask", "One of the cases is wrong, or they leave a point out.")
@@ -121,6 +136,9 @@ def explain_value(
             judgement = judge_text(text, correct, reading=known, of=of, wrt=wrt)
             if judgement.verdict == "layout":
                 return OTHER_LAYOUT
+            if algebra and judgement.diagnoses and _PASSED.match(judgement.diagnoses[0].text):
+                # The line before has that derivative, so this is a slip in rewriting it.
+                judgement = judge_text(text, correct, reading=known, wrt=wrt)
             told += [replace(d, text=_spoken(d.text, spoken)) for d in judgement.diagnoses[:1]]
         with suppress(*UNEXPLAINED):
             named = by_name(reader, value, symbol)

@@ -13,7 +13,7 @@ from functools import partial
 
 from chainrule.errors import ChainruleError, DomainProblem, ShapeMismatch
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Expr, constant_of
+from chainrule.expr.nodes import Expr, constant_of, permute
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.definitions import Left, Setting, prepare
 from chainrule.grade.derivation_text import Equality, Part, read_script
@@ -355,13 +355,20 @@ class Grader:
     def misfit(self, equality: Equality, side: Side, problem: ShapeMismatch | None) -> Line:
         chain = self.chain
         assert chain is not None
-        truth = (chain.before or chain.truth)[:1]
-        correct = truth[0].expr if truth else None
+        truth = chain.before or chain.truth
+        correct = self.correct(chain, truth, truth[0]).expr if truth else None
         found = explain_misfit(self.reader, side, self.valuer.layouts, correct, chain.symbol, problem)
         self.faults.append(equality.number)
         chain.wrong = equality.number
         self.chain = None
-        should = self.should_be(correct, False) if correct is not None else ""
+        should = ""
+        if correct is not None:
+            # Whether a row or a column was meant cannot be seen from what does not fit.
+            either = chain.symbol is not None and correct.rank == 1
+            should = self.should_be(correct, either)
+            column = self.should_be(correct, False)
+            if either and column != should:
+                should = f"{should[:-2]}, or {column[len('It should be ') : -2]} as a column. "
         return Line(equality.number, equality.text, "wrong", None, found.code, should + found.text)
 
     def wrong(self, chain: Chain, equality: Equality, lefts: list[Value], rights: list[Value]) -> Line:
@@ -393,14 +400,18 @@ class Grader:
             diagnosis = explain_path(self.true, chain.symbol, value.expr, same)
         if diagnosis is None:
             side = self.reader.scanner.side(equality.right, value.reading.scope)
+            algebra = equality.left is None and not any(v.parsed.holes for v in lefts)
             diagnosis = explain_value(
-                self.reader, side, value, correct, chain.letters, chain.symbol, same
+                self.reader, side, value, correct, chain.letters, chain.symbol, same, algebra
             )
         chain.wrong = equality.number
         chain.before = [value]
         self.conclude(chain, value)
         self.valuer.believe(chain, value)
         says = self.should_be(correct, value.parsed.row) + diagnosis.text
+        if diagnosis.code == "order" and correct.rank == 2 and lefts[0].reading.layout == "denominator":
+            other = shown(permute(correct, (1, 0)), self.true, False, self.reader.profile)
+            says += f" (In denominator layout each factor is transposed; in numerator layout it is {other}.)"
         if is_numeric(equality.right.text) and constant_of(correct) is None:
             says += f" If it is the value at a point, say which: {equality.text} at x = 1."
         return make("wrong", None, diagnosis.code, says)
@@ -440,7 +451,25 @@ class Grader:
         """What should stand there, if it is short enough to help."""
         own = self.chain.name if self.chain is not None else ""
         text = shown(correct, self.true, row, self.reader.profile, own)
+        named = self.in_names(correct)
+        if named is not None:
+            shorter = shown(named, self.true, row, self.reader.profile, own)
+            text = shorter if 0 < len(shorter) < len(text) else text
         return f"It should be {text}. " if text else ""
+
+    def in_names(self, correct: Expr) -> Expr | None:
+        """The derivative on the left by the names of the derivation: (2/N) 𝟏ᵀr, with r as it is."""
+        symbol = self.chain.symbol if self.chain is not None else None
+        if symbol is None or not isinstance(symbol.of, str) or len(symbol.by) != 1 or any(symbol.below):
+            return None
+        if any(named.turned for named in self.true.names.values()) or symbol.mark == "∇":
+            return None
+        found = self.true.named(symbol.of, symbol.by[0])
+        plain = self.true.expand(found, frozenset(symbol.by))
+        for one, full in ((found, plain), *([(permute(found, (1, 0)), permute(plain, (1, 0)))] if found.rank == 2 else [])):
+            if full.shape == correct.shape and self.valuer.same(self.true.expand(full), correct, False):
+                return one
+        return None
 
     def following(
         self, chain: Chain, equality: Equality, rights: Sequence[Value]

@@ -106,7 +106,7 @@ def judge_claim(
     case = make_case(claim, correct, of, wrt, variables, voice)
     view = case.matches(correct, careful=True)
     if view is not None:
-        partly = where_it_has_values(case) if partial else []
+        partly = [*(where_it_has_values(case) if partial else []), *words.by_little(case, view)]
         return wrong(case, partly) if partly else _right(view, claim, case)
     found = more(case, explanations(case))
     return wrong(case, found or [words.difference(case)])

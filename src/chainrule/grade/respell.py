@@ -91,6 +91,12 @@ class _Speller:
         part = self.of(node)
         return part[1:-1] if part.startswith("(") and _is_closed(part) else part
 
+    def untransposed(self, node: Node) -> str:
+        """The text of a part without brackets around it, and of what is transposed: outer(x, y) of x @ y.T."""
+        if isinstance(node, Postfix) and node.symbol in TRANSPOSED:
+            return self.bare(node.operand)
+        return self.bare(node)
+
     def put(self, node: Node, part: str, code: str, says: str, left: str = "") -> Respelling:
         start, end = node.span.start, node.span.end
         whole = self.text[:start] + part + self.text[end:]
@@ -130,7 +136,7 @@ class _Speller:
             for order in list(permutations(parts))[1:]:
                 yield self.put(node, f"({sign.join(order)})", "order", says, order[0])
         if not self.matlab:
-            bare = f"{self.bare(node.left)}, {self.bare(node.right)}"
+            bare = f"{self.untransposed(node.left)}, {self.untransposed(node.right)}"
             kind = "a vector" if node.symbol == "*" else "a number"
             says = f"the product {self.of(node)} is {kind}; outer({bare}) is the matrix of all products"
             yield self.put(node, f"outer({bare})", "shape", says)

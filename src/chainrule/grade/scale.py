@@ -20,6 +20,7 @@ MOST = 80  # nodes of the correct answer that are looked at
 LOUD = 1e6  # times rounding: what a value must exceed to tell a factor
 COARSE = 10.0  # the same where a claim is rounded to single precision
 FEW = 12  # the same where one number is all that is known
+SHORT = 24  # characters of a term with what stands around it
 EXACT = 1e-7  # up to which a ratio is a number that is named
 LARGEST = 1000  # numerators and denominators of factors that are named
 
@@ -75,7 +76,7 @@ def terms(case: Case) -> Iterator[Found]:
             continue
         for k, term in enumerate(node.terms):
             without = substitute(simplest, {node: _sum(node, k)})
-            yield from _one_term(case, without, term)
+            yield from _one_term(case, without, term, simplest)
 
 
 def _sum(node: Sum, lost: int) -> Expr:
@@ -83,7 +84,7 @@ def _sum(node: Sum, lost: int) -> Expr:
     return kept[0] if len(kept) == 1 else Sum(kept)
 
 
-def _one_term(case: Case, without: Expr, term: Expr) -> Iterator[Found]:
+def _one_term(case: Case, without: Expr, term: Expr, whole_answer: Expr) -> Iterator[Found]:
     """The claim is M(0) + c·(M(1) − M(0)), where M(1) is correct and M(0) lacks the term."""
     ratios: dict[int, float] = {}
     for k, claimed in enumerate(case.claimed):
@@ -95,7 +96,7 @@ def _one_term(case: Case, without: Expr, term: Expr) -> Iterator[Found]:
         if ratio is None:
             return
         ratios[k] = ratio
-    shown = formula(term)
+    shown = _spelled(term, whole_answer, without)
     if not any(ratios.values()):
         yield Found(45, "other", f"The term {shown} is missing.")
         return
@@ -108,6 +109,14 @@ def _one_term(case: Case, without: Expr, term: Expr) -> Iterator[Found]:
             times = found.text.split(" is ")[-1].split(" times")[0]
             text = f"A constant factor is wrong: the term {shown} stands there {times} times."
             yield Found(found.rank + 9, "factor", text)
+
+
+def _spelled(term: Expr, whole: Expr, without: Expr) -> str:
+    """A term with what stands around it: −2Xᵀy of 2Xᵀ(Xw − y), where that is short."""
+    if isinstance(whole, Sum) and term in whole.terms:
+        return formula(term)
+    around = formula(whole - without)
+    return around if len(around) <= SHORT else formula(term)
 
 
 def _factor(a: Array, b: Array, tolerance: float) -> float | None:

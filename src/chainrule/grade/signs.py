@@ -31,9 +31,13 @@ def signs(text: str, at: int) -> Iterator[Edit]:
     for m in re.finditer(r"([1𝟏\U0001d7d9])\{([^{}]*)\}", text):
         yield Edit(at + m.start(2) - 1, at + m.start(2), "[")
         yield Edit(at + m.end(2), at + m.end(2) + 1, "]")
+    # yᵀ1 is yᵀ𝟏: nobody multiplies a row by the number 1.
+    ones = list(re.finditer(r"(?<=ᵀ) *1(?![\w.\[{])", text))
+    yield from (Edit(at + m.start(), at + m.end(), "𝟏") for m in ones)
     for m in re.finditer(r"(?<=[^\s(\[{,;=+\-−–*/·@^⊙<>≤≥:⟨]) +(?=\d)", text):
         summed = re.search(r"[Σ∑]\S*$", text[: m.start()])
-        if not summed and text.count("[", 0, m.start()) == text.count("]", 0, m.start()):
+        inside = text.count("[", 0, m.start()) != text.count("]", 0, m.start())
+        if not summed and not inside and m.start() not in [one.start() for one in ones]:
             yield Edit(at + m.start(), at + m.end(), " · ")
 
 

@@ -24,6 +24,7 @@ NAME = rf"[^\W\d_{_RAISED}](?:[^\W{_RAISED}]|[\u0300-\u036f])*"
 _ORDER = {"": 1, "²": 2, "^2": 2, "2": 2, "³": 3, "^3": 3, "3": 3}
 _UNDER = re.compile(rf"(?P<mark>[d∂])(?P<by>{NAME})(?P<order>[²³]|\^[23])?")
 _TOP = re.compile(rf"(?P<mark>[d∂])(?P<order>[²³]|\^[23]|[23](?=[^\W\d]))?[ ]?(?P<of>{NAME})?")
+_SEVERAL = re.compile(rf"[d∂]\(\s*({NAME}(?:\s*,\s*{NAME})+)\s*\)")  # ∂f/∂(x, y) of scalars x, y
 _SLASH = re.compile(r"[ ]*/[ ]*")
 _LETTERS = "ijklmnopqrst"
 _PRIMES = "′'’″"
@@ -37,7 +38,7 @@ class Symbol:
     """A derivative of `of` by each name of `by`, or its differential where `by` is empty.
 
     of         a known name, or a formula
-    mark       d or ∂; ∇ is the gradient by several numbers, ′ the slope of a function of the language,
+    mark       d or ∂; ∇ is by several numbers together (∇f, ∂f/∂(x, y)), ′ the slope of a function of the language,
                `call` a name with other arguments than it was introduced with
     below      the letters of index notation, and digits of components, below `of` and below each of `by`
     arguments  of a call: f′(x²) has one argument and one prime
@@ -244,6 +245,11 @@ class Scanner:
                 return None
             of, end = part.cut(opened + 1, closed), closed + 1
         slash = _SLASH.match(text, end)
+        several = _SEVERAL.match(text, slash.end()) if slash and order == 1 and of else None
+        if several is not None and of:
+            names = tuple(self.stored(name.strip()) or "" for name in several[1].split(","))
+            if all(names) and all(map(self.scalar, names)):
+                return Symbol(of, names, "∇", (below, *("",) * len(names)), text[position : several.end()]), several.end()
         under = list(self.under(text, slash.end())) if slash else []
         if not under:
             return None

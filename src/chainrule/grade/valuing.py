@@ -16,6 +16,7 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.book import Book
 from chainrule.grade.definitions import Setting
 from chainrule.grade.derivation_text import Part
+from chainrule.grade.nearly import difference
 from chainrule.grade.points import Place
 from chainrule.grade.reading import LAYOUTS, Parsed, Reading, partial_class
 from chainrule.grade.symbols import SCOPES, Side, Symbol
@@ -320,7 +321,9 @@ class Valuer:
             return False
         points = probe([a, b], known)
         pairs = zip(points.values(a), points.values(b), points.noise(a), points.noise(b), strict=True)
-        return all(close(x, y, max(p, q, self.rounded)) for x, y, p, q in pairs)
+        if not all(close(x, y, max(p, q, self.rounded)) for x, y, p, q in pairs):
+            return False
+        return self.place is not None or difference(a, b, points) is None
 
 
 def compatible(a: Reading, b: Reading) -> bool:

@@ -5,20 +5,24 @@ In: a case and what was found. Out: sentences and formulas as text. It judges no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Expr
+from chainrule.expr.nodes import Expr, permute
+from chainrule.grade import nearly
 from chainrule.grade.case import PLAIN, Case, Found, Voice
 from chainrule.notation.present import Presentation, Request, present_many
 from chainrule.notation.text import dim_text
 from chainrule.rules.unknown import one_choice
 from chainrule.simplify import simplify
-from chainrule.verify.probe import gap, is_finite
+from chainrule.verify.probe import View, gap, is_finite
 from chainrule.verify.reference import Array
 
 BESIDE = 60  # characters of two formulas that stand on one line
 LONG = 480  # characters of a formula that is written out
+_ROUNDED = re.compile(r"[1-9]\d*\.\d{8,}|(?<!\d)0?\.0*[1-9]\d{7,}")  # a number with so many digits is a rounded one
+LITTLE = 98  # the rank of a difference that numbers do not show
 FEW = 12  # numbers of a point that are shown
 
 # What is said of an answer that is right when its array is turned.
@@ -92,13 +96,13 @@ def correct_text(case: Case) -> str:
     return f"{row} (numerator layout); {column} in the shape of {pretty(wrt[0].name)}{names}"
 
 
-def number(value: float) -> str:
-    """A number to five digits.
+def number(value: float, digits: int = 5) -> str:
+    """A number to so many digits.
 
     >>> number(0.33333333), number(-2.0)
     ('0.33333', '−2')
     """
-    return f"{value:.5g}".replace("-", "−")
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def report(case: Case, found: Sequence[Found]) -> str:
@@ -115,7 +119,7 @@ def report(case: Case, found: Sequence[Found]) -> str:
     lines.append(found[0].text)
     if len(found) > 1:
         lines += [f"{'And' if other.also else 'Or'}: {other.text}" for other in found[1:]]
-    numbers = difference(case).text if case.claimed else found[0].text
+    numbers = difference(case).text if case.claimed and found[0].rank != LITTLE else found[0].text
     if found[0].text != numbers and (case.claim.expr is None or found[0].code == "other"):
         lines.append(numbers)
     return "\n".join(lines)
@@ -158,9 +162,32 @@ def difference(case: Case) -> Found:
     parts = []
     for index, a, b in sorted(apart.entries):
         entry = f"entry [{', '.join(str(i + 1) for i in index)}] is" if index else "the value is"
-        parts.append(f"{entry} {number(a)} in place of {number(b)}{_off(a, b)}")
+        claimed_number, correct_number = _apart(a, b)
+        parts.append(f"{entry} {claimed_number} in place of {correct_number}{_off(a, b)}")
     counted = f"{apart.count} of {apart.total} entries differ: " if apart.total > 1 else ""
     return Found(99, "other", f"{where}: {counted}{'; '.join(parts)}.")
+
+
+def by_little(case: Case, view: View) -> list[Found]:
+    """What is said of a claim whose values are those of the correct answer to many digits, and not equal."""
+    claim, goal = case.claim.expr, case.correct
+    if claim is None or _ROUNDED.search(case.claim.text):
+        return []
+    goal = permute(goal, (1, 0)) if view.name == "transpose" else goal
+    apart = nearly.difference(claim, goal, case.probe)
+    if apart is None:
+        return []
+    return [Found(LITTLE, "other", f"They differ by little, and they differ: by {cut(written(apart))}.")]
+
+
+def _apart(a: float, b: float) -> tuple[str, str]:
+    """Two numbers with so many digits that they are not the same.
+
+    >>> _apart(1.0, 1.0000001), _apart(1.0, 2.0)
+    (('1', '1.0000001'), ('1', '2'))
+    """
+    digits = next((d for d in range(5, 17) if f"{a:.{d}g}" != f"{b:.{d}g}"), 17)
+    return number(a, digits), number(b, digits)
 
 
 def _off(claimed: float, correct: float) -> str:

@@ -6,7 +6,7 @@ up to rounding, one a constant times the other, or one the other in another layo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from chainrule.errors import DomainProblem
 from chainrule.expr.nodes import Apply, Expr, Variable, constant_of
 from chainrule.rules.table import Row
 from chainrule.verify.reference import Array, magnitude, run
-from chainrule.verify.sample import DEMANDS, MANNERS, Point, Sampler
+from chainrule.verify.sample import DEMANDS, MANNERS, Demand, Point, Sampler
 
 TOLERANCE = 1e-8
 NOISE = 1e-12  # of the largest number met on the way: what rounding may leave
@@ -28,6 +28,7 @@ PATIENCE = 30  # of which so many may show nothing new
 TELLING = 16  # of which so many are kept
 USUAL = (0.1, 3.0)  # numbers beyond which a condition may hold nowhere among ordinary points
 FEW = 4  # of which so many are looked at
+SCALABLE = {"positive", "nonnegative", "symmetric", "diagonal", "spd"}  # structures that a factor above 0 keeps
 Values = list[Array]
 Pattern = tuple[tuple[bool, bool], ...]
 
@@ -50,11 +51,7 @@ class Probe:
 
     def noise(self, expr: Expr) -> list[float]:
         """What rounding may leave in its value at each point."""
-        values = self.values(expr)
-        levels = [
-            NOISE * magnitude(expr, memo, point.sizes)
-            for point, memo in zip(self.points, self._memos, strict=True)
-        ]
+        values, levels = self.values(expr), self._levels(expr)
         sizes = [float(np.max(np.abs(value), initial=0.0)) for value in values]
         if any(level <= TELLS * size for level, size in zip(levels, sizes, strict=True)):
             return levels
@@ -62,6 +59,17 @@ class Probe:
         # digits of the inputs change tells more.
         shaken = (self._shaken(expr, k, value) for k, value in enumerate(values))
         return [min(level, SHAKEN * change) for level, change in zip(levels, shaken, strict=True)]
+
+    def tells(self, expr: Expr) -> list[bool]:
+        """At which points its value is far above all that rounding may leave."""
+        sizes = (float(np.max(np.abs(value), initial=0.0)) for value in self.values(expr))
+        return [size > 0 and level <= TELLS * size for level, size in zip(self._levels(expr), sizes, strict=True)]
+
+    def _levels(self, expr: Expr) -> list[float]:
+        """A bound of what rounding may leave at each point, from the largest number met on the way."""
+        self.values(expr)
+        known = zip(self.points, self._memos, strict=True)
+        return [NOISE * magnitude(expr, memo, point.sizes) for point, memo in known]
 
     def _shaken(self, expr: Expr, k: int, value: Array) -> float:
         """By how much the value changes when the inputs change in their last digits."""
@@ -152,13 +160,25 @@ def _beyond(
         for _ in range(DRAWS // 4):
             sizes = sampler.sizes(rng)
             values = {v.name: sampler.draw(v, sizes, rng, 0) for v in sampler.variables}
-            scaled = {v.name: bound * values[v.name] for v in sampler.variables if not v.structure}
-            margin, failed = sampler.probe({**values, **scaled}, sizes, demand)
-            point = Point({**values, **scaled}, sizes, margin)
-            if failed is None and (pattern := _pattern(point, conditions)) not in seen:
+            near = _scaled(sampler, values, sizes, bound, demand)
+            if near is not None and (pattern := _pattern(near, conditions)) not in seen:
                 seen.add(pattern)
-                found.append(point)
+                # A formula with another sign at the condition differs on the other side of 0.
+                other = _scaled(sampler, values, sizes, -bound, demand)
+                found += [near, *([other] if other is not None else [])]
     return found
+
+
+def _scaled(
+    sampler: Sampler, values: Mapping[str, Array], sizes: dict[str, int], by: float, demand: Demand
+) -> Point | None:
+    """The point with its values times a number, where everything can be evaluated there."""
+    moved = dict(values)
+    for v in sampler.variables:
+        if set(v.structure) <= (SCALABLE if by > 0 else set()) and v.bound is None:
+            moved[v.name] = by * values[v.name]
+    margin, failed = sampler.probe(moved, sizes, demand)
+    return Point(moved, sizes, margin) if failed is None else None
 
 
 def _pattern(point: Point, conditions: Sequence[Apply]) -> Pattern:
