@@ -149,7 +149,7 @@ def explain_value(
     if not told or told[0].code == "other":
         with suppress(*UNEXPLAINED):
             everything = list(book.variables.values())
-            judgement = judge(claimed, correct, of=of, wrt=wrt, variables=everything)
+            judgement = judge(claimed, correct, of=None if algebra else of, wrt=wrt, variables=everything)
             if judgement.verdict == "layout":
                 return OTHER_LAYOUT
             if letters is not None and claimed.rank == 2 and claimed.shape[0] == claimed.shape[1]:
@@ -255,7 +255,8 @@ def explain_misfit(
     if problem.hint == ROW_AND_COLUMN:
         text = f"A row and a column are combined: {problem.message}. Transpose one of them."
         return Diagnosis("row-column", text)
-    return Diagnosis("shape", f"The sizes do not fit: {problem.message}.")
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return Diagnosis("shape", f"The sizes do not fit: {problem.message}{hint}.")
 
 
 __all__ = ["Parsed", "explain_misfit", "explain_path", "explain_value", "shown"]

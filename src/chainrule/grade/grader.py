@@ -17,6 +17,7 @@ from chainrule.expr.nodes import Expr, constant_of, permute
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.definitions import Left, Setting, prepare
 from chainrule.grade.derivation_text import Equality, Part, read_script
+from chainrule.grade.dots import DOTS
 from chainrule.grade.explaining import explain_misfit, explain_path, explain_value, shown
 from chainrule.grade.judge import Diagnosis, judge
 from chainrule.grade.lines import Grading, Line
@@ -33,8 +34,7 @@ LAYOUT_WORDS = {
     "denominator": "denominator layout",
     "mixed": "gradients in the shape of their variable",
 }
-DOTS = re.compile(r"…|\.\.\.|[⋯⋮⋱]")
-NO_DOTS = "dots are not read: write diag(w), 𝟏 or a sum, or the entries with indices, ∂yᵢ/∂xⱼ = wᵢ δᵢⱼ"
+NO_DOTS = "dots are read in [w₁, …, wₙ] of w[n], [1; ⋮; 1] and on a diagonal: write diag(w), 𝟏 or a sum, or the entries with indices, ∂yᵢ/∂xⱼ = wᵢ δᵢⱼ"
 STAR = "* is read as the matrix product"
 
 
@@ -72,6 +72,8 @@ class Grader:
         made = partial(Line, equality.number, equality.text)
         unread = equality.problem or self.setting.unread.get(k)
         if unread is not None:
+            if DOTS.search(equality.text):
+                unread.hint = NO_DOTS
             self.chain = self.chain if equality.text.startswith("=") else None
             return made("unread", None, None, str(unread))
         introduced = self.setting.introduces.get(k)

@@ -20,6 +20,7 @@ from chainrule.expr.walk import substitute
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.book import Book, composed, differential_of, jacobian
 from chainrule.grade.derivation_text import Part
+from chainrule.grade.dots import dotted
 from chainrule.grade.folding import PREFIX, folded, unfolded
 from chainrule.grade.retext import Edit, Edited, apply, relocated
 from chainrule.grade.signs import signs
@@ -318,6 +319,7 @@ class Reader:
         """Signs that people use in derivations and the language does not know, or reads in another way."""
         text, at = part.text, part.start
         yield from signs(text, at)
+        yield from dotted(text, at, self.scanner.size)
         for m in re.finditer(r"\|\|", text) if reading.star else ():
             yield Edit(at + m.start(), at + m.end(), "‖")
         if reading.star and self.dialect == "numpy":

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.errors import Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import SUBSCRIPT, ascii_name
 from chainrule.grade.derivation_text import Part
+from chainrule.grade.dots import derivatives
 from chainrule.language.functions import TABLE
 from chainrule.language.limits import MAX_NAME
 from chainrule.language.marks import call_at
@@ -125,7 +126,7 @@ class Scanner:
 
     def starts(self, text: str, position: int) -> bool:
         char = text[position]
-        if char in "∂∇":
+        if char in "∂∇[":
             return True
         if not char.isalpha():
             return False
@@ -137,6 +138,8 @@ class Scanner:
     def symbol(self, part: Part, position: int, scope: str) -> tuple[Symbol, int] | None:
         if part.text[position] == "∇":
             return self.nabla(part, position, scope)
+        if part.text[position] == "[":
+            return self.listed(part, position)
         primed = _SLOPE.match(part.text, position)
         if primed and has_slope(primed[1]) and self.stored(primed[1]) is None:
             return self.slope(part, primed)
@@ -145,6 +148,22 @@ class Scanner:
         if found is not None or part.text[position] not in "d∂":
             return found
         return self.quotient(part, position, scope) or self.differential(part, position)
+
+    def listed(self, part: Part, position: int) -> tuple[Symbol, int] | None:
+        """[∂y/∂w₁, …, ∂y/∂wₙ], which is ∂y/∂w."""
+        found = derivatives(part.text, position, self.size)
+        if found is None:
+            return None
+        whole = self.quotient(Part(found[0], part.start + position), 0, "factor")
+        if whole is None or not self.scalar(str(whole[0].of)):
+            return None
+        return replace(whole[0], text=part.text[position : found[1]]), found[1]
+
+    def size(self, name: str) -> str | None:
+        """The size of a vector by its name."""
+        known = self.known.get(self.stored(name) or "")
+        shape = getattr(getattr(known, "variable", known), "shape", ())
+        return str(shape[0]) if len(shape) == 1 else None
 
     def called(self, part: Part, match: re.Match[str]) -> tuple[Symbol, int] | None:
         """A name with arguments or primes: y′, f′(x), f(x²); f(x) itself is plain formula."""
