@@ -511,7 +511,7 @@ def read_formula(argument: str, what: str = "formula") -> str:
                 return _decoded(file.read(LONGEST_INPUT), name)
         except (OSError, ValueError) as problem:
             reason = getattr(problem, "strerror", None) or str(problem)
-            hint = "@ before a name reads that file" if argument[0] == "@" else "a name with .txt is that of a file"
+            hint = "@ before a name, or .txt behind it, says that it is a file"
             raise OptionError(f"the {what} cannot be read from {name!r}: {reason}", hint=hint) from None
     return argument
 

@@ -152,7 +152,7 @@ class Book:
         return zeros(shape + self.symbol(by).shape)
 
     def named(self, of: str, by: str) -> Expr:
-        """The total derivative over the names that stand in the formulas on the way, none of them written out."""
+        """The total derivative over the names that stand in the formulas, none of them written out."""
         if of == by:
             return jacobian(self.symbol(by), self.symbol(by))
         formula = self.formula(of, (by,))

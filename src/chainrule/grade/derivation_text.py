@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from chainrule.errors import ChainruleError, OptionError, Span, SyntaxProblem
+from chainrule.grade.pages import cleaned, is_page
 from chainrule.grade.points import is_numeric
 
 OPTIONS = ("shapes", "wrt", "dialect", "profile", "functions")
@@ -95,10 +96,10 @@ class Script:
     equalities: tuple[Equality, ...] = ()
 
 
-def read_script(source: str) -> Script:
+def read_script(source: str, shapes: str = "") -> Script:
     r"""The equalities of a derivation.
 
-    A line that is no equality is kept with the problem.
+    A line that is no equality is kept with the problem; `shapes` are declarations that stand elsewhere.
     Raises: SyntaxProblem, with the place, if no line is one.
 
     >>> script = read_script("wrt: x\ny = x**2   # a parabola\ndy/dx = 2*x\n      = x + x")
@@ -106,9 +107,11 @@ def read_script(source: str) -> Script:
     [(2, 'y = x**2'), (3, 'dy/dx = 2*x'), (4, '= x + x')]
     """
     text = re.sub(r"#[^\n]*", lambda m: " " * len(m[0]), source).replace("\u00a0", " ")
+    if is_page(text):
+        text = cleaned(text)
     options: dict[str, str] = {}
     equalities: list[Equality] = []
-    sizes = {name for m in _SIZES.finditer(text) for name in re.findall(r"\w+", m[1])}
+    sizes = {name for m in _SIZES.finditer(f"{shapes} {text}") for name in re.findall(r"\w+", m[1])}
     for line in _lines(text):
         header = _HEADER.fullmatch(line.text)
         if header:
@@ -284,7 +287,11 @@ def _without_remark(step: Part, sizes: Collection[str] = ()) -> tuple[Part, str]
             continue
         if head.endswith((*_ENDS_OPEN, *_STEPS, ",")):
             continue
-        if any(_is_remark(column, sizes) for column in _WIDE.split(tail)):
+        columns = list(_WIDE.split(tail))
+        if any(_is_remark(column, sizes) for column in columns):
+            if columns[-1].startswith("where "):
+                blank = " " * (len(text) - len(columns[-1]) - gap.start())
+                return Part(text[: gap.start()] + blank + columns[-1], step.start).cut(0), ""
             return step.cut(0, gap.start()), tail
     reason = _REASON.search(text)
     if reason and "=" in text[: reason.start()]:

@@ -1,7 +1,7 @@
 """Vectors and diagonal matrices written with dots: [a₁, …, aₙ], [1; ⋮; 1], [x₁ 0 ⋯ 0; ⋮ ⋱ ⋮; 0 0 ⋯ xₙ].
 
-In: a text, and what size the name of a vector has. Out: the changes that spell them as a, 𝟏 and diag(x). What has
-another pattern, or whose last index is not the size of the vector, stays as it is and is refused.
+In: a text, and what size the name of a vector has. Out: the changes that spell them as a, 𝟏 and diag(x). What
+has another pattern, or whose last index is not the size of the vector, stays as it is and is refused.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from chainrule.grade.retext import Edit
 DOTS = re.compile(r"…|\.\.\.|[⋯⋮⋱]")
 _BRACKET = re.compile(r"\[([^\[\]]*(?:…|\.\.\.|[⋯⋮⋱])[^\[\]]*)\]")
 _NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?")
-_INDEXED = re.compile(r"(?P<name>[^\W\d_₀-₉ₐ-ₜ]+)(?P<index>_\{?\w+\}?|[₀-₉ₐ-ₜ]+)")
+_INDEXED = re.compile(r"(?P<name>[^\W\d_₀-₉ₐ-ₜ]+)(?P<index>_\{?[A-Za-z0-9]+\}?|[₀-₉ₐ-ₜ]+)")
 _ALLOWED = re.compile(r"[\w\s+\-−·*⊙²³()/.\u2080-\u209c{}]+")
-_BY = re.compile(r"(?P<top>[d∂][^\s/,;\[\]]*/[d∂])(?P<name>[^\W\d_₀-₉ₐ-ₜ]+)(?P<index>_\{?\w+\}?|[₀-₉ₐ-ₜ]+)")
+_BY = re.compile(rf"(?P<top>[d∂][^\s/,;\[\]]*/[d∂]){_INDEXED.pattern}")
 Size = Callable[[str], str | None]
 
 
@@ -26,6 +26,8 @@ def dotted(text: str, at: int, size: Size) -> Iterator[Edit]:
 
     >>> [edit.text for edit in dotted("[x_1, …, x_n] + [1; ⋮; 1]", 0, lambda name: "n")]
     ['((x)ᵀ)', '(1𝟏)']
+    >>> [edit.text for edit in dotted("[sin(x_1) x_1²(x_1+1); ⋮; sin(x_n) x_n²(x_n+1)]", 0, lambda _: "n")]
+    ['(sin(x) ⊙ x² ⊙ (x+1))']
     """
     for bracket in _BRACKET.finditer(text):
         rows = [_entries(row) for row in bracket[1].split(";")]
@@ -81,12 +83,12 @@ def _general(entries: list[str], size: Size) -> str | None:
 
 
 def _without_index(entry: str) -> tuple[str, str | None]:
-    """An entry without its one index, products entry by entry; the index, None if there are several or none."""
+    """An entry without its one index, products entry by entry; the index, None if there is not one."""
     indices = {ascii_name("x" + m["index"]).removeprefix("x").strip("_{}") for m in _INDEXED.finditer(entry)}
     if len(indices) != 1 or not _ALLOWED.fullmatch(entry):
         return entry, None
-    bare = _INDEXED.sub(lambda m: m["name"], entry)
-    bare = re.sub(r"(?<=[\w)²³])\s*[·*]\s*(?=[\w(])|(?<=[^\W\d])\s+(?=[\w(])", " ⊙ ", bare)
+    marked = _INDEXED.sub(lambda m: f"{m['name']}\0", entry)  # a vector ends where the mark is
+    bare = re.sub(r"(?<=[\0)²³])\s*[·*]?\s*(?=[^\W²³]|\()", " ⊙ ", marked).replace("\0", "")
     return bare, indices.pop()
 
 

@@ -16,8 +16,8 @@ from chainrule.expr.walk import rebuild, substitute, tree_size
 from chainrule.grade.book import Book, jacobian
 from chainrule.grade.claim import Reading as ClaimReading
 from chainrule.grade.judge import Diagnosis, judge, judge_text
-from chainrule.grade.reading import LAYOUTS, Hole, Parsed, Reader, Reading
 from chainrule.grade.mutant import short
+from chainrule.grade.reading import LAYOUTS, Hole, Parsed, Reader, Reading
 from chainrule.grade.retext import apply
 from chainrule.grade.signs import NOWHERE, signs
 from chainrule.grade.symbols import Side, Symbol
@@ -123,7 +123,10 @@ def explain_value(
     same: Same,
     algebra: bool = False,
 ) -> Diagnosis:
-    """What a claim of that value, or with that text, would be told; `algebra`: the line before is a closed form."""
+    """What a claim of that value, or with that text, would be told.
+
+    `algebra`: the line before is a closed form.
+    """
     book, claimed = reader.book, value.expr
     if any(NOWHERE in edit.text for edit in signs(side.part.text, 0)):
         return Diagnosis("mask", "One of the cases is wrong, or they leave a point out.")

@@ -22,6 +22,7 @@ from chainrule.grade.explaining import explain_misfit, explain_path, explain_val
 from chainrule.grade.judge import Diagnosis, judge
 from chainrule.grade.lines import Grading, Line
 from chainrule.grade.outside import OUTSIDE, moved_inside
+from chainrule.grade.pages import is_page
 from chainrule.grade.points import Place, is_numeric, place, rounding
 from chainrule.grade.reading import LAYOUTS, Parsed, Reading, partial_class
 from chainrule.grade.symbols import Side, Symbol, letters_of
@@ -34,7 +35,10 @@ LAYOUT_WORDS = {
     "denominator": "denominator layout",
     "mixed": "gradients in the shape of their variable",
 }
-NO_DOTS = "dots are read in [w₁, …, wₙ] of w[n], [1; ⋮; 1] and on a diagonal: write diag(w), 𝟏 or a sum, or the entries with indices, ∂yᵢ/∂xⱼ = wᵢ δᵢⱼ"
+NO_DOTS = (
+    "dots are read in [w₁, …, wₙ] of w[n], in [1; ⋮; 1] and on a diagonal: write diag(w), 𝟏 or a sum, "
+    "or the entries with indices, ∂yᵢ/∂xⱼ = wᵢ δᵢⱼ"
+)
 STAR = "* is read as the matrix product"
 
 
@@ -468,7 +472,10 @@ class Grader:
             return None
         found = self.true.named(symbol.of, symbol.by[0])
         plain = self.true.expand(found, frozenset(symbol.by))
-        for one, full in ((found, plain), *([(permute(found, (1, 0)), permute(plain, (1, 0)))] if found.rank == 2 else [])):
+        ways = [(found, plain)]
+        if found.rank == 2:
+            ways.append((permute(found, (1, 0)), permute(plain, (1, 0))))
+        for one, full in ways:
             if full.shape == correct.shape and self.valuer.same(self.true.expand(full), correct, False):
                 return one
         return None
@@ -515,5 +522,8 @@ def grade(
     >>> [line.status for line in grade("y = x + x**2\ndy/dx = 2*x").lines]
     ['defined', 'wrong']
     """
-    setting = prepare(read_script(text), shapes, wrt, dialect, profile, functions)
+    script = read_script(text, shapes if isinstance(shapes, str) else str(dict(shapes or {})))
+    setting = prepare(script, shapes, wrt, dialect, profile, functions)
+    if is_page(text) and "⋯" in text:
+        setting.said.append("Matrices written out entry by entry are passed over.")
     return Grader(setting).grade()

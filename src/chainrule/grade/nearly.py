@@ -1,7 +1,7 @@
 """Two formulas whose values agree to eight digits, and that are not equal: 2x and 2x + 10⁻¹².
 
-In: expressions of one shape. Out: their difference, where it is more than rounding. Comparing values passes over
-so small a term; the difference itself, at its simplest, does not hold it beside large numbers.
+In: expressions of one shape. Out: their difference, where it is more than rounding. Comparing values passes
+over so small a term; the difference itself, at its simplest, does not hold it beside large numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from chainrule.verify.probe import Probe
 
 
 def difference(claimed: Expr, correct: Expr, points: Probe) -> Expr | None:
-    """What is between two expressions that have nearly the same values at some points; None if it is rounding.
+    """What is between two expressions of nearly the same values at some points; None if it is rounding.
 
     Shapes: both alike, and so the difference.
 

@@ -92,7 +92,7 @@ class _Speller:
         return part[1:-1] if part.startswith("(") and _is_closed(part) else part
 
     def untransposed(self, node: Node) -> str:
-        """The text of a part without brackets around it, and of what is transposed: outer(x, y) of x @ y.T."""
+        """The text of a part without brackets around it, or of what is transposed in it."""
         if isinstance(node, Postfix) and node.symbol in TRANSPOSED:
             return self.bare(node.operand)
         return self.bare(node)

@@ -7,7 +7,7 @@ between them. The language reads the plain pieces; what a symbol is worth is dec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chainrule.errors import Span, SyntaxProblem, UnknownName
@@ -27,6 +27,7 @@ _UNDER = re.compile(rf"(?P<mark>[d∂])(?P<by>{NAME})(?P<order>[²³]|\^[23])?")
 _TOP = re.compile(rf"(?P<mark>[d∂])(?P<order>[²³]|\^[23]|[23](?=[^\W\d]))?[ ]?(?P<of>{NAME})?")
 _SEVERAL = re.compile(rf"[d∂]\(\s*({NAME}(?:\s*,\s*{NAME})+)\s*\)")  # ∂f/∂(x, y) of scalars x, y
 _SLASH = re.compile(r"[ ]*/[ ]*")
+_ENTRY = re.compile(r"_[i-t]+(?![^\W_])|[ᵢⱼₖₗₘₙₒₚᵣₛₜ]+")
 _LETTERS = "ijklmnopqrst"
 _PRIMES = "′'’″"
 _SLOPE = re.compile(rf"({NAME})[{_PRIMES}]\(")
@@ -39,8 +40,8 @@ class Symbol:
     """A derivative of `of` by each name of `by`, or its differential where `by` is empty.
 
     of         a known name, or a formula
-    mark       d or ∂; ∇ is by several numbers together (∇f, ∂f/∂(x, y)), ′ the slope of a function of the language,
-               `call` a name with other arguments than it was introduced with
+    mark       d or ∂; ∇ is by several numbers together (∇f, ∂f/∂(x, y)), ′ the slope of a function of the
+               language, `call` a name with other arguments than it was introduced with
     below      the letters of index notation, and digits of components, below `of` and below each of `by`
     arguments  of a call: f′(x²) has one argument and one prime
     """
@@ -162,7 +163,7 @@ class Scanner:
     def size(self, name: str) -> str | None:
         """The size of a vector by its name."""
         known = self.known.get(self.stored(name) or "")
-        shape = getattr(getattr(known, "variable", known), "shape", ())
+        shape: Sequence[object] = getattr(getattr(known, "variable", known), "shape", ())
         return str(shape[0]) if len(shape) == 1 else None
 
     def called(self, part: Part, match: re.Match[str]) -> tuple[Symbol, int] | None:
@@ -257,18 +258,25 @@ class Scanner:
         end = top.end("of") if top["of"] else position + 1 + len(top["order"] or "")
         if top["of"]:
             end, of, below = self.numerator(part, top)
+            if not of and text[end : end + 1] == "(" and (closed := closing(text, end)) is not None:
+                entry = _ENTRY.match(text, closed + 1)
+                if entry is not None and _SLASH.match(text, entry.end()):
+                    of, end = part.cut(top.start("of"), entry.end()), entry.end()  # ∂softmax(Wx)ₗ/∂Wᵢⱼ
         elif text[end : end + 1] == "(" or text[end : end + 2] == " (":
             opened = text.index("(", end)
             closed = closing(text, opened)
             if closed is None:
                 return None
             of, end = part.cut(opened + 1, closed), closed + 1
+            if entry := _ENTRY.match(text, end):
+                of, end = part.cut(opened, entry.end()), entry.end()  # ∂(X⁻¹)ₗₖ/∂Xᵢⱼ
         slash = _SLASH.match(text, end)
         several = _SEVERAL.match(text, slash.end()) if slash and order == 1 and of else None
         if several is not None and of:
             names = tuple(self.stored(name.strip()) or "" for name in several[1].split(","))
             if all(names) and all(map(self.scalar, names)):
-                return Symbol(of, names, "∇", (below, *("",) * len(names)), text[position : several.end()]), several.end()
+                end = several.end()
+                return Symbol(of, names, "∇", (below, *("",) * len(names)), text[position:end]), end
         under = list(self.under(text, slash.end())) if slash else []
         if not under:
             return None

@@ -21,7 +21,7 @@ from chainrule.verify.reference import Array
 
 BESIDE = 60  # characters of two formulas that stand on one line
 LONG = 480  # characters of a formula that is written out
-_ROUNDED = re.compile(r"[1-9]\d*\.\d{8,}|(?<!\d)0?\.0*[1-9]\d{7,}")  # a number with so many digits is a rounded one
+_ROUNDED = re.compile(r"[1-9]\d*\.\d{8,}|(?<!\d)0?\.0*[1-9]\d{7,}")  # a number with many digits
 LITTLE = 98  # the rank of a difference that numbers do not show
 FEW = 12  # numbers of a point that are shown
 

@@ -28,7 +28,7 @@ PATIENCE = 30  # of which so many may show nothing new
 TELLING = 16  # of which so many are kept
 USUAL = (0.1, 3.0)  # numbers beyond which a condition may hold nowhere among ordinary points
 FEW = 4  # of which so many are looked at
-SCALABLE = {"positive", "nonnegative", "symmetric", "diagonal", "spd"}  # structures that a factor above 0 keeps
+SCALABLE = {"positive", "nonnegative", "symmetric", "diagonal", "spd"}  # what a factor above 0 keeps
 Values = list[Array]
 Pattern = tuple[tuple[bool, bool], ...]
 
@@ -63,7 +63,8 @@ class Probe:
     def tells(self, expr: Expr) -> list[bool]:
         """At which points its value is far above all that rounding may leave."""
         sizes = (float(np.max(np.abs(value), initial=0.0)) for value in self.values(expr))
-        return [size > 0 and level <= TELLS * size for level, size in zip(self._levels(expr), sizes, strict=True)]
+        pairs = zip(self._levels(expr), sizes, strict=True)
+        return [size > 0 and level <= TELLS * size for level, size in pairs]
 
     def _levels(self, expr: Expr) -> list[float]:
         """A bound of what rounding may leave at each point, from the largest number met on the way."""
