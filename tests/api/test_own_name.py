@@ -42,3 +42,16 @@ def test_its_unit_is_read() -> None:
 def test_further_derivatives_have_other_names() -> None:
     pages = cr.explain("g = x**3", wrt="x", shapes="x", order=2).to_text()
     assert "dg/dx = 3x²" in pages and "dh/dx = 6x" in pages
+
+
+def test_units_are_a_text_or_a_mapping() -> None:
+    as_text = cr.explain("y = x**2", wrt="x", shapes="x", units="x=m, y=m^2").to_text()
+    assert cr.explain("y = x**2", wrt="x", shapes="x", units={"x": "m", "y": "m^2"}).to_text() == as_text
+    with pytest.raises(cr.OptionError, match="units are a text or a mapping, not int"):
+        cr.explain("x**2", wrt="x", shapes="x", units=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("claim", [[[1, 2], [3]], "[[1, 2], [3]]"])
+def test_numbers_in_rows_of_several_lengths_are_refused(claim: object) -> None:
+    with pytest.raises(cr.OptionError, match="the claim is no array of numbers"):
+        cr.check("x**2", wrt="x", claim=claim, shapes="x", at="x=1")

@@ -76,13 +76,15 @@ def numbers_claim(claim: Any, derivative: Derivative, at: Mapping[str, Any]) -> 
 
     tolerance = TYPED
     shown = claim
-    if isinstance(claim, str):
-        value, tolerance = _typed(claim)
-    else:
-        try:
+    try:
+        if isinstance(claim, str):
+            value, tolerance = _typed(claim)
+        else:
             value = np.asarray(as_array(claim), float)
-        except (TypeError, ValueError, RuntimeError) as problem:
-            raise OptionError(f"the claim is no array of numbers: {problem}") from None
+    except (TypeError, ValueError, RuntimeError) as problem:
+        said = f"the claim is no array of numbers: {problem}"
+        raise OptionError(said, hint="a matrix has rows of one length: [[1, 2], [3, 4]]") from None
+    if not isinstance(claim, str):
         shown = json.dumps(value.tolist()) if value.size <= 12 else f"an array of shape {value.shape}"
     at = {name: _data(name, given) for name, given in at.items()}
     with np.errstate(all="ignore"):

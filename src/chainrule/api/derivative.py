@@ -251,7 +251,7 @@ class Printable(ABC):
         *,
         open: str | Sequence[str] = (),
         at: Mapping[str, Any] | str | None = None,
-        units: str = "",
+        units: str | Mapping[str, str] = "",
     ) -> Explanation:
         """How it is derived, step by step, each step with its rule and checked.
 
@@ -259,7 +259,7 @@ class Printable(ABC):
                "components" (one entry, then all) or "differentials"; chosen from the problem if left out
         open   names of steps whose derivatives are shown entry by entry too, or "all"
         at     a point, "x=1,y=[2, 3]": what the derivative predicts there, and what happens
-        units  "y=mile, u=gallon": the units of every factor of the chain rule
+        units  "y=mile, u=gallon", or a mapping: the units of every factor of the chain rule
         Raises: OptionError for a style that cannot show this derivative.
 
         >>> page = derive("log(x**2)", wrt="x").explain("variables")

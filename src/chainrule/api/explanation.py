@@ -17,6 +17,7 @@ from chainrule.api.illustrated import illustrated
 from chainrule.api.joint import joint
 from chainrule.api.structured import section as along_the_set
 from chainrule.api.targets import Wrt
+from chainrule.errors import OptionError
 from chainrule.explain import Checked, Derivation, Phase
 from chainrule.explain.answer import LOSSES as UPDATED
 from chainrule.explain.board import Subject
@@ -35,6 +36,8 @@ from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import simplify
+
+Units = str | Mapping[str, str]
 
 # Letters for the value of a formula: of scalars, of vectors to a scalar, to a vector, to a matrix.
 DERIVED = "ghqrstuv"
@@ -129,7 +132,7 @@ def explain(
     style: str | None = None,
     open: str | Sequence[str] = (),
     at: Mapping[str, Any] | str | None = None,
-    units: str = "",
+    units: Units = "",
     **options: Any,
 ) -> Explanation:
     """How a derivative is found, step by step: `derive` with these options, then `.explain`.
@@ -150,7 +153,7 @@ def explanation(
     *,
     opened: Sequence[str] = (),
     at: Mapping[str, Any] | str | None = None,
-    units: str = "",
+    units: Units = "",
 ) -> Explanation:
     """The derivations of some derivatives of one formula.
 
@@ -161,11 +164,30 @@ def explanation(
         from chainrule.api.wiggle import read  # loads NumPy, which writing a derivation does not need
 
         point = read(about.formula, at)
-    found = [each for derivative in about.parts() for each in _of(derivative, style, opened, units, point)]
+    given = units_text(units)
+    found = [each for derivative in about.parts() for each in _of(derivative, style, opened, given, point)]
     pages = [in_profile(page, about.formula.profile) for page, _ in found]
     pages[0] = replace(pages[0], notes=about.formula.assumptions)
     pages[-1] = replace(pages[-1], notes=(*pages[-1].notes, *_unused(about, pages)))
     return Explanation(pages, [subject for _, subject in found])
+
+
+def units_text(units: object) -> str:
+    """Units as one text, from a text or a mapping.
+
+    Raises: OptionError if it is neither.
+
+    >>> units_text({"x": "m", "y": "m^2"})
+    'x=m, y=m^2'
+    """
+    if isinstance(units, Mapping):
+        return ", ".join(f"{name}={unit}" for name, unit in units.items())
+    if not isinstance(units, str):
+        raise OptionError(
+            f"units are a text or a mapping, not {type(units).__name__}",
+            hint='write units="x=m, y=m^2", or units={"x": "m", "y": "m^2"}',
+        )
+    return units
 
 
 def _unused(about: Printable, pages: Sequence[Derivation]) -> list[str]:
