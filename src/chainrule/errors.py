@@ -68,6 +68,14 @@ class SyntaxProblem(ChainruleError):
     """The text is not a formula."""
 
 
+class OutsideSum(SyntaxProblem):
+    """One instance, such as row xᵢ, stands in no sum over `letter`, and in no definition for every one."""
+
+    def __init__(self, message: str, *, letter: str, **data: Any) -> None:
+        super().__init__(message, **data)
+        self.letter = letter
+
+
 class ShapeMismatch(ChainruleError):
     """Two parts of a formula have sizes that do not fit; `dims` are the two sizes, where it is about two."""
 

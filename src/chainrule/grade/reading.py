@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import pairwise
 
-from chainrule.errors import ChainruleError, ShapeMismatch, Span, UnknownName
+from chainrule.errors import ChainruleError, OutsideSum, ShapeMismatch, Span, UnknownName
 from chainrule.expr.dims import ONE, Dim
-from chainrule.expr.names import ascii_name, pretty, row_name
+from chainrule.expr.names import ascii_name, pretty
 from chainrule.expr.nodes import Einsum, Expr, Shape, Stack, Variable, permute
 from chainrule.expr.walk import substitute
 from chainrule.expr.walk import variables as variables_of
@@ -25,14 +24,14 @@ from chainrule.grade.folding import PREFIX, folded, unfolded
 from chainrule.grade.retext import Edit, Edited, apply, relocated
 from chainrule.grade.signs import signs
 from chainrule.grade.symbols import NAME, Scanner, Side, Symbol
-from chainrule.language import Declarations, Formula, parse_formula
+from chainrule.language import Declarations, parse_formula
+from chainrule.language.formula import outline
 from chainrule.language.functions import TABLE
 from chainrule.language.unknown import NONE, Functions
 from chainrule.rules.constants import component
 
 LAYOUTS = ("numerator", "denominator", "mixed")
 _PRODUCT = re.compile(r"\s*[·*@×⋅]?\s*")
-_OUTSIDE = re.compile(r"(\w+_[i-t]) stands outside a sum over [i-t]")
 _STAR = {"**": ".^", "@": "*", ".T": "ᵀ"}
 
 
@@ -55,25 +54,20 @@ class Reading:
     free: bool = False
 
 
-def _rows(name: str, declared: Declarations) -> Variable | None:
-    """The array whose row, or whose entry, x_i is."""
-    base = name.rpartition("_")[0]
-    arrays = [v for n, v in declared.variables.items() if v.rank and base in (n, row_name(n))]
-    return arrays[0] if arrays else None
-
-
 @dataclass(frozen=True, slots=True)
 class Hole:
     """A placeholder: the symbols whose composition it stands for, and how its axes are turned.
 
     order   its axes, among those of the value
     folded  the matrix whose axes are one axis of it
+    labels  those of the value, where letters of instances stand below it: one that stands twice is a diagonal
     """
 
     symbols: tuple[Symbol, ...]
     order: tuple[int, ...] | None
     reverse: bool = False
     folded: str = ""
+    labels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +150,16 @@ class Reader:
         declared = self.declared(holes, edited.text)
         dialect = "matlab" if star else self.dialect
         try:
-            formula = self.formula(edited.text, declared, dialect, shape)
+            formula = parse_formula(
+                edited.text, declared, dialect, self.profile, shape, functions=self.functions
+            )
             extra = [name for name in formula.variables if name not in declared.variables]
             if extra:
                 raise self.undeclared(extra[0], edited)
         except ChainruleError as problem:
+            if isinstance(problem, OutsideSum):
+                said = outline(edited.text, declared, dialect, self.profile, self.functions)
+                problem = self.undeclared(said.free[0], edited) if said.free else problem
             raise relocated(problem, edited, self.source, spoken) from None
         alone = side.alone is not None or (len(holes) == 1 and formula.expr in holes)
         # A product with a folded factor has the shape of a matrix, whatever the layout.
@@ -168,29 +167,6 @@ class Reader:
         tensor = any(v.rank > 2 for v in holes)
         notes = tuple(s for s in formula.assumptions if "space is read" in s)
         return Parsed(formula.expr, holes, formula.row, alone, tensor, notes)
-
-    def formula(self, text: str, declared: Declarations, dialect: str, shape: Shape | None) -> Formula:
-        """The text as a formula; eᵢ = w·xᵢ − yᵢ with a row xᵢ as the array of all instances."""
-        read = partial(
-            parse_formula, dialect=dialect, profile=self.profile, shape=shape, functions=self.functions
-        )
-        try:
-            return read(text, declared)
-        except ChainruleError as problem:
-            of_instance = re.match(r"entry_([i-t]) = ", text)
-            told = _OUTSIDE.fullmatch(problem.message)
-            array = _rows(told[1], declared) if told is not None and of_instance is not None else None
-            if array is None or of_instance is None:
-                raise
-        letter, body = of_instance[1], text[of_instance.end() :]
-        # Every instance times a weight, added up: the factor of each weight is that instance.
-        weight = Variable("weight", (array.shape[0],))
-        weighed = Declarations("", {**declared.variables, "weight": weight}, declared.dims)
-        total = read(f"Σ_{letter} (weight_{letter} ({body}))", weighed)
-        expr = jacobian(total.expr, weight)
-        axes = (expr.rank - 1, *range(expr.rank - 1))
-        met = {name: v for name, v in total.variables.items() if v is not weight}
-        return replace(total, expr=permute(expr, axes), variables=met, row=False)
 
     def undeclared(self, name: str, edited: Edited) -> UnknownName:
         found = next(
@@ -236,7 +212,7 @@ class Reader:
             alone = alone and not self.source[span.end : side.part.span.end].strip(" )")
             text = self.hole(symbols, reading, holes, indexed, alone)
             shown = self.source[span.start : span.end]
-            bare = re.sub(r"[()ᵀ]|_[i-t]+$", "", text)
+            bare = re.sub(r"_[i-t]+$", "", re.sub(r"[()ᵀ]", "", text))
             spoken.update({text: shown, f"{bare}ᵀ": shown, bare: shown, PREFIX: "entries of "})
             yield Edit(span.start, span.end, text)
         spelled = list(self.spelling(side.part, reading))
@@ -268,7 +244,8 @@ class Reader:
                 run.append(following)
                 last += step
             ranks = [sum(map(len, self.axes(s, reading))) for s in run]
-            if len(run) > 1 and max(ranks) > 2 and not indexed and (forward(run) or backward(run)):
+            whole = not indexed and not any(s.indexed for s in run) and (forward(run) or backward(run))
+            if len(run) > 1 and max(ranks) > 2 and whole:
                 yield tuple(run), Span(span.start, chunks[last][1].end)
                 k = last + 1
             else:
@@ -290,6 +267,8 @@ class Reader:
         of = self.axes(first, reading)[0]
         bys = self.axes(last, reading)[1:] if len(symbols) > 1 else self.axes(first, reading)[1:]
         shape = of + tuple(d for by in bys for d in by)
+        if first.indexed and not indexed and len(symbols) == 1:
+            return self.instance(first, [of, *bys], reading, holes)
         order: tuple[int, ...] | None = None
         turned = False
         fold = ""
@@ -306,14 +285,32 @@ class Reader:
         letters = "".join(index for s in symbols for index in s.below if index.isalpha())
         if letters and indexed:
             return f"{name}_{letters}"
-        if len(letters) == 1 and first.below[0] == letters and len(of) == 1 and len(shape) <= 2:
-            # Of one instance: row i, as a column where gradients are columns.
-            del holes[Variable(name, shape)]
-            whole = of + tuple(d for by in bys for d in by)
-            holes[Variable(name, whole)] = Hole(symbols, None, reverse)
-            row = reading.layout == "numerator" and len(whole) == 2
-            return f"({name}_{letters}ᵀ)" if row else f"{name}_{letters}"
         return f"({name}ᵀ)" if turned else name
+
+    def instance(
+        self, symbol: Symbol, shapes: Sequence[Shape], reading: Reading, holes: dict[Variable, Hole]
+    ) -> str:
+        """The placeholder of ∂eᵢ/∂w in a sum over i: an entry, or a row that stands as the layout says."""
+        labels: list[str] = []
+        free: list[int] = []  # axes without a letter, of what is differentiated and of what it is by
+        for k, (shape, index) in enumerate(zip(shapes, symbol.below, strict=True)):
+            letters = index if index.isalpha() else ""
+            labels += [*letters, *(f"{k}.{axis}" for axis in range(len(letters), len(shape)))]
+            free.append(len(shape) - len(letters))
+        names = list(dict.fromkeys(labels))
+        below = [name for name in names if name.isalpha()]
+        rest = [name for name in names if not name.isalpha()]
+        turned = False
+        if len(free) == 2 and sum(free) <= 2:
+            order, turned = arranged(free[0], free[1], reading.layout)
+            rest = [rest[k] for k in order] if order else rest
+        sizes = dict(zip(labels, (d for shape in shapes for d in shape), strict=True))
+        number = {name: k for k, name in enumerate(names)}
+        variable = Variable(f"hole{len(holes)}x", tuple(sizes[name] for name in (*below, *rest)))
+        output = tuple(number[name] for name in (*below, *rest))
+        holes[variable] = Hole((symbol,), output, labels=tuple(number[name] for name in labels))
+        text = f"{variable.name}_{''.join(below)}"
+        return f"({text}ᵀ)" if turned else text
 
     def spelling(self, part: Part, reading: Reading) -> Iterator[Edit]:
         """Signs that people use in derivations and the language does not know, or reads in another way."""
@@ -380,6 +377,8 @@ class Reader:
         for left, right in pairwise(symbols):
             rank = len(self.axes(left, reading)[1])
             result = composed(result, self.worth(right, reading, book), rank)
+        if hole.labels is not None and hole.order is not None:
+            return Einsum(ONE, (result,), (hole.labels,), hole.order)
         return permute(result, hole.order) if hole.order else result
 
     def worth(self, symbol: Symbol, reading: Reading, book: Book) -> Expr:

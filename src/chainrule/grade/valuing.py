@@ -261,7 +261,8 @@ class Valuer:
         """The line that wrote a factor in another layout than this reading takes it in, or 0."""
         for hole in value.parsed.holes.values():
             symbol = hole.symbols[0]
-            if len(hole.symbols) > 1 or not isinstance(symbol.of, str) or value.exact is False:
+            plain = len(hole.symbols) == 1 and hole.labels is None and value.exact
+            if not plain or not isinstance(symbol.of, str):
                 continue
             way, number = self.written.get((symbol.of, *symbol.by), ("", 0))
             if way and way != ("transposed" if hole.order else "as it is"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from chainrule.errors import OptionError, ShapeMismatch, SyntaxProblem
+from chainrule.errors import OptionError, OutsideSum, ShapeMismatch, SyntaxProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable, broadcast_to, constant_of
 from chainrule.language.activations import YIELDING
@@ -15,7 +15,7 @@ from chainrule.language.declarations import Declarations, parse_declarations
 from chainrule.language.functions import TABLE
 from chainrule.language.index import IndexedElaborator
 from chainrule.language.inference import Problem, infer
-from chainrule.language.instances import instances, outside
+from chainrule.language.instances import defined_for, gathered, instances, outside
 from chainrule.language.program import parse_program
 from chainrule.language.resolve import Scope, assigned_names, resolve, without_arguments
 from chainrule.language.scan import unrolled
@@ -93,22 +93,27 @@ def parse_formula(
     sizes = Sizes()
     variables = dict(declared.variables)
     said: list[str] = list(parsed.assumptions)
+    letters = defined_for(statements[-1], setting.instances)
     if free or shape is not None or _has_unknown_sizes(statements):
-        found = infer(
-            Problem(
-                setting, statements, declared.variables, free, tuple(shape) if shape is not None else None
-            )
-        )
+        one = tuple(shape)[len(letters) :] if shape is not None else None
+        found = infer(Problem(setting, statements, declared.variables, free, one))
         sizes, said = found.sizes, [*said, *found.assumptions]
         variables |= found.variables
     final = IndexedElaborator(setting, variables, sizes)
     value = final.run(statements)
+    if letters:
+        every = final.built(
+            lambda e: gathered(e, letters, setting.instances), [value.expr], statements[-1].value.span
+        )
+        value = replace(value, expr=every)
     alone = outside(value.expr, setting.instances)
     if alone is not None:
-        raise final.problem(
+        raise OutsideSum(
             f"{alone} stands outside a sum over {alone[-1]}",
-            statements[-1].value.span,
+            source=text,
+            spans=(statements[-1].value.span,),
             hint=f"write Σ_{alone[-1]} in front of what it stands in",
+            letter=alone[-1],
         )
     names = {s.name: final.environment[s.name].expr for s in statements if s.name}
     names = {name: part for name, part in names.items() if outside(part, setting.instances) is None}

@@ -14,10 +14,12 @@ from itertools import pairwise
 from chainrule.expr.names import ascii_name, row_name
 from chainrule.expr.nodes import Expr, Variable, reduce_sum, require_same
 from chainrule.expr.walk import variables
+from chainrule.language.syntax import Statement
 from chainrule.language.tokens import Token
 from chainrule.rules.instances import lifted
 
 _INSTANCE = re.compile(r"(.+)_([i-t])")
+_LETTERED = re.compile(r".+_([i-t]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,39 @@ def summed(expr: Expr, letters: Sequence[str], known: Mapping[str, Instance]) ->
     Raises: ShapeMismatch if arrays with one letter have different numbers of instances.
     """
     for letter in letters:
+        expr = reduce_sum(gathered(expr, letter, known), 0)
+    return expr
+
+
+def gathered(expr: Expr, letters: Sequence[str], known: Mapping[str, Instance]) -> Expr:
+    """The array of a formula for one instance: an axis for each letter, in front.
+
+    Raises: ShapeMismatch if arrays with one letter have different numbers of instances.
+    """
+    for letter in reversed(letters):
         mine: dict[Expr, tuple[Expr, int]] = {
             i.symbol(name): (i.array, 0) for name, i in known.items() if i.letter == letter
         }
         first, *others = [array.shape[0] for array, _ in mine.values()]
         for size in others:
             require_same(first, size, f"are two sizes for the index {letter}")
-        expr = reduce_sum(lifted(expr, mine, first), 0)
+        expr = lifted(expr, mine, first)
     return expr
+
+
+def defined_for(statement: Statement, known: Mapping[str, Instance]) -> str:
+    """The letters for which a statement defines instances: those of eᵢ = w·xᵢ − yᵢ, which holds for every i.
+
+    >>> from chainrule.errors import Span
+    >>> from chainrule.language.syntax import Number
+    >>> from chainrule.expr.dims import Dim
+    >>> one = Statement("e_i", Number(Span(0, 1), 1), Span(0, 1))
+    >>> defined_for(one, {"x_i": Instance(Variable("X", (Dim.of("N"), Dim.of("n"))), "i")})
+    'i'
+    """
+    named = _LETTERED.fullmatch(statement.name)
+    letters = statement.output if statement.output is not None else named[1] if named else ""
+    return "".join(c for c in letters if any(instance.letter == c for instance in known.values()))
 
 
 def outside(expr: Expr, known: Mapping[str, Instance]) -> str | None:
