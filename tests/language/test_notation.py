@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chainrule.errors import ChainruleError
+from chainrule.errors import ChainruleError, SyntaxProblem
 from chainrule.language import parse_formula
 from chainrule.verify.reference import evaluate
 
@@ -225,3 +225,11 @@ def test_last_name_is_the_value() -> None:
     formula = parse_formula("# a loss\nz = X @ w\nL = sum(z**2)\n", "X[N,n] w[n]")
     assert formula.expr is formula.names["L"]
     assert parse_formula("f(x) = x**2").expr is parse_formula("x**2").expr
+
+
+@pytest.mark.parametrize("text", ["I − 11ᵀ", "x − 2ᵀx", "I − (1/n) 11ᵀ", "x 1", "xᵀ1"])
+def test_a_number_is_no_vector_of_ones(text: str) -> None:
+    with pytest.raises(SyntaxProblem) as problem:
+        parse_formula(text, "x[n]")
+    assert "𝟏𝟏ᵀ" in problem.value.hint
+    assert parse_formula("1ᵀx", "x[n]").expr is parse_formula("𝟏ᵀx", "x[n]").expr

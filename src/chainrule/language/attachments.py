@@ -78,6 +78,12 @@ class Attachments(Context):
         if isinstance(node.operand, Number) and node.symbol == "ᵀ" and operand.constant is not None:
             if operand.constant.is_one or operand.constant.is_zero:
                 return Value(number(operand.constant, (self.fresh(node),)), row=True)
+            if self.setting.source[node.span.end - 1] == "ᵀ":
+                raise self.problem(
+                    f"{self.text(node)} is a number with a transpose",
+                    node.span,
+                    hint="write 𝟏𝟏ᵀ for the matrix of ones, 1ᵀ or 𝟏ᵀ for a row of ones",
+                )
         if not operand.rank:
             self.forces(node, operand, node.symbol)
             return operand

@@ -322,6 +322,8 @@ class Parser:
         previous = self.peek(position - 1)
         if token.kind == "num" and not (token.text == "1" and self.peek(position + 1).text == "["):
             hint = "write * or · between two factors"
+            if set(token.text) in ({"0"}, {"1"}):
+                hint += "; 𝟏 is a vector of ones, 𝟏𝟏ᵀ the matrix of ones, 𝟎 a vector of zeros"
             raise self.problem("a number cannot follow a factor", token.span, hint=hint)
         if token.kind in ("str", "imag"):
             raise self.problem("a text in quotes cannot follow a factor", token.span, hint=QUOTES)
