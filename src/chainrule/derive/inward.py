@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Final, TypeGuard
 
 from chainrule.derive.engine import jacobians
@@ -58,20 +59,56 @@ def is_unevaluated(node: Expr) -> bool:
     return isinstance(node, Apply) and node.function is UNEVALUATED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Move:
     """All places of one unevaluated derivative replaced at once: one line of a derivation.
 
-    whole  the expression after it
-    steps  one for each place
     body   what the rule was applied to
+    after  what the rule gives for it
+    whole  the expression after it; made when it is asked for, as few lines of a long derivation are shown
+    steps  one for each place
     """
 
     rule: str
     why: str
-    whole: Expr
-    steps: tuple[Step, ...]
     body: Expr
+    after: Expr
+    _node: Expr
+    _number: int
+    _moves: Moves
+
+    @cached_property
+    def whole(self) -> Expr:
+        """The expression after it."""
+        return self._moves.whole(self._number + 1)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """One for each place."""
+        before = self._moves[self._number - 1].whole if self._number else self._moves.whole(0)
+        places = _places(before, self._node)
+        return tuple(Step(self.rule, path, self._node, self.after, self.why) for path in places)
+
+
+class Moves(list[Move]):
+    """Every move of one derivation; `plain` are parts without a derivative that is not taken."""
+
+    def __init__(self, start: Expr, plain: set[Expr]) -> None:
+        super().__init__()
+        self.start, self.plain = start, plain
+
+    def whole(self, count: int) -> Expr:
+        """The expression after so many moves."""
+        done: dict[Expr, Expr] = {}
+        later: set[Expr] = set()
+        for move in reversed(self[:count]):
+            after = transform(move.after, lambda node: node, done)
+            if move._node in done:
+                # It comes back later: what holds it then is not what holds it now.
+                done = {n: e for n, e in done.items() if n in self.plain or n in later}
+            later.add(move._node)
+            done[move._node] = after
+        return transform(self.start, lambda node: node, done)
 
 
 class Inward:
@@ -98,18 +135,33 @@ class Inward:
             return self.moved
         return Apply(UNEVALUATED, (body,), self.tail)
 
-    def moves(self, most: int = 10_000) -> list[Move]:
-        """Every step until nothing is left to derive, at most so many."""
-        moves: list[Move] = []
-        whole = self.start
-        while len(moves) < most and (places := _first(whole)):
-            node, paths = places
-            assert isinstance(node, Apply)
-            rule, after, why = self._rule(node.arguments[0])
-            steps = tuple(Step(rule, path, node, after, why) for path in paths)
-            whole = transform(whole, lambda n: n, {node: after})
-            moves.append(Move(rule, why, whole, steps, node.arguments[0]))
+    def moves(self, most: int = 10_000) -> Moves:
+        """Every step until nothing is left to derive, the first place first, at most so many."""
+        moves = Moves(self.start, set(topological([self.expr])))
+        holding: set[Expr] = set()
+        # How many moves came before the last one at a node, and before an expression was there.
+        last: dict[Expr, int] = {}
+        pending = [(self.start, 0)]
+        while pending and len(moves) < most:
+            node, since = pending.pop()
+            if isinstance(node, Apply) and node.function is UNEVALUATED:
+                if last.get(node, -1) >= since:
+                    continue
+                body = node.arguments[0]
+                rule, after, why = self._rule(body)
+                last[node] = len(moves)
+                moves.append(Move(rule, why, body, after, node, len(moves), moves))
+                _sorted_out([after], moves.plain, holding)
+                pending.append((after, len(moves)))
+            elif node in holding:
+                pending.extend((child, since) for child in reversed(node.children) if child in holding)
         return moves
+
+    @property
+    def end(self) -> Expr:
+        """The derivative when nothing is left to derive."""
+        moves = self.moves()
+        return moves[-1].whole if moves else self.start
 
     # ------------------------------------------------------------ the rules
 
@@ -296,26 +348,28 @@ def _folded(local: Expr) -> Expr:
     return transform(local, change)
 
 
-def _first(whole: Expr) -> tuple[Expr, list[Path]] | None:
-    """The first derivative that is not taken, and every place where it stands."""
-    holding = {n for n in topological([whole]) if is_unevaluated(n)}
-    if not holding:
-        return None
-    above = depends_on([whole], holding)
-    first: Expr | None = None
+def _sorted_out(roots: Sequence[Expr], plain: set[Expr], holding: set[Expr]) -> None:
+    """Puts new nodes into those that hold a derivative that is not taken, and those that do not."""
+    for node in topological(roots, plain):
+        if is_unevaluated(node) or any(child in holding for child in node.children):
+            holding.add(node)
+        else:
+            plain.add(node)
+
+
+def _places(whole: Expr, wanted: Expr) -> list[Path]:
+    """Every place of a node in an expression, the first one first."""
+    above = depends_on([whole], [wanted])
     paths: list[Path] = []
     pending: list[tuple[Expr, Path]] = [(whole, ())]
     while pending:
         node, path = pending.pop()
-        if is_unevaluated(node):
-            first = node if first is None else first
-            if node is first:
-                paths.append(path)
+        if node is wanted:
+            paths.append(path)
             continue
         inside = [(child, (*path, k)) for k, child in enumerate(node.children) if child in above]
         pending.extend(reversed(inside))
-    assert first is not None
-    return first, paths
+    return paths
 
 
 def taken(expr: Expr, wrt: Variable, differential: bool = False, at_kink: Fraction = Fraction(0)) -> Expr:

@@ -68,14 +68,14 @@ class Subject:
     together: tuple[Variable, ...] = ()
     loss: bool = False
 
-    @property
+    @cached_property
     def flow(self) -> Flow:
         """The formula in steps; those that `wrt` does not move too, where another variable moves them."""
         moving = self.together or (self.wrt,)
         steps = flow(self.expr, moving, self.names, output=self.letter, taken=self.taken)
         return replace(steps, wrt=(self.wrt,))
 
-    @property
+    @cached_property
     def taken(self) -> frozenset[str]:
         """Names that nothing else may have."""
         sizes = dim_names(self.expr, *self.variables)
@@ -95,7 +95,7 @@ class Board:
         self.claims: list[Claim] = []
         self.wholes: dict[Expr, Expr] = {part.symbol: part.whole for part in steps.parts}
         self._locals: dict[tuple[Part, Variable], Expr] = {}
-        self._marks: dict[Variable, Tree] = {}
+        self._marks: dict[Tree, Tree] = {}
         # What a recursion ends with: left side, right side, sizes.
         self.recursion: tuple[Tree, Tree, str] | None = None
 
@@ -204,7 +204,7 @@ class Board:
     def placeholder(self, tree: Tree, shape: Sequence[Dim], turned: bool = False) -> Variable:
         """A variable of that shape which is written as `tree`, or stands for its transpose if turned."""
         variable = Variable(f"{MARK}{len(self._marks)}", tuple(shape))
-        self._marks[variable] = m.transpose(tree) if turned else tree
+        self._marks[m.name(variable.name)] = m.transpose(tree) if turned else tree
         return variable
 
     # ------------------------------------------------------------ trees
@@ -223,12 +223,11 @@ class Board:
         (written,), _ = present_many(
             [Request(shown, turned)], taken=self.subject.taken, abbreviate=False, as_typed=as_typed
         )
-        leaves = {m.name(v.name): self._marks[v] for v in variables(shown) if v in self._marks}
-        if not leaves:
+        names = [m.name(v.name) for v in variables(shown) if v.name.startswith(MARK)]
+        if not names:
             return written
-        return Presentation(
-            m.replace_leaves(written.tree, leaves), written.form, written.indices, written.vec, written.part
-        )
+        tree = m.replace_leaves(written.tree, {name: self._marks[name] for name in names})
+        return Presentation(tree, written.form, written.indices, written.vec, written.part)
 
     def _hidden(self, expr: Expr, as_typed: bool = False) -> Expr:
         """The expression with derivatives that are not taken as placeholders."""

@@ -7,7 +7,6 @@ Source: Magnus and Neudecker 1988, chapter 9.
 
 from __future__ import annotations
 
-from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Phase, Sentence
 from chainrule.explain.introduce import WRITTEN_OUT, introduced
@@ -56,7 +55,7 @@ def _put_in(board: Board) -> tuple[tuple[Entry, ...], Expr]:
     """The differential of the output, with one part after the other put in, down to the variable."""
     output = board.output
     marks: dict[Variable, Variable] = {}
-    differentials = {part.symbol: _differential(board, part, marks) for part in board.moving}
+    differentials = {part.symbol: differential(board, part, marks) for part in board.moving}
     current = differentials[output.symbol]
     lines: list[Entry] = [
         Line(
@@ -86,11 +85,6 @@ def _put_in(board: Board) -> tuple[tuple[Entry, ...], Expr]:
     claimed = board.written_out(substitute(current, {mark: moved}))
     board.claims.append(Claim(f"d{output.name}", claimed, output.whole, board.wrt, moved))
     return tuple(lines), substitute(current, {mark: moved})
-
-
-def _differential(board: Board, part: Part, marks: dict[Variable, Variable]) -> Expr:
-    value, _ = differential(board, part, marks)
-    return value
 
 
 def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:

@@ -5,7 +5,7 @@ In: lines, each with a key that tells its kind and the name that it is about. Ou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chainrule.explain.derivation import Entry, Line, Sentence
@@ -20,11 +20,11 @@ NAMED = 3  # names at either end of a list of folded ones
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A line, what kind it is of, and what it is about."""
+    """A line, what kind it is of, and what it is about; it is written when it is shown."""
 
     kind: str
     name: str
-    line: Line
+    line: Callable[[], Line]
 
 
 def folded(lines: Sequence[Told], more: str = "likewise for ") -> tuple[Entry, ...]:
@@ -40,7 +40,7 @@ def folded(lines: Sequence[Told], more: str = "likewise for ") -> tuple[Entry, .
         if len(hidden) > 1:
             entries.append(Sentence((more + _listed([told.name for told in hidden]),)))
         else:
-            entries.extend(told.line for told in hidden)
+            entries.extend(told.line() for told in hidden)
         hidden.clear()
 
     for told in lines:
@@ -48,7 +48,7 @@ def folded(lines: Sequence[Told], more: str = "likewise for ") -> tuple[Entry, .
         last = seen[told.kind] == total[told.kind]
         if total[told.kind] < MANY or seen[told.kind] <= SHOWN or last:
             close()
-            entries.append(told.line)
+            entries.append(told.line())
         else:
             hidden.append(told)
     close()

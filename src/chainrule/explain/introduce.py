@@ -6,7 +6,9 @@ In: a Board. Out: lines and sentences. Source: Parr and Howard 2018, sections 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Sentence, Words
 from chainrule.explain.folding import Told, folded, kind
@@ -43,16 +45,19 @@ def introduced(board: Board) -> tuple[Entry, ...]:
     lines: list[Told] = []
     for part in board.flow.parts:
         board.claim(f"definition of {part.name}", part.value, board.written_out(part.symbol))
-        words = role(part, board.flow)
-        line = Line(
-            board.symbol(part.symbol),
-            board.typed(part.value),
-            (words,) if words else (),
-            sizes_text(part.symbol.shape) if board.wrt.rank or part.symbol.rank else "",
-            value=part.value,
-        )
-        lines.append(Told(kind(part.value), part.name, line))
+        lines.append(Told(kind(part.value), part.name, partial(_definition, board, part)))
     return folded(lines)
+
+
+def _definition(board: Board, part: Part) -> Line:
+    words = role(part, board.flow)
+    return Line(
+        board.symbol(part.symbol),
+        board.typed(part.value),
+        (words,) if words else (),
+        sizes_text(part.symbol.shape) if board.wrt.rank or part.symbol.rank else "",
+        value=part.value,
+    )
 
 
 def paths(board: Board) -> list[Entry]:

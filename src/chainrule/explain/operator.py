@@ -33,7 +33,7 @@ def phases(board: Board) -> tuple[Phase, ...]:
     """One phase, a line for each rule."""
     inward = board.inward(board.subject.expr, board.wrt)
     moves = inward.moves()
-    if any(not _is_writable(e) for e in (inward.start, *(move.steps[0].after for move in moves))):
+    if any(not _is_writable(e) for e in (inward.start, *(move.after for move in moves))):
         raise OptionError(
             "the style operator writes derivatives as matrices, and some here have more than two axes",
             hint="style differentials or components has no such limit",

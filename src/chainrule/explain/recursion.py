@@ -7,6 +7,7 @@ than two axes, and along many parts. Gradients are written in the shapes of thei
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
@@ -41,29 +42,45 @@ def differentials(board: Board) -> tuple[Entry, ...]:
     """The differential of each part: a Jacobian with more than two axes is no matrix."""
     lines: list[Told] = []
     for part in board.moving:
-        value, tree = differential(board, part)
-        left = m.differential(board.symbol(part.symbol))
-        line = Line(left, tree, (board.reasons(part),), sizes_text(part.symbol.shape), value=value)
-        lines.append(Told(kind(part.value), to_text(left), line))
+        name = to_text(m.differential(board.symbol(part.symbol)))
+        terms = _by_argument(board, part)
+        lines.append(Told(kind(part.value), name, partial(_differential_line, board, part, terms)))
     return folded(lines)
 
 
-def differential(
-    board: Board, part: Part, marks: dict[Variable, Variable] | None = None
-) -> tuple[Expr, Tree]:
+def _differential_line(board: Board, part: Part, terms: Sequence[Moved]) -> Line:
+    value = _total(board, terms, {})
+    left = m.differential(board.symbol(part.symbol))
+    return Line(left, board.tree(value), (board.reasons(part),), sizes_text(part.symbol.shape), value=value)
+
+
+def differential(board: Board, part: Part, marks: dict[Variable, Variable]) -> Expr:
     """The differential of a part: the sum over what it reads. `marks` collects what stands for dX, dR, ..."""
-    marks = {} if marks is None else marks
-    terms: list[Expr] = []
+    return _total(board, _by_argument(board, part), marks)
+
+
+# What is differentiated by, its differential, and the differential of a part in terms of it.
+Moved = tuple[Variable, Variable, Expr]
+
+
+def _by_argument(board: Board, part: Part) -> list[Moved]:
+    """The differentials of a part by each thing that it reads."""
+    terms: list[Moved] = []
     for argument in board.flow.arguments(part):
         inward = board.inward(part.value, argument, differential=True)
-        moves = inward.moves()
-        value = simplify(moves[-1].whole if moves else inward.start)
+        value = simplify(inward.end)
         board.claims.append(Claim(f"d{part.name}", value, part.value, argument, inward.moved))
+        terms.append((argument, inward.moved, value))
+    return terms
+
+
+def _total(board: Board, found: Sequence[Moved], marks: dict[Variable, Variable]) -> Expr:
+    terms: list[Expr] = []
+    for argument, moved, value in found:
         if argument not in marks:
             marks[argument] = board.placeholder(m.differential(board.symbol(argument)), argument.shape)
-        terms.append(substitute(value, {inward.moved: marks[argument]}))
-    total = simplify(terms[0] if len(terms) == 1 else Sum(terms))
-    return total, board.tree(total)
+        terms.append(substitute(value, {moved: marks[argument]}))
+    return simplify(terms[0] if len(terms) == 1 else Sum(terms))
 
 
 def backwards(board: Board) -> tuple[Entry, ...]:
@@ -100,19 +117,24 @@ def backwards(board: Board) -> tuple[Entry, ...]:
         )
         sign = board.total_sign if symbol is board.wrt else "∂"
         left = m.derivative(letter, board.symbol(symbol), sign)
-        line = Line(
-            left, board.tree(value), ("through ", *_few(reasons)), sizes_text(symbol.shape), value=value
-        )
+        line = partial(_step_back, board, left, symbol, value, tuple(reasons))
         lines.append(Told(str(kinds), to_text(left), line))
-        board.recursion = left, line.right, line.sizes
         upstream[symbol] = board.placeholder(left, symbol.shape)
+    entries = folded(lines)
+    last = next(entry for entry in reversed(entries) if isinstance(entry, Line))
+    assert last.left is not None
+    board.recursion = last.left, last.right, last.sizes
     words = "From the output back: what comes from above times the local derivative."
     if board.has_axes:
         words += " Each is written in the shape of its variable"
         words += (
             "; in numerator layout its transpose is meant." if board.subject.layout == "numerator" else "."
         )
-    return (Sentence((words,)), *folded(lines))
+    return (Sentence((words,)), *entries)
+
+
+def _step_back(board: Board, left: Tree, symbol: Variable, value: Expr, users: Words) -> Line:
+    return Line(left, board.tree(value), ("through ", *_few(users)), sizes_text(symbol.shape), value=value)
 
 
 def _few(names: Sequence[str | Tree]) -> Words:
@@ -124,8 +146,7 @@ def _forwards(board: Board) -> tuple[Entry, ...]:
     """The differential of the output in terms of dX alone."""
     output = board.output
     inward = board.inward(output.whole, board.wrt, differential=True)
-    moves = inward.moves()
-    value = simplify(moves[-1].whole if moves else inward.start)
+    value = simplify(inward.end)
     board.claims.append(Claim(f"d{output.name}", value, output.whole, board.wrt, inward.moved))
     moved = board.placeholder(m.differential(board.symbol(board.wrt)), board.wrt.shape)
     line = Line(

@@ -8,6 +8,7 @@ back where matrices lie on the way. Source: Parr and Howard 2018, section 4.5.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from chainrule.derive.flow import Part
 from chainrule.explain.board import Board
@@ -89,16 +90,21 @@ def _locals(board: Board) -> tuple[Entry, ...]:
         for argument in board.flow.arguments(part):
             value = board.local(part, argument)
             board.claim(f"∂{part.name}/∂{argument.name}", value, part.value, argument)
-            line = Line(
-                board.partial(part, argument),
-                board.jacobian(value, part.symbol.rank, argument.rank),
-                (board.reason(part, argument),),
-                board.sizes(part.symbol, argument) if board.has_axes else "",
-                value=value,
-            )
             name = to_text(board.partial(part, argument))
+            line = partial(_local, board, part, argument)
             lines.append(Told(f"{kind(part.value)} by {kind(argument)}", name, line))
     return folded(lines)
+
+
+def _local(board: Board, part: Part, argument: Variable) -> Line:
+    value = board.local(part, argument)
+    return Line(
+        board.partial(part, argument),
+        board.jacobian(value, part.symbol.rank, argument.rank),
+        (board.reason(part, argument),),
+        board.sizes(part.symbol, argument) if board.has_axes else "",
+        value=value,
+    )
 
 
 # ---------------------------------------------------------------- 3

@@ -295,19 +295,26 @@ def _search(parts: list[Part], output: set[int]) -> Part | None:
 def _greedy(parts: list[Part], output: set[int]) -> Part | None:
     """Joins the pair that leaves the fewest labels open and costs least, until one part is left."""
     parts = list(parts)
+    # Joins of pairs; what is joined elsewhere leaves a pair's open labels as they are.
+    known: dict[tuple[Part, Part], Part | None] = {}
     while len(parts) > 1:
         found: tuple[tuple[int, int, int, int], Part] | None = None
-        for a in range(len(parts)):
-            for b in range(a + 1, len(parts)):
-                outside = {c for k, p in enumerate(parts) if k not in (a, b) for c in p.labels} | output
-                labels = tuple(sorted({*parts[a].labels, *parts[b].labels} & outside))
-                if len(labels) > 2:
-                    continue
-                part = _join(parts[a], parts[b], labels)
-                if part is not None:
-                    rank = (len(labels), sum(f.cost for f in part.forms), a, b)
-                    if found is None or rank < found[0]:
-                        found = rank, part
+        carriers: dict[int, list[int]] = {}
+        for k, p in enumerate(parts):
+            for label in p.labels:
+                carriers.setdefault(label, []).append(k)
+        pairs = {(a, b) for who in carriers.values() for a in who for b in who if a < b}
+        for a, b in sorted(pairs):
+            key = parts[a], parts[b]
+            if key not in known:
+                both = {*parts[a].labels, *parts[b].labels}
+                labels = tuple(sorted(c for c in both if c in output or not {a, b}.issuperset(carriers[c])))
+                known[key] = _join(parts[a], parts[b], labels) if len(labels) <= 2 else None
+            part = known[key]
+            if part is not None:
+                rank = (len(part.labels), sum(f.cost for f in part.forms), a, b)
+                if found is None or rank < found[0]:
+                    found = rank, part
         if found is None:
             return None
         (_, _, a, b), part = found

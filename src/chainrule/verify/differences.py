@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import factorial
 from typing import Any
@@ -49,7 +50,7 @@ class Moving:
         other.steps, other.expr, other.base, other.sizes = self.steps, self.expr, base, sizes
         return other
 
-    @property
+    @cached_property
     def analytic(self) -> bool:
         """Whether complex arrays may be put in."""
         return all(
@@ -57,7 +58,7 @@ class Moving:
             for n in self.steps
         )
 
-    @property
+    @cached_property
     def effort(self) -> float:
         """What one evaluation costs, in evaluations of small nodes."""
         sizes = (max((self.base[n].size for n in (node, *node.children)), default=0) for node in self.steps)

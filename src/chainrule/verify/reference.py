@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -108,8 +109,10 @@ def _number_of(parameter: Any, sizes: Mapping[str, int]) -> Any:
 
 def product_of(node: Einsum, operands: list[Array], sizes: Mapping[str, int]) -> Array:
     """The value of a product with these arrays for its operands."""
-    lengths = [dim.evaluate(sizes) for dim in node.sizes]
     coefficient = as_float(node.coefficient.evaluate(sizes))
+    if not node.sizes:
+        return np.asarray(prod(operands, start=coefficient))
+    lengths = [dim.evaluate(sizes) for dim in node.sizes]
     carried = {label for labels in node.labels for label in labels}
     present = [label for label in dict.fromkeys(node.output) if label in carried]
     core = np.asarray(_contract(operands, list(node.labels), present, lengths) if operands else 1.0)
