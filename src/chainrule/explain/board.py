@@ -23,7 +23,7 @@ from chainrule.notation import matform as m
 from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.layout import chain_layout, is_turned, layout_sizes
 from chainrule.notation.matform import Tree
-from chainrule.notation.present import Presentation, Request, present_many
+from chainrule.notation.present import Presentation, Readers, Request, present_many
 from chainrule.rules.tensorial import softmax
 from chainrule.simplify import simplify
 from chainrule.steps import Claim
@@ -96,6 +96,7 @@ class Board:
         self.wholes: dict[Expr, Expr] = {part.symbol: part.whole for part in steps.parts}
         self._locals: dict[tuple[Part, Variable], Expr] = {}
         self._marks: dict[Tree, Tree] = {}
+        self._readers: Readers = {}
         # What a recursion ends with: left side, right side, sizes.
         self.recursion: tuple[Tree, Tree, str] | None = None
 
@@ -203,7 +204,8 @@ class Board:
 
     def placeholder(self, tree: Tree, shape: Sequence[Dim], turned: bool = False) -> Variable:
         """A variable of that shape which is written as `tree`, or stands for its transpose if turned."""
-        variable = Variable(f"{MARK}{len(self._marks)}", tuple(shape))
+        # Padded, so that they sort in the order in which they were made.
+        variable = Variable(f"{MARK}{len(self._marks):04}", tuple(shape))
         self._marks[m.name(variable.name)] = m.transpose(tree) if turned else tree
         return variable
 
@@ -221,7 +223,11 @@ class Board:
         """An expression as it is written, with what its axes are called where it has too many."""
         shown = self._hidden(expr, as_typed)
         (written,), _ = present_many(
-            [Request(shown, turned)], taken=self.subject.taken, abbreviate=False, as_typed=as_typed
+            [Request(shown, turned)],
+            taken=self.subject.taken,
+            abbreviate=False,
+            as_typed=as_typed,
+            readers=self._readers,
         )
         names = [m.name(v.name) for v in variables(shown) if v.name.startswith(MARK)]
         if not names:

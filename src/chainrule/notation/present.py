@@ -22,6 +22,9 @@ from chainrule.notation.text import to_text
 from chainrule.rules.unknown import unknown_in
 from chainrule.rules.views import FOR_PRINT, fold
 
+# Readers by the names that are taken and whether terms keep their order; what one has read it knows.
+Readers = dict[tuple[frozenset[str], bool], Reader]
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -83,10 +86,12 @@ def present_many(
     errors: bool = False,
     profile: str | None = None,
     as_typed: bool = False,
+    readers: Readers | None = None,
 ) -> tuple[list[Presentation], list[tuple[str, Presentation]]]:
     """Several expressions printed together, and the definitions of the names in them, each before it is used.
 
     `as_typed` keeps the terms of sums in their order: x + x², where the shortest answer is x² + x.
+    `readers` keeps what has been read for the next call.
 
     >>> from chainrule.expr.dims import Dim
     >>> from chainrule.expr.nodes import Variable
@@ -108,7 +113,7 @@ def present_many(
         parts = tuple(before.get(part, part) for part in named.parts)
     shown = [replace(request, expr=expr) for expr, request in zip(exprs, requests, strict=True)]
     named_all = [(name, value, part) for (name, value), part in zip(definitions, parts, strict=True)]
-    return present_named(shown, named_all, taken=taken, profile=profile, as_typed=as_typed)
+    return present_named(shown, named_all, taken=taken, profile=profile, as_typed=as_typed, readers=readers)
 
 
 def present_named(
@@ -118,14 +123,16 @@ def present_named(
     taken: Iterable[str] = (),
     profile: str | None = None,
     as_typed: bool = False,
+    readers: Readers | None = None,
 ) -> tuple[list[Presentation], list[tuple[str, Presentation]]]:
     """The same for expressions in which the names stand already.
 
     A definition is the name, what it stands for in terms of the names before it, and that written out.
     """
     everything = [*(request.expr for request in requests), *(value for _, value, _ in definitions)]
-    used = [*taken, *(v.name for v in variables(*everything)), *unknown_in(*everything)]
-    reader = Reader(used, as_typed=as_typed)
+    used = frozenset((*taken, *(v.name for v in variables(*everything)), *unknown_in(*everything)))
+    readers = {} if readers is None else readers
+    reader = readers.setdefault((used, as_typed), Reader(used, as_typed=as_typed))
     written = [replace(_one(reader, r.expr, r.turned, r.ranks), profile=profile) for r in requests]
     where = [
         (name, replace(_one(reader, value, False, ()), part=part, profile=profile))

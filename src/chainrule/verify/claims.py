@@ -23,7 +23,7 @@ from chainrule.verify.reference import Array, run
 from chainrule.verify.sample import Point, Sampler
 
 POINTS = 20
-FEWEST = 3
+FEWEST = 2
 EFFORT = 20_000  # evaluations of small nodes that all points together may cost
 OVERHEAD = 4  # what a comparison costs beside evaluations
 COLUMNS = 24  # entries of a variable that are moved one by one; of more, random ones
