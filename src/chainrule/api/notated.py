@@ -19,6 +19,7 @@ from chainrule.notation.text import sizes_text, to_text
 from chainrule.notation.written import RELATIONS, Line, Subject, Written
 
 if TYPE_CHECKING:
+    from chainrule.api.derivative import Derivative
     from chainrule.api.sheet import Answer, Sheet
 
 Shown = Written | NoNotation
@@ -78,7 +79,7 @@ def lines(sheet: Sheet, shown: Sequence[Shown]) -> list[str]:
             names = {}
         names |= own
         shown_line = f"{_label(found, found.line, answer)}{found.shown(found.line.tree)}"
-        result.append(f"{shown_line}    {_size(sheet, answer, found)}")
+        result.append(f"{shown_line}    {size_of(sheet, answer, found)}")
         if found.gradient is not None:
             name = pretty(answer.derivative.wrt[0].name)
             result.append(f"gradient in the shape of {name}: {found.shown(found.gradient.tree)}")
@@ -113,19 +114,32 @@ def _label(found: Written, line: Line, answer: Answer) -> str:
     return f"{label} {line.relation} "
 
 
-def _size(sheet: Sheet, answer: Answer, found: Written) -> str:
+def size_of(sheet: Sheet, answer: Answer, found: Written) -> str:
+    """The size of an answer in a notation, in the words of that notation."""
     derivative = answer.derivative
     match found.notation:
         case "map":
-            source = derivative.wrt[-1].shape
-            target = derivative.expression.shape[: derivative.expression.rank - len(source)]
-            change = f", the change of the derivative of order {derivative.order - 1}"
-            return f"{sizes_text(source)} ↦ {sizes_text(target)}" + change * (derivative.order > 1)
+            return _map_size(derivative, found.changes)
         case "index":
             return f"{sizes_text(derivative.expression.shape)}, by entries"
         case "kron":
             return "columns stacked by vec"
     return sheet.size_note(answer)
+
+
+def _map_size(derivative: Derivative, changes: int) -> str:
+    """The sizes of the change and of what it makes, and how often the derivative of which order changes."""
+    sources = [target.shape for target in derivative.wrt[-changes:]]
+    target = derivative.expression.shape[: derivative.expression.rank - sum(map(len, sources))]
+    left = derivative.order - changes
+    if changes == 1:
+        change = f", the change of the derivative of order {left}" * (left > 0)
+        return f"{sizes_text(sources[0])} ↦ {sizes_text(target)}{change}"
+    which = {2: "second", 3: "third"}.get(changes, f"{changes}th")
+    if len(set(derivative.wrt[-changes:])) > 1:
+        return f"{', '.join(map(sizes_text, sources))} ↦ {sizes_text(target)}"
+    of = f" of the derivative of order {left}" * (left > 0)
+    return f"{sizes_text(target)}, the {which} differential{of}"
 
 
 def equations(sheet: Sheet, shown: Sequence[Shown]) -> list[str]:
@@ -164,7 +178,7 @@ def markdown(sheet: Sheet, shown: Sequence[Shown]) -> list[str]:
             continue
         relation = RELATIONS[found.line.relation]
         result += [f"$${_latex_label(found, answer)} {relation} {_latex(found, found.line.tree)}$$", ""]
-        result += [_size(sheet, answer, found), ""]
+        result += [size_of(sheet, answer, found), ""]
         if found.gradient is not None:
             name = pretty(answer.derivative.wrt[0].name)
             result += [

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chainrule.api import backward, notated
+from chainrule.api import as_maps, backward, notated
 from chainrule.api.blocks import block_line
 from chainrule.api.formulas import named_parts
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
@@ -264,7 +264,7 @@ class Sheet:
         lines += block_line(self)
         if self.recursion is not None:
             return lines + backward.lines(self, self.recursion) + self._explained()
-        names = (f"{pretty(name)} = {part.text}" for name, part in self.where)
+        names = (f"{pretty(name)} = {part.text}" for name, part in self.shown_where)
         return lines + wrapped(names, "where ", ", ") + self._explained()
 
     def size_note(self, answer: Answer) -> str:
@@ -281,6 +281,10 @@ class Sheet:
     def matrix_lines(self, answer: Answer) -> list[str]:
         """One answer, vectorised; with two matrices ∂vec(Y)/∂vec(X)ᵀ too; a gradient ready for a step."""
         lines = [f"{answer.label} = {answer.written.text}    {self.size_note(answer)}"]
+        found = self.maps[answer]
+        if found is not None:
+            line = as_maps.line(self, answer, found)
+            lines = [line] if as_maps.replaces(answer, found) else [*lines, line]
         cases = answer.derivative.cases
         if cases is not None:
             indent = " " * len(answer.label)
@@ -295,6 +299,17 @@ class Sheet:
             label = f"{answer.label} = " if answer.gradient.form == "index" else ""
             lines.append(f"gradient in the shape of {name}: {label}{answer.gradient.text}")
         return lines
+
+    @cached_property
+    def maps(self) -> dict[Answer, Written | None]:
+        """Beside index forms that are long, the linear maps."""
+        return {answer: as_maps.map_of(self, answer) for answer in self.answers}
+
+    @cached_property
+    def shown_where(self) -> Sequence[tuple[str, Presentation]]:
+        """The names in the answers, as far as these are not told as maps alone."""
+        alone = all(as_maps.replaces(answer, found) for answer, found in self.maps.items())
+        return [] if alone else self.where
 
     @cached_property
     def unused(self) -> list[str]:
@@ -376,7 +391,10 @@ class Sheet:
         else:
             rows = []
             for a in self.answers:
-                rows.append(f"{a.label_latex} &= {a.written.latex}")
+                found = self.maps[a]
+                alone = as_maps.replaces(a, found)
+                rows += [] if alone else [f"{a.label_latex} &= {a.written.latex}"]
+                rows += [] if found is None else [as_maps.equation(found)]
                 rows += [] if a.derivative.cases is None else [f"&= {a.derivative.cases.latex}"]
             named = backward.latex_names(self)
             rows += [r"\text{where } " * (row is named[0]) + row for row in named]
@@ -419,6 +437,10 @@ class Sheet:
         shape = sizes_text(answer.derivative.expression.shape if answer.shape is None else answer.shape)
         layout = f", {self.layout} layout" if answer.shape else ""
         lines = [f"$${answer.label_latex} = {answer.written.latex}$$", "", f"{shape}{layout}", ""]
+        found = self.maps[answer]
+        if found is not None:
+            line = [f"$${found.latex}$$", "", notated.size_of(self, answer, found), ""]
+            lines = line if as_maps.replaces(answer, found) else [*lines, *line]
         if answer.derivative.cases is not None:
             lines += [f"$${answer.label_latex} = {answer.derivative.cases.latex}$$", ""]
         if answer.gradient is not None:

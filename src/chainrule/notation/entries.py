@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import variables
 from chainrule.notation import matform as m
 from chainrule.notation.index import derivative, index_form
@@ -23,7 +24,18 @@ def write_entries(subject: Subject) -> Written | str:
     """
     if subject.joint:
         return f"{', '.join(subject.joint)} are single scalars, which have no index"
-    named = name_parts([subject.expr], subject.given, subject.taken)
+    tree, letters, where = entries_of(subject, subject.expr)
+    sources = [(name, len(shape)) for name, shape in subject.inputs]
+    left = derivative((subject.output[0], len(subject.output[1])), sources, letters)
+    return Written("index", Line(tree, left), where=where, profile=subject.profile)
+
+
+Definitions = tuple[tuple[Tree, Tree], ...]
+
+
+def entries_of(subject: Subject, expr: Expr) -> tuple[Tree, tuple[str, ...], Definitions]:
+    """The entry of an array, its letters, and what the names in it stand for, as the subject names parts."""
+    named = name_parts([expr], subject.given, subject.taken)
     everything = [*named.exprs, *(value for _, value in named.definitions)]
     reader = Reader([*subject.taken, *(v.name for v in variables(*everything))])
     tree, letters = index_form(named.exprs[0], reader, opened=True)
@@ -32,7 +44,4 @@ def write_entries(subject: Subject) -> Written | str:
         entry, own = index_form(value, reader, opened=True)
         label = m.tree("entry", (m.name(name),), own) if own else m.name(name)
         where.append((label, m.rewritten(entry, m.number_in_front)))
-    sources = [(name, len(shape)) for name, shape in subject.inputs]
-    left = derivative((subject.output[0], len(subject.output[1])), sources, letters)
-    line = Line(m.rewritten(tree, m.number_in_front), left)
-    return Written("index", line, where=tuple(where), profile=subject.profile)
+    return m.rewritten(tree, m.number_in_front), letters, tuple(where)

@@ -256,6 +256,11 @@ def _operator(node: Tree, parts: list[str]) -> str:
     return rf"\frac{{{sign}}}{{{sign} {parts[1]}}} {parts[0]}"
 
 
+def _differential(node: Tree, parts: list[str]) -> str:
+    order = f"^{{{node.data[0]}}}" if node.data else ""
+    return rf"\mathrm{{d}}{order}{'' if parts[0].startswith('(') else ' '}{parts[0]}"
+
+
 def _cases(node: Tree, parts: list[str]) -> str:
     pairs = zip(parts[::2], parts[1::2], strict=True)
     rows = [rf"{value} & \text{{if }} {condition}" for value, condition in pairs]
@@ -341,7 +346,7 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "product": lambda t, p: r" \cdot ".join(p),
     "dot": lambda t, p: r" \cdot ".join(p),
     "operator": _operator,
-    "differential": lambda t, p: rf"\mathrm{{d}}{'' if p[0].startswith('(') else ' '}{p[0]}",
+    "differential": _differential,
     "condition": lambda t, p: f"{p[0]} {SIGNS[t.data[0]]} {p[1]}",
     "all": lambda t, p: r" \text{ and } ".join(p),
     "cases": _cases,

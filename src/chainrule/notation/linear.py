@@ -5,9 +5,13 @@ In: a Subject. Out: how it is written, or the reason why it has no such form.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from chainrule.expr.dims import ONE
-from chainrule.expr.nodes import Einsum, Expr, Shape, Stack, Variable
+from chainrule.expr.nodes import Einsum, Expr, Shape, Stack, Variable, constant_of
 from chainrule.notation import matform as m
+from chainrule.notation.entries import entries_of
 from chainrule.notation.index import vec_derivative
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Request, present_many
@@ -15,8 +19,11 @@ from chainrule.notation.written import Line, Subject, Written
 from chainrule.simplify import simplify
 
 
-def write_map(subject: Subject) -> Written | str:
+def write_map(subject: Subject) -> Written:
     """What the derivative does with a small change: dX ↦ A dX B; of order 2, what the gradient changes by.
+
+    A derivative that maps a change to more than two axes is told along all changes, d²Y = 2X⁻¹ dX X⁻¹ dX X⁻¹;
+    what is no product of matrices by its entries, dY_ijk = exp(T_ijk) dT_ijk.
 
     >>> from chainrule.expr.dims import Dim
     >>> from chainrule.expr.nodes import einsum
@@ -25,26 +32,89 @@ def write_map(subject: Subject) -> Written | str:
     >>> jacobian = einsum("ik,lj->ijkl", A, B)
     >>> write_map(Subject(jacobian, ("Y", (n, n)), (("X", (n, n)),), (X,))).text
     'dX ↦ A dX B'
+    >>> square = einsum("ijk,il->ijkl", Variable("T", (n, n, n)), Variable("A", (n, n)))
+    >>> write_map(Subject(square, ("Y", (n, n, n)), (("x", (n,)),), (Variable("x", (n,)),))).text
+    'dY_ijk = (Σ_l A_il dx_l) T_ijk'
     """
-    change, label, leaves = _change(subject)
-    axes = tuple(range(subject.expr.rank))
-    kept = axes[: len(axes) - change.rank]
-    if len(kept) > 2:
-        return "what a change makes of it has more than two axes"
-    applied = simplify(Einsum(ONE, (subject.expr, change), (axes, axes[len(kept) :]), kept))
+    for count in range(1, len(subject.inputs) + 1):
+        found = _along(subject, count)
+        if found is not None:
+            return found
+    return _by_entries(subject)
+
+
+def _along(subject: Subject, count: int) -> Written | None:
+    """The derivative along changes of its last `count` inputs, in matrix language; None if it has none."""
+    moves = [_change(subject, k) for k in range(-count, 0)]
+    leaves = {name: tree for move in moves for name, tree in move.leaves.items()}
+    applied = _applied_to(subject.expr, [move.change for move in moves])
+    if applied.rank > 2:
+        return None
     shown, where = _matrices(subject, Request(applied))
-    if shown is not None and subject.gradient and (change.rank == 1 or _has_trace(shown)):
+    rank = moves[0].change.rank
+    if shown is not None and subject.gradient and (rank == 1 or _has_trace(shown)):
         gradient, names = _matrices(subject, Request(subject.expr, True))
         if gradient is not None:
-            shown = _applied(gradient, m.name(f"d {subject.inputs[0][0]}"), trace=change.rank == 2)
+            shown = _applied(gradient, m.name(f"d {subject.inputs[0][0]}"), trace=rank == 2)
             where = names
     if shown is None:
-        return "it is no product of matrices"
+        return None
+    tree = m.ZEROS if applied.rank and _is_zero(applied) else _with_changes(shown, leaves)
+    if count == 1:
+        label, relation = moves[0].written, "↦"
+    elif all(move == moves[0] for move in moves):
+        label, relation = _differential_of(subject, count), "="
+    else:
+        label, relation = m.tree("tuple", [move.written for move in moves]), "↦"
     return Written(
         "map",
-        Line(_with_changes(shown, leaves), label, "↦"),
+        Line(tree, label, relation),
         where=tuple((name, _with_changes(value, leaves)) for name, value in where),
         profile=subject.profile,
+        changes=count,
+    )
+
+
+def _is_zero(expr: Expr) -> bool:
+    """Whether every entry is 0 by its form."""
+    constant = constant_of(expr)
+    return constant is not None and constant.is_zero
+
+
+def _applied_to(expr: Expr, changes: Sequence[Expr]) -> Expr:
+    """The derivative multiplied by changes of its last inputs, in their order."""
+    for change in reversed(changes):
+        axes = tuple(range(expr.rank))
+        kept = axes[: len(axes) - change.rank]
+        expr = simplify(Einsum(ONE, (expr, change), (axes, axes[len(kept) :]), kept))
+    return expr
+
+
+def _differential_of(subject: Subject, count: int) -> Tree:
+    """d²Y for all the changes of the second derivative; d²(∂f/∂X) for two of three."""
+    rest = subject.inputs[:-count]
+    of = m.name(subject.output[0])
+    if rest:
+        of = m.tree("derivative", [of, *(m.name(name) for name, _ in rest)])
+    return m.differential(of, count)
+
+
+def _by_entries(subject: Subject) -> Written:
+    """dY_ijk = exp(T_ijk) dT_ijk, along all changes of one input or of the last one."""
+    count = len(subject.inputs) if len(set(subject.inputs)) == 1 else 1
+    moves = [_change(subject, k) for k in range(-count, 0)]
+    leaves = {name: tree for move in moves for name, tree in move.leaves.items()}
+    applied = _applied_to(subject.expr, [move.change for move in moves])
+    tree, letters, where = entries_of(subject, applied)
+    label = m.tree("entry", (_differential_of(subject, count),), letters)
+    if count < len(subject.inputs):
+        label = _differential_of(subject, count)
+    return Written(
+        "map",
+        Line(_with_changes(tree, leaves), label),
+        where=tuple((name, _with_changes(value, leaves)) for name, value in where),
+        profile=subject.profile,
+        changes=count,
     )
 
 
@@ -60,15 +130,23 @@ def _matrices(subject: Subject, request: Request) -> tuple[Tree | None, tuple[tu
     return shown.tree, tuple((m.name(name), part.tree) for name, part in where)
 
 
-def _change(subject: Subject) -> tuple[Expr, Tree, dict[Tree, Tree]]:
-    """The change of the last input, how it is written, and what the names in it become."""
-    name, shape = subject.inputs[-1]
+@dataclass(frozen=True)
+class _Move:
+    """The change of an input, how it is written, and what the names in it become."""
+
+    change: Expr
+    written: Tree
+    leaves: dict[Tree, Tree]
+
+
+def _change(subject: Subject, which: int) -> _Move:
+    name, shape = subject.inputs[which]
     scalars = subject.joint
     changes = [Variable(f"d {v}", () if scalars else shape) for v in (scalars or (name,))]
     leaves = {m.name(v.name): m.differential(m.name(v.name[2:])) for v in changes}
     if not scalars:
-        return changes[0], leaves[m.name(changes[0].name)], leaves
-    return Stack(changes), m.tree("array", list(leaves.values()), (False,)), leaves
+        return _Move(changes[0], leaves[m.name(changes[0].name)], leaves)
+    return _Move(Stack(changes), m.tree("array", list(leaves.values()), (False,)), leaves)
 
 
 def _has_trace(tree: Tree) -> bool:
@@ -95,8 +173,13 @@ def _change_last(node: Tree) -> Tree:
     """3x² dx: a change that is a scalar stands behind the other factors."""
     if node.op != "scale":
         return node
-    changes = [a for a in node.args[:-1] if a.op == "differential"]
+    changes = [a for a in node.args[:-1] if _is_change(a)]
     return m.tree("scale", [*(a for a in node.args if a not in changes), *changes])
+
+
+def _is_change(part: Tree) -> bool:
+    """Whether it is dx, or an entry dX_ij."""
+    return part.op == "differential" or (part.op == "entry" and part.args[0].op == "differential")
 
 
 def write_kron(subject: Subject) -> Written | str:

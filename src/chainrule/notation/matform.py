@@ -35,7 +35,7 @@ derivative        ∂Y_ij/∂X_kl, dy/dx              (of, by, by, ...)    "d" f
 product           factors with a dot between them factors
 dot               w·x of two vectors              (w, x)
 operator          ∂/∂x (body): not yet derived    (body, by)           "∂" or "d"
-differential      dX, d(AX)                       (body,)
+differential      dX, d(AX), d²Y                  (body,)              the order, if it is not 1
 condition         a > b, without the brackets     (a, b)               (sign,)
 all               conditions that hold together   conditions
 cases             {a if c; b if d}                (a, c, b, d, ...)
@@ -207,7 +207,10 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
                 return part is not parent.args[-1]
             return mine < CHAIN or part.op == "scale"
         case "scale":
-            if part.op in ("chain", "sigma", "operator"):
+            if part.op == "chain":
+                behind = parent.args[parent.args.index(part) + 1 :]
+                return any(later.op != "differential" for later in behind)
+            if part.op in ("sigma", "operator"):
                 return part is not parent.args[-1]
             return mine < CHAIN
         case "transpose" if part.op == "differential" and part.args[0].op == "name":
@@ -226,6 +229,8 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
             return part is parent.args[0] and (mine < ATOM or part.op == "number")
         case "differential":
             return mine < ATOM or part.op in ("basis", "select", "slice", "subscript", "array")
+        case "entry" if part.op == "differential":
+            return False
         case "entry":
             return mine < ATOM or part.op in ("basis", "select", "slice", "subscript", "array", "root")
         case _:
@@ -580,9 +585,9 @@ def operator(body: Tree, by: Tree, sign: str = "∂") -> Tree:
     return tree("operator", (body, by), (sign,))
 
 
-def differential(body: Tree) -> Tree:
-    """dX, d(AX)."""
-    return tree("differential", (body,))
+def differential(body: Tree, order: int = 1) -> Tree:
+    """dX, d(AX), d²Y."""
+    return tree("differential", (body,), (order,) if order > 1 else ())
 
 
 def number_in_front(node: Tree) -> Tree:

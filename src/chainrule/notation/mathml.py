@@ -184,6 +184,11 @@ def _sides(node: Tree, parts: list[str]) -> tuple[str, str]:
     return row([scripted(sign, above=order), parts[0]]), row(below)
 
 
+def _differential(node: Tree, parts: list[str]) -> str:
+    sign = scripted(_sign("d"), above=f"<mn>{node.data[0]}</mn>" if node.data else "")
+    return row([sign, *[SPACE] * (node.args[0].op in ("call", "diagonal")), parts[0]])
+
+
 def _operator(node: Tree, parts: list[str]) -> str:
     sign = _sign(node.data[0])
     return row([f"<mfrac>{sign}{row([sign, parts[1]])}</mfrac>", SPACE, parts[0]])
@@ -251,6 +256,6 @@ WRITERS: dict[str, Writer] = {
     "all": lambda t, p: _joined(p, "<mtext>\N{NO-BREAK SPACE}and\N{NO-BREAK SPACE}</mtext>"),
     "cases": _cases,
     "operator": _operator,
-    "differential": lambda t, p: row([_sign("d"), *[SPACE] * (t.args[0].op in ("call", "diagonal")), p[0]]),
+    "differential": _differential,
     "grid": _grid,
 }

@@ -7,6 +7,7 @@ the side that has the same value there.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,6 +42,8 @@ BELOW, AT, ABOVE = -1, 0, 1
 # Comparisons as functions of the side: below, at, above.
 TRUTH = {greater: (0, 0, 1), greater_equal: (0, 1, 1), equal: (0, 1, 0), not_equal: (1, 0, 1)}
 SIGNS = {(BELOW,): "<", (AT,): "=", (ABOVE,): ">", (BELOW, AT): "≤", (AT, ABOVE): "≥"}
+
+HOLDS = {"<": operator.lt, "≤": operator.le, "=": operator.eq, "≥": operator.ge, ">": operator.gt}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,12 @@ def _cases(expr: Expr, held: tuple[Condition, ...]) -> list[Case]:
         groups = [((BELOW,), low), ((AT, ABOVE), high)]
     else:
         groups = [((BELOW,), low), ((AT,), border[0]), ((ABOVE,), high)]
+    branches = [(Condition(first.left, SIGNS[sides], first.right), value) for sides, value in groups]
+    branches = [(c, value) for c, value in branches if all(_compatible(c, other) for other in held)]
+    if len(branches) == 1:
+        return _cases(branches[0][1], held)
     found: list[Case] = []
-    for sides, value in groups:
-        condition = Condition(first.left, SIGNS[sides], first.right)
+    for condition, value in branches:
         found += _cases(value, (*(c for c in held if not _implied(c, condition)), condition))
     return found
 
@@ -125,6 +131,20 @@ def _implied(weak: Condition, strong: Condition) -> bool:
     low, high = (b.rational for b in bounds if b is not None)
     return (low < high and weak.sign in ">≥" and strong.sign in "≥>=") or (
         low > high and weak.sign in "<≤" and strong.sign in "≤<="
+    )
+
+
+def _compatible(a: Condition, b: Condition) -> bool:
+    """Whether both can hold, as x = −1 and x > 1 cannot: one scalar, and numbers on the right."""
+    bounds = [constant_of(c.right) for c in (a, b)]
+    if a.left is not b.left or any(bound is None or bound.powers for bound in bounds):
+        return True
+    low, high = sorted(bound.rational for bound in bounds if bound is not None)
+    points = (low - 1, low, (low + high) / 2, high, high + 1)
+    numbers = [bound.rational for bound in bounds if bound is not None]
+    return any(
+        all(HOLDS[c.sign](point, number) for c, number in zip((a, b), numbers, strict=True))
+        for point in points
     )
 
 

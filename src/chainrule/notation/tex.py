@@ -20,11 +20,12 @@ FUNCTIONS = {
 OPERATORS = {
     "ge": "≥", "le": "≤", "ne": "≠", "cdot": "·", "odot": "⊙", "otimes": "⊗", "oslash": "⊘", "circ": "∘",
     "times": "×", "cdots": "⋯", "vdots": "⋮", "ddots": "⋱", "to": "→", "sum": "∑", "nabla": "∇", "prime": "′",
-    "-": "−", "'": "′", ",": ",", ":": ":", "=": "=", "+": "+", "<": "<", ">": ">", "/": "/", ";": ";",
+    "-": "−", "*": "∗", "'": "′", ",": ",", ":": ":", "=": "=", "+": "+", "<": "<", ">": ">",
+    "/": "/", ";": ";",
 }  # fmt: skip
 OPENING = {"(": "(", "[": "[", "lvert": "|", "lVert": "‖", "lfloor": "⌊"}
 CLOSING = {")": ")", "]": "]", "rvert": "|", "rVert": "‖", "rfloor": "⌋"}
-LETTERS = {**GREEK, "lambda": "λ", "ell": "ℓ", "partial": "∂", "top": "\N{DOWN TACK}"}
+LETTERS = {**GREEK, "lambda": "λ", "ell": "ℓ", "varphi": "φ", "partial": "∂", "top": "\N{DOWN TACK}"}
 MARKS = {"hat": "^", "tilde": "~", "bar": "¯", "dot": "˙"}
 SPACES = {",": "0.167em", " ": "0.25em", "quad": "1em"}
 BOLD = {"0": "𝟎", "1": "𝟏", "K": "\N{MATHEMATICAL BOLD CAPITAL K}"}

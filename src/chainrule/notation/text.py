@@ -220,6 +220,11 @@ def _derivative(node: Tree, parts: list[str]) -> str:
     return f"{sign}{order}{parts[0]}/" + "".join(f"{sign}{p}" for p in parts[1:])
 
 
+def _differential(node: Tree, parts: list[str]) -> str:
+    order = str(node.data[0]).translate(SUPERSCRIPTS) if node.data else ""
+    return f"d{order}{' ' * (node.args[0].op in ('call', 'diagonal'))}{parts[0]}"
+
+
 def _cases(node: Tree, parts: list[str]) -> str:
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return "{" + "; ".join(f"{value} if {condition}" for value, condition in pairs) + "}"
@@ -290,7 +295,7 @@ WRITERS: dict[str, Writer] = {
     "product": lambda t, p: " · ".join(p),
     "dot": lambda t, p: "·".join(p),
     "operator": lambda t, p: f"{t.data[0]}/{t.data[0]}{p[1]} {p[0]}",
-    "differential": lambda t, p: ("d " if t.args[0].op in ("call", "diagonal") else "d") + p[0],
+    "differential": _differential,
     "condition": lambda t, p: f"{p[0]} {t.data[0]} {p[1]}",
     "all": lambda t, p: " and ".join(p),
     "cases": _cases,

@@ -60,6 +60,7 @@ class Written:
     gradient  the same in the shape of its input, where that differs
     where     what the names in it stand for, each before it is used
     notes     what a reader must know: xᵢ, and which row it is
+    changes   how many changes a map is taken along
     """
 
     notation: str
@@ -68,6 +69,7 @@ class Written:
     where: tuple[tuple[Tree, Tree], ...] = ()
     notes: tuple[tuple[Tree, str], ...] = ()
     profile: str | None = None
+    changes: int = 1
 
     def shown(self, tree: Tree) -> str:
         """A tree as text in the signs of this notation."""
