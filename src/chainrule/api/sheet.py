@@ -201,7 +201,7 @@ class Sheet:
         return self._present(self.statements[-1][1])
 
     def _present(self, expr: Expr) -> Presentation:
-        return present(expr, profile=self.formula.profile)
+        return present(expr, profile=self.formula.profile, as_typed=True)
 
     def heading(self) -> list[str]:
         """The formula with the shape of every part, and how it was read."""

@@ -35,7 +35,7 @@ def nothing(answer: Answer) -> Iterator[Reading]:
     if constant is None or not constant.is_zero:
         return
     still = answer.equals(zeros(answer.value.shape), "nothing moves")
-    if answer.is_smooth:
+    if answer.is_smooth or answer.wrt not in variables(simplify(answer.board.subject.expr)):
         yield Reading(((answer.y, " does not react to ", answer.x, "."),), (still, answer.exactly()))
     words: Words = (answer.y, " does not react to a small move of ", answer.x, ": it changes in jumps only.")
     yield Reading((words,), (still,))
@@ -90,8 +90,10 @@ def moved(answer: Answer) -> Iterator[Reading]:
         if exact and (answer.is_moving(answer.value) or not answer.is_smooth):
             continue
         if term is not None:
-            words = _conditional(answer, term) or _moved(answer, term, exact=exact)
-            sentence = None if words is None else (*words, *_tail(answer, term), ".")
+            conditional = _conditional(answer, term)
+            words = conditional or _moved(answer, term, exact=exact)
+            away = () if conditional or answer.is_smooth else (", where it is differentiable",)
+            sentence = None if words is None else (*words, *away, *_tail(answer, term), ".")
         else:
             sentence = _moved_by_sum(answer, exact)
         if sentence is None:
@@ -316,4 +318,5 @@ def straight(answer: Answer) -> Iterator[Reading]:
         claim = answer.always(value > 0 if sign > 0 else -value > 0, f"it {verb}")
         yield Reading((words,), (claim,))
         return
-    yield Reading(((*change, "."),), (answer.equals(built(product_of(value)), "a small change"),))
+    away = () if answer.is_smooth else (", where it is differentiable",)
+    yield Reading(((*change, *away, "."),), (answer.equals(built(product_of(value)), "a small change"),))
