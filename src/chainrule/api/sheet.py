@@ -26,6 +26,7 @@ from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
 from chainrule.notation.index import vec_derivative
+from chainrule.notation.joined import is_place
 from chainrule.notation.latex import name_latex
 from chainrule.notation.matform import commutation_in
 from chainrule.notation.present import Presentation, Request, present, present_many, present_named
@@ -198,9 +199,13 @@ class Sheet:
     @cached_property
     def written_formula(self) -> Presentation:
         """The value of the formula as it was written."""
-        return self._present(self.statements[-1][1])
+        return self._typed(self.statements[-1][1])
 
     def _present(self, expr: Expr) -> Presentation:
+        return present(expr, profile=self.formula.profile)
+
+    def _typed(self, expr: Expr) -> Presentation:
+        """With the terms of sums in the order in which a person typed them."""
         return present(expr, profile=self.formula.profile, as_typed=True)
 
     def heading(self) -> list[str]:
@@ -215,11 +220,11 @@ class Sheet:
         for name, value in self.statements:
             inside = [n for n in topological([value])[:-1] if _is_part(n) and n not in shown]
             shown.update(dict.fromkeys(inside[: max(0, MOST_PARTS - len(items))]))
-            texts = [self._present(n).text for n in inside if n in shown]
+            texts = [self._typed(n).text for n in inside if n in shown]
             sizes = [sizes_text(n.shape) for n in inside if n in shown]
             items += [f"{text}: {size}" for text, size in zip(texts, sizes, strict=True)]
             if name != letter:
-                items.append(f"{pretty(name)} = {self._present(value).text}: {sizes_text(value.shape)}")
+                items.append(f"{pretty(name)} = {self._typed(value).text}: {sizes_text(value.shape)}")
         lines += wrapped(dict.fromkeys(items))
         return [*lines, *(f"    {sentence}" for sentence in self.formula.assumptions)]
 
@@ -456,6 +461,10 @@ def _is_part(node: Expr) -> bool:
     if isinstance(node, Einsum) and len(node.operands) == 1:
         (axes,) = node.labels
         return node.output != axes and set(node.output) <= set(axes)
+    if isinstance(node, Einsum):
+        # x₁ and x[1:4] are parts; x at its place among zeros is not.
+        placed = (axes[-1] for o, axes in zip(node.operands, node.labels, strict=True) if is_place(o))
+        return not any(axis in node.output for axis in placed)
     return isinstance(node, Apply | Sum | Stack | Einsum)
 
 
