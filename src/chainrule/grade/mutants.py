@@ -75,10 +75,21 @@ def _missing(sweep: Sweep, node: Expr, expr: Expr, rank: int) -> Mutant:
 
 
 def _passed(sweep: Sweep, use: Use) -> Mutant:
+    outer = not any(isinstance(node, Apply) for node in _above(sweep, use))
+
     def tell() -> Found:
-        return Found(25, "inner", f"The derivative of {short(use.node)} by {short(use.child)} is missing.")
+        what = f"that of {short(use.node)} by {short(use.child)}"
+        if outer:
+            return Found(25, "other", f"The outer derivative is missing: {what}.")
+        return Found(25, "inner", f"The derivative of {what.removeprefix('that of ')} is missing.")
 
     return Mutant(sweep.derivative(_passing(use)), tell)
+
+
+def _above(sweep: Sweep, use: Use) -> list[Expr]:
+    """What stands around a function, up to the whole formula."""
+    path = sweep.path(use)
+    return path[path.index(use.node) + 1 :]
 
 
 def _passing(own: Use) -> Change:
