@@ -34,7 +34,7 @@ def changed(case: Case) -> Iterator[Found]:
                 if found.code == "transposed" and not _as_it_is(case, view):
                     continue
                 yield replace(found, rank=27) if found.code == "transposed" else found
-    simplest = simplify(goal)
+    simplest = case.simplest
     for edit in islice(_edits(simplest), _most(simplest)):
         view = case.matches(edit.expr)
         if view is not None and (_as_it_is(case, view) or edit.tell().code != "transposed"):
@@ -70,7 +70,7 @@ def _edits(root: Expr) -> Iterator[Mutant]:
         for k, child in enumerate(node.children):
             if child.rank == 2 and child.shape[0] == child.shape[1] and not _is_transpose(node):
                 yield Mutant(_put(root, node, k, child.T), _turned(child))
-            if isinstance(node, Sum | Apply) and not isinstance(child, Apply):
+            if isinstance(node, Sum) or (isinstance(node, Apply) and not isinstance(child, Apply)):
                 yield Mutant(_put(root, node, k, negate(child)), _signed(child, power))
 
 
