@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chainrule.api import as_maps, backward, notated
 from chainrule.api.blocks import block_line
 from chainrule.api.formulas import named_parts
+from chainrule.api.glosses import glosses
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
 from chainrule.api.products import times_label
 from chainrule.api.structured import conventions
@@ -264,13 +265,13 @@ class Sheet:
     def answer_lines(self) -> list[str]:
         """The derivatives with shape and layout, gradients ready for an update step, the names of parts."""
         if self.written:
-            return notated.lines(self, self.written) + self._explained()
+            return self._explained(notated.lines(self, self.written))
         lines = [line for answer in self.answers for line in self.matrix_lines(answer)]
         lines += block_line(self)
         if self.recursion is not None:
-            return lines + backward.lines(self, self.recursion) + self._explained()
+            return self._explained(lines + backward.lines(self, self.recursion))
         names = (f"{pretty(name)} = {part.text}" for name, part in self.shown_where)
-        return lines + wrapped(names, "where ", ", ") + self._explained()
+        return self._explained(lines + wrapped(names, "where ", ", "))
 
     def size_note(self, answer: Answer) -> str:
         """The size of an answer, and its layout."""
@@ -323,10 +324,10 @@ class Sheet:
         names |= notated.names_of(self.written)
         return [name for name in self.abbreviations if name not in names]
 
-    def _explained(self) -> list[str]:
-        """A line for each function in the answers that no textbook has, and what abbreviations needed."""
-        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + self.commutations
-        lines += self.rewritten + self.unneeded
+    def _explained(self, shown: list[str]) -> list[str]:
+        """The lines of the answers, one for each function that no textbook has, what abbreviations needed."""
+        lines = shown + [f"{row.name}: {row.says}" for row in self._unfamiliar()]
+        lines += glosses(shown, self.formula.source) + self.commutations + self.rewritten + self.unneeded
         return lines + [line for sentence in self.conventions for line in wrapped(sentence.split(), gap=" ")]
 
     @property

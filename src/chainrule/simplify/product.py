@@ -302,13 +302,20 @@ class Product:
         return False
 
     def _pull_entry(self, work: Work, k: int) -> bool:
-        """e₂ ⊙ v = v₂ e₂: beside a basis vector only one entry of the other factors counts."""
+        """e₂ ⊙ v = v₂ e₂: beside a basis vector only one entry of the other factors counts.
+
+        So Σ_k e₂ₖ A_ik B_jk is the product of one column of A and one of B.
+        """
         factor, (label, *_) = work.factors[k]
-        if not isinstance(factor, Apply) or factor.function is not BASIS or label not in work.output:
+        if not isinstance(factor, Apply) or factor.function is not BASIS:
             return False
         others = [p for p, (_, axes) in enumerate(work.factors) if p != k and label in axes]
         if not others or any(_is_selector(work.factors[p][0]) for p in others):
             return False
+        if label not in work.output:
+            others = others[1:]
+            if not others:
+                return False
         fresh = max(work.sizes) + 1
         work.sizes[fresh] = work.sizes[label]
         work.alive.add(fresh)
