@@ -140,8 +140,9 @@ def backwards(board: Board) -> tuple[Entry, ...]:
 
 def _step_back(board: Board, left: Tree, symbol: Variable, value: Expr, users: Words) -> Line:
     layout = board.subject.layout
-    tree = board.tree(value, is_turned(0, symbol.rank, layout))
-    sizes = layout_sizes((), symbol.shape, layout) if symbol.rank else sizes_text(())
+    turned = is_turned(0, symbol.rank, layout)
+    tree = board.tree(value, turned)
+    sizes = layout_sizes((), symbol.shape, layout) if turned else sizes_text(symbol.shape)
     return Line(left, tree, ("through ", *_few(users)), sizes, value=value)
 
 
