@@ -41,6 +41,7 @@ PATTERNS: tuple[Pattern, ...] = (
     effects.valley,
     effects.straight,
     effects.moved,
+    effects.listed,
     effects.row_by_row,
 )
 
