@@ -41,8 +41,7 @@ def main(arguments: "list[str]") -> None:
             print()
         print(f"Try your own: {CHAINRULE} derive --help")
     elif command == "bench":
-        for script in ("derive.py", "explain.py"):
-            run([PYTHON, os.path.join("benchmarks", script)])
+        run([PYTHON, os.path.join("benchmarks", "derive.py")])
     else:
         run([PYTHON, "-m", "pytest", *(rest or ["-q", "-n", "auto", "--cov", "--cov-report=term"])])
 

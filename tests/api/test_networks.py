@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.verify.gradients import check_gradients
 
 MLP = (
     "h1 = relu(W1 @ x + b1); h2 = tanh(W2 @ h1 + b2); h3 = W3 @ h2 + b3; sum((h3 - t)**2)",
@@ -41,10 +42,10 @@ ATTENTION = (
 )
 
 
-def network(layers: int) -> tuple[str, str, str]:
+def network(layers: int, activations: tuple[str, ...] = ("tanh",)) -> tuple[str, str, str]:
     h, statements, shapes, wrt = "x", [], ["x[n] t[n]"], []
     for k in range(1, layers + 1):
-        statements.append(f"h{k} = tanh(W{k} @ {h} + b{k})")
+        statements.append(f"h{k} = {activations[k % len(activations)]}(W{k} @ {h} + b{k})")
         h = f"h{k}"
         shapes.append(f"W{k}[n,n] b{k}[n]")
         wrt += [f"W{k}", f"b{k}"]
@@ -73,6 +74,23 @@ def test_batches_sum_over_their_rows() -> None:
     d = cr.derive(formula, wrt, shapes, layout="shape")
     assert [d[v].text.partition(" where")[0] for v in ("W1", "b1", "W3")] == ["Δ₁ᵀ X", "Δ₁ᵀ 𝟏", "Δ₃ᵀ H₂"]
     assert "Δ₂ = ∂f/∂Z₂ = Δ₃ W₃ ⊙ H₂ ⊙ (1 − H₂)    N × p" in d.text
+
+
+@pytest.mark.parametrize(
+    ("layers", "activations"),
+    [(64, ("relu", "tanh")), (64, ("elu", "tanh")), (96, ("softplus",)), (160, ("sigmoid",))],
+)
+def test_deep_networks_pass_their_check_and_planted_errors_do_not(
+    layers: int, activations: tuple[str, ...]
+) -> None:
+    formula, shapes, wrt = network(layers, activations)
+    d = cr.derive(formula, wrt, shapes)
+    assert d.check(points=2).passed
+    gradients = {v: d[v.name].expression for v in d.formula.variables.values() if v.name in wrt.split(",")}
+    for name in ("W1", f"b{layers // 2}", f"W{layers}"):
+        variable = d.formula.variables[name]
+        planted = {**gradients, variable: gradients[variable] * 1.001}
+        assert not check_gradients(d.formula.expr, planted, points=2).passed
 
 
 def test_names_of_a_person_are_used() -> None:

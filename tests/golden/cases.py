@@ -51,7 +51,6 @@ class Case:
             order=self.order,
             layout=self.layout,
             functions=self["functions"],
-            structured=bool(self["structured"]),
         )
         assert isinstance(found, cr.Derivative)
         return found

@@ -13,8 +13,9 @@ from chainrule.expr.nodes import Expr, Stack, Variable, elementwise, number
 from chainrule.language import parse_formula
 from chainrule.rules.elementwise import cos, exp, sin, stop
 from chainrule.simplify import normalise
-from chainrule.verify.compare import check_derivative, check_gradients, equal
+from chainrule.verify.compare import check_derivative, equal
 from chainrule.verify.differences import Moving, mixed, richardson, slope
+from chainrule.verify.gradients import check_gradients
 from chainrule.verify.reference import evaluate, run
 
 N = Dim.of("n")

@@ -691,7 +691,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
 
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
         """Compare each with an independent numeric derivative at random points; very many all together."""
-        from chainrule.verify.compare import check_gradients
+        from chainrule.verify.gradients import check_gradients
 
         parts = self.parts()
         alone = parts[0].order > 1 or self.options.structured or any(d.wrt[0].joint for d in parts)

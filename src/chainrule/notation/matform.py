@@ -642,8 +642,8 @@ def replace_leaves(root: Tree, leaves: Mapping[Tree, Tree]) -> Tree:
 
 def _turned(part: Tree) -> Tree:
     """partᵀ; a sum is turned term by term where that undoes the transpose of a derivative."""
-    if part.op in ("sum", "times") and any(map(_holds_turned, part.args)):
-        return tree(part.op, [_turned(term) for term in part.args], part.data)
+    if part.op == "sum" and any(map(_holds_turned, part.args)):
+        return tree("sum", [_turned(term) for term in part.args], part.data)
     if part.op == "scale" and _holds_turned(part):
         return tree("scale", (*part.args[:-1], _turned(part.args[-1])), part.data)
     return transpose(part)
@@ -651,9 +651,9 @@ def _turned(part: Tree) -> Tree:
 
 def _holds_turned(part: Tree) -> bool:
     """Whether a factor is the transpose of a derivative that is not taken."""
-    if part.op in ("chain", "scale", "sum", "times"):
+    if part.op in ("chain", "scale", "sum"):
         return any(map(_holds_turned, part.args))
-    return part.op == "transpose" and part.args[0].op in ("operator", "derivative")
+    return part.op == "transpose" and part.args[0].op == "operator"
 
 
 def rewritten(root: Tree, change: Callable[[Tree], Tree]) -> Tree:

@@ -18,7 +18,6 @@ from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
-from chainrule.notation.joined import joined
 from chainrule.notation.matform import Tree
 from chainrule.notation.products import (
     ALL_ONES,
@@ -97,9 +96,8 @@ class Reader:
         reading = self.read(root)
         if reading is None:
             return None
-        if side and root.rank == 1 and isinstance(root, Sum) and not joined(root):
-            if terms := self._all(root.terms):
-                return m.cheapest(whole(reading, side), _terms(terms, side, 1, typed=self.as_typed))
+        if side and root.rank == 1 and isinstance(root, Sum) and (terms := self._all(root.terms)):
+            return m.cheapest(whole(reading, side), _terms(terms, side, 1, typed=self.as_typed))
         return whole(reading, side)
 
     def _node(self, node: Expr) -> Reading | None:
@@ -114,10 +112,6 @@ class Reader:
                 summed = self._summed(node) if self.as_typed else None
                 return self.product(flatten(node)) if summed is None else summed
             case Sum():
-                parts = joined(node)
-                if parts is not None and (whole_parts := [self.tree(part) for part in parts]):
-                    if None not in whole_parts:
-                        return Reading(body=turned(m.call("concat", *(t for t in whole_parts if t))))
                 readings = self._all(node.terms)
                 return None if readings is None else self.sum(readings, node.shape)
             case Apply() if isinstance(node.function, View):

@@ -453,7 +453,11 @@ def _by_squaring(x: Any, exponent: int) -> Any:
 
 def _softplus(xp: Any, x: Any) -> Any:
     above = _real(xp, x) > 0
-    return xp.where(above, x, 0) + xp.log1p(xp.exp(xp.where(above, -x, x)))
+    small = xp.exp(xp.where(above, -x, x))
+    if xp.iscomplexobj(small):
+        # NumPy's log1p of complex numbers near 0 loses digits.
+        return xp.where(above, x, 0) + 2 * xp.arctanh(small / (2 + small))
+    return xp.where(above, x, 0) + xp.log1p(small)
 
 
 def _choice(condition: Expr, yes: int, no: int) -> Expr:

@@ -302,20 +302,13 @@ class Product:
         return False
 
     def _pull_entry(self, work: Work, k: int) -> bool:
-        """e₂ ⊙ v = v₂ e₂: beside a basis vector only one entry of the other factors counts.
-
-        So Σ_k e₂ₖ A_ik B_jk is the product of one column of A and one of B.
-        """
+        """e₂ ⊙ v = v₂ e₂: beside a basis vector only one entry of the other factors counts."""
         factor, (label, *_) = work.factors[k]
-        if not isinstance(factor, Apply) or factor.function is not BASIS:
+        if not isinstance(factor, Apply) or factor.function is not BASIS or label not in work.output:
             return False
         others = [p for p, (_, axes) in enumerate(work.factors) if p != k and label in axes]
         if not others or any(_is_selector(work.factors[p][0]) for p in others):
             return False
-        if label not in work.output:
-            others = others[1:]
-            if not others:
-                return False
         fresh = max(work.sizes) + 1
         work.sizes[fresh] = work.sizes[label]
         work.alive.add(fresh)
@@ -561,7 +554,8 @@ class Product:
                     work.drop(k, work.factors.index(quotient))
                     work.factors.append((Apply(tangent, base.arguments), axes))
                     return
-            elif row is sigmoid and exponent.is_one:
+            elif row is sigmoid and exponent.is_one and _has_exponential(work, axes):
+                # Not before: in a deep network −z has a layer in each of its terms.
                 minus = self.normal.apply(exp, (_negative(self.normal, base.arguments[0]),))
                 if (minus, axes) in work.factors:
                     flipped = self.normal.apply(sigmoid, (_negative(self.normal, base.arguments[0]),))
@@ -873,6 +867,10 @@ def _as_power(factor: Expr) -> tuple[Expr, Expr | Coefficient]:
         constant = constant_of(factor.arguments[1])
         return factor.arguments[0], factor.arguments[1] if constant is None else constant
     return factor, ONE
+
+
+def _has_exponential(work: Work, axes: Labels) -> bool:
+    return any(isinstance(f, Apply) and f.function is exp and labels == axes for f, labels in work.factors)
 
 
 def _is_odd(exponent: Expr | Coefficient) -> TypeGuard[Coefficient]:

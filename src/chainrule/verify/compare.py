@@ -20,11 +20,11 @@ from chainrule.codegen.load import CompiledFunction
 from chainrule.errors import DomainProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable, constant_of
-from chainrule.verify.differences import RICHARDSON, Direction, Moving, mixed, slope
+from chainrule.verify.differences import Direction, Moving, mixed, slope
 from chainrule.verify.large import LARGE, contracted, entries
 from chainrule.verify.probe import telling
 from chainrule.verify.reference import Array, magnitude, run
-from chainrule.verify.sample import Point, Sampler
+from chainrule.verify.sample import ALIVE, Point, Sampler
 
 Wrt = Variable | tuple[Variable, ...]  # a tuple of scalars is one axis over them
 Memo = dict[Expr, Array]
@@ -35,6 +35,7 @@ NOISE = 1e-13  # of the largest number met on the way: what rounding may leave o
 ORDINARY = 8  # points at which two formulas are compared; fewer are a glance
 SHAKES = 3  # evaluations with other last digits
 SHAKY = 1e3  # an error of so many times what other last digits change is explained by rounding
+EXTRA = 8  # points beyond those asked for, while a derivative has been 0 at each
 EXTREME = 1e120
 DIRECTIONS = 4  # every so many points, the formula itself is moved along a direction
 EFFORT = 30_000  # node evaluations that a check of three points may spend on entries of one order
@@ -177,9 +178,9 @@ def check_derivative(
     excused = 0
     # Where the derivative is 0 at every point (all units of a network dead), a wrong one would pass: a few
     # more are drawn.
-    while len(drawn) < points or (not alive and len(drawn) < points + 8):
+    while len(drawn) < points or (not alive and len(drawn) < points + EXTRA):
         if len(drawn) >= points:
-            sampler.manner = 1 + len(drawn) - points
+            sampler.manner = len(drawn) - points or ALIVE
         point = sampler.point(rng)
         memo: dict[Expr, Array] = {}
         run([*everything, *named], point.values, point.sizes, memo)
@@ -433,62 +434,6 @@ def reported(tally: Tally, order: int, drawn: Sequence[Point], seed: int) -> Rep
     )
 
 
-# ---------------------------------------------------------------- many variables at once
-
-
-def check_gradients(
-    formula: Expr,
-    gradients: Mapping[Variable, Expr],
-    *,
-    points: int = 3,
-    seed: int = 0,
-    variables: Sequence[Variable] = (),
-) -> Report:
-    """Whether gradients[v] is the first derivative of `formula` by v; many variables cost as much as a few.
-
-    All variables move at once in random directions, each scaled so that no variable's part drowns in
-    another's.
-
-    >>> from chainrule.expr.dims import Dim
-    >>> x, y = Variable("x", (Dim.of("n"),)), Variable("y", (Dim.of("n"),))
-    >>> check_gradients((x * y).sum(), {x: y, y: x}).passed
-    True
-    """
-    sampler = Sampler([formula, *gradients.values()], [*variables, *gradients])
-    rng = np.random.default_rng(seed)
-    tally = Tally()
-    drawn: list[Point] = []
-    for _ in range(points):
-        point = sampler.point(rng)
-        memo: dict[Expr, Array] = {}
-        run([formula, *gradients.values(), *gradients], point.values, point.sizes, memo)
-        moving = Moving(formula, list(gradients), memo, point.sizes)
-        for _ in range(3):
-            parts: dict[Variable, tuple[Array, Array]] = {}  # a direction, and the slope along it
-            for variable, gradient in gradients.items():
-                u = rng.standard_normal(memo[variable].shape)
-                axes = memo[variable].ndim
-                parts[variable] = (
-                    u,
-                    np.asarray(np.tensordot(memo[gradient], u, axes) if axes else memo[gradient] * u),
-                )
-            # Gradients of different sizes are brought to one, as far as the step stays small.
-            least = max((_largest(part) for _, part in parts.values()), default=0.0) * 1e-50
-            scales = {v: max(_largest(part), least) or 1.0 for v, (_, part) in parts.items()}
-            direction: Direction = {v: u / scales[v] for v, (u, _) in parts.items()}
-            got = np.asarray(sum(part / scales[v] for v, (_, part) in parts.items()))
-            want = slope(moving, direction, min(0.05, point.margin / 10))
-            spread = TOLERANCE * max(
-                (_largest(part / scales[v]) for v, (_, part) in parts.items()), default=0.0
-            )
-            noise = partial(_rounding, moving, direction, spread)
-            tally.methods[f"{want.method} in random directions"] = None
-            tolerance = LOOSE if want.method == RICHARDSON else TOLERANCE
-            tally.add(got, want.value, noise, tolerance, f"all variables together{sizes_text(point)}")
-        drawn.append(point)
-    return reported(tally, 1, drawn, seed)
-
-
 # ---------------------------------------------------------------- equality
 
 
@@ -578,10 +523,6 @@ def noise_of(expr: Expr, memo: Mapping[Expr, Array], point: Point) -> float:
 
 def _noise_of_both(a: Expr, b: Expr, memo: Mapping[Expr, Array], point: Point) -> float:
     return max(noise_of(a, memo, point), noise_of(b, memo, point))
-
-
-def _rounding(moving: Moving, direction: Direction, floor: float) -> float:
-    return floor + NOISE * moving.rounding(direction)
 
 
 def sizes_text(point: Point) -> str:

@@ -22,7 +22,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum
 from chainrule.expr.walk import topological
 from chainrule.rules.elementwise import stop
 from chainrule.rules.table import Row
-from chainrule.verify.reference import Array, product_of, value_of
+from chainrule.verify.reference import EPSILON, Array, product_of, value_of
 
 TINY = 1e-100  # the complex step: its square vanishes beside any float
 Direction = Mapping[Expr, Array]
@@ -64,18 +64,21 @@ class Moving:
         sizes = (max((self.base[n].size for n in (node, *node.children)), default=0) for node in self.steps)
         return sum(1 + size / 2000 for size in sizes)
 
-    def at(self, values: Mapping[Expr, Array]) -> Array:
-        """Its value with these values of the variables that move."""
+    def at(self, values: Mapping[Expr, Array], shaken: np.random.Generator | None = None) -> Array:
+        """Its value with these values of the variables that move; `shaken` changes last digits on the way."""
         memo = _Overlay(self.base)
         memo.update(values.items())
         with np.errstate(all="ignore"):
             for node in self.steps:
-                memo[node] = value_of(node, {}, self.sizes, memo)
+                value = value_of(node, {}, self.sizes, memo)
+                if shaken is not None:
+                    value = value * (1 + EPSILON * shaken.choice((-1.0, 1.0), value.shape))
+                memo[node] = value
         return memo[self.expr]
 
-    def along(self, direction: Direction, t: complex) -> Array:
+    def along(self, direction: Direction, t: complex, shaken: np.random.Generator | None = None) -> Array:
         """Its value at a distance t along a direction."""
-        return self.at({v: self.base[v] + t * u for v, u in direction.items()})
+        return self.at({v: self.base[v] + t * u for v, u in direction.items()}, shaken)
 
     def rounding(self, direction: Direction) -> float:
         """The largest entry of the slope along a direction, had all parts of sums and products the same sign.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,9 @@ from chainrule.verify.reference import Array, value_of
 
 Generator = np.random.Generator
 SIZES = (2, 3, 4)
+# So many functions with a kink leave room for the usual distance from each; more of them stand closer, or
+# only points on one side of all, such as positive weights throughout, would be found.
+KINKED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Sampler:
         self.names = dim_names(*exprs, *self.variables)
         self.limits = _Limits(self.order)
         self.hints = _hints(self.order)
+        kinked = sum(isinstance(n, Apply) and _has_kink(n) for n in self.order)
+        self.demands = tuple(replace(d, kink=d.kink * min(1.0, KINKED / max(kinked, 1))) for d in DEMANDS)
         self.manner = 0  # the one that found the last point
 
     def sizes(self, rng: Generator, attempt: int = 0) -> dict[str, int]:
@@ -98,7 +103,7 @@ class Sampler:
         Raises: DomainProblem if none was found.
         """
         misses: Counter[tuple[Expr, str]] = Counter()
-        for level, demand in enumerate(DEMANDS):
+        for level, demand in enumerate(self.demands):
             sizes = self.sizes(rng, 0 if level < 2 else 30)
             kind = self.manner
             values = {v.name: self.draw(v, sizes, rng, kind) for v in self.variables}
@@ -125,8 +130,11 @@ class Sampler:
         )
 
     def draw(self, variable: Variable, sizes: dict[str, int], rng: Generator, kind: int) -> Array:
-        """A value of a variable with its structure; `kind` numbers the manner, beyond the last for any."""
-        manner = MANNERS[kind] if kind < len(MANNERS) else MANNERS[int(rng.integers(len(MANNERS)))]
+        """A value of a variable with its structure; `kind`: the manner, any beyond the last, or ALIVE."""
+        if kind == ALIVE:
+            manner = "alive"
+        else:
+            manner = MANNERS[kind] if kind < len(MANNERS) else MANNERS[int(rng.integers(len(MANNERS)))]
         hinted = self.hints.get(variable)
         if hinted and (kind <= 1 or rng.random() < 0.8):
             manner = hinted
@@ -241,6 +249,9 @@ MANNERS = (
     "negative",
     "wide",
 )
+# Small numbers, most of them positive: units of deep networks are neither all off nor saturated. For points
+# that are asked for, not among those that are tried in turn.
+ALIVE = -1
 
 
 def draw(shape: tuple[int, ...], structure: Sequence[str], manner: str, rng: Generator) -> Array:
@@ -322,6 +333,8 @@ def _entries(shape: tuple[int, ...], structure: Sequence[str], manner: str, rng:
         return positive
     if manner == "negative":
         return -positive
+    if manner == "alive":
+        return np.where(rng.random(shape) < 0.15, -0.3, 0.3) * positive
     if len(shape) > 1:
         normal = normal / np.sqrt(max(1.0, max(shape) / 4))  # products along long axes stay of order 1
     return 0.3 * normal if manner == "small" else normal
@@ -371,6 +384,10 @@ def _hints(order: Sequence[Expr]) -> dict[Expr, str]:
             if manner and isinstance(argument, Variable) and hints.get(argument) != "probability":
                 hints[argument] = manner
     return hints
+
+
+def _has_kink(node: Apply) -> bool:
+    return isinstance(node.function, Row) and node.function.kink is not None
 
 
 def _needs_positive_base(node: Apply) -> bool:
