@@ -623,9 +623,16 @@ CASES = [
         lambda G, Q, K, V: (G * attention(Q, K, V, jnp.tril(jnp.ones((4, 4))))).sum(),
     ),
     Case(
+        "attention with a mask that is added",
+        "sum(G*attention(Q, K, V, M)**2)",
+        "G[N,k] Q[N,d] K[m,d] V[m,k] M[N,m]",
+        "Q K V M",
+        lambda G, Q, K, V, M: (G * attention(Q, K, V, bias=M) ** 2).sum(),
+    ),
+    Case(
         "attention with bias and mask, two heads",
         "sum(G*attention(Q, K, V, mask=M, bias=B)**2)",
-        "G[2,N,k] Q[2,N,d] K[2,N,d] V[2,N,k] M[N,N] B[2,N,N]",
+        "G[2,N,k] Q[2,N,d] K[2,N,d] V[2,N,k] M[N,N]:integer(2) B[2,N,N]",
         "Q K V B",
         lambda G, Q, K, V, M, B: (G * attention(Q, K, V, M, B) ** 2).sum(),
         fixed={"M": RISK},

@@ -83,6 +83,9 @@ class Calls(Context):
             plainly = [next(exprs) if letter == "x" else next(others) for letter in letters]
             return entry.build(*plainly, **options, **{key: next(exprs) for key in keys})
 
+        if entry.tells is not None:
+            sentence = entry.tells(*(v.expr for v in values), **{k: p.expr for k, (_, p) in named.items()})
+            self.note(sentence)
         row = self.turned(node, values)
         made = self.built(make, [v.expr for v in [*values, *given_by_name]], node.span, written)
         return Value(made, row and made.rank == 1)

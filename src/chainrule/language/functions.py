@@ -511,6 +511,7 @@ class Entry:
     many      whether the last one repeats
     forces    whether a scalar argument makes no sense, which shape inference uses
     expressions  the keywords whose values are expressions; those of `keywords` are integers or texts
+    tells     a sentence about how given arguments are understood, "" if there is nothing to tell
     """
 
     build: Callable[..., Expr]
@@ -520,6 +521,7 @@ class Entry:
     many: bool = False
     forces: bool = False
     expressions: tuple[str, ...] = ()
+    tells: Callable[..., str] | None = None
 
     @property
     def summary(self) -> str:

@@ -35,7 +35,7 @@ USUAL = {
     "cholesky": "L", "eigvecsh": "V", "svd_left": "U", "svd_right": "V", "top_left": "u", "top_right": "v",
 }  # fmt: skip
 # Letters by use, then by rank.
-LETTERS = {"z": "zZ", "m": "mM", "p": "pP", "e": "erER", "": ""}
+LETTERS = {"z": "zZ", "m": "mM", "p": "pP", "e": "erER", "s": "sS", "": ""}
 BY_RANK = ("stcqk", "uvqhg", "MKSGH")
 
 
@@ -189,10 +189,10 @@ class Namer:
             return False
         tree = reader.tree(node)
         assert tree is not None
-        if isinstance(part, Apply) and part.function.name in USUAL:
+        if isinstance(part, Apply) and (part.function.name in USUAL or _scores(part) is not None):
             return True
         if part in arguments:
-            return tree.leaves >= ARGUMENT_LEAVES and has_contraction(part)
+            return arguments[part] == "s" or (tree.leaves >= ARGUMENT_LEAVES and has_contraction(part))
         length = tree.cost // 2
         return count > 1 and count * (length - 1) > length + OVERHEAD
 
@@ -203,6 +203,9 @@ class Namer:
         """
         found: dict[Expr, str] = {}
         for node in self.order:
+            scores = _scores(node)
+            if scores is not None and node not in self.exprs:
+                found[self.parts[scores][1]] = "s"
             if isinstance(node, Apply) and node.function.name in ACTIVATIONS and node not in self.exprs:
                 part = self.parts[node.arguments[0]][1]
                 found[part] = "m" if isinstance(part, Einsum) and _is_weighted(part) else "z"
@@ -263,6 +266,19 @@ def _is_masked(node: Expr) -> Callable[[Expr], bool]:
         )
 
     return found
+
+
+def _scores(part: Expr) -> Expr | None:
+    """The argument of a softmax, if it is one of attention: a matrix product over the root of a size."""
+    if not isinstance(part, Apply) or part.function.name not in ("softmax", "masked_softmax"):
+        return None
+    scores = part.arguments[0]
+    terms = scores.terms if isinstance(scores, Sum) else (scores,)
+    scaled_down = any(
+        isinstance(t, Einsum) and _contracts(t) and any(not o.rank and not variables(o) for o in t.operands)
+        for t in terms
+    )
+    return scores if scaled_down and part.rank == 2 else None
 
 
 def _times(coefficient: Coefficient, part: Expr) -> Expr:
