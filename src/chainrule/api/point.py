@@ -73,7 +73,7 @@ def _check_structure(variable: Variable, value: Any) -> None:
         "orthonormal": lambda a: same(a.T @ a, np.eye(a.shape[1])),
         "unit": lambda a: same(a @ a, 1),
         "spd": lambda a: same(a, a.T) and np.all(np.linalg.eigvalsh(a) > 0),
-        "simplex": lambda a: np.all(a >= 0) and same(a.sum(), 1),
+        "simplex": lambda a: np.all(a >= 0) and same(a.sum(axis=-1), 1),
         "positive": lambda a: np.all(a > 0),
         "nonnegative": lambda a: np.all(a >= 0),
         "probability": lambda a: np.all((a >= 0) & (a <= 1)),
