@@ -38,7 +38,42 @@ def test_gradients_read_as_in_the_literature(case: tuple[str, str, str]) -> None
 
 def test_layers_read_as_in_the_literature() -> None:
     norm = cr.derive("layernorm(x, eps=c)", wrt="x", shapes="x[n] c")
-    assert norm.text == "(I − eeᵀ/(ns) − (1/n) 𝟏𝟏ᵀ)/√s where e = x − sum(x)/n, s = ‖e‖²/n + c"
+    assert norm.text == (
+        "s(I − (1/n) x̂ x̂ᵀ − (1/n) 𝟏𝟏ᵀ) where s = 1/√(‖x − sum(x)/n‖²/n + c), x̂ = s(x − sum(x)/n)"
+    )
+    for formula, shapes, expected in NORMALISED:
+        d = cr.derive(formula, wrt="X" if "X" in shapes else "x", shapes=shapes)
+        assert d.check(points=5).passed
+        text = d.sheet.answers[0].gradient.text
+        assert f"{text} where {d.text.split(' where ')[1]}" == expected
+
+
+NORMALISED = [
+    (
+        "g @ layernorm(x, eps=c)",
+        "g[n] x[n] c",
+        "s(g − (1/n) (gᵀ x̂) x̂ − sum(g)/n) where s = 1/√(‖x − sum(x)/n‖²/n + c), x̂ = s(x − sum(x)/n)",
+    ),
+    ("g @ rmsnorm(x, eps=c)", "g[n] x[n] c", "s(g − (1/n) (gᵀ x̂) x̂) where s = 1/√(‖x‖²/n + c), x̂ = sx"),
+    (
+        "sum(G * layernorm(X, eps=c))",
+        "G[N,d] X[N,d] c",
+        "diag(u) (G − (1/d) diag((G ⊙ X̂) 𝟏) X̂ − (1/d) G𝟏𝟏ᵀ)"
+        " where E = X − (1/d) X𝟏𝟏ᵀ, u = 1 ⊘ √((1/d) E⊙²𝟏 + c), X̂ = diag(u) E",
+    ),
+    (
+        "sum(G * batchnorm(X, eps=c))",
+        "G[N,d] X[N,d] c",
+        "(G − (1/N) X̂ diag((G ⊙ X̂)ᵀ𝟏) − (1/N) 𝟏𝟏ᵀG) diag(u)"
+        " where E = X − (1/N) 𝟏𝟏ᵀX, u = 1 ⊘ √((1/N) (Eᵀ)⊙²𝟏 + c), X̂ = E diag(u)",
+    ),
+]
+
+
+def test_rows_on_the_simplex_add_up_to_one() -> None:
+    d = cr.derive("cross_entropy(Z, Y)", wrt="Z", shapes="Z[N,k] Y[N,k]:simplex")
+    assert d.sheet.answers[0].gradient.text == "(1/N) (softmax(Z, axis=1) − Y)"
+    assert cr.derive("x*sum(Y)", wrt="x", shapes="x Y[N,k]:simplex").text == "N"
     loss, inputs = "sum(G * attention(Q, K, V, M))", "G[n,p] Q[n,d] K[m,d] V[m,p] M[n,m]"
     for structure, scores in {"": "QKᵀ/√d + M", ":integer(2)": "QKᵀ/√d"}.items():
         for wrt, expected in {

@@ -698,7 +698,7 @@ class Product:
     # ------------------------------------------------------------ out
 
     def _whole(self, factor: Expr, axes: Labels) -> Labels:
-        """The labels over which the entries of a variable, or of the square of one, are declared to add to 1."""
+        """The labels over which the entries of a variable, or their squares, are declared to add up to 1."""
         base, exponent = _as_power(factor)
         if self.normal.has(base, "simplex"):
             return axes[-1:] if base is factor else ()
