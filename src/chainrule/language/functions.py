@@ -242,9 +242,9 @@ def norm(x: Any, ord: Order = None, axis: Axis = None, keepdims: bool = False) -
     if ord not in (None, "fro") and not (ord == 2 and len(axes) <= 1):
         found = norm_of_order(x, ord, axes)
         if found is None:
-            order = ord if isinstance(ord, int | str) else "p"
+            shown = ord if isinstance(ord, int | str) else "p"
             raise ShapeMismatch(
-                f"norm(..., {order}) of {_kind(len(axes))} is not in the language",
+                f"norm(..., {shown}) of {_kind(len(axes))} is not in the language",
                 hint="norm(x, p) and norm(x, inf) are of a vector or along an axis; "
                 "a matrix has norm(X), norm(X, 1), norm(X, inf), norm(X, 2) and norm(X, 'nuc')",
             )
