@@ -40,7 +40,7 @@ def evaluate(
     values = read_point(given) if isinstance(given, str) else dict(given)
     labels = {f"derivative {k}": key for k, key in enumerate(derivatives)}
     outputs = {"formula": formula.expr, **{label: derivatives[key] for label, key in labels.items()}}
-    function = compile_expressions(outputs, list(formula.variables.values()))
+    function = compile_expressions(outputs, list(formula.variables.values()), undefined=True)
     try:
         # Where a formula has no value the answer is inf or nan, which is told without NumPy's warnings.
         with np.errstate(all="ignore"):
