@@ -41,7 +41,8 @@ def main(arguments: "list[str]") -> None:
             print()
         print(f"Try your own: {CHAINRULE} derive --help")
     elif command == "bench":
-        run([PYTHON, os.path.join("benchmarks", "derive.py")])
+        for script in ("derive.py", "explain.py"):
+            run([PYTHON, os.path.join("benchmarks", script)])
     else:
         run([PYTHON, "-m", "pytest", *(rest or ["-q", "-n", "auto", "--cov", "--cov-report=term"])])
 

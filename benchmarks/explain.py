@@ -1,6 +1,6 @@
-"""How long explaining long formulas takes: every style on formulas of 300 to 500 nodes.
+"""How long explaining long formulas takes: every style on formulas of 200 to 360 nodes.
 
-Run `python3 benchmarks/explain.py`. It prints a table of CPU seconds, from the text of the formula to the
+Run `python3 dev.py bench`. It prints a table of CPU seconds, from the text of the formula to the
 text of the page, and asserts nothing about time; a page whose check failed is named. The target is two
 seconds for each. `-` stands for a style that cannot write this formula and says so.
 """

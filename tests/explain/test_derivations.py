@@ -323,3 +323,42 @@ def test_the_steps_of_every_style_replay_to_what_it_finds(style: str) -> None:
 )
 def test_reasons_say_what_happens(formula: str, shapes: str, wrt: str, words: str) -> None:
     assert words in said(explained(formula, shapes, wrt, "variables"))
+
+
+@pytest.mark.parametrize(("layout", "last"), [("numerator", "(∂C/∂z₁) W₁"), ("shape", "W₁ᵀ (∂C/∂z₁)")])
+def test_a_long_recursion_keeps_the_layout_of_its_page(layout: str, last: str) -> None:
+    inner = "x"
+    for k in range(1, 7):
+        inner = f"tanh(W{k} @ {inner} + b{k})"
+    shapes = "x[n] y[n] " + " ".join(f"W{k}[n,n] b{k}[n]" for k in range(1, 7))
+    page = explained(f"sum(({inner} - y)**2)", shapes, "x", "variables", layout=layout)
+    sizes = {"numerator": "1 × n", "shape": "n"}[layout]
+    assert not page.checked.failed
+    for lines in (page.combine.lines(), page.derivation.answer[:1]):
+        shown = [line for line in lines if line.left is not None][-1]
+        assert (to_text(shown.left), to_text(shown.right), shown.sizes) == ("∂C/∂x", last, sizes)
+
+
+def test_total_derivatives_of_a_long_recursion_have_a_symbol_of_their_own() -> None:
+    formula = "a = exp(sin(exp(sin(cos(x**3))))); u = tanh(a); v = sin(u); w = cos(v); q = exp(w); u*q*v"
+    page = explained(formula, "x", "x", "variables")
+    direct = {to_text(line.left) for line in page.differentiate.lines() if line.left is not None}
+    total = {to_text(line.left) for line in page.combine.lines() if line.left is not None}
+    assert "∂y/∂v" in direct and "dy/dv" in total and not direct & total
+
+
+@pytest.mark.parametrize(
+    ("formula", "at_kink", "reading"),
+    [
+        ("max(x, 3) - max(x, 3)", 0, "y does not react to x."),
+        ("abs(x)", 0, "moves by about sign(x) Δ, where it is differentiable."),
+        ("relu(x)", 0.5, "on, where x > 0, wiggle x by a small Δ and y moves by Δ."),
+    ],
+)
+def test_what_is_read_is_true_at_kinks_too(formula: str, at_kink: float, reading: str) -> None:
+    assert reading in said(explained(formula, "x", "x", at_kink=at_kink))
+
+
+def test_joined_vectors_are_written_as_such() -> None:
+    text = said(explained("concat(w, b) @ concat(x, 1)", "w[n] x[n] b", "w"))
+    assert "f = concat(w, b)ᵀ concat(x, 1)" in text and "∂f/∂u = concat(x, 1)ᵀ" in text

@@ -51,6 +51,7 @@ class Case:
             order=self.order,
             layout=self.layout,
             functions=self["functions"],
+            structured=bool(self["structured"]),
         )
         assert isinstance(found, cr.Derivative)
         return found

@@ -417,3 +417,30 @@ def test_a_function_that_writes_into_its_arguments_changes_nothing() -> None:
 def test_a_cancellation_in_the_correct_answer_is_no_mistake(claim: str) -> None:
     assert cr.check("tanh(x)", wrt="x", claim=claim, shapes="x").verdict == "equal"
     assert cr.check("tanh(x)", wrt="x", claim=f"1.001*({claim})", shapes="x").verdict == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "claim", "says"),
+    [
+        ("sin(cos(x))", "x", "-sin(x)", "The outer derivative is missing: that of sin(cos(x)) by cos(x)."),
+        ("norm(x)**2", "x[n]", "x/norm(x)", "The outer derivative is missing: that of ‖x‖² by ‖x‖."),
+        ("sum(exp(A@x))", "A[m,n] x[n]", "A.T @ ones(m)", "The outer derivative is missing"),
+        ("softmax(x)", "x[n]", "diag(softmax(x)*(1-softmax(x)))", "Only the diagonal is there"),
+        ("softmax(x)", "x[n]", "softmax(x)*(1-softmax(x))", "Only the diagonal is there"),
+    ],
+)
+def test_what_has_no_code_is_told_all_the_same(formula: str, shapes: str, claim: str, says: str) -> None:
+    found = cr.check(formula, wrt="x", claim=claim, shapes=shapes)
+    assert (found.verdict, found.diagnosis) == ("wrong", "other"), found.text
+    assert says in found.text
+
+
+def test_a_long_path_is_told_by_its_ends() -> None:
+    found = cr.check("cross_entropy(z, t)", wrt="z", claim="softmax(z)", shapes="z[n] t:integer(n)")
+    assert found.diagnosis in ("path", "plain-chain") and " → … → " in found.text
+    assert max(map(len, found.text.split("\n"))) < 360
+
+
+def test_kronecker_products_are_told_in_the_nearest_order() -> None:
+    shapes = "A[m,n] X[n,p] B[p,q]"
+    assert "Bᵀ belongs in place of B" in cr.check("A@X@B", wrt="X", claim="A ⊗ B", shapes=shapes).text

@@ -100,5 +100,47 @@ def test_a_short_index_form_stands_alone() -> None:
 
 def test_tensors_of_code_are_not_printed_where_a_map_says_it() -> None:
     d = derived("expm(X)", "X[n,n]", 1, "matrix")
-    assert d.sheet.answer_lines() == ["dX ↦ expm_frechet(X, dX)    n × n ↦ n × n"]
+    assert d.sheet.answer_lines() == [
+        "dX ↦ expm_frechet(X, dX)    n × n ↦ n × n",
+        "expm_frechet(X, E): the derivative of expm at X along E",
+    ]
     assert "einsum" in d.text and not re.search("einsum", d.sheet.equations())
+
+
+def test_what_no_textbook_has_is_explained_unless_it_was_typed() -> None:
+    lines = derived("flatten(X)", "X[m,n]", 1, "matrix").sheet.answer_lines()
+    assert lines[1:] == [
+        "dX ↦ vec(dXᵀ)    m × n ↦ mn",
+        "merge(m, n)_ijk: 1 where i = (j − 1)n + k, else 0",
+    ]
+    brought = derived("sum(A * cholesky(X))", "A[n,n] X[n,n]", 1, "matrix").sheet.answer_lines()
+    assert "halftril(M): the lower triangle of M with its diagonal halved" in brought
+    both = derived("sum(A @ cholesky(X @ X) @ halftril(A))", "A[n,n] X[n,n]", 1, "matrix")
+    typed = both.sheet.answer_lines()
+    assert not any(line.startswith("halftril(M):") for line in typed)
+
+
+# Matrix Cookbook (2012), eq. 34 to 44; Wikipedia, Matrix calculus, identities in differential form.
+FORMS = [
+    ("eq. 34", "a * X", "a X[m,n]", "dX ↦ a dX"),
+    ("eq. 35", "X + A", "X[m,n] A[m,n]", "dX ↦ dX"),
+    ("eq. 36", "tr(X)", "X[n,n]", "dX ↦ tr(dX)"),
+    ("eq. 37", "A @ X", "A[m,n] X[n,p]", "dX ↦ A dX"),
+    ("eq. 37", "X @ A", "A[n,p] X[m,n]", "dX ↦ dX A"),
+    ("eq. 37", "X @ X", "X[n,n]", "dX ↦ X dX + dX X"),
+    ("eq. 38", "X * A", "X[m,n] A[m,n]", "dX ↦ A ⊙ dX"),
+    ("eq. 39", "kron(X, A)", "X[m,n] A[p,q]", "dX ↦ dX ⊗ A"),
+    ("eq. 40", "inv(X)", "X[n,n]", "dX ↦ −X⁻¹ dX X⁻¹"),
+    ("eq. 41, 42", "det(X)", "X[n,n]", "dX ↦ det(X) tr(X⁻¹ dX)"),
+    ("eq. 43", "logdet(X)", "X[n,n]", "dX ↦ tr(X⁻¹ dX)"),
+    ("eq. 44", "X.T", "X[m,n]", "dX ↦ dXᵀ"),
+    ("Wikipedia, d(Xⁿ)", "matrix_power(X, 3)", "X[n,n]", "dX ↦ X dX X + dX X² + X² dX"),
+    ("Wikipedia, d(e^X)", "expm(X)", "X[n,n]", "dX ↦ expm_frechet(X, dX)"),
+]
+
+
+@pytest.mark.parametrize(("source", "formula", "shapes", "written"), FORMS, ids=[f[1] for f in FORMS])
+def test_the_identities_in_differential_form(source: str, formula: str, shapes: str, written: str) -> None:
+    d = derived(formula, shapes, 1)
+    assert d.text == written, source
+    assert says(d, written.split(" ↦ ")[1], 1)

@@ -1,7 +1,8 @@
 """What random programs are made of: a row for each way to make an array of some shape from others.
 
 Shapes are words whose letters are sizes: "" a scalar, "mn" a matrix of m × n. In `makes` and `takes`, capital
-letters stand for any sizes, the same one for the same letter, and `*` for any axes at all. A template is text
+letters stand for any sizes, the same one for the same letter, and `*` for any axes at all; `#AB` is
+an integer variable with axis A and values below B. A template is text
 that chainrule reads and that Python evaluates with `jax_functions`: one text for the judge and the judged.
 """
 
@@ -143,6 +144,74 @@ ABC | ABD, DC     | ({0} @ {1})
 ABC | AB, ADC     | einsum('ab,adc->abc', {0}, {1})
 ABC | BCA         | einsum('bca->abc', {0})
 ABC | ABC         | softmax({0})
+*   | *           | gelu({0})
+*   | *           | gelu_tanh({0})
+*   | *           | silu({0})
+*   | *           | softsign({0})
+*   | *           | mish({0})
+*   | *           | logsigmoid({0})
+*   | *           | normcdf({0})
+*   | *           | normpdf({0})
+!*  | *           | elu({0})
+!*  | *           | selu({0})
+!*  | *           | leaky_relu({0})
+!*  | *           | relu6({0})
+!*  | *           | hardtanh({0})
+!*  | *           | hardsigmoid({0})
+!*  | *           | hardswish({0})
+!*  | *           | huber({0}, 0.5)
+!*  | *           | hinge({0})
+!*  | *, *, *     | where(({0} > 0) & ({1} < 0.5), {2}, {1})
+.   | *           | var({0})
+.   | *           | std({0} + {0}**2)
+.   | *           | prod({0})
+.   | A, AB       | sum({0} * log_softmax({1})[:, 0])
+A   | AB          | var({0}, axis=1)
+A   | BA          | prod({0}, axis=0)
+A   | AB          | norm({0} + 3, axis=1)
+A   | A           | cumsum({0})
+A   | A           | log_softmax({0})
+A   | A           | roll({0}, 1, axis=0)
+A   | A           | flip({0}, axis=0)
+A   | A, ., ., .  | conv1d({0}, stack({1}, {2}, {3}), padding=1)
+A   | A           | avg_pool1d({0}, 3, stride=1, padding=1)
+!A  | A           | max_pool1d(pad({0}, (1, 1)), 3, stride=1)
+A   | BA, #.B     | {0}[{1}]
+A   | AB, #AB     | pick({0}, {1})
+AB  | AB          | log_softmax({0})
+AB  | AB          | cumsum({0}, axis=1)
+AB  | AB          | (({0} - mean({0}, axis=1, keepdims=True)) / sqrt(var({0}, axis=1, keepdims=True) + 0.1))
+AB  | CB, #AC     | {0}[{1}]
+AB  | B, #AB      | (one_hot({1}, {B}) * {0})
+AB  | BA          | swapaxes({0}, 0, 1)
+AB  | AB          | flip({0}, axis=1)
+ABC | ABC         | cumsum({0}, axis=1)
+ABC | BAC         | swapaxes({0}, 0, 1)
+ABC | ABC         | log_softmax({0}, axis=0)
+.   | AB, #AB     | cross_entropy({0}, {1})
+.   | *, *        | bce_with_logits({0}, sigmoid({1}))
+.   | A, A        | kl(softmax({0}), softmax({1}))
+.   | *, *, *     | gaussian_nll({0}, {1}, softplus({2}) + 0.1)
+.   | AB, A       | ({1} @ cholesky({0} @ {0}.T + 2 * eye({A})) @ {1})
+.   | AA          | logdet(cholesky({0} @ {0}.T + 2 * eye({A})))
+.   | AB          | nuclear_norm({0})
+.   | AB          | spectral_norm({0})
+.   | AA          | logsumexp(eigvalsh({0}))
+.   | AA, AA      | vdot(tril({0}), triu({1}))
+.   | A, AB, B    | ({0} @ (2 + {1}) @ {2})
+A   | A           | layernorm({0})
+A   | A           | rmsnorm({0})
+A   | AA, A       | (expm({0} / 3) @ {1})
+A   | AA          | eigvalsh({0})
+A   | B, A, AB, AA, A | rnn_step({0}, {1}, {2}, {3}, {4})
+AB  | AC, BC, CC  | (softmax(({0} @ {2}) @ {1}.T / sqrt({C})))
+AB  | AC, DC, DB  | attention({0}, {1}, {2})
+AB  | AB, B, B    | layernorm({0}, gain={1}, bias={2})
+AB  | AB          | batchnorm({0}, eps=0.1)
+AA  | AA          | tril({0})
+AA  | AA          | expm({0} / 3)
+AA  | AB          | cholesky({0} @ {0}.T + 2 * eye({A}))
+AA  | AA          | ({0} @ diag(diagonal({0})))
 """
 
 PRODUCTIONS = tuple(_rows(TABLE))
@@ -176,11 +245,17 @@ def instances(shape: str, production: Production) -> Iterator[Instance]:
     for capital, letter in zip(production.makes, shape, strict=True):
         if bound.setdefault(capital, letter) != letter:
             return
-    free = sorted({c for t in production.takes for c in t} - set(bound))
+    free = sorted({c for t in production.takes for c in t if c.isalpha()} - set(bound))
     for choice in product(LETTERS, repeat=len(free)):
         sizes = bound | dict(zip(free, choice, strict=True))
-        takes = tuple("".join(sizes[c] for c in t) for t in production.takes)
+        takes = tuple("".join(sizes.get(c, c) for c in t).replace("#.", "#") for t in production.takes)
         yield Instance(production, takes, tuple(sorted(sizes.items())))
+
+
+
+
+def _known(way: Instance) -> bool:
+    return all(taken in SHAPES or taken.startswith("#") for taken in way.takes)
 
 
 # A few with three axes stand for all: each new shape costs the judge a compilation of every operation.
@@ -189,7 +264,7 @@ WAYS = {
     shape: tuple(
         ways
         for production in PRODUCTIONS
-        if (ways := tuple(w for w in instances(shape, production) if set(w.takes) <= set(SHAPES)))
+        if (ways := tuple(w for w in instances(shape, production) if _known(w)))
     )
     for shape in SHAPES
 }

@@ -31,6 +31,17 @@ class Program:
     variables: dict[str, str]  # a shape by name
 
 
+def declaration(name: str, shape: str) -> str:
+    """X0[m,n], or i1[m]:integer(n) for the shape "#mn".
+
+    >>> declaration("X0", "mn"), declaration("i1", "#mn")
+    ('X0[m,n]', 'i1[m]:integer(n)')
+    """
+    axes = shape[1:-1] if shape.startswith("#") else shape
+    sizes = f"[{','.join(axes)}]" if axes else ""
+    return f"{name}{sizes}:integer({shape[-1]})" if shape.startswith("#") else f"{name}{sizes}"
+
+
 @dataclass(slots=True)
 class _Writer:
     choose: Choose
@@ -39,9 +50,17 @@ class _Writer:
     named: dict[str, list[str]] = field(default_factory=dict)
     left: int = MOST_NODES
 
+    def moving(self) -> list[str]:
+        """The variables that are no integers."""
+        return sorted(name for name, shape in self.variables.items() if not shape.startswith("#"))
+
     def leaf(self, shape: str) -> str:
         """A variable of that shape, at most three of a kind, or a number."""
         mine = [name for name, s in self.variables.items() if s == shape]
+        if shape.startswith("#"):
+            name = mine[0] if mine else f"i{len(self.variables)}"
+            self.variables[name] = shape
+            return name
         pick = self.choose(6)
         if not shape and pick == 5:
             return ("2", "0.5", "3")[self.choose(3)]
@@ -56,7 +75,7 @@ class _Writer:
         known = self.named.get(shape, [])
         if known and self.choose(4) == 0:
             return known[self.choose(len(known))]
-        if nodes < 1 or self.left < 1:
+        if nodes < 1 or self.left < 1 or shape.startswith("#"):
             return self.leaf(shape)
         ways = WAYS[shape]
         group = ways[self.choose(len(ways))]
@@ -95,12 +114,10 @@ def program(choose: Choose, scalar: bool = False, sizes: Sizes | None = None) ->
     nodes = 1 + choose(MOST_NODES)
     writer.left = nodes
     last = writer.part(shape, nodes)
-    while not writer.variables or (last in writer.variables and nodes > 1 and writer.left > 0):
+    while not writer.moving() or (last in writer.variables and nodes > 1 and writer.left > 0):
         last = writer.part(shape, nodes)
     named = dict(zip(LETTERS, sizes or SIZES[choose(len(SIZES))], strict=True))
-    names = sorted(writer.variables)
+    names = writer.moving()
     wrt = names[choose(len(names))]
-    declared = " ".join(
-        f"{name}[{','.join(shape)}]" if shape else name for name, shape in sorted(writer.variables.items())
-    )
+    declared = " ".join(declaration(*item) for item in sorted(writer.variables.items()))
     return Program("; ".join([*writer.statements, last]), declared, wrt, named, dict(writer.variables))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from reliability.judge import Judge, Outcome, judge, values
+from reliability.judge import Judge, Outcome, derived, judge, values
 from reliability.programs import Program, program
 from reliability.regressions import REGRESSIONS
 
@@ -39,6 +42,30 @@ def test_jacobians_agree(made: Program, seed: int) -> None:
 @given(programs(scalar=True), st.integers(0, 2**32 - 1))
 def test_hessians_agree(made: Program, seed: int) -> None:
     _tell(judge(made, 2, seed), made)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_numpy_evaluates_what_jax_does(seed: int) -> None:
+    """A judge of the judge: a whole gradient, by JAX itself and from its jaxpr."""
+    made = program(random.Random(seed).randrange, sizes=SIZES)
+    referee, point = Judge(made), values(made, seed)
+    value = np.asarray(referee.value(point))
+    np.testing.assert_allclose(referee.number(point), value, rtol=1e-10, atol=1e-10)
+
+
+def test_a_planted_error_is_caught() -> None:
+    """A derivative that is off by a thousandth in one entry differs; so does one that is turned."""
+    made = Program("sum(sin(X) @ X.T, axis=0)", "X[m,m]", "X", {"m": 3}, {"X": "mm"})
+    assert judge(made, 1, 0).verdict == "agrees"
+    off = np.ones((3, 3, 3))
+    off[1, 0, 2] = 1.001
+    for spoil in (lambda J: J * off, lambda J: np.swapaxes(J, 1, 2)):
+
+        def wrong(made: Program, order: int, spoil: Any = spoil) -> Any:
+            right = derived(made, order)
+            return lambda point: spoil(right(point))
+
+        assert judge(made, 1, 0, wrong).verdict == "differs"
 
 
 @pytest.mark.parametrize("name", REGRESSIONS)

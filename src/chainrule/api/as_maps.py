@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 GLANCE = 50
 # A tensor that only the NumPy dialect can say: nobody reads expm_frechet(X, einsum('ik,jl->ijkl', ...))_ijkl.
 UNREADABLE = "einsum('"
+# Tensors of zeros and ones that regroup, slide and pick.
+REGROUPING = ("merge(", "window(", "elimination(")
 
 
 def map_of(sheet: Sheet, answer: Answer) -> Written | None:
@@ -27,7 +29,7 @@ def map_of(sheet: Sheet, answer: Answer) -> Written | None:
     shown = answer.written
     if not shown.indices or shown.vec is not None or sheet.times is not None or sheet.recursion is not None:
         return None
-    if len(shown.text) <= GLANCE and UNREADABLE not in shown.text:
+    if len(shown.text) <= GLANCE and not any(word in shown.text for word in (UNREADABLE, *REGROUPING)):
         return None
     subject = notated.subject(sheet, answer)
     found = write_map(replace(subject, given={**subject.given, **sheet.names}))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chainrule.api import as_maps, backward, notated
 from chainrule.api.blocks import block_line
 from chainrule.api.formulas import named_parts
+from chainrule.api.glosses import glosses
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
 from chainrule.api.products import times_label
 from chainrule.api.structured import conventions
@@ -26,6 +27,7 @@ from chainrule.expr.walk import rebuild, substitute, topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula
 from chainrule.notation.index import vec_derivative
+from chainrule.notation.joined import is_place
 from chainrule.notation.latex import name_latex
 from chainrule.notation.matform import commutation_in
 from chainrule.notation.present import Presentation, Request, present, present_many, present_named
@@ -198,10 +200,14 @@ class Sheet:
     @cached_property
     def written_formula(self) -> Presentation:
         """The value of the formula as it was written."""
-        return self._present(self.statements[-1][1])
+        return self._typed(self.statements[-1][1])
 
     def _present(self, expr: Expr) -> Presentation:
         return present(expr, profile=self.formula.profile)
+
+    def _typed(self, expr: Expr) -> Presentation:
+        """With the terms of sums in the order in which a person typed them."""
+        return present(expr, profile=self.formula.profile, as_typed=True)
 
     def heading(self) -> list[str]:
         """The formula with the shape of every part, and how it was read."""
@@ -215,11 +221,11 @@ class Sheet:
         for name, value in self.statements:
             inside = [n for n in topological([value])[:-1] if _is_part(n) and n not in shown]
             shown.update(dict.fromkeys(inside[: max(0, MOST_PARTS - len(items))]))
-            texts = [self._present(n).text for n in inside if n in shown]
+            texts = [self._typed(n).text for n in inside if n in shown]
             sizes = [sizes_text(n.shape) for n in inside if n in shown]
             items += [f"{text}: {size}" for text, size in zip(texts, sizes, strict=True)]
             if name != letter:
-                items.append(f"{pretty(name)} = {self._present(value).text}: {sizes_text(value.shape)}")
+                items.append(f"{pretty(name)} = {self._typed(value).text}: {sizes_text(value.shape)}")
         lines += wrapped(dict.fromkeys(items))
         return [*lines, *(f"    {sentence}" for sentence in self.formula.assumptions)]
 
@@ -259,13 +265,13 @@ class Sheet:
     def answer_lines(self) -> list[str]:
         """The derivatives with shape and layout, gradients ready for an update step, the names of parts."""
         if self.written:
-            return notated.lines(self, self.written) + self._explained()
+            return self._explained(notated.lines(self, self.written))
         lines = [line for answer in self.answers for line in self.matrix_lines(answer)]
         lines += block_line(self)
         if self.recursion is not None:
-            return lines + backward.lines(self, self.recursion) + self._explained()
+            return self._explained(lines + backward.lines(self, self.recursion))
         names = (f"{pretty(name)} = {part.text}" for name, part in self.shown_where)
-        return lines + wrapped(names, "where ", ", ") + self._explained()
+        return self._explained(lines + wrapped(names, "where ", ", "))
 
     def size_note(self, answer: Answer) -> str:
         """The size of an answer, and its layout."""
@@ -318,10 +324,10 @@ class Sheet:
         names |= notated.names_of(self.written)
         return [name for name in self.abbreviations if name not in names]
 
-    def _explained(self) -> list[str]:
-        """A line for each function in the answers that no textbook has, and what abbreviations needed."""
-        lines = [f"{row.name}: {row.says}" for row in self._unfamiliar()] + self.commutations
-        lines += self.rewritten + self.unneeded
+    def _explained(self, shown: list[str]) -> list[str]:
+        """The lines of the answers, one for each function that no textbook has, what abbreviations needed."""
+        lines = shown + [f"{row.name}: {row.says}" for row in self._unfamiliar()]
+        lines += glosses(shown, self.formula.source) + self.commutations + self.rewritten + self.unneeded
         return lines + [line for sentence in self.conventions for line in wrapped(sentence.split(), gap=" ")]
 
     @property
@@ -456,6 +462,10 @@ def _is_part(node: Expr) -> bool:
     if isinstance(node, Einsum) and len(node.operands) == 1:
         (axes,) = node.labels
         return node.output != axes and set(node.output) <= set(axes)
+    if isinstance(node, Einsum):
+        # x₁ and x[1:4] are parts; x at its place among zeros is not.
+        placed = (axes[-1] for o, axes in zip(node.operands, node.labels, strict=True) if is_place(o))
+        return not any(axis in node.output for axis in placed)
     return isinstance(node, Apply | Sum | Stack | Einsum)
 
 

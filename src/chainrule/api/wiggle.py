@@ -79,9 +79,7 @@ class _Wiggle:
         self.slopes = {v: simplify(slopes[v]) for v in wrt}
         outputs: dict[str, Expr] = {"value": subject.expr}
         outputs |= {f"slope {k}": self.slopes[v] for k, v in enumerate(wrt)}
-        self.function: CompiledFunction = compile_expressions(
-            outputs, list(subject.variables), undefined=True
-        )
+        self.function: CompiledFunction = compile_expressions(outputs, list(subject.variables))
         found = self._run({})
         self.value = np.asarray(found["value"], float)
         parts = [np.asarray(found[f"slope {k}"], float) for k in range(len(wrt))]

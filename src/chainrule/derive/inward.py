@@ -131,6 +131,8 @@ class Inward:
 
     def derivative(self, body: Expr) -> Expr:
         """The unevaluated derivative of an expression; the differential of the variable is itself."""
+        while _is_wrapped(body):
+            (body,) = body.children
         if self.differential and body is self.wrt:
             return self.moved
         return Apply(UNEVALUATED, (body,), self.tail)
@@ -247,6 +249,8 @@ class Inward:
         if _is_contraction(body):
             return "the derivative of a sum is the sum of the derivatives"
         if len(body.operands) == 1 and body.coefficient.is_one:
+            if len(set(body.output)) < len(body.output) or len(set(body.labels[0])) < len(body.labels[0]):
+                return "the derivative of a linear map is that map"  # diag, of a vector or of a matrix
             carried = set(body.labels[0])
             return "scalar expansion" if set(body.output) != carried else "transposed entry by entry"
         return "constant multiple rule"
@@ -312,6 +316,12 @@ def _named(row: Row, chained: bool) -> str:
     else:
         name = row.says if row.says.startswith("derivative of") else f"derivative of {row.name}"
     return f"{name}, chain rule" if chained else name
+
+
+def _is_wrapped(body: Expr) -> bool:
+    """Whether it is a product of one factor, which is that factor and needs no step of its own."""
+    alone = isinstance(body, Einsum) and len(body.operands) == 1 and body.coefficient.is_one
+    return alone and isinstance(body, Einsum) and body.labels[0] == body.output == tuple(range(body.rank))
 
 
 def _is_minus(term: Expr) -> TypeGuard[Einsum]:

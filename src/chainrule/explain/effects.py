@@ -13,18 +13,21 @@ from fractions import Fraction
 from chainrule.explain.derivation import Words
 from chainrule.explain.readings import Reading
 from chainrule.explain.seen import Answer, Labels, built, condition_of, product_of, without
-from chainrule.expr.dims import ONE
+from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, constant_of, multiply, number, zeros
 from chainrule.expr.walk import substitute, topological, variables
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.recover import Product
+from chainrule.rules.constants import BASIS
 from chainrule.rules.elementwise import greater, greater_equal, power
 from chainrule.rules.table import Row
 from chainrule.simplify import simplify
 from chainrule.simplify.definite import Definite
 from chainrule.steps import Claim
 
+# Entries of a gradient that are told one by one.
+MOST_LISTED = 4
 # An amount that costs more to read than this says nothing in a sentence.
 LONGEST = 90
 
@@ -35,7 +38,7 @@ def nothing(answer: Answer) -> Iterator[Reading]:
     if constant is None or not constant.is_zero:
         return
     still = answer.equals(zeros(answer.value.shape), "nothing moves")
-    if answer.is_smooth:
+    if answer.is_smooth or answer.wrt not in variables(simplify(answer.board.subject.expr)):
         yield Reading(((answer.y, " does not react to ", answer.x, "."),), (still, answer.exactly()))
     words: Words = (answer.y, " does not react to a small move of ", answer.x, ": it changes in jumps only.")
     yield Reading((words,), (still,))
@@ -90,8 +93,10 @@ def moved(answer: Answer) -> Iterator[Reading]:
         if exact and (answer.is_moving(answer.value) or not answer.is_smooth):
             continue
         if term is not None:
-            words = _conditional(answer, term) or _moved(answer, term, exact=exact)
-            sentence = None if words is None else (*words, *_tail(answer, term), ".")
+            conditional = _conditional(answer, term)
+            words = conditional or _moved(answer, term, exact=exact)
+            away = () if conditional or answer.is_smooth else (", where it is differentiable",)
+            sentence = None if words is None else (*words, *away, *_tail(answer, term), ".")
         else:
             sentence = _moved_by_sum(answer, exact)
         if sentence is None:
@@ -234,6 +239,30 @@ def _moved_by_sum(answer: Answer, exact: bool) -> Words | None:
     return (*change, f" and {every}", target, f" moves by {about}", amount, ".")
 
 
+def listed(answer: Answer) -> Iterator[Reading]:
+    """A gradient with few entries, one after the other: x₁ moves f by about x₂ Δ, x₂ by about x₁ Δ."""
+    if answer.output.rank or answer.wrt.rank != 1 or not answer.is_smooth:
+        return
+    (dim,) = answer.wrt.shape
+    count = dim.constant
+    if count is None or not 1 < count <= MOST_LISTED:
+        return
+    words: list[str | Tree] = ["wiggle one entry of ", answer.x, " by a small ", answer.delta, ": "]
+    for k in range(count):
+        place = Apply(BASIS, (), (Dim.of(k), dim))
+        entry = simplify(Einsum(ONE, (answer.value, place), ((0,), (0,)), ()))
+        amount = amount_of(answer, answer.board.tree(entry))
+        if amount is None:
+            return
+        words += [", "] * bool(k) + [answer.entry(answer.wrt, (str(k + 1),))]
+        still = constant_of(entry)
+        if still is not None and still.is_zero:
+            words += [" does not move ", answer.y]
+        else:
+            words += [" moves ", answer.y, " by about " if answer.is_moving(entry) else " by ", amount]
+    yield Reading(((*words, "."),), (answer.equals(_again(answer), "the gradient"),))
+
+
 def row_by_row(answer: Answer) -> Iterator[Reading]:
     """What a row and a column of any Jacobian say."""
     if answer.output.rank != 1 or answer.wrt.rank > 1:
@@ -316,4 +345,5 @@ def straight(answer: Answer) -> Iterator[Reading]:
         claim = answer.always(value > 0 if sign > 0 else -value > 0, f"it {verb}")
         yield Reading((words,), (claim,))
         return
-    yield Reading(((*change, "."),), (answer.equals(built(product_of(value)), "a small change"),))
+    away = () if answer.is_smooth else (", where it is differentiable",)
+    yield Reading(((*change, *away, "."),), (answer.equals(built(product_of(value)), "a small change"),))

@@ -7,6 +7,8 @@ the derivative shows; what it claims is compared with numbers at random points, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
 
 from chainrule.errors import DomainProblem
 from chainrule.explain import effects, patterns, sums
@@ -39,6 +41,7 @@ PATTERNS: tuple[Pattern, ...] = (
     effects.valley,
     effects.straight,
     effects.moved,
+    effects.listed,
     effects.row_by_row,
 )
 
@@ -50,6 +53,10 @@ def read(board: Board, named: Mapping[Expr, Variable]) -> tuple[Sentence, ...]:
     """
     if tree_size(board.derivative) > LARGEST:
         return ()
+    if board.subject.at_kink == Fraction(1, 2):
+        # Halfway between two masks nothing is read off; beside the kink the answer is that with one mask.
+        plain = replace(board.subject, at_kink=Fraction(0))
+        board = Board(plain, plain.flow)
     answer = Answer(board, named)
     for pattern in PATTERNS:
         for reading in pattern(answer):

@@ -1,7 +1,7 @@
 """The chain rule as a recursion: from the output back, what comes from above times the local derivative.
 
 In: a Board. Out: lines. This is how the rule is told where matrices lie on the way, whose Jacobians have more
-than two axes, and along many parts. Gradients are written in the shapes of their variables.
+than two axes, and along many parts.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Sentence, Words
 from chainrule.explain.folding import Told, folded, kind
 from chainrule.expr.dims import ONE
-from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
+from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable
 from chainrule.expr.walk import substitute
 from chainrule.notation import matform as m
+from chainrule.notation.layout import is_turned, layout_sizes
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import sizes_text, to_text
+from chainrule.rules.tensorial import softmax
 from chainrule.simplify import simplify
 from chainrule.steps import Claim
 
@@ -69,6 +71,8 @@ def _by_argument(board: Board, part: Part) -> list[Moved]:
     for argument in board.flow.arguments(part):
         inward = board.inward(part.value, argument, differential=True)
         value = simplify(inward.end)
+        if isinstance(part.value, Apply) and part.value.function is softmax:
+            value = substitute(value, {part.value: part.symbol})  # in the name of its value
         board.claims.append(Claim(f"d{part.name}", value, part.value, argument, inward.moved))
         terms.append((argument, inward.moved, value))
     return terms
@@ -84,7 +88,10 @@ def _total(board: Board, found: Sequence[Moved], marks: dict[Variable, Variable]
 
 
 def backwards(board: Board) -> tuple[Entry, ...]:
-    """Upstream times local, from the output back: gradients in the shapes of their variables."""
+    """Upstream times local, from the output back, each in the layout that was asked for.
+
+    Every one of them is a total derivative, and never has the symbol of a direct partial derivative.
+    """
     output = board.output
     if output.symbol.rank:
         return _forwards(board)
@@ -115,26 +122,28 @@ def backwards(board: Board) -> tuple[Entry, ...]:
         board.claim(
             f"∂{output.name}/∂{symbol.name}", gradients[symbol], output.whole, part.whole if part else symbol
         )
-        sign = board.total_sign if symbol is board.wrt else "∂"
-        left = m.derivative(letter, board.symbol(symbol), sign)
+        left = m.derivative(letter, board.symbol(symbol), board.total_sign)
         line = partial(_step_back, board, left, symbol, value, tuple(reasons))
         lines.append(Told(str(kinds), to_text(left), line))
-        upstream[symbol] = board.placeholder(left, symbol.shape)
+        turned = is_turned(0, symbol.rank, board.subject.layout)
+        upstream[symbol] = board.placeholder(left, symbol.shape, turned)
     entries = folded(lines)
     last = next(entry for entry in reversed(entries) if isinstance(entry, Line))
     assert last.left is not None
     board.recursion = last.left, last.right, last.sizes
     words = "From the output back: what comes from above times the local derivative."
     if board.has_axes:
-        words += " Each is written in the shape of its variable"
-        words += (
-            "; in numerator layout its transpose is meant." if board.subject.layout == "numerator" else "."
-        )
+        numerator = board.subject.layout == "numerator"
+        words += f" Each is written in {'numerator layout' if numerator else 'the shape of its variable'}."
     return (Sentence((words,)), *entries)
 
 
 def _step_back(board: Board, left: Tree, symbol: Variable, value: Expr, users: Words) -> Line:
-    return Line(left, board.tree(value), ("through ", *_few(users)), sizes_text(symbol.shape), value=value)
+    layout = board.subject.layout
+    turned = is_turned(0, symbol.rank, layout)
+    tree = board.tree(value, turned)
+    sizes = layout_sizes((), symbol.shape, layout) if turned else sizes_text(symbol.shape)
+    return Line(left, tree, ("through ", *_few(users)), sizes, value=value)
 
 
 def _few(names: Sequence[str | Tree]) -> Words:

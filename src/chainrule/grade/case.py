@@ -127,6 +127,11 @@ class Case:
         return 0
 
     @cached_property
+    def simplest(self) -> Expr:
+        """The correct answer at its simplest."""
+        return simplify(self.correct)
+
+    @cached_property
     def floor(self) -> list[float]:
         """What rounding may leave in the claim at each point."""
         if self.claim.expr is not None:

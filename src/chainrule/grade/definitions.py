@@ -19,6 +19,8 @@ from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.book import Book, Named
 from chainrule.grade.derivation_text import Equality, Part, Script
 from chainrule.grade.reading import Parsed, Reader, Reading
+from chainrule.grade.retext import apply
+from chainrule.grade.signs import signs
 from chainrule.grade.symbols import NAME, Scanner, Symbol, letters_of
 from chainrule.language import Declarations, Formula, parse_declarations, parse_formula
 from chainrule.language.activations import YIELDING
@@ -307,7 +309,9 @@ def _infer(setting: Setting, order: Sequence[int], declared: Declarations) -> No
             left = left_name(equality, {}, None)
             assert left is not None
             below = f"_{left.letters}" if left.letters else ""
-            lines.append(f"{left.name}{below} = {equality.right.text}")
+            right = equality.right
+            spelled = apply(right.text, right.start, list(signs(right.text, right.start))).text
+            lines.append(f"{left.name}{below} = {spelled}")
     if not lines:
         _infer_inner(setting)
         return

@@ -38,6 +38,10 @@ _TUPLE = r"\(\s*[-−+]?[\d.][-−+\d.,\s/]*\)"
 _AT = re.compile(rf"(?:,\s*|\s+)(?:at|when|for)\s+(?:the point\s+)?({_POINT}|{_TUPLE})\s*$")
 _FIRST = re.compile(rf"\s*(?:at|for)\s+({_POINT})\s*[,:]\s*", re.IGNORECASE)
 _BAR = re.compile(rf"\s*\|\s*_?\s*\{{?\s*({_POINT}|{_TUPLE})\s*\}}?(?=\s*(?:=|$|[+\-−·*]))")
+_NEXT = re.compile(
+    r"\s*(?:(?:and|so|then|thus|hence)\s+)?(?:[d∂][²³]?[^\W\d][\w\u0300-\u036f]*/[d∂])?[^\W\d][\w\u0300-\u036f]*[′″]?"
+    r"\s*=(?!=)"
+)
 _BINDING = re.compile(r"\s*(?:and\s+)?[^\W\d][\w\u0300-\u036f]*\s*=(?!=)")
 
 
@@ -219,11 +223,27 @@ def _equalities(step: Part, number: int, remark: str, source: str, follows: bool
     # A name may be used above the line that introduces it; what continues the line before stays beside it.
     continues = main.text.startswith("=")
     yield from () if continues else bindings
-    sides = list(_chain(main, number, remark, source, follows))
+    *firsts, main = [main] if point else _stated(main)
+    for stated in firsts:
+        yield from _chain(stated, number, "", source, follows)
+    sides = list(_chain(main, number, remark, source, follows or bool(firsts)))
     for k, one in enumerate(sides):
         there = whole or k == len(sides) - 1 or is_numeric(one.right.text)
         yield replace(one, at=point) if point and there else one
     yield from (replace(one, aside=True) for one in bindings) if continues else ()
+
+
+def _stated(part: Part) -> list[Part]:
+    """The equalities of u = x², v = sin(u), so y = ln(v): cut at commas before another left side."""
+    bounds, depth = [0], 0
+    for k, char in enumerate(part.text):
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and depth <= 0 and "=" in part.text[bounds[-1] : k] and _NEXT.match(part.text, k + 1):
+            bounds.append(k + 1)
+    ends = [*(b - 1 for b in bounds[1:]), len(part.text)]
+    pieces = [part.cut(begin, end) for begin, end in zip(bounds, ends, strict=True)]
+    leads = [_LEAD.match(piece.text) if k else None for k, piece in enumerate(pieces)]
+    return [piece.cut(lead.end() if lead else 0) for piece, lead in zip(pieces, leads, strict=True)]
 
 
 def _at(part: Part) -> tuple[Part, str, bool]:

@@ -34,7 +34,7 @@ def changed(case: Case) -> Iterator[Found]:
                 if found.code == "transposed" and not _as_it_is(case, view):
                     continue
                 yield replace(found, rank=27) if found.code == "transposed" else found
-    simplest = simplify(goal)
+    simplest = case.simplest
     for edit in islice(_edits(simplest), _most(simplest)):
         view = case.matches(edit.expr)
         if view is not None and (_as_it_is(case, view) or edit.tell().code != "transposed"):
@@ -65,12 +65,13 @@ def _everywhere_transposed(case: Case) -> Iterator[Found]:
 
 def _edits(root: Expr) -> Iterator[Mutant]:
     for node in reversed(topological([root])):
+        power = isinstance(node, Apply) and node.function.name == "power"
         yield from _exchanged(root, node)
         for k, child in enumerate(node.children):
             if child.rank == 2 and child.shape[0] == child.shape[1] and not _is_transpose(node):
                 yield Mutant(_put(root, node, k, child.T), _turned(child))
-            if isinstance(node, Sum | Apply) and not isinstance(child, Apply):
-                yield Mutant(_put(root, node, k, negate(child)), _signed(child))
+            if isinstance(node, Sum) or (isinstance(node, Apply) and not isinstance(child, Apply)):
+                yield Mutant(_put(root, node, k, negate(child)), _signed(child, power))
 
 
 def _turned(part: Expr) -> Callable[[], Found]:
@@ -81,8 +82,9 @@ def _turned(part: Expr) -> Callable[[], Found]:
     return tell
 
 
-def _signed(part: Expr) -> Callable[[], Found]:
-    return lambda: Found(22, "sign", f"The sign of {short(simplify(part))} is wrong.")
+def _signed(part: Expr, power: bool) -> Callable[[], Found]:
+    what = "the exponent " if power else ""
+    return lambda: Found(22, "sign", f"The sign of {what}{short(simplify(part))} is wrong.")
 
 
 def _exchanged(root: Expr, node: Expr) -> Iterator[Mutant]:

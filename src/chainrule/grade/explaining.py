@@ -32,6 +32,9 @@ OTHER_LAYOUT = Diagnosis(
     "layout",
     "This is the transpose of what it should equal: within one chain of equalities the layout stays.",
 )
+OTHER_INDICES = Diagnosis(
+    "layout", "The indices stand in the other order: this is the transpose of what it should equal."
+)
 # The verdict stands without an explanation: a search for one that fails must not take it away.
 UNEXPLAINED = (ChainruleError, ArithmeticError, AssertionError, LookupError, ValueError)
 _PASSED = re.compile(r"The derivative of .* is missing\.")
@@ -127,7 +130,10 @@ def explain_value(
 
     `algebra`: the line before is a closed form.
     """
-    book, claimed = reader.book, value.expr
+    book = reader.book
+    # Derivatives as the rules leave them, with exponents such as 2 − 1, can be evaluated at fewer points.
+    correct = normalise(correct)
+    claimed = normalise(value.expr) if value.parsed.holes else value.expr
     if any(NOWHERE in edit.text for edit in signs(side.part.text, 0)):
         return Diagnosis("mask", "One of the cases is wrong, or they leave a point out.")
     told: list[Diagnosis] = []
@@ -154,7 +160,7 @@ def explain_value(
             everything = list(book.variables.values())
             judgement = judge(claimed, correct, of=None if algebra else of, wrt=wrt, variables=everything)
             if judgement.verdict == "layout":
-                return OTHER_LAYOUT
+                return OTHER_LAYOUT if letters is None else OTHER_INDICES
             if letters is not None and claimed.rank == 2 and claimed.shape[0] == claimed.shape[1]:
                 if same(Einsum(ONE, (claimed,), ((0, 0),), (0, 0)), correct):
                     says = f"This holds where {' = '.join(letters)} only: δ_{letters} is missing."

@@ -30,7 +30,7 @@ def factors(case: Case) -> Iterator[Found]:
     if found is not None:
         yield found
         return
-    simplest = simplify(case.correct)
+    simplest = case.simplest
     most = min(MOST, 8 + EFFORT // len(topological([simplest])))
     yield from (m.tell() for m in islice(_without(simplest), most) if case.matches(m.expr))
 
@@ -59,7 +59,7 @@ def _all_close(case: Case, left: list[Array], right: list[Array]) -> bool:
 
 def _parts(case: Case) -> list[Expr]:
     """Numbers and arrays of the shape of the answer that are no constants, the smallest first."""
-    roots = [case.correct, simplify(case.correct), *([case.of] if case.of is not None else [])]
+    roots = [case.correct, case.simplest, *([case.of] if case.of is not None else [])]
     moving = depends_on(roots, case.variables)
     shapes = ((), case.correct.shape)
     known = [n for n in topological(roots) if n in moving and n.shape in shapes and not is_mask(n)]

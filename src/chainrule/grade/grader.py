@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from chainrule.errors import ChainruleError, DomainProblem, ShapeMismatch
-from chainrule.expr.names import pretty
+from chainrule.expr.names import ascii_name, pretty
 from chainrule.expr.nodes import Expr, constant_of, permute
 from chainrule.expr.walk import variables as variables_of
 from chainrule.grade.definitions import Left, Setting, prepare
@@ -461,6 +461,9 @@ class Grader:
         if named is not None:
             shorter = shown(named, self.true, row, self.reader.profile, own)
             text = shorter if 0 < len(shorter) < len(text) else text
+        letters = self.chain.letters if self.chain is not None else None
+        if letters and text in (pretty(name) for name in (*self.true.names, *self.true.variables)):
+            text = pretty(f"{ascii_name(text)}_{letters}")
         return f"It should be {text}. " if text else ""
 
     def in_names(self, correct: Expr) -> Expr | None:

@@ -11,7 +11,7 @@ from chainrule.grade.case import Case, Found
 from chainrule.grade.mutant import Mutant, short
 from chainrule.grade.sweep import Sweep
 from chainrule.rules.table import Elementwise, Row
-from chainrule.simplify import normalise
+from chainrule.simplify import normalise, simplify
 
 
 def masks(sweep: Sweep) -> Iterator[Mutant]:
@@ -30,7 +30,7 @@ def masks(sweep: Sweep) -> Iterator[Mutant]:
 
 def _opened(raw: Expr, chosen: set[Expr]) -> Mutant:
     def tell() -> Found:
-        names = ", ".join(sorted(short(n) for n in chosen))
+        names = ", ".join(sorted({short(simplify(n)) for n in chosen}))
         what = "factor" if all(isinstance(n, Apply) and n.function.name == "sign" for n in chosen) else "mask"
         text = f"The {what} {names} was left out: where it is not 1, the derivative is different."
         return Found(11, "mask", text)

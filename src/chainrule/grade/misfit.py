@@ -124,7 +124,8 @@ def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
         view = _right(misfit, one, expr, goals)
         if view is not None:
             told = _told(misfit, [one])
-            right.append(told if view.name == "itself" else replace(told, rank=told.rank + TURNED))
+            turned = TURNED + ("transposed" in view.name) if view.name != "itself" else 0
+            right.append(replace(told, rank=told.rank + turned))
         elif one.code != "condition":
             fits.append(([one], expr))
     if right:
@@ -140,6 +141,8 @@ def _respelled(misfit: Misfit, explain: Explain) -> Iterator[Found]:
         return
     for one in single:
         for two in _changes(one.text, misfit):
+            if "identity" in one.says + two.says:
+                continue  # a number in place of the identity is a mistake of its own
             if two.code not in (one.code, "transposed") or one.code == "condition":
                 continue
             tried += 1

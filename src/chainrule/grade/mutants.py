@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from chainrule.derive import jacobians
+from chainrule.expr.dims import ONE
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr
 from chainrule.expr.walk import rebuild
@@ -31,7 +32,7 @@ def mistakes(case: Case) -> Iterator[Found]:
         return
     most = min(MOST, 8 + EFFORT // len(sweep.order))
     found: list[Found] = []
-    for kind in (paths, masks, _inner, _factor_by_factor):
+    for kind in (paths, masks, _inner, _factor_by_factor, _entry_by_entry):
         found += [m.tell() for m in islice(kind(sweep), most) if case.matches(m.expr)]
     # With x − mean(x) in place of x, the path through the mean was left out, and no inner derivative.
     lost = any(f.code == "path" for f in found) and any(v.rank for v in case.wrt)
@@ -66,6 +67,17 @@ def _factor_by_factor(sweep: Sweep) -> Iterator[Mutant]:
     yield Mutant(rebuild(of, parts), lambda: Found(44, "other", says))
 
 
+def _entry_by_entry(sweep: Sweep) -> Iterator[Mutant]:
+    """A function of all entries, such as softmax, differentiated as if each stood for itself."""
+    if sweep.of.rank != 1 or len(sweep.wrt) != 1 or sweep.wrt[0].shape != sweep.of.shape:
+        return
+    whole = sweep.derivative()
+    entries = Einsum(ONE, (whole,), ((0, 0),), (0,))
+    says = "Only the diagonal is there: each entry depends on the others too, so those beside it are not 0."
+    for expr in (Einsum(ONE, (entries,), ((0,),), (0, 0)), entries):
+        yield Mutant(expr, lambda: Found(44, "other", says))
+
+
 def _missing(sweep: Sweep, node: Expr, expr: Expr, rank: int) -> Mutant:
     def tell() -> Found:
         by = ", ".join(pretty(v.name) for v in sweep.wrt)
@@ -75,10 +87,21 @@ def _missing(sweep: Sweep, node: Expr, expr: Expr, rank: int) -> Mutant:
 
 
 def _passed(sweep: Sweep, use: Use) -> Mutant:
+    outer = not any(isinstance(node, Apply) for node in _above(sweep, use))
+
     def tell() -> Found:
-        return Found(25, "inner", f"The derivative of {short(use.node)} by {short(use.child)} is missing.")
+        what = f"that of {short(use.node)} by {short(use.child)}"
+        if outer:
+            return Found(25, "other", f"The outer derivative is missing: {what}.")
+        return Found(25, "inner", f"The derivative of {what.removeprefix('that of ')} is missing.")
 
     return Mutant(sweep.derivative(_passing(use)), tell)
+
+
+def _above(sweep: Sweep, use: Use) -> list[Expr]:
+    """What stands around a function, up to the whole formula."""
+    path = sweep.path(use)
+    return path[path.index(use.node) + 1 :]
 
 
 def _passing(own: Use) -> Change:

@@ -10,6 +10,7 @@ from chainrule.grade.case import Found
 from chainrule.grade.mutant import Mutant, short
 from chainrule.grade.sweep import Sweep, Use
 
+LONGEST = 80  # characters of a path whose nodes are all named
 LISTED = 3  # paths that are named
 
 
@@ -68,4 +69,7 @@ def _is_plain_chain(sweep: Sweep, lost: list[Use], kept: Use) -> bool:
 
 
 def _path(sweep: Sweep, use: Use) -> str:
-    return " → ".join(dict.fromkeys(short(node) for node in sweep.path(use)))
+    nodes = list(dict.fromkeys(short(node) for node in sweep.path(use)))
+    if len(" → ".join(nodes)) > LONGEST:
+        nodes = [*nodes[:3], "…", nodes[-1]] if len(nodes) > 5 else nodes
+    return " → ".join(nodes)

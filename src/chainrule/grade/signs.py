@@ -14,6 +14,13 @@ from chainrule.grade.symbols import reach
 from chainrule.language.limits import MAX_NESTING
 
 _CASE = re.compile(r"\s*(.+?)[\s,]*(?:\b(?:if|for)\s+(.*?)|(?:otherwise|else))\s*", re.DOTALL)
+_CALLS = "sin|cos|tan|sinh|cosh|tanh|ln|log|exp|det|tr"
+_WORD = rf"(?<![^\W\d_])(?<![_.])(?:{_CALLS})"
+_ARGUMENT = (
+    rf"(?!(?:{_CALLS})\b)[^\W_](?:[^\s+\-−–*/·@⋅×⊙⊘=,;:<>≤≥()\[\]{{}}|]|\([^()]*\))*+(?![/(])"
+)
+_BARE = re.compile(rf"((?:{_WORD} +)+){_ARGUMENT}")
+_RAISED = re.compile(rf"({_WORD})([²³])( *)(?=\(|{_ARGUMENT})")
 NOWHERE = "1e300"  # what cases have where none of them holds: a number that nothing equals
 
 
@@ -24,6 +31,8 @@ def signs(text: str, at: int) -> Iterator[Edit]:
     ['sum(', ')']
     """
     yield from _open_sums(text, at)
+    calls = list(_bare_calls(text, at))
+    yield from calls
     yield from _inner_products(text, at)
     yield from _cases(text, at)
     for m in re.finditer(r"(?<![\w\])}𝟏\U0001d7d9])\[(?=[^\[\],;=]*(?:[<>≤≥]|==|!=)[^\[\],;]*\])", text):
@@ -34,10 +43,11 @@ def signs(text: str, at: int) -> Iterator[Edit]:
     # yᵀ1 is yᵀ𝟏: nobody multiplies a row by the number 1.
     ones = list(re.finditer(r"(?<=ᵀ) *1(?![\w.\[{])", text))
     yield from (Edit(at + m.start(), at + m.end(), "𝟏") for m in ones)
+    spaces = [edit.start - at for edit in calls]
     for m in re.finditer(r"(?<=[^\s(\[{,;=+\-−–*/·@^⊙<>≤≥:⟨]) +(?=\d)", text):
         summed = re.search(r"[Σ∑]\S*$", text[: m.start()])
         inside = text.count("[", 0, m.start()) != text.count("]", 0, m.start())
-        if not summed and not inside and m.start() not in [one.start() for one in ones]:
+        if not summed and not inside and m.start() not in [one.start() for one in ones] + spaces:
             yield Edit(at + m.start(), at + m.end(), " · ")
 
 
@@ -57,6 +67,22 @@ def _open_sums(text: str, at: int) -> Iterator[Edit]:
             yield Edit(at + m.start(), at + m.end(), "sum(")
             yield from _squares(body, at + m.end())
             yield Edit(at + end, at + end, ")")
+
+
+def _bare_calls(text: str, at: int) -> Iterator[Edit]:
+    """What stands behind the space of cos t, ln x², ln det X, sin² x is the argument, up to an operator."""
+    for m in islice(_BARE.finditer(text), MAX_NESTING):
+        spaces = list(re.finditer(r" +", m[1]))
+        for space in spaces:
+            yield Edit(at + m.start() + space.start(), at + m.start() + space.end(), "(")
+        yield Edit(at + m.end(), at + m.end(), ")" * len(spaces))
+    for m in islice(_RAISED.finditer(text), MAX_NESTING):
+        closed = text[m.end() :].startswith("(")
+        argument = re.compile(_ARGUMENT).match(text, m.end())
+        end = reach(text, m.end(), "tight") if closed or argument is None else argument.end()
+        yield Edit(at + m.start(), at + m.start(), "(")
+        yield Edit(at + m.start(2), at + m.end(), "" if closed else "(")
+        yield Edit(at + end, at + end, ("" if closed else ")") + ")" + m[2])
 
 
 def _squares(body: str, at: int) -> Iterator[Edit]:

@@ -134,6 +134,8 @@ class Scanner:
         before = text[position - 1 : position] if position else ""
         if (before.isalpha() and before not in _RAISED) or before in ("_", "."):
             return False
+        if re.search(r"[^\W\d][0-9]+$", text[:position]):
+            return False  # conv1d(x, k) is no differential
         return char == "d" or bool(_SLOPE.match(text, position) or _CALLED.match(text, position))
 
     def symbol(self, part: Part, position: int, scope: str) -> tuple[Symbol, int] | None:

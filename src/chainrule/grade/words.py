@@ -82,7 +82,7 @@ def sizes(expr: Expr) -> str:
 
 def correct_text(case: Case) -> str:
     """The correct answer, as a row and as a column where it may be either."""
-    simplest, of, wrt = simplify(case.correct), case.of, case.wrt
+    simplest, of, wrt = case.simplest, case.of, case.wrt
     vector = simplest.rank == 1 and (of is None or not of.rank)
     matrix = simplest.rank == 2 and of is not None and not of.rank and len(wrt) == 1 and wrt[0].rank == 2
     if not (vector or matrix):

@@ -18,6 +18,7 @@ from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
+from chainrule.notation.joined import joined
 from chainrule.notation.matform import Tree
 from chainrule.notation.products import (
     ALL_ONES,
@@ -96,8 +97,9 @@ class Reader:
         reading = self.read(root)
         if reading is None:
             return None
-        if side and root.rank == 1 and isinstance(root, Sum) and (terms := self._all(root.terms)):
-            return m.cheapest(whole(reading, side), _terms(terms, side, 1, typed=self.as_typed))
+        if side and root.rank == 1 and isinstance(root, Sum) and not joined(root):
+            if terms := self._all(root.terms):
+                return m.cheapest(whole(reading, side), _terms(terms, side, 1, typed=self.as_typed))
         return whole(reading, side)
 
     def _node(self, node: Expr) -> Reading | None:
@@ -112,6 +114,10 @@ class Reader:
                 summed = self._summed(node) if self.as_typed else None
                 return self.product(flatten(node)) if summed is None else summed
             case Sum():
+                parts = joined(node)
+                if parts is not None and (whole_parts := [self.tree(part) for part in parts]):
+                    if None not in whole_parts:
+                        return Reading(body=turned(m.call("concat", *(t for t in whole_parts if t))))
                 readings = self._all(node.terms)
                 return None if readings is None else self.sum(readings, node.shape)
             case Apply() if isinstance(node.function, View):
@@ -237,7 +243,7 @@ class Reader:
         name = node.function.name
         inside = [signed(parts(r, side)) for r in arguments]
         if name in COMPARISONS:
-            return m.compare(COMPARISONS[name], *inside)
+            return m.tree("compare", inside, (COMPARISONS[name],))
         if name in ("abs", "sqrt") and (node.rank < 2 or all(r.body is None for r in arguments)):
             return m.tree("abs" if name == "abs" else "root", inside)
         if isinstance(node.function, UnknownEntrywise):

@@ -331,7 +331,7 @@ EXPANSION = (
 REDUCTION = (
     Rule(
         name="sum of a vector function",
-        says="The derivative moves inside the sum: the columns of ∂f/∂x are added up.",
+        says="The derivative moves inside the sum: the rows of ∂f/∂x are added up.",
         formula="sum(f(x))",
         wrt=("x",),
         shapes="x[n]",

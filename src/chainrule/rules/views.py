@@ -301,8 +301,9 @@ def windows(parts: Parts, window: Factor) -> bool:
     group = parts.others(window[1][2], window)
     together = [window]
     for other in parts.factors:
-        shares = any(other[1][-1] in labels for _, labels in group)
-        if other is not window and _head(other[0]) is WINDOW and shares:
+        if other is window or _head(other[0]) is not WINDOW:
+            continue
+        if any(other[1][2] in labels for _, labels in group):
             together.append(other)
     group = [g for g in group if not any(g is w for w in together)]
     taken = {a for w in together for a in w[1][:2]}

@@ -302,13 +302,20 @@ class Product:
         return False
 
     def _pull_entry(self, work: Work, k: int) -> bool:
-        """e₂ ⊙ v = v₂ e₂: beside a basis vector only one entry of the other factors counts."""
+        """e₂ ⊙ v = v₂ e₂: beside a basis vector only one entry of the other factors counts.
+
+        So Σ_k e₂ₖ A_ik B_jk is the product of one column of A and one of B.
+        """
         factor, (label, *_) = work.factors[k]
-        if not isinstance(factor, Apply) or factor.function is not BASIS or label not in work.output:
+        if not isinstance(factor, Apply) or factor.function is not BASIS:
             return False
         others = [p for p, (_, axes) in enumerate(work.factors) if p != k and label in axes]
         if not others or any(_is_selector(work.factors[p][0]) for p in others):
             return False
+        if label not in work.output:
+            others = others[1:]
+            if not others:
+                return False
         fresh = max(work.sizes) + 1
         work.sizes[fresh] = work.sizes[label]
         work.alive.add(fresh)
@@ -697,12 +704,12 @@ class Product:
 
     # ------------------------------------------------------------ out
 
-    def _whole(self, factor: Expr, axes: Labels) -> Labels:
-        """The labels over which the entries of a variable, or their squares, are declared to add up to 1."""
+    def _is_whole(self, factor: Expr) -> bool:
+        """Whether the entries of a variable add up to 1, or those of the square of one."""
         base, exponent = _as_power(factor)
         if self.normal.has(base, "simplex"):
-            return axes[-1:] if base is factor else ()
-        return axes if self.normal.has(base, "unit") and exponent == Coefficient.of(2) else ()
+            return base is factor
+        return self.normal.has(base, "unit") and exponent == Coefficient.of(2)
 
     def _lone_labels(self, work: Work) -> None:
         """A summed label that no factor carries is worth its size.
@@ -710,7 +717,7 @@ class Product:
         Σ softmax = 1, and a unit vector's squares too.
         """
         for k, (factor, axes) in enumerate(work.factors):
-            lone = self._whole(factor, axes) or _sums_to_one(factor, axes)
+            lone = axes if self._is_whole(factor) else _sums_to_one(factor, axes)
             if lone and all(work.uses(a) == 1 and a not in work.output for a in lone):
                 work.spent |= set(lone)
                 work.drop(k)

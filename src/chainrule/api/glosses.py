@@ -1,0 +1,38 @@
+"""What functions mean that no textbook has, in a line each, where an answer brings them in.
+
+In: the lines of an answer, and what stood in the formula already. Out: lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# How the function is told, and what it is.
+GLOSSES = {
+    "merge": "merge(m, n)_ijk: 1 where i = (j − 1)n + k, else 0",
+    "window": "window(...)_ijk: 1 where place j of window i lies on entry k, else 0",
+    "elimination": "elimination(n)_ijk: 1 where X_jk is entry i of vech(X), else 0",
+    "inverse_gaps": "inverse_gaps(x): the matrix of 1/(x_j − x_i), 0 on the diagonal",
+    "halftril": "halftril(M): the lower triangle of M with its diagonal halved",
+    "halftriu": "halftriu(M): the upper triangle of M with its diagonal halved",
+    "expm_frechet": "expm_frechet(X, E): the derivative of expm at X along E",
+    "expm_frechet2": "expm_frechet2(X, E, F): the second derivative of expm at X along E and F",
+    "expm_frechet3": "expm_frechet3(X, E, F, G): the third derivative of expm at X along E, F and G",
+    "polar": "polar(X): UVᵀ of the singular value decomposition X = U diag(σ) Vᵀ",
+    "polar_frechet": "polar_frechet(X, E): the derivative of polar at X along E",
+    "top_left": "top_left(X): the left singular vector of the largest singular value",
+    "top_right": "top_right(X): the right singular vector of the largest singular value",
+}
+_CALL = re.compile(r"(?<![A-Za-z_])([a-z_]+\d?)\(")
+
+
+def glosses(lines: Iterable[str], typed: str) -> list[str]:
+    """A line for each function of the table in `lines` that is not in what was typed.
+
+    >>> shown = ["gradient: (1/2) V(M ⊙ VᵀG)Vᵀ", "where M = inverse_gaps(eigvalsh(A))"]
+    >>> glosses(shown, "g @ eigvalsh(A)")
+    ['inverse_gaps(x): the matrix of 1/(x_j − x_i), 0 on the diagonal']
+    """
+    used = dict.fromkeys(name for line in lines for name in _CALL.findall(line) if name in GLOSSES)
+    return [GLOSSES[name] for name in used if name not in _CALL.findall(typed)]
