@@ -262,7 +262,7 @@ def _arrays(text: str) -> str:
 def test_every_function_of_the_table_is_tried() -> None:
     from language.test_linear_algebra import VALUES
 
-    from chainrule.language.activations import ENTRIES
+    from chainrule.language import activations, layers, losses
     from chainrule.language.functions import TABLE
 
     text = "\n".join([*FORMULAS, *VALUES])
@@ -285,11 +285,12 @@ def test_every_function_of_the_table_is_tried() -> None:
     }
     # tests/language/test_convolution.py
     plain |= {f"{kind}{m}d" for kind in ("conv", "conv_transpose", "max_pool", "avg_pool") for m in (1, 2)}
-    plain |= {"windows", "overlap_add", *ENTRIES}
+    plain |= {"windows", "overlap_add"}
+    # tests/language/test_activations.py, tests/practice
+    plain |= {*activations.ENTRIES, *losses.ENTRIES, *layers.ENTRIES}
     plain |= {"rnn_step", "gru_step", "lstm_step"}  # tests/language/test_scan.py
     plain |= {"one_hot", "take", "embedding", "pick"}  # tests/language/test_integers.py
     plain |= {"view", "permute", "unsqueeze", "inverse", "diagonal", "pow", "mm", "mv"}  # PyTorch
-    plain |= {"one_hot", "take", "embedding", "pick"}  # tests/language/test_integers.py
     plain |= {"log_softmax", "concatenate", "identity", "ones_like", "zeros_like"}
     assert {n for n in TABLE if f"{n}(" not in text} <= matlab | derived | plain | several
 

