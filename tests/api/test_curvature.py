@@ -214,3 +214,40 @@ def test_the_augmented_derivative_holds_both() -> None:
 def test_what_cannot_be_augmented_is_refused(formula: str, said: str) -> None:
     with pytest.raises(OptionError, match=said):
         cr.derive(formula, "w", "X[N,n] w[n] b" if " b" in formula else "X[N,n] w[n]").augmented()
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt", "verdict"),
+    [
+        ("-logdet(X)", "X[n,n]:spd", "X", "convex"),
+        ("logdet(X)", "X[n,n]:spd", "X", "concave"),
+        ("tr(inv(V) @ X) - logdet(X)", "X[n,n]:spd V[n,n]:spd", "X", "convex"),
+        ("tr(A @ inv(X))", "X[n,n]:spd A[n,n]:spd", "X", "convex"),
+        ("a @ inv(X) @ a", "X[n,n]:spd a[n]", "X", "convex"),
+        ("tr(X @ X)", "X[n,n]:symmetric", "X", "convex"),
+        ("tr(X @ X)", "X[n,n]", "X", "neither"),
+        ("-logdet(X)", "X[n,n]", "X", "neither"),
+        ("tr(A @ inv(X))", "X[n,n]:spd A[n,n]:symmetric", "X", ""),
+    ],
+)
+def test_symmetric_variables_move_along_symmetric_directions(
+    formula: str, shapes: str, wrt: str, verdict: str
+) -> None:
+    assert cr.derive(formula, wrt=wrt, shapes=shapes).is_convex().verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt", "verdict"),
+    [
+        ("cross_entropy(X @ W + b, c)", "X[N,n] W[n,k] b[k] c[N]:integer(k)", "W,b", "convex"),
+        ("cross_entropy(X @ W + b, Y)", "X[N,n] W[n,k] b[k] Y[N,k]:probability", "W,b", "convex"),
+        ("logsumexp(W @ x + b) - y @ (W @ x + b)", "W[k,n] x[n] b[k] y[k]", "W,b", "convex"),
+        ("-logsumexp(W @ x + b)", "W[k,n] x[n] b[k]", "W,b", "concave"),
+        ("logsumexp(W @ x)", "W[k,n] x[n]", "W,x", ""),
+        ("logsumexp(x) * norm(y)**2", "x[n] y[n]", "x,y", ""),
+    ],
+)
+def test_affine_parts_of_several_variables_move_as_one(
+    formula: str, shapes: str, wrt: str, verdict: str
+) -> None:
+    assert cr.derive(formula, wrt=wrt, shapes=shapes).is_convex().verdict == verdict

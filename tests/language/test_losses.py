@@ -38,15 +38,85 @@ def test_gradients_read_as_in_the_literature(case: tuple[str, str, str]) -> None
 
 def test_layers_read_as_in_the_literature() -> None:
     norm = cr.derive("layernorm(x, eps=c)", wrt="x", shapes="x[n] c")
-    assert norm.text == "(I − eeᵀ/(ns) − (1/n) 𝟏𝟏ᵀ)/√s where e = x − sum(x)/n, s = ‖e‖²/n + c"
-    loss = "sum(G * attention(Q, K, V, M))"
-    for wrt, expected in {
-        "Q": "(P ⊙ (GVᵀ − (G ⊙ PV)𝟏𝟏ᵀ)) K/√d",
-        "K": "(P ⊙ (GVᵀ − (G ⊙ PV)𝟏𝟏ᵀ))ᵀ Q/√d",
-        "V": "masked_softmax(KQᵀ/√d, Mᵀ, axis=0) G",
-    }.items():
-        d = cr.derive(loss, wrt=wrt, shapes="G[n,p] Q[n,d] K[m,d] V[m,p] M[n,m]")
-        assert d.sheet.answers[0].gradient.text == expected
+    assert norm.text == (
+        "s(I − (1/n) x̂ x̂ᵀ − (1/n) 𝟏𝟏ᵀ) where s = 1/√(‖x − sum(x)/n‖²/n + c), x̂ = s(x − sum(x)/n)"
+    )
+    for formula, shapes, expected in NORMALISED:
+        d = cr.derive(formula, wrt="X" if "X" in shapes else "x", shapes=shapes)
+        assert d.check(points=5).passed
+        text = d.sheet.answers[0].gradient.text
+        assert f"{text} where {d.text.split(' where ')[1]}" == expected
+
+
+NORMALISED = [
+    (
+        "g @ layernorm(x, eps=c)",
+        "g[n] x[n] c",
+        "s(g − (1/n) (gᵀ x̂) x̂ − sum(g)/n) where s = 1/√(‖x − sum(x)/n‖²/n + c), x̂ = s(x − sum(x)/n)",
+    ),
+    ("g @ rmsnorm(x, eps=c)", "g[n] x[n] c", "s(g − (1/n) (gᵀ x̂) x̂) where s = 1/√(‖x‖²/n + c), x̂ = sx"),
+    (
+        "sum(G * layernorm(X, eps=c))",
+        "G[N,d] X[N,d] c",
+        "diag(u) (G − (1/d) diag((G ⊙ X̂) 𝟏) X̂ − (1/d) G𝟏𝟏ᵀ)"
+        " where E = X − (1/d) X𝟏𝟏ᵀ, u = 1 ⊘ √((1/d) E⊙²𝟏 + c), X̂ = diag(u) E",
+    ),
+    (
+        "sum(G * batchnorm(X, eps=c))",
+        "G[N,d] X[N,d] c",
+        "(G − (1/N) X̂ diag((G ⊙ X̂)ᵀ𝟏) − (1/N) 𝟏𝟏ᵀG) diag(u)"
+        " where E = X − (1/N) 𝟏𝟏ᵀX, u = 1 ⊘ √((1/N) (Eᵀ)⊙²𝟏 + c), X̂ = E diag(u)",
+    ),
+]
+
+
+def test_rows_on_the_simplex_add_up_to_one() -> None:
+    d = cr.derive("cross_entropy(Z, Y)", wrt="Z", shapes="Z[N,k] Y[N,k]:simplex")
+    assert d.sheet.answers[0].gradient.text == "(1/N) (softmax(Z, axis=1) − Y)"
+    assert cr.derive("x*sum(Y)", wrt="x", shapes="x Y[N,k]:simplex").text == "N"
+    loss, inputs = "sum(G * attention(Q, K, V, M))", "G[n,p] Q[n,d] K[m,d] V[m,p] M[n,m]"
+    for structure, scores in {"": "QKᵀ/√d + M", ":integer(2)": "QKᵀ/√d"}.items():
+        for wrt, expected in {
+            "Q": "(P ⊙ (GVᵀ − (G ⊙ PV)𝟏𝟏ᵀ)) K/√d",
+            "K": "(P ⊙ (GVᵀ − (G ⊙ PV)𝟏𝟏ᵀ))ᵀ Q/√d",
+            "V": "PᵀG",
+        }.items():
+            d = cr.derive(loss, wrt=wrt, shapes=inputs + structure)
+            assert d.sheet.answers[0].gradient.text == expected
+            soft = "masked_softmax(S, M, axis=1)" if structure else "softmax(S, axis=1)"
+            assert d.text.endswith(f" where S = {scores}, P = {soft}")
+
+
+MASKS = {
+    "tri(3)": np.tri(3),
+    "tril(ones(3, 3))": np.tri(3),
+    "M > 0": np.tri(3),
+    "where(tri(3), 0, -1e9)": np.tri(3),
+    "(1 - tri(3)) * -1e9": np.tri(3),
+    "B": np.tri(3),
+    "H": np.tri(3),
+    "1 - H": 1 - np.tri(3),
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_attention_hides_what_any_kind_of_mask_hides(mask: str) -> None:
+    """Comparisons, triangles and declared zeros and ones hide; what is real is added, 0 and −1e9."""
+    rng = np.random.default_rng(3)
+    point = {name: rng.standard_normal((3, 2)) for name in "QKV"}
+    point |= {"M": np.tri(3) - 0.5, "B": np.where(np.tri(3) > 0, 0, -1e9), "H": np.tri(3)}
+    shapes = "Q[3,2] K[3,2] V[3,2] M[3,3] B[3,3] H[3,3]:integer(2)"
+    found = evaluate(parse_formula(f"attention(Q, K, V, {mask})", shapes).expr, point)
+    weights = np.exp(point["Q"] @ point["K"].T / np.sqrt(2)) * MASKS[mask]
+    total = weights.sum(axis=1, keepdims=True)
+    assert np.allclose(found, weights / np.where(total == 0, 1, total) @ point["V"], atol=1e-12)
+
+
+def test_a_real_mask_is_said_to_be_added() -> None:
+    formula = parse_formula("attention(Q, K, V, M)", "Q[n,d] K[m,d] V[m,p] M[n,m]")
+    assert formula.assumptions == (
+        "M is added to the scores of attention; declare M[…]:integer(2) for one of zeros and ones.",
+    )
 
 
 def test_far_out_losses_are_exact() -> None:
@@ -76,6 +146,7 @@ def test_masks_leave_entries_out_exactly() -> None:
         ("cross_entropy(w, X)", "a target for each logit"),
         ("cross_entropy(X, X[:, 0])", "must be declared"),
         ("mse(X, X, reduction='all')", "the reduction all is not known"),
+        ("attention(X, X, X, 0)", "a mask of zeros hides every key"),
         ("attention(w, X, X)", "attention needs matrices"),
         ("bilinear(w, w, w)", "bilinear needs two vectors"),
         ("layernorm(3)", "layernorm needs a vector"),

@@ -29,6 +29,14 @@ VALUES = {
     "logsumexp(X, axis=(0, 1))": lambda x: np.log(np.exp(x).sum(axis=(0, 1))),
     "softmax(X, axis=1)": lambda x: np.asarray(jax.nn.softmax(x, axis=1)),
     "log_softmax(X, axis=0)": lambda x: np.asarray(jax.nn.log_softmax(x, axis=0)),
+    "norm(X, inf, axis=1)": lambda x: np.linalg.norm(x, np.inf, axis=1),
+    "norm(X, ord=-np.inf, axis=0)": lambda x: np.linalg.norm(x, -np.inf, axis=0),
+    "norm(X, 3, axis=-1)": lambda x: np.linalg.norm(x, 3, axis=-1),
+    "norm(X, 5/2, axis=1)": lambda x: np.linalg.norm(x, 2.5, axis=1),
+    "norm(X, 1, axis=(0, 2))": lambda x: np.linalg.norm(x, 1, axis=(0, 2)),
+    "norm(X, -1, axis=(2, 0))": lambda x: np.linalg.norm(x, -1, axis=(2, 0)),
+    "norm(X, inf, axis=(1, 2))": lambda x: np.linalg.norm(x, np.inf, axis=(1, 2)),
+    "norm(X, -inf, axis=(2, 1))": lambda x: np.linalg.norm(x, -np.inf, axis=(2, 1)),
     "norm(X, axis=2, keepdims=True)": lambda x: np.linalg.norm(x, axis=2, keepdims=True),
     "X - mean(X, axis=(0, 2), keepdims=True)": lambda x: x - x.mean(axis=(0, 2), keepdims=True),
     "X / X[0, :, :1] + X[:, 0, None, :]": lambda x: x / x[0, :, :1] + x[:, 0, None, :],
@@ -54,6 +62,12 @@ JUDGED = {
     "prod(X * Y) + sum(prod(X, axis=0)**2)": lambda X, Y: (X * Y).prod() + (X.prod(0) ** 2).sum(),
     "sum(Y * max(X, axis=0) ** 2)": lambda X, Y: (Y * X.max(0) ** 2).sum(),
     "sum(Y * softmax(X, axis=0) ** 2)": lambda X, Y: (Y * jax.nn.softmax(X, 0) ** 2).sum(),
+    "sum(norm(X * Y, inf, axis=1)**2) * norm(X, 1)": lambda X, Y: (
+        (jnp.abs(X * Y).max(1) ** 2).sum() * jnp.abs(X).sum(0).max()
+    ),
+    "sum(norm(X, 3, axis=0) * norm(Y, 1.5, axis=0))": lambda X, Y: (
+        (jnp.abs(X) ** 3).sum(0) ** (1 / 3) * (jnp.abs(Y) ** 1.5).sum(0) ** (2 / 3)
+    ).sum(),
     "logsumexp(X) * sum(Y**2)": lambda X, Y: jax.scipy.special.logsumexp(X) * (Y**2).sum(),
 }
 

@@ -45,7 +45,7 @@ def cases_of(formula: str, shapes: str, wrt: str, **options: object) -> Cases | 
         ),
         ("abs(x)", "x", "x", "{−1 if x < 0; 0 if x = 0; 1 if x > 0}"),
         ("maximum(x, y)", "x y", "x", "{0 if x < y; 1 if x ≥ y}"),
-        ("clip(x, -1, 1)", "x", "x", "{0 if x ≤ −1; 1 if x > −1 and x < 1; 0 if x ≥ 1}"),
+        ("clip(x, -1, 1)", "x", "x", "{0 if x ≤ −1; 1 if −1 < x < 1; 0 if x ≥ 1}"),
         ("x*minimum(x, 3)", "x", "x", "{2x if x < 3; 3 if x ≥ 3}"),
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -539,7 +540,7 @@ CASES = [
         "deep regression",
         "h1 = tanh(W1 @ x + b1); h2 = gelu(W2 @ h1 + b2); (w @ h2 - y)**2",
         "x[n] W1[h,n] b1[h] W2[h,h] b2[h] w[h] y",
-        "x W1 b1 W2 b2 w",
+        "W1 b1 W2 b2 w",
         lambda x, W1, b1, W2, b2, w, y: (
             (w @ nn.gelu(W2 @ tanh(W1 @ x + b1) + b2, approximate=False) - y) ** 2
         ),
@@ -591,7 +592,7 @@ CASES = [
         "residual block",
         "norm(layernorm(X + relu(X @ W1 + b) @ W2) - Y)**2",
         "X[N,n] W1[n,h] b[h] W2[h,n] Y[N,n]",
-        "X W1 b W2",
+        "W1 b W2",
         lambda X, W1, b, W2, Y: sq(normalised(X + relu(X @ W1 + b) @ W2) - Y),
     ),
     Case(
@@ -623,9 +624,16 @@ CASES = [
         lambda G, Q, K, V: (G * attention(Q, K, V, jnp.tril(jnp.ones((4, 4))))).sum(),
     ),
     Case(
+        "attention with a mask that is added",
+        "sum(G*attention(Q, K, V, M)**2)",
+        "G[N,k] Q[N,d] K[m,d] V[m,k] M[N,m]",
+        "Q K V M",
+        lambda G, Q, K, V, M: (G * attention(Q, K, V, bias=M) ** 2).sum(),
+    ),
+    Case(
         "attention with bias and mask, two heads",
         "sum(G*attention(Q, K, V, mask=M, bias=B)**2)",
-        "G[2,N,k] Q[2,N,d] K[2,N,d] V[2,N,k] M[N,N] B[2,N,N]",
+        "G[2,N,k] Q[2,N,d] K[2,N,d] V[2,N,k] M[N,N]:integer(2) B[2,N,N]",
         "Q K V B",
         lambda G, Q, K, V, M, B: (G * attention(Q, K, V, M, B) ** 2).sum(),
         fixed={"M": RISK},
@@ -681,7 +689,190 @@ CASES = [
         "x M beta",
         lambda x, M, beta: sq(x) / 2 - sp.special.logsumexp(beta * M @ x) / beta,
     ),
+    # ------------------------------------------------------------ convolution, pooling, sequences, labels
+    Case(
+        "convolution of a signal",
+        "sum(g*relu(conv1d(x, k) + b))",
+        "g[4] x[6] k[3] b",
+        "x k b",
+        lambda g, x, k, b: (g * relu(conv(x[None, None], k[None, None])[0, 0] + b)).sum(),
+    ),
+    Case(
+        "convolution in one dimension, stride and padding",
+        "sum(G*(conv1d(X, K, stride=2, padding=1) + b[None, :, None])**2)",
+        "G[2,2,3] X[2,2,5] K[2,2,3] b[2]",
+        "X K b",
+        lambda G, X, K, b: (G * (conv(X, K, 2, 1) + b[None, :, None]) ** 2).sum(),
+    ),
+    Case(
+        "convolution in two dimensions, padding",
+        "sum(G*tanh(conv2d(X, K, padding=1) + b[:, None, None]))",
+        "G[2,3,3] X[2,3,3] K[2,2,3,3] b[2]",
+        "X K b",
+        lambda G, X, K, b: (G * tanh(conv(X[None], K, 1, 1)[0] + b[:, None, None])).sum(),
+    ),
+    Case(
+        "convolutional classifier",
+        "Z = max_pool2d(relu(conv2d(X, K) + b[:, None, None]), 2); cross_entropy(W @ flatten(Z) + c, y)",
+        "X[1,5,5] K[2,1,2,2] b[2] W[k,8] c[k] y:integer(k)",
+        "K b W c",
+        lambda X, K, b, W, c, y: entropies(
+            W @ pool(relu(conv(X[None], K)[0] + b[:, None, None]), (2, 2), True).ravel() + c,
+            nn.one_hot(y, 3),
+        ),
+        second=False,
+        fixed={"y": 1},
+    ),
+    Case(
+        "average pooling of squares",
+        "sum(g*sqrt(avg_pool1d(x**2, 2) + e))",
+        "g[3] x[6] e:positive",
+        "x e",
+        lambda g, x, e: (g * jnp.sqrt(pool(x**2, (2,), False) + e)).sum(),
+    ),
+    Case(
+        "strided convolution against a target, two dimensions",
+        "mse(conv2d(X, K, stride=2), Y)",
+        "X[2,5,5] K[2,2,3,3] Y[2,2,2]",
+        "X K",
+        lambda X, K, Y: ((conv(X[None], K, 2)[0] - Y) ** 2).mean(),
+    ),
+    Case(
+        "recurrent network over a sequence",
+        "h = scan(h = tanh(W @ h + U @ x[t] + b), h0, t = 0:3); sum((V @ h - y)**2)",
+        "W[m,m] U[m,n] x[3,n] b[m] h0[m] V[k,m] y[k]",
+        "W U b h0 V",
+        lambda W, U, x, b, h0, V, y: sq(V @ reduce(lambda h, a: tanh(W @ h + U @ a + b), x, h0) - y),
+        second=False,
+    ),
+    Case(
+        "linear recurrence, Hessian",
+        "h = scan(h = a*h + b*x[t], h0, t = 0:3); (c*h - y)**2",
+        "a b x[3] h0 c y",
+        "a b c h0",
+        lambda a, b, x, h0, c, y: (c * (a**3 * h0 + b * (a**2 * x[0] + a * x[1] + x[2])) - y) ** 2,
+    ),
+    Case(
+        "language model",
+        "Z = scan_all(h = rnn_step(E[w[t]], h, W, U, b), zeros(n), t = 0:3) @ V; cross_entropy(Z, c)",
+        "E[k,n] w[3]:integer(k) W[n,n] U[n,n] b[n] V[n,k] c[3]:integer(k)",
+        "E W U b V",
+        lambda E, w, W, U, b, V, c: entropies(
+            states(lambda h, a: tanh(W @ a + U @ h + b), E[w.astype(int)], jnp.zeros(3)) @ V,
+            nn.one_hot(c, 3),
+        ).mean(),
+        second=False,
+        fixed={"w": [2, 0, 1], "c": [0, 1, 1]},
+    ),
+    Case(
+        "recurrent unit with all its weights",
+        "sum(g*rnn_step(x, h, W, U, b)**2)",
+        "g[k] x[n] h[k] W[k,n] U[k,k] b[k]",
+        "x h W U b",
+        lambda g, x, h, W, U, b: (g * tanh(W @ x + U @ h + b) ** 2).sum(),
+    ),
+    Case(
+        "long short-term memory with all its weights",
+        "s = lstm_step(x, h, c, W, U, b); sum(g*s[0]) + sum(s[1]**2)",
+        "g[2] x[2] h[2] c[2] W[8,2] U[8,2] b[8]",
+        "x h c W U b",
+        lambda g, x, h, c, W, U, b: lstm(W @ x + U @ h + b, c, g),
+        second=False,
+    ),
+    Case(
+        "long short-term memory, Hessian by the state",
+        "s = lstm_step(x, h, c, W, U, b); sum(g*s[0] + s[1]**2)",
+        "g[2] x[2] h[2] c[2] W[8,2] U[8,2] b[8]",
+        "h c",
+        lambda g, x, h, c, W, U, b: lstm(W @ x + U @ h + b, c, g),
+    ),
+    Case(
+        "gated recurrent unit with all its weights",
+        "sum(g*gru_step(x, h, W, U, b, c))",
+        "g[2] x[2] h[2] W[6,2] U[6,2] b[6] c[6]",
+        "x h W U b c",
+        lambda g, x, h, W, U, b, c: (g * gated(W @ x + b, U @ h + c, h)).sum(),
+        second=False,
+    ),
+    Case(
+        "gated recurrent unit, Hessian by the state and a bias of the state",
+        "g @ gru_step(x, h, W, U, b, c)",
+        "g[2] x[2] h[2] W[6,2] U[6,2] b[6] c[6]",
+        "h c",
+        lambda g, x, h, W, U, b, c: (g * gated(W @ x + b, U @ h + c, h)).sum(),
+    ),
+    Case(
+        "embedding, mean of words",
+        "cross_entropy(mean(E[w], axis=0) @ W + b, y)",
+        "E[k,n] w[N]:integer(k) W[n,k] b[k] y:integer(k)",
+        "E W b",
+        lambda E, w, W, b, y: entropies(E[w.astype(int)].mean(0) @ W + b, nn.one_hot(y, 3)),
+        fixed={"w": [2, 0, 2, 1], "y": 2},
+    ),
+    Case(
+        "softmax regression with whole numbers and a bias",
+        "cross_entropy(X @ W + b, y, label_smoothing=e)",
+        "X[N,n] W[n,k] b[k] y[N]:integer(k) e:probability",
+        "W b e",
+        lambda X, W, b, y, e: entropies(X @ W + b, (1 - e) * nn.one_hot(y, 3) + e / 3).mean(),
+        fixed={"y": [0, 2, 1, 2]},
+    ),
+    Case(
+        "negative log-likelihood of picked entries",
+        "mean(logsumexp(Z, axis=1) - pick(Z, c)) where Z = relu(X @ V + a) @ W",
+        "X[N,n] V[n,h] a[h] W[h,k] c[N]:integer(k)",
+        "V a W",
+        lambda X, V, a, W, c: entropies(relu(X @ V + a) @ W, nn.one_hot(c, 3)).mean(),
+        fixed={"c": [1, 1, 0, 2]},
+    ),
+    Case(
+        "multi-class hinge by whole numbers",
+        "mean(sum(relu(1 + Z - pick(Z, y)[:, None]), axis=1) - 1)",
+        "Z[N,k] y[N]:integer(k)",
+        "Z",
+        lambda Z, y: (relu(1 + Z - (Z * nn.one_hot(y, 3)).sum(1, keepdims=True)).sum(1) - 1).mean(),
+        fixed={"y": [0, 2, 1, 2]},
+    ),
 ]
+
+
+def conv(x: Any, k: Any, stride: int = 1, padding: int = 0) -> Any:
+    """Cross-correlation of N C ... with O C ... arrays."""
+    axes = k.ndim - 2
+    return jax.lax.conv_general_dilated(x, k, (stride,) * axes, [(padding, padding)] * axes)
+
+
+def pool(x: Any, width: tuple[int, ...], largest: bool) -> Any:
+    """The largest entry or the mean of windows side by side in the last axes."""
+    lead = x.ndim - len(width)
+    for a, w in enumerate(width, lead):
+        n = x.shape[a] // w
+        x = jnp.moveaxis(x, a, -1)[..., : n * w].reshape(*np.delete(x.shape, a), n, w)
+        x = jnp.moveaxis(x.max(-1) if largest else x.mean(-1), -1, a)
+    return x
+
+
+def states(step: Callable[..., Any], inputs: Any, h: Any) -> Any:
+    """The states that a step goes through, one below the other."""
+    found = []
+    for given in inputs:
+        h = step(h, given)
+        found.append(h)
+    return jnp.stack(found)
+
+
+def lstm(z: Any, c: Any, g: Any) -> Any:
+    """g · h and the squared length of c, for the next state of an LSTM with gates i, f, g, o."""
+    i, f, n, o = z.reshape(4, -1)
+    cell = sigmoid(f) * c + sigmoid(i) * tanh(n)
+    return (g * sigmoid(o) * tanh(cell)).sum() + sq(cell)
+
+
+def gated(given: Any, known: Any, h: Any) -> Any:
+    """The next state of a GRU, from what the input and what the state give to its gates r, u, n."""
+    (a, b, c), (r, u, n) = given.reshape(3, -1), known.reshape(3, -1)
+    update = sigmoid(b + u)
+    return (1 - update) * tanh(c + sigmoid(a + r) * n) + update * h
 
 
 def huber(r: Any, delta: Any) -> Any:

@@ -8,7 +8,7 @@ or of the second derivative along a line, is proved nowhere negative, and eigenv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.answers import Said, shown
@@ -19,7 +19,7 @@ from chainrule.errors import CheckFailed, DomainProblem, OptionError
 from chainrule.expr.dims import ONE
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Expr, Sum, Variable, constant_of, scale
-from chainrule.expr.walk import depends_on, topological
+from chainrule.expr.walk import depends_on, substitute, topological
 from chainrule.notation.present import present
 from chainrule.rules.elementwise import stop
 from chainrule.rules.structures import structure_of
@@ -27,6 +27,7 @@ from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import Normaliser, simplify
 from chainrule.simplify.composed import curvature
 from chainrule.simplify.definite import Definite, Doubt, Part, Proof
+from chainrule.simplify.moves import joined_moves, multiplied_out
 
 if TYPE_CHECKING:
     from chainrule.api.derivative import Printable
@@ -114,6 +115,7 @@ class _Asked:
             if composed is not None:
                 return composed
         forms = self._forms()
+        joined = self._joined(forms)
         doubts: list[Doubt] = []
         for sign, word, verdict in ((1, "positive", "convex"), (-1, "negative", "concave")):
             for form, rows in forms:
@@ -123,7 +125,32 @@ class _Asked:
                 if isinstance(proof, Proof):
                     return self._proved(proof, sign, word, verdict, matrix, rows)
                 doubts.append(proof) if sign > 0 else None
+            parts = self._parts_of(joined, sign) if joined is not None else ()
+            if parts:
+                return self._proved(Proof(parts), sign, word, verdict, matrix, rows)
         return self._open(doubts)
+
+    def _joined(self, forms: Sequence[tuple[Expr, int]]) -> tuple[list[Expr], dict[Expr, Expr]] | None:
+        """Forms along a line with what moves together as one variable; None where that is nothing new."""
+        directions = [self.direction(v) for v in self.moving]
+        joined, sums = joined_moves(forms[-2][0], directions)
+        if not sums or len(self.moving) == 1:
+            return None
+        terms = [self.normal(term) for term in multiplied_out(self.normal(joined))]
+        return [simplify(joined), self.normal.sum(terms)], sums
+
+    def _parts_of(self, joined: tuple[list[Expr], dict[Expr, Expr]], sign: int) -> tuple[Part, ...]:
+        """The parts of a proof for whatever the joined moves are, written in the moves; empty without one."""
+        forms, sums = joined
+        for form in forms:
+            signed = form if sign > 0 else self.normal(scale(-ONE, form))
+            found = Definite(self.normal).prove(signed, (), ())
+            if isinstance(found, Proof):
+                return tuple(
+                    replace(p, term=substitute(p.term, sums), weight=p.weight and substitute(p.weight, sums))
+                    for p in found.parts
+                )
+        return ()
 
     def _composed(self) -> Convexity | None:
         """What composition shows of a formula with kinks; its smooth terms by their second derivatives."""
@@ -189,10 +216,12 @@ class _Asked:
         return directional(first, directions, self.chains.at_kink)
 
     def direction(self, variable: Variable) -> Variable:
-        """The direction in which a variable moves; by name, d or d_x."""
-        name = "d" if len(self.moving) == 1 else f"d_{variable.name}"
+        """The direction in which a variable moves, symmetric if that is; by name, d or d_x."""
         taken = {*self.formula.variables, *unknown_in(self.formula.expr)}
-        return Variable(name + "_" * (name in taken), variable.shape)
+        symmetric = ("symmetric",) if self.normal.is_symmetric(variable) else ()
+        letter = "D" if symmetric and "D" not in taken else "d"  # dX⁻¹ would be read as a differential
+        name = letter if len(self.moving) == 1 else f"{letter}_{variable.name}"
+        return Variable(name + "_" * (name in taken), variable.shape, symmetric)
 
     # ------------------------------------------------------------ what is said
 
@@ -201,7 +230,7 @@ class _Asked:
         self._check(matrix, rows)
         strict = proof.strict
         curvature = "zero" if zero else f"{word} {'definite' if strict else 'semidefinite'}"
-        reasons = [] if zero else [self._reason(part, sign) for part in proof.parts]
+        reasons = [] if zero else list(dict.fromkeys(self._reason(part, sign) for part in proof.parts))
         if self.kinks:
             reasons.append(f"{self.letter} is {self.kinks[0]}.")
             follows = f"it does not follow that {self.letter} is {verdict}"

@@ -40,7 +40,7 @@ def evaluate(
     values = read_point(given) if isinstance(given, str) else dict(given)
     labels = {f"derivative {k}": key for k, key in enumerate(derivatives)}
     outputs = {"formula": formula.expr, **{label: derivatives[key] for label, key in labels.items()}}
-    function = compile_expressions(outputs, list(formula.variables.values()))
+    function = compile_expressions(outputs, list(formula.variables.values()), undefined=True)
     try:
         # Where a formula has no value the answer is inf or nan, which is told without NumPy's warnings.
         with np.errstate(all="ignore"):
@@ -73,7 +73,7 @@ def _check_structure(variable: Variable, value: Any) -> None:
         "orthonormal": lambda a: same(a.T @ a, np.eye(a.shape[1])),
         "unit": lambda a: same(a @ a, 1),
         "spd": lambda a: same(a, a.T) and np.all(np.linalg.eigvalsh(a) > 0),
-        "simplex": lambda a: np.all(a >= 0) and same(a.sum(), 1),
+        "simplex": lambda a: np.all(a >= 0) and same(a.sum(axis=-1), 1),
         "positive": lambda a: np.all(a > 0),
         "nonnegative": lambda a: np.all(a >= 0),
         "probability": lambda a: np.all((a >= 0) & (a <= 1)),

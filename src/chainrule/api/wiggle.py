@@ -79,7 +79,9 @@ class _Wiggle:
         self.slopes = {v: simplify(slopes[v]) for v in wrt}
         outputs: dict[str, Expr] = {"value": subject.expr}
         outputs |= {f"slope {k}": self.slopes[v] for k, v in enumerate(wrt)}
-        self.function: CompiledFunction = compile_expressions(outputs, list(subject.variables))
+        self.function: CompiledFunction = compile_expressions(
+            outputs, list(subject.variables), undefined=True
+        )
         found = self._run({})
         self.value = np.asarray(found["value"], float)
         parts = [np.asarray(found[f"slope {k}"], float) for k in range(len(wrt))]

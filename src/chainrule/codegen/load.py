@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import count
 from typing import Any
@@ -24,6 +24,7 @@ from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import topological
 from chainrule.expr.walk import variables as variables_of
 from chainrule.rules.constants import BASIS, SELECT
+from chainrule.rules.tensorial import norm
 from chainrule.rules.unknown import unknown_in
 
 Array = npt.NDArray[Any]
@@ -49,6 +50,8 @@ class CompiledFunction:
         *,
         slices: Sequence[Apply] = (),
         check_finite: bool = False,
+        undefined: bool = False,
+        lengths: Sequence[Expr] = (),
     ) -> None:
         self.__source__ = source
         self.__name__ = function.__name__
@@ -60,6 +63,7 @@ class CompiledFunction:
         self._spelled = {identifier(v): v for v in self._variables if identifier(v) != v}
         self._check_finite = check_finite
         self._slices = tuple(slices)
+        self._undefined, self._lengths = undefined, tuple(lengths)
         # What can be called without inference: arrays with nothing but names and integers in their shapes.
         shapes = [
             (n, [d.constant if d.name is None else d.name for d in self._variables[n].shape]) for n in arrays
@@ -98,8 +102,39 @@ class CompiledFunction:
         except np.linalg.LinAlgError as problem:
             raise _outside(str(problem)) from None
         if isinstance(result, dict):
-            return {name: _finished(value, dtype) for name, value in result.items()}
-        return _finished(result, dtype)
+            finished = {name: _finished(value, dtype) for name, value in result.items()}
+            if not self._undefined:
+                self._refuse_undefined(finished.values(), given)
+            return finished
+        whole = _finished(result, dtype)
+        if not self._undefined:
+            self._refuse_undefined((whole,), given)
+        return whole
+
+    def _refuse_undefined(self, results: Iterable[Any], given: Mapping[str, Any]) -> None:
+        """Raises DomainProblem if finite arrays give NaN, or infinity by a norm that is 0."""
+        whole = list(results)
+        bad = any(np.isnan(value).any() for value in whole)
+        if not bad and not (self._lengths and any(np.isinf(value).any() for value in whole)):
+            return
+        if not all(np.isfinite(np.asarray(value, np.float64)).all() for value in given.values()):
+            return  # what is given is passed on
+        if self._lengths:
+            norms = compile_expressions(
+                dict(enumerate(self._lengths)), list(self._variables.values()), undefined=True
+            )
+            if any((value == 0).any() for value in norms(**given).values()):
+                raise DomainProblem(
+                    "a norm that is divided by is 0 at these arrays, and the derivative does not exist there",
+                    hint="move the arrays a little off this point",
+                )
+        if bad:
+            raise DomainProblem(
+                "the result is not defined at these arrays: some entry is 0/0, 0 · ∞, ∞ − ∞, "
+                "or a root or logarithm of a negative number",
+                hint="a limit may exist there, but this form has no value; "
+                "move the arrays a little off this point",
+            )
 
     def _as_given(self, given: Mapping[str, Any]) -> list[Any] | None:
         """The arguments, if they are all float64 arrays that fit, which is soon seen; else None."""
@@ -266,11 +301,13 @@ def compile_expressions(
     *,
     names: Mapping[str, Expr] | None = None,
     check_finite: bool = False,
+    undefined: bool = False,
     function: str = "derivative",
 ) -> CompiledFunction:
     """A NumPy function for one expression (an array) or several (a dict), shared parts computed once.
 
-    `variables` are all declared ones, in order; `names` the parts that a person named.
+    `variables` are all declared ones, in order; `names` the parts that a person named; `undefined` lets NaN
+    pass, which finite arrays otherwise give an error for.
 
     >>> x = Variable("x", (Dim.of("n"),))
     >>> compile_expressions(2 * x)(x=[1, 2])
@@ -294,6 +331,8 @@ def compile_expressions(
         declared,
         slices=[n for n in topological(wanted.values()) if isinstance(n, Apply) and _may_miss(n)],
         check_finite=check_finite,
+        undefined=undefined,
+        lengths=[n for n in topological(wanted.values()) if isinstance(n, Apply) and n.function is norm],
     )
 
 

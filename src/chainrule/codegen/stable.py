@@ -2,19 +2,31 @@
 
 In: expressions. Out: expressions of the same value: log(1 + u) becomes log1p(u), exp(u) − 1 expm1(u), log(1
 + exp(u)) softplus(u), 1/(1 + exp(−u)) sigmoid(u), log(sigmoid(u)) −softplus(−u), log(softmax(x)) x −
-logsumexp(x). What is printed is not changed by this.
+logsumexp(x). A factor that is 0 off a condition keeps roots and logarithms beside it from where they have no
+value, and xʸ ln(x) is 0 at x = 0. What is printed is not changed by this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from chainrule.expr.dims import ONE, Coefficient
-from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, negate
-from chainrule.expr.walk import transform
-from chainrule.rules.elementwise import exp, expm1, log, log1p, power, sigmoid, softplus
+from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, negate, number
+from chainrule.expr.walk import rebuild, transform
+from chainrule.rules.elementwise import (
+    exp,
+    expm1,
+    log,
+    log1p,
+    not_equal,
+    power,
+    sigmoid,
+    softplus,
+    where,
+)
+from chainrule.rules.table import Elementwise
 from chainrule.rules.tensorial import logsumexp, softmax
 
 
@@ -28,6 +40,8 @@ def stable(outputs: Mapping[Any, Expr], names: Mapping[str, Expr]) -> tuple[dict
 def _stable(node: Expr) -> Expr:
     if isinstance(node, Sum):
         return _minus_one(node)
+    if isinstance(node, Einsum):
+        return _guarded(node)
     if not isinstance(node, Apply):
         return node
     if node.function is log:
@@ -90,3 +104,73 @@ def _without(node: Expr, number: Fraction) -> Expr | None:
             rest = [*node.terms[:k], *node.terms[k + 1 :]]
             return Sum(rest) if len(rest) > 1 else rest[0]
     return None
+
+
+def _guarded(node: Einsum) -> Expr:
+    """1[u > 0] √u is 0 where u < 0, and not 0 · NaN: the root is taken of 1 there; xʸ ln(x) is 0 at x = 0."""
+    operands = list(node.operands)
+    for k, factor in enumerate(node.operands):
+        condition = _condition(factor)
+        if condition is None:
+            continue
+        for j, labels in enumerate(node.labels):
+            other = node.operands[j]
+            if j != k and labels == node.labels[k] and (condition is factor or _is_log_of(other, factor)):
+                operands[j] = _within(operands[j], condition)
+    if all(a is b for a, b in zip(operands, node.operands, strict=True)):
+        return node
+    return rebuild(node, operands)
+
+
+def _condition(factor: Expr) -> Expr | None:
+    """What is 0 or 1, and 0 where the factor is; of xʸ with an exponent that varies 1[xʸ ≠ 0]."""
+    if not isinstance(factor, Apply) or not isinstance(factor.function, Elementwise):
+        return None
+    if factor.function.indicator:
+        return factor
+    if factor.function is power and constant_of(factor.arguments[1]) is None:
+        return elementwise(not_equal, factor, number(0))
+    return None
+
+
+def _is_log_of(node: Expr, factor: Expr) -> bool:
+    """Whether it is ln(x), or a power of it, beside xʸ."""
+    if isinstance(node, Apply) and node.function is power and constant_of(node.arguments[1]) is not None:
+        node = node.arguments[0]
+    return isinstance(node, Apply) and node.function is log and node.arguments[0] is factor.children[0]
+
+
+def _within(node: Expr, condition: Expr) -> Expr:
+    """The same where the condition holds; elsewhere roots, powers and logarithms are of 1."""
+    if not _entrywise(node) or node.shape != condition.shape:
+        return node
+    children = [_within(child, condition) for child in node.children]
+    if isinstance(node, Apply) and node.function in (log, log1p, power) and not _always(node):
+        children[0] = elementwise(where, condition, children[0], number(1))
+    if all(a is b for a, b in zip(children, node.children, strict=True)):
+        return node
+    return rebuild(node, children)
+
+
+def _entrywise(node: Expr) -> bool:
+    """Whether each entry comes from the same entries of its parts."""
+    if isinstance(node, Einsum):
+        return all(labels in ((), node.output) for labels in node.labels) and not _repeats(node.output)
+    return isinstance(node, Sum) or (isinstance(node, Apply) and isinstance(node.function, Elementwise))
+
+
+def _repeats(labels: Sequence[int]) -> bool:
+    return len(set(labels)) < len(labels)
+
+
+def _always(node: Apply) -> bool:
+    """Whether it is a power that every number has: x², x³."""
+    if node.function is not power:
+        return False
+    exponent = constant_of(node.arguments[1])
+    return (
+        exponent is not None
+        and not exponent.powers
+        and exponent.rational.denominator == 1
+        and exponent.rational >= 0
+    )

@@ -12,7 +12,7 @@ from chainrule.expr.walk import depends_on, topological, variables
 from chainrule.rules.activations import elu
 from chainrule.rules.elementwise import abs_, log, maximum, minimum, power, relu, where
 from chainrule.rules.table import Elementwise, Row
-from chainrule.rules.tensorial import amax, amin, norm
+from chainrule.rules.tensorial import amax, amin, norm, unit
 
 TIMES = ("", "twice ", "three times ")
 _NEGATED = re.compile(r"−([^−+]+) = 0")  # −x = 0 is x = 0
@@ -143,8 +143,18 @@ def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
     if isinstance(row, Elementwise):
         place = _NEGATED.sub(r"\1 = 0", place) if _NEGATED.fullmatch(place) else place
         return f"{place} in some entry" if node.rank else place
-    if row in (amax, amin) and node.rank == 1 and node.arguments[0].rank == 2:
+    argument = node.arguments[0]
+    if row in (amax, amin) and node.rank == 1 and argument.rank == 2:
         # One maximum for each row: of Xᵀ, for each column of X.
-        line, matrix = ("column", texts[0][:-1]) if texts[0].endswith("ᵀ") else ("row", texts[0])
-        return place.replace(f"of {texts[0]}", f"of a {line} of {matrix}")
+        return place.replace(f"of {texts[0]}", f"of {_line(texts[0])}")
+    if row in (norm, unit) and argument.rank > int(str(node.parameters[0])):
+        if argument.rank == 2:
+            return f"{_line(texts[0])} is 0"
+        return f"{write(Apply(norm, node.arguments, node.parameters))} = 0 in some entry"
     return place
+
+
+def _line(matrix: str) -> str:
+    """What a row of a matrix is called: of Xᵀ, a column of X."""
+    name = matrix.removesuffix("ᵀ")
+    return f"a column of {name}" if name != matrix and name.isidentifier() else f"a row of {matrix}"

@@ -83,6 +83,9 @@ class Calls(Context):
             plainly = [next(exprs) if letter == "x" else next(others) for letter in letters]
             return entry.build(*plainly, **options, **{key: next(exprs) for key in keys})
 
+        if entry.tells is not None:
+            sentence = entry.tells(*(v.expr for v in values), **{k: p.expr for k, (_, p) in named.items()})
+            self.note(sentence)
         row = self.turned(node, values)
         made = self.built(make, [v.expr for v in [*values, *given_by_name]], node.span, written)
         return Value(made, row and made.rank == 1)
@@ -172,6 +175,8 @@ class Calls(Context):
             return value.text
         if letter == "o" and value.text is not None:
             return value.text
+        if letter == "o" and not self.whole(value, node).rank and not _is_integer(value):
+            return value.expr
         if letter == "n":
             return self.nested(value, node)
         found = as_dim(value.constant)
@@ -216,6 +221,11 @@ class Calls(Context):
             raise self.problem(f"{node.name} takes one scalar", node.span, hint=f"{node.name}(1)")
         shape = tuple(self.fresh(node, slot) for slot in range(1 if node.name == "vector" else 2))
         return Value(nodes.broadcast_to(parts[0].expr, shape))
+
+
+def _is_integer(value: Value) -> bool:
+    found = as_dim(value.constant)
+    return found is not None and found.constant is not None
 
 
 def _is_row(name: str, declared: Declared) -> bool:

@@ -6,13 +6,15 @@ from typing import Any
 
 from chainrule.errors import ShapeMismatch
 from chainrule.expr import nodes
-from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, as_expr, constant_of, elementwise
+from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, as_expr, constant_of, elementwise
 from chainrule.expr.walk import topological
 from chainrule.rules import elementwise as rows
 from chainrule.rules.constants import BASIS, MERGE, SELECT
+from chainrule.rules.factors import lower_mask
+from chainrule.rules.reductions import TRIANGLE
 from chainrule.rules.table import Elementwise
 
-_JOINED = (rows.maximum, rows.minimum)
+_JOINED = (rows.maximum, rows.minimum, rows.where)
 
 
 def is_condition(expr: Expr) -> bool:
@@ -28,12 +30,16 @@ def _holds(node: Expr, known: dict[Expr, bool]) -> bool:
     if constant is not None:
         return constant.is_zero or constant.is_one
     match node:
+        case Variable():
+            return "integer(2)" in node.structure
         case Apply():
             row = node.function
             if isinstance(row, Elementwise) and row.indicator:
                 return True
             joined = row in _JOINED or row is rows.stop
-            return row in (BASIS, SELECT, MERGE) or (joined and all(known[a] for a in node.arguments))
+            return row in (BASIS, SELECT, MERGE, TRIANGLE, lower_mask) or (
+                joined and all(known[a] for a in node.arguments)
+            )
         case Einsum():
             carried = {label for labels in node.labels for label in labels}
             summed = [a for a in carried - set(node.output) if node.sizes[a].constant != 1]

@@ -52,7 +52,7 @@ class Context:
         return SyntaxProblem(message, source=self.setting.source, spans=spans, hint=hint)
 
     def note(self, sentence: str) -> None:
-        if sentence not in self.notes:
+        if sentence and sentence not in self.notes:
             self.notes.append(sentence)
 
     def whole(self, value: Value, node: Node) -> Value:

@@ -20,7 +20,7 @@ from chainrule.language.attachments import Attachments
 from chainrule.language.calls import Calls
 from chainrule.language.limits import check_number, check_shape
 from chainrule.language.operators import Operators
-from chainrule.language.parser import COMPARISONS
+from chainrule.language.parser import CONDITIONS
 from chainrule.language.subscripts import REST
 from chainrule.language.syntax import (
     Add,
@@ -109,7 +109,7 @@ class Elaborator(Operators, Calls, Attachments):
             case Bars():
                 return self.bars(node, self.whole(parts[0], node.operand))
             case Bracket():
-                if not isinstance(node.operand, Binary) or node.operand.symbol not in COMPARISONS:
+                if not isinstance(node.operand, Binary) or node.operand.symbol not in CONDITIONS:
                     raise self.problem(
                         "1[...] is the indicator of a condition", node.span, hint="write 1[z > 0]"
                     )

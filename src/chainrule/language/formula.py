@@ -16,8 +16,9 @@ from chainrule.language.functions import TABLE
 from chainrule.language.index import IndexedElaborator
 from chainrule.language.inference import Problem, infer
 from chainrule.language.instances import defined_for, gathered, instances, outside
+from chainrule.language.norms import with_infinite_orders
 from chainrule.language.program import parse_program
-from chainrule.language.resolve import Scope, assigned_names, resolve, without_arguments
+from chainrule.language.resolve import MODULES, Scope, assigned_names, resolve, without_arguments
 from chainrule.language.scan import unrolled
 from chainrule.language.sizes import Sizes
 from chainrule.language.syntax import Call, Name, Number, Postfix, Special, Statement, post_order
@@ -163,6 +164,7 @@ def outline(
     unknown = parse_functions(functions, TABLE.keys() - YIELDING)
     written = tokenize(text, dialect, unknown.declared)
     taken = [*declared.variables, *declared.dims, *unknown.declared]
+    written = with_infinite_orders(written, MODULES, taken)
     tokens = without_arguments(without_cases(unrolled(written, text, taken), text), text)
     known = instances(tokens, declared.variables)
     given = assigned_names(tokens, entries=not known)

@@ -34,6 +34,7 @@ from chainrule.language.convolution import (
     windows,
 )
 from chainrule.language.integers import embedding, one_hot, pick, take
+from chainrule.language.norms import Order, norm_of_order
 from chainrule.language.recurrent import gru_step, lstm_step, rnn_step
 from chainrule.language.shaping import (
     ellipsis_letters,
@@ -227,8 +228,8 @@ def at_least_vector(x: Any, name: str) -> Expr:
     return expr
 
 
-def norm(x: Any, ord: int | str | None = None, axis: Axis = None, keepdims: bool = False) -> Expr:
-    """The root of the sum of squares: Euclidean for a vector, Frobenius for a matrix."""
+def norm(x: Any, ord: Order = None, axis: Axis = None, keepdims: bool = False) -> Expr:
+    """The root of the sum of squares: Euclidean for a vector, Frobenius for a matrix; or of another order."""
     x = as_expr(x)
     axes = axes_of(x, axis)
     if keepdims:
@@ -239,11 +240,15 @@ def norm(x: Any, ord: int | str | None = None, axis: Axis = None, keepdims: bool
         lead = tuple(a for a in range(x.rank) if a not in axes)
         return (la.nuclear_norm if ord == "nuc" else la.spectral_norm)(nodes.permute(x, (*lead, *axes)))
     if ord not in (None, "fro") and not (ord == 2 and len(axes) <= 1):
-        raise ShapeMismatch(
-            f"norm(..., {ord}) of {_kind(len(axes))} is not in the language",
-            hint="norm is Euclidean or Frobenius, norm1 the sum of absolute entries; "
-            "of a matrix norm(X, 2) is spectral and norm(X, 'nuc') nuclear",
-        )
+        found = norm_of_order(x, ord, axes)
+        if found is None:
+            shown = ord if isinstance(ord, int | str) else "p"
+            raise ShapeMismatch(
+                f"norm(..., {shown}) of {_kind(len(axes))} is not in the language",
+                hint="norm(x, p) and norm(x, inf) are of a vector or along an axis; "
+                "a matrix has norm(X), norm(X, 1), norm(X, inf), norm(X, 2) and norm(X, 'nuc')",
+            )
+        return found
     if not axes:
         return abs(x)
     order = (*(a for a in range(x.rank) if a not in axes), *axes)
@@ -511,6 +516,7 @@ class Entry:
     many      whether the last one repeats
     forces    whether a scalar argument makes no sense, which shape inference uses
     expressions  the keywords whose values are expressions; those of `keywords` are integers or texts
+    tells     a sentence about how given arguments are understood, "" if there is nothing to tell
     """
 
     build: Callable[..., Expr]
@@ -520,6 +526,7 @@ class Entry:
     many: bool = False
     forces: bool = False
     expressions: tuple[str, ...] = ()
+    tells: Callable[..., str] | None = None
 
     @property
     def summary(self) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 from chainrule.errors import ShapeMismatch
 from chainrule.expr import nodes
 from chainrule.expr.dims import ONE
-from chainrule.expr.nodes import Apply, Einsum, Expr, as_expr, broadcast, number
+from chainrule.expr.names import pretty
+from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, as_expr, broadcast, constant_of, number
 from chainrule.language import functions as f
+from chainrule.language.conditions import is_condition
 from chainrule.language.functions import Entry
 from chainrule.rules import reductions as rows
 
@@ -66,10 +68,11 @@ def masked_softmax(x: Any, mask: Any, axis: int = -1) -> Expr:
 
 
 def attention(Q: Any, K: Any, V: Any, mask: Any = None, bias: Any = None) -> Expr:
-    """softmax(QKᵀ/√d + bias) V, over the keys where the mask is not 0.
+    """softmax(QKᵀ/√d + bias) V, with the keys left out that the mask hides.
 
-    Axes in front of the last two are batches or heads. The mask has 1 where a query may see a key, 0 where
-    not; a mask that is added (0 and −∞) is a bias.
+    Axes in front of the last two are batches or heads. A mask that is a condition (M > 0, tri(n), whole
+    numbers declared M[n,m]:integer(2)) has 1 where a query may see a key, 0 where not; any other is added to
+    the scores, 0 and −10⁹, as in PyTorch.
     """
     Q, K, V = as_expr(Q), as_expr(K), as_expr(V)
     if min(Q.rank, K.rank, V.rank) < 2:
@@ -77,10 +80,39 @@ def attention(Q: Any, K: Any, V: Any, mask: Any = None, bias: Any = None) -> Exp
     last = K.rank - 1
     turned = nodes.permute(K, (*range(last - 1), last, last - 1))
     scores = nodes.matmul(Q, turned) / f.sqrt(number(Q.shape[-1]))
-    if bias is not None:
-        scores = scores + bias
-    weights = f.softmax(scores) if mask is None else masked_softmax(scores, mask)
+    hides = mask is not None and _hides(as_expr(mask))
+    for added in (bias, None if hides or mask is None else _chosen(as_expr(mask))):
+        scores = scores if added is None else scores + added
+    weights = masked_softmax(scores, mask) if hides else f.softmax(scores)
     return nodes.matmul(weights, V)
+
+
+def _hides(mask: Expr) -> bool:
+    """Whether a mask is one of zeros and ones by the way it is made or declared."""
+    constant = constant_of(mask)
+    if constant is not None and constant.is_zero:
+        raise ShapeMismatch(
+            "a mask of zeros hides every key, or is added and does nothing",
+            hint="leave the mask out, or give one that is a condition or a matrix",
+        )
+    return is_condition(mask)
+
+
+def _chosen(mask: Expr) -> Expr:
+    """c·(1 − C) of a condition C as a choice of c and 0: 0 = c − c would cost the digits of the scores."""
+    if not isinstance(mask, Einsum) or not mask.operands or mask.coefficient.is_one:
+        return mask
+    body = Einsum(ONE, mask.operands, mask.labels, mask.output, dict(enumerate(mask.sizes)))
+    return f.where(body, number(mask.coefficient), 0) if is_condition(body) else mask
+
+
+def _added_mask(Q: Any, K: Any, V: Any, mask: Any = None, bias: Any = None) -> str:
+    """What attention tells of a mask that is a variable, "" where there is nothing to tell."""
+    if not isinstance(mask, Variable) or _hides(mask):
+        return ""
+    name = pretty(mask.name)
+    declared = f"{name}[…]:integer(2)"
+    return f"{name} is added to the scores of attention; declare {declared} for one of zeros and ones."
 
 
 def dropout(x: Any, mask: Any, rate: Any = 0) -> Expr:
@@ -107,7 +139,9 @@ ENTRIES = {
     "batchnorm": Entry(batchnorm, "xxxx", optional=3, forces=True, expressions=("gain", "bias", "eps")),
     "rmsnorm": Entry(rmsnorm, "xxx", optional=2, forces=True, expressions=("gain", "eps")),
     "masked_softmax": Entry(masked_softmax, "xx", ("axis",), forces=True),
-    "attention": Entry(attention, "xxxx", optional=1, forces=True, expressions=("mask", "bias")),
+    "attention": Entry(
+        attention, "xxxx", optional=1, forces=True, expressions=("mask", "bias"), tells=_added_mask
+    ),
     "dropout": Entry(dropout, "xxx", optional=1, expressions=("mask", "rate")),
     "bilinear": Entry(bilinear, "xxxx", optional=1, forces=True, expressions=("bias",)),
 }

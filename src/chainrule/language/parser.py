@@ -33,6 +33,7 @@ from chainrule.language.tokens import Token
 
 QUOTES = "quotes stand only in einsum('ij,j->i', A, x)"
 COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!="})
+CONDITIONS = COMPARISONS | {"&", "or"}
 BINARY = {
     **dict.fromkeys(COMPARISONS, 10), "or": 13, "&": 16, **dict.fromkeys(["+", "-", "⊕", "⊖"], 20),
     **dict.fromkeys(["*", "/", "@", "·", "⊙", "⊘", "⊗", ".*", "./"], 30),
@@ -399,10 +400,17 @@ class Parser:
         if binds == 10 and isinstance(self.operands[-1], Binary) and self.operands[-1].symbol in COMPARISONS:
             left = self.operands[-1]
             if isinstance(left, Binary) and left.span == left.left.span.join(left.right.span):
-                raise self.problem(
-                    "comparisons do not chain", left.place, token.span, hint="write (a < b) * (b < c)"
-                )
+                self.chained(left, token)
         self.push(_Operator("binary", token.text, binds, token.span))
+
+    def chained(self, left: Binary, token: Token) -> None:
+        """Before the second sign of a < b < c: what follows is (a < b) & (b < c)."""
+        if left.symbol[0] != token.text[0] or token.text[0] not in "<>":
+            raise self.problem(
+                "only < and ≤, or > and ≥, chain", left.place, token.span, hint="write (a < b) & (b == c)"
+            )
+        self.push(_Operator("binary", "&", 9, token.span))
+        self.operands.append(left.right)
 
     def check_dialect(self, token: Token) -> None:
         if token.text in _MATLAB_ONLY and self.dialect != "matlab":

@@ -398,7 +398,7 @@ def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:
                 return m.call(node.function.written(node.parameters), *inside)
             if isinstance(node.function, Elementwise):
                 if name in COMPARISONS:
-                    return m.tree("compare", inside, (COMPARISONS[name],))
+                    return m.compare(COMPARISONS[name], *inside)
                 if name == "power":
                     constant = constant_of(node.arguments[1])
                     return m.power(inside[0], inside[1] if constant is None else number(constant), True)

@@ -22,7 +22,8 @@ sum               signed terms                    terms                signs, 1 
 call              a function                      arguments            (name, options such as "axis=1")
 diagonal          diag of a matrix, a vector      (matrix,)
 norm, abs         ‖·‖, |·|                        (inside,)
-compare           the indicator 1[a > b]          (a, b)               (sign,)
+compare           the indicator 1[a > b], of a    (a, b), (a, b, c)    (sign,), (sign, sign)
+                  chain too: 1[a < b < c]
 array             entries written out             entries              (True if the entries stand in one row,)
 basis, select     a row, some rows of I                                the parameters of their rows
 slice             x[1:n]                          (variable,)          start, step, count
@@ -484,7 +485,7 @@ def times(*factors: Tree) -> Tree:
     flat: list[Tree] = []
     for factor in factors:
         flat.extend(factor.args if factor.op == "times" else (factor,))
-    flat = [f for f in flat if not is_one(f)] or [ONE]
+    flat = ranges([f for f in flat if not is_one(f)]) or [ONE]
     cut = next((f for f in flat if _is_mask(f)), None)
     if cut is not None and len(flat) > 1:
         rest = list(flat)
@@ -525,8 +526,49 @@ def scale(*factors: Tree) -> Tree:
     flat: list[Tree] = []
     for factor in factors:
         flat.extend(factor.args if factor.op == "scale" else (factor,))
-    flat = [f for f in flat if not is_one(f)] or [ONE]
+    flat = ranges([f for f in flat if not is_one(f)]) or [ONE]
     return flat[0] if len(flat) == 1 else tree("scale", flat)
+
+
+TURNED_SIGNS = {">": "<", "≥": "≤", "<": ">", "≤": "≥", "=": "=", "≠": "≠"}
+
+
+def compare(sign: str, left: Tree, right: Tree) -> Tree:
+    """The indicator of a condition, a number on its right: 1[x < 0] for 1[0 > x]."""
+    if _bound(left) is not None and _bound(right) is None:
+        return tree("compare", (right, left), (TURNED_SIGNS[sign],))
+    return tree("compare", (left, right), (sign,))
+
+
+def compared(signs: Sequence[str], parts: Sequence[str]) -> str:
+    """The inside of an indicator: x > 0, −1 < x < 1."""
+    return " ".join([parts[0], *(f"{sign} {part}" for sign, part in zip(signs, parts[1:], strict=True))])
+
+
+def _bound(part: Tree) -> Fraction | None:
+    """The number that a tree is; None for any other tree and for sizes."""
+    if part.op == "sum" and len(part.args) == 1 and part.args[0].op == "number":
+        inner = _bound(part.args[0])
+        return None if inner is None else part.data[0] * inner
+    if part.op != "number" or part.data[0].powers:
+        return None
+    return Fraction(part.data[0].rational)
+
+
+def ranges(factors: list[Tree], op: str = "compare") -> list[Tree]:
+    """1[x > a] and 1[x < b] among factors as 1[a < x < b], for numbers a < b; so for conditions alone."""
+    above = [f for f in factors if f.op == op and f.data[0] in (">", "≥")]
+    for low in above:
+        for high in factors:
+            if high.op != op or len(high.args) > 2 or high.data[0] not in ("<", "≤"):
+                continue
+            bounds = _bound(low.args[1]), _bound(high.args[1])
+            if low.args[0] is not high.args[0] or None in bounds or bounds[0] >= bounds[1]:  # type: ignore[operator]
+                continue
+            signs = (TURNED_SIGNS[low.data[0]], high.data[0])
+            both = tree(op, (low.args[1], low.args[0], high.args[1]), signs)
+            return ranges([both if f is low else f for f in factors if f is not high], op)
+    return factors
 
 
 def over(above: Tree, below: Tree) -> Tree:

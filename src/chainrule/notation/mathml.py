@@ -124,8 +124,13 @@ def _condition(compared: Tree) -> str:
     return row([left, operator(compared.data[0]), right])
 
 
+def _compared(node: Tree, parts: list[str]) -> list[str]:
+    signs = [operator(sign) for sign in node.data]
+    return [parts[0], *(item for pair in zip(signs, parts[1:], strict=True) for item in pair)]
+
+
 def _compare(node: Tree, parts: list[str]) -> str:
-    inside = row([parts[0], operator(node.data[0]), parts[1]])
+    inside = row(_compared(node, parts))
     return row(["<mn>𝟏</mn>", fenced(inside, "[", "]")])
 
 
@@ -252,7 +257,7 @@ WRITERS: dict[str, Writer] = {
     "derivative": _derivative,
     "product": _infix("·"),
     "dot": _infix("·"),
-    "condition": lambda t, p: row([p[0], operator(t.data[0]), p[1]]),
+    "condition": lambda t, p: row(_compared(t, p)),
     "all": lambda t, p: _joined(p, "<mtext>\N{NO-BREAK SPACE}and\N{NO-BREAK SPACE}</mtext>"),
     "cases": _cases,
     "operator": _operator,

@@ -19,6 +19,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import dim_names, rebuild, topological, transform, variables
 from chainrule.notation.grouping import grouped
 from chainrule.notation.recover import Reader
+from chainrule.notation.standardised import standardised
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import Normaliser, simplify_many
@@ -35,7 +36,7 @@ USUAL = {
     "cholesky": "L", "eigvecsh": "V", "svd_left": "U", "svd_right": "V", "top_left": "u", "top_right": "v",
 }  # fmt: skip
 # Letters by use, then by rank.
-LETTERS = {"z": "zZ", "m": "mM", "p": "pP", "e": "erER", "": ""}
+LETTERS = {"z": "zZ", "m": "mM", "p": "pP", "e": "erER", "s": "sS", "": ""}
 BY_RANK = ("stcqk", "uvqhg", "MKSGH")
 
 
@@ -81,7 +82,8 @@ class Namer:
         self.given: dict[Expr, tuple[str, Coefficient]] = {}
         for name, (coefficient, part) in meant.items():
             self.given.setdefault(part, (name, coefficient))
-        self.exprs = grouped(exprs, list(self.given))
+        by_values, self.normalised = standardised(exprs)
+        self.exprs = grouped(by_values, list(self.given))
         self.order = topological(self.exprs)
         self.parts = {node: self._part(node) for node in self.order}
         self.taken = {*taken, *dim_names(*exprs), *given, *(v.name for v in variables(*exprs))}
@@ -182,6 +184,8 @@ class Namer:
         """Whether a part, printed `count` times, gets a name; `node` is where it was met first."""
         if part in self.given:
             return True
+        if part in self.normalised and node not in self.exprs:
+            return True
         if is_leaf(part) or node in self.exprs or part.rank > 2:
             return False
         reading = reader.readings.get(node)
@@ -189,10 +193,10 @@ class Namer:
             return False
         tree = reader.tree(node)
         assert tree is not None
-        if isinstance(part, Apply) and part.function.name in USUAL:
+        if isinstance(part, Apply) and (part.function.name in USUAL or _scores(part) is not None):
             return True
         if part in arguments:
-            return tree.leaves >= ARGUMENT_LEAVES and has_contraction(part)
+            return arguments[part] == "s" or (tree.leaves >= ARGUMENT_LEAVES and has_contraction(part))
         length = tree.cost // 2
         return count > 1 and count * (length - 1) > length + OVERHEAD
 
@@ -203,6 +207,9 @@ class Namer:
         """
         found: dict[Expr, str] = {}
         for node in self.order:
+            scores = _scores(node)
+            if scores is not None and node not in self.exprs:
+                found[self.parts[scores][1]] = "s"
             if isinstance(node, Apply) and node.function.name in ACTIVATIONS and node not in self.exprs:
                 part = self.parts[node.arguments[0]][1]
                 found[part] = "m" if isinstance(part, Einsum) and _is_weighted(part) else "z"
@@ -217,6 +224,8 @@ class Namer:
             use = "p" if part.function.name in ("softmax", "sigmoid", "masked_softmax") else ""
         if not use and isinstance(part, Sum) and any(_sign(t) < 0 for t in part.terms):
             use = "e"
+        if part in self.normalised:
+            return self._hat(self.normalised[part])
         usual = USUAL.get(part.function.name, "") if isinstance(part, Apply) else ""
         letters = [*usual, *(c for c in LETTERS[use] if c.isupper() == (part.rank == 2)), *BY_RANK[part.rank]]
         spelled = {pretty(t) for t in self.taken} | {*self.taken, *self.names.values()}
@@ -224,6 +233,15 @@ class Namer:
         if free is None:
             free = next(f"{letters[0]}{k}" for k in range(1, 10**6) if f"{letters[0]}{k}" not in spelled)
         return free
+
+
+    def _hat(self, deviations: Expr) -> str:
+        """The name x̂ of what is x − mean(x), or x, over the root of its spread."""
+        terms = deviations.terms if isinstance(deviations, Sum) else (deviations,)
+        data = [body.name for _, body in map(split, terms) if isinstance(body, Variable)]
+        letters = [*(name for name in data if len(name) == 1), "X" if deviations.rank > 1 else "x", *"zZ"]
+        taken = {*self.taken, *self.names.values()}
+        return next(n for c in letters for k in ("", *"123456789") if (n := f"{c}_hat{k}") not in taken)
 
 
 class _ErrorNamer(Namer):
@@ -263,6 +281,19 @@ def _is_masked(node: Expr) -> Callable[[Expr], bool]:
         )
 
     return found
+
+
+def _scores(part: Expr) -> Expr | None:
+    """The argument of a softmax, if it is one of attention: a matrix product over the root of a size."""
+    if not isinstance(part, Apply) or part.function.name not in ("softmax", "masked_softmax"):
+        return None
+    scores = part.arguments[0]
+    terms = scores.terms if isinstance(scores, Sum) else (scores,)
+    scaled_down = any(
+        isinstance(t, Einsum) and _contracts(t) and any(not o.rank and not variables(o) for o in t.operands)
+        for t in terms
+    )
+    return scores if scaled_down and part.rank == 2 else None
 
 
 def _times(coefficient: Coefficient, part: Expr) -> Expr:

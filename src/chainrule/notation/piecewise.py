@@ -103,6 +103,9 @@ def _cases(expr: Expr, held: tuple[Condition, ...]) -> list[Case]:
         return [Case(held, expr)]
     first = min(switches.values(), key=_order)
     mine = {n: s for n, s in switches.items() if s.key is first.key}
+    known = _known_side(first, held)
+    if known is not None:
+        return _cases(_at(expr, mine, first, known, known), held)
     low, high = (_at(expr, mine, first, side, side) for side in (BELOW, ABOVE))
     border = [_at(expr, mine, first, AT, lean) for lean in (BELOW, ABOVE)]
     if low is high and high in border:
@@ -121,6 +124,20 @@ def _cases(expr: Expr, held: tuple[Condition, ...]) -> list[Case]:
     for condition, value in branches:
         found += _cases(value, (*(c for c in held if not _implied(c, condition)), condition))
     return found
+
+
+def _known_side(switch: Switch, held: tuple[Condition, ...]) -> int | None:
+    """On which side of a number the left of a switch is, where a condition that holds says so."""
+    for condition in held:
+        bounds = [constant_of(condition.right), constant_of(switch.right)]
+        if condition.left is not switch.left or any(b is None or b.powers for b in bounds):
+            continue
+        value, border = (b.rational for b in bounds if b is not None)
+        if condition.sign in ">≥=" and (value > border or (value == border and condition.sign == ">")):
+            return ABOVE
+        if condition.sign in "<≤=" and (value < border or (value == border and condition.sign == "<")):
+            return BELOW
+    return None
 
 
 def _implied(weak: Condition, strong: Condition) -> bool:
@@ -268,6 +285,7 @@ def by_cases(expr: Expr, *, turned: bool = False, profile: str | None = None) ->
             if None in sides:
                 return None
             conditions.append(m.tree("condition", [s for s in sides if s is not None], (condition.sign,)))
+        conditions = m.ranges(conditions, "condition")
         together = conditions[0] if len(conditions) == 1 else m.tree("all", conditions)
         parts += [m.dotted(value, vectors), m.dotted(together, vectors)]
     written = Cases(tuple(cases), m.tree("cases", parts), profile)

@@ -243,7 +243,7 @@ class Reader:
         name = node.function.name
         inside = [signed(parts(r, side)) for r in arguments]
         if name in COMPARISONS:
-            return m.tree("compare", inside, (COMPARISONS[name],))
+            return m.compare(COMPARISONS[name], *inside)
         if name in ("abs", "sqrt") and (node.rank < 2 or all(r.body is None for r in arguments)):
             return m.tree("abs" if name == "abs" else "root", inside)
         if isinstance(node.function, UnknownEntrywise):

@@ -221,6 +221,7 @@ class Definite:
 
     def _outweighing(self, body: Expr, rows: Axes, columns: Axes) -> Iterator[tuple[str, Expr]]:
         """What is at least as large: Σ p b bᵀ ⪰ (Σ p b)(Σ p b)ᵀ, and ‖x‖² B Bᵀ ⪰ Bx(Bx)ᵀ."""
+        body = _opened(body)
         if not isinstance(body, Einsum):
             if body.rank == 2 and isinstance(body, Variable | Apply):
                 return
@@ -476,6 +477,19 @@ class Definite:
                 return Proof((Part(matrix, "determinant", minor, strict),))
             return Doubt(minor, "the sign of this determinant is not known")
         return Doubt(matrix, "nothing is known that makes it positive semidefinite")
+
+
+def _opened(body: Expr) -> Expr:
+    """The square of an inner product as one product, p_i v_i p_j v_j; anything else as it is."""
+    if not isinstance(body, Apply) or body.function is not power or _number(body.arguments[1]) != 2:
+        return body
+    base = body.arguments[0]
+    if not isinstance(base, Einsum) or base.rank:
+        return body
+    count = len(base.sizes)
+    labels = [*base.labels, *(tuple(a + count for a in axes) for axes in base.labels)]
+    sizes = dict(enumerate((*base.sizes, *base.sizes)))
+    return Einsum(base.coefficient * base.coefficient, (*base.operands, *base.operands), labels, (), sizes)
 
 
 def _involutions(fixed: dict[int, int], free: Sequence[int], matrix: Einsum) -> Iterator[dict[int, int]]:

@@ -704,12 +704,12 @@ class Product:
 
     # ------------------------------------------------------------ out
 
-    def _is_whole(self, factor: Expr) -> bool:
-        """Whether the entries of a variable add up to 1, or those of the square of one."""
+    def _whole(self, factor: Expr, axes: Labels) -> Labels:
+        """The labels over which the entries of a variable, or their squares, are declared to add up to 1."""
         base, exponent = _as_power(factor)
         if self.normal.has(base, "simplex"):
-            return base is factor
-        return self.normal.has(base, "unit") and exponent == Coefficient.of(2)
+            return axes[-1:] if base is factor else ()
+        return axes if self.normal.has(base, "unit") and exponent == Coefficient.of(2) else ()
 
     def _lone_labels(self, work: Work) -> None:
         """A summed label that no factor carries is worth its size.
@@ -717,7 +717,7 @@ class Product:
         Σ softmax = 1, and a unit vector's squares too.
         """
         for k, (factor, axes) in enumerate(work.factors):
-            lone = axes if self._is_whole(factor) else _sums_to_one(factor, axes)
+            lone = self._whole(factor, axes) or _sums_to_one(factor, axes)
             if lone and all(work.uses(a) == 1 and a not in work.output for a in lone):
                 work.spent |= set(lone)
                 work.drop(k)

@@ -112,7 +112,7 @@ class _Look:
     ) -> Iterator[dict[str, Array]]:
         """Points at which the part has its kink."""
         if node.function in (norm, unit):
-            found = self.root(node.arguments[0], dict(values), sizes)
+            found = self.root(node.arguments[0], dict(values), sizes, int(str(node.parameters[0])))
             if found is not None:
                 yield found
             return
@@ -163,9 +163,9 @@ class _Look:
         return found.reshape(len(ts), -1)
 
     def root(
-        self, inside: Expr, values: dict[str, Array], sizes: Mapping[str, int]
+        self, inside: Expr, values: dict[str, Array], sizes: Mapping[str, int], core: int
     ) -> dict[str, Array] | None:
-        """A point at which a vector is 0, by Newton's method in all variables."""
+        """A point at which what the last `core` axes hold is 0 once, by Newton's method in all variables."""
         names = [v.name for v in self.variables if v in set(variables(inside))]
         for _ in range(6):
             moves = [(name, k) for name in names for k in range(values[name].size)]
@@ -173,7 +173,8 @@ class _Look:
             for row, (name, k) in enumerate(moves):
                 steps[name][row + 1, k] = 1e-6
             (found,) = self.moved([inside], values, steps, len(moves) + 1, sizes)
-            first = found.reshape(len(moves) + 1, -1, found.shape[-1])[:, 0]
+            entries = int(np.prod(found.shape[found.ndim - core :]))
+            first = found.reshape(len(moves) + 1, -1, entries)[:, 0]
             if np.abs(first[0]).max() <= 1e-13:
                 return values
             change = np.linalg.lstsq(((first[1:] - first[0]) / 1e-6).T, -first[0], rcond=None)[0]
@@ -182,7 +183,8 @@ class _Look:
                 shaped.reshape(-1)[k] += amount
                 values = {**values, name: shaped}
         (last,) = self.moved([inside], values, {n: np.zeros((1, values[n].size)) for n in names}, 1, sizes)
-        return values if np.abs(last).max() <= 1e-9 else None
+        entries = int(np.prod(last.shape[last.ndim - core :]))
+        return values if np.abs(last.reshape(-1, entries)[0]).max() <= 1e-9 else None
 
     # ------------------------------------------------------------ values
 
