@@ -16,4 +16,10 @@ REGRESSIONS = {
     "a mask times a whole number was an array of integers, to which nothing could be added": _case(
         "diag(s * maximum(s * x, arccos(tanh(s * x[::-1]) / 2)**3))", "x", s="", x="n"
     ),
+    "windows beside a factor without axes were an IndexError in the code": _case(
+        "sum(max_pool1d(pad(x, (1, 1)), 3, stride=1) * x[0])", "x", x="n"
+    ),
+    "so were the windows of a convolution": _case(
+        "sum(sin(x[0] * conv1d(v, stack(a, b, a), padding=1)))", "v", x="n", v="n", a="", b=""
+    ),
 }
