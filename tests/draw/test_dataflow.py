@@ -188,7 +188,7 @@ def test_denominator_layout_turns_factors_and_derivatives() -> None:
 
 def test_matrix_steps_show_linear_maps_and_tell_the_entries() -> None:
     said = titles(dataflow(case("two layers")).svg)
-    assert "∂z1_ij/∂W1_kl = X_ik δ_jl, N × h × n × h; as a map dW₁ ↦ X dW₁" in said
+    assert "∂z₁_ij/∂W₁_kl = X_ik δ_jl, N × h × n × h; as a map dW₁ ↦ X dW₁" in said
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "auto"])

@@ -61,7 +61,7 @@ def forms(text: str, name: str, order: int = 1) -> tuple[str, str]:
         ("outer(x, x)", "x", "∂Y_ij/∂x_k = x_i δ_jk + x_j δ_ik", "I_3 ⊗ x + x ⊗ I_3"),
         ("tr(X) * X", "X", "∂Y_ij/∂X_kl = tr(X) δ_ik δ_jl + X_ij δ_kl", "vec(X) vec(I_3)ᵀ + tr(X) I"),
         ("vec(Z)", "Z", "∂Y_i/∂Z_jk = merge(3, 2)_ikj", "I"),
-        ("W1 @ X", "W1", "∂Y_ij/∂W1_kl = X_lj δ_ik", "Xᵀ ⊗ I_3"),
+        ("W1 @ X", "W1", "∂Y_ij/∂W₁_kl = X_lj δ_ik", "Xᵀ ⊗ I_3"),
         ("diag(x)", "x", "∂Y_ij/∂x_k = δ_ij δ_ik", "diag(vec(I_3)) (I_3 ⊗ 𝟏_3)"),
     ],
 )

@@ -315,9 +315,7 @@ class _Asked:
         """Nothing was proved: what stands in the way, or a point with eigenvalues of both signs."""
         signs = [d.about for d in doubts if isinstance(d.about, Variable) and d.about in self.parameters]
         if signs:
-            name = signs[0].name
-            reasons = [f"The sign of {pretty(name)} is not known; declare {name}:nonnegative, or :positive."]
-            return self._said("", "", reasons)
+            return self._said("", "", [_unknown(doubts, signs[0])])
         found = self._counterexample()
         if found:
             number = not self.single or not self.single.shape
@@ -387,6 +385,15 @@ class _Asked:
         data = {"verdict": verdict or None, "curvature": curvature or None, "reasons": [*known, *reasons]}
         said = Said(title, (*known, *reasons), (), data)
         return Convexity(verdict, curvature, tuple(reasons), said)
+
+
+def _unknown(doubts: Sequence[Doubt], parameter: Variable) -> str:
+    """What is not known of a parameter, and how it is declared."""
+    name = parameter.name
+    why = next(d.why for d in doubts if d.about is parameter)
+    if "sign" not in why:
+        return f"It is not known whether {pretty(name)} is positive semidefinite; declare {name}:spd."
+    return f"The sign of {pretty(name)} is not known; declare {name}:nonnegative, or :positive."
 
 
 def _is_zero(expr: Expr) -> bool:

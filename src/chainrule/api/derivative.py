@@ -82,7 +82,7 @@ def derive(
     where: Where = None,
     structured: bool = False,
     upstream: str | None = None,
-    times: str | None = None,
+    times: str | Sequence[str] | None = None,
 ) -> Derivative | Derivatives:
     """The derivative of a formula in closed form.
 
@@ -95,7 +95,8 @@ def derive(
     of the answer, "e = X @ w - y". `structured`: a variable declared symmetric, orthogonal and so on moves
     along such arrays, where its entries count as independent otherwise.
     `upstream` ("G") names ∂L/∂Y, Y being the formula: the answer is ∂L/∂X for every variable in wrt (left
-    out: for all). `times` ("v", one name for each variable) is the direction of the last order: Jv, or Hv.
+    out: for all). `times` ("v", or "u,v" or ["u", "v"], a name for each variable) is the direction of the
+    last order: Jv, or Hv.
     Shapes: output axes, then those of wrt once for each order. Raises: ChainruleError with the place in the
     text and a way out.
 

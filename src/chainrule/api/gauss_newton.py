@@ -27,6 +27,7 @@ from chainrule.notation.latex import name_latex
 from chainrule.notation.present import Presentation
 from chainrule.notation.text import sizes_text
 from chainrule.rules.elementwise import exp, softplus
+from chainrule.rules.indexing import one_hot
 from chainrule.rules.tensorial import logsumexp
 from chainrule.simplify import Normaliser, simplify
 from chainrule.simplify.normal import split
@@ -49,6 +50,7 @@ GAUSSIAN = Likelihood("Gaussian", "each y is normal with mean {f} and variance {
 POISSON = Likelihood("Poisson", "each y is a Poisson count with the rate exp({f})")
 BERNOULLI = Likelihood("logistic", "each label is 1 with probability σ({f}), and {labels}")
 CATEGORICAL = Likelihood("softmax", "{y} is one-hot, drawn with the probabilities softmax({f})")
+LABELLED = "each {y} is the number of a class, drawn with the probabilities softmax({f})"
 
 
 @dataclass(frozen=True)
@@ -328,6 +330,9 @@ def _likelihood(
             continue
         rest = normal.sum([normal(scale(factor**-1, slope)), normal(scale(-ONE, own_slope))])
         datum = _datum(rest, symbol, data)
+        numbered = datum is not None and datum.shape != symbol.shape
+        if numbered and family is not CATEGORICAL:
+            datum, numbered = None, False
         if datum is None and family is not GAUSSIAN and label_of is None:
             continue
         if set(variables(rest)) & {symbol}:
@@ -338,8 +343,10 @@ def _likelihood(
         kinds = (
             f"{label} is 1 or −1" if family is BERNOULLI and label_of is not None else f"{label} is 1 or 0"
         )
-        says = family.says.format(f=f, y=label, variance=variance, labels=kinds)
-        says = says.replace("each y ", f"each entry of {label} " if symbol.rank else f"{label} ", 1)
+        words = LABELLED if numbered else family.says
+        says = words.format(f=f, y=label, variance=variance, labels=kinds)
+        each, several = (f"each {label} ", symbol.rank > 1) if numbered else ("each y ", symbol.rank > 0)
+        says = says.replace(each, f"each entry of {label} " if several else f"{label} ", 1)
         information = (
             normal(scale(factor, Chains(plain, [by])((by, by))[1])) if label_of is not None else curvature
         )
@@ -386,6 +393,9 @@ def _is_zero(expr: Expr) -> bool:
 
 
 def _datum(rest: Expr, symbol: Variable, data: Sequence[Variable]) -> Variable | None:
-    """The y of a slope A′(f) − y."""
+    """The y of a slope A′(f) − y, or the numbers c of its entries that are 1, y = one_hot(c)."""
     coefficient, body = split(rest)
+    if isinstance(body, Apply) and body.function is one_hot and (-coefficient).is_one:
+        numbers = body.arguments[0]
+        return numbers if isinstance(numbers, Variable) and body.shape == symbol.shape else None
     return body if isinstance(body, Variable) and body in data and (-coefficient).is_one else None

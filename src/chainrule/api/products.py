@@ -110,7 +110,9 @@ def _taken(formula: Formula) -> dict[str, str]:
 
 
 def _names(given: object, option: str, example: str, formula: Formula) -> list[str]:
-    """The names that an option gives, spelled as they are stored."""
+    """The names that an option gives, in a text or one by one, spelled as they are stored."""
+    if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
+        given = ", ".join(given)
     if not isinstance(given, str) or not given.strip():
         raise OptionError(f"{option} is a name, not {given!r}", hint=f'write {option}="{example}"')
     taken = _taken(formula)

@@ -20,7 +20,7 @@ from unicodedata import name as unicode_name
 
 from chainrule.codegen.helpers import LINEAR_ALGEBRA, defined
 from chainrule.codegen.plan import Program, make_plan
-from chainrule.codegen.program import Op, Place
+from chainrule.codegen.program import Op, Place, is_decimal, is_long
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of
@@ -375,7 +375,10 @@ def _is_call(template: str) -> bool:
 
 
 def _decimal(value: Fraction) -> str | None:
-    """The decimal of a fraction that has a short one."""
+    """The decimal of a fraction that has a short one, or that was typed with many digits."""
+    if is_long(value) and is_decimal(value):
+        text = repr(as_float(value))
+        return text if "e" not in text and "inf" not in text else None
     if value.denominator > 10**6 or 10**6 % value.denominator:
         return None
     text = repr(float(value))

@@ -87,7 +87,7 @@ class Builder:
         """A positive coefficient as numerator and denominator, None for 1."""
         above = self.number(value.rational.numerator) if value.rational.numerator != 1 else None
         below = self.number(value.rational.denominator) if value.rational.denominator != 1 else None
-        if above is not None and below is not None and _is_short_decimal(value.rational):
+        if above is not None and below is not None and is_decimal(value.rational):
             above, below = self.number(value.rational), None
         for dim, exponent in value.powers:
             factor = self.size(dim)
@@ -284,12 +284,18 @@ def _is_whole(a: Op) -> bool:
     return a.boolean
 
 
-def _is_short_decimal(value: Fraction) -> bool:
+def is_decimal(value: Fraction) -> bool:
+    """Whether a fraction reads better as a decimal: 0.25, and what was typed with many digits."""
     rest = value.denominator
     for prime in (2, 5):
         while rest % prime == 0:
             rest //= prime
-    return rest == 1 and value.denominator <= 1000
+    return rest == 1 and (value.denominator <= 1000 or is_long(value))
+
+
+def is_long(value: Fraction) -> bool:
+    """Whether a fraction has so many digits that only a decimal reads well."""
+    return value.denominator > 10**9
 
 
 def _broadcast(a: Shape, b: Shape) -> Shape:

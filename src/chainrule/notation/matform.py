@@ -254,6 +254,8 @@ LONGEST_DECIMAL = 20
 def decimal(value: Fraction) -> str | None:
     """The decimal of a fraction that is written as one: 0.01, not 1/100; but 1/10, and 1/3.
 
+    One with more digits than a double holds is rounded to the nearest double, as a product of two may be.
+
     >>> decimal(Fraction(-1, 100)), decimal(Fraction(1, 10)), decimal(Fraction(1, 128))
     ('-0.01', None, None)
     """
@@ -263,8 +265,13 @@ def decimal(value: Fraction) -> str | None:
     for prime in (2, 5):
         while rest % prime == 0:
             rest //= prime
-    text = f"{Decimal(value.numerator) / Decimal(value.denominator):f}" if rest == 1 else ""
-    return text if text and len(text) <= LONGEST_DECIMAL and Fraction(text) == value else None
+    if rest != 1:
+        return None
+    text = f"{Decimal(value.numerator) / Decimal(value.denominator):f}"
+    if len(text) <= LONGEST_DECIMAL and Fraction(text) == value:
+        return text
+    rounded = repr(float(value))
+    return rounded if "e" not in rounded and len(rounded) <= LONGEST_DECIMAL else None
 
 
 def above_and_below(value: Fraction) -> tuple[str, str]:

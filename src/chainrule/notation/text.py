@@ -198,9 +198,7 @@ def _subscript(indices: tuple[str, ...]) -> str:
 
 
 def _entry(node: Tree, parts: list[str]) -> str:
-    # A letter under an accent or with digits below the line would run together with its indices.
-    plain = node.args[0].op == "name" and len(parts[0]) > 1
-    return (node.args[0].data[0] if plain else parts[0]) + _subscript(node.data)
+    return parts[0] + _subscript(node.data)
 
 
 def _lowered(indices: tuple[str, ...]) -> str:

@@ -175,6 +175,8 @@ class _Look:
             (found,) = self.moved([inside], values, steps, len(moves) + 1, sizes)
             entries = int(np.prod(found.shape[found.ndim - core :]))
             first = found.reshape(len(moves) + 1, -1, entries)[:, 0]
+            if not np.isfinite(first).all():
+                return None
             if np.abs(first[0]).max() <= 1e-13:
                 return values
             change = np.linalg.lstsq(((first[1:] - first[0]) / 1e-6).T, -first[0], rcond=None)[0]
