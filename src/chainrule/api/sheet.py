@@ -6,7 +6,7 @@ In: derivatives of one formula. Out: lines of text, LaTeX, markdown. It computes
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, zip_longest
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from chainrule.api import as_maps, backward, notated
 from chainrule.api.blocks import block_line
+from chainrule.api.conditions import conditions
 from chainrule.api.formulas import named_parts
 from chainrule.api.glosses import glosses
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
@@ -241,7 +242,22 @@ class Sheet:
     @cached_property
     def kinks(self) -> list[Kink]:
         """Where the formula is not differentiable, and what is taken there."""
-        moving = [v for d in self.derivatives for target in d.wrt for v in target.variables]
+        from chainrule.verify.kinks import kinks_of  # loads NumPy
+
+        order = max(d.order for d in self.derivatives)
+        return kinks_of(self.normal, self._moving(), self._writing(), order, self.options.at_kink)
+
+    @cached_property
+    def conditions(self) -> list[str]:
+        """What is taken for granted of matrices that move."""
+        derivatives = [d.expression for d in self.derivatives]
+        return conditions(self.formula.expr, self.normal, derivatives, self._moving(), self._writing())
+
+    def _moving(self) -> list[Variable]:
+        return [v for d in self.derivatives for target in d.wrt for v in target.variables]
+
+    def _writing(self) -> Callable[[Expr], str]:
+        """How a part is written on this page."""
         names = notated.vector_names(self.written)
         if notated.has_matrix(self.written):
             names |= {part.text: pretty(name) for name, part in self.where}
@@ -252,10 +268,7 @@ class Sheet:
             text = self._present(expr).text
             return names.get(text, text)
 
-        from chainrule.verify.kinks import kinks_of  # loads NumPy
-
-        order = max(d.order for d in self.derivatives)
-        return kinks_of(self.normal, moving, write, order, self.options.at_kink)
+        return write
 
     @cached_property
     def written(self) -> list[notated.Shown]:
@@ -375,10 +388,14 @@ class Sheet:
 
     def text(self, report: Report | str, point: Point | None) -> str:
         """The whole sheet as text."""
-        lines = [*self.heading(), "", *self.answer_lines(), "", *map(str, self.kinks), checked(report)]
+        lines = [*self.heading(), "", *self.answer_lines(), "", *self.remarks(), checked(report)]
         if point is not None:
             lines += ["", *self.point_lines(point)]
         return "\n".join(lines)
+
+    def remarks(self) -> list[str]:
+        """Where the answer does not hold, and what it takes for granted."""
+        return [*map(str, self.kinks), *self.conditions]
 
     def point_lines(self, point: Point) -> list[str]:
         """The values at a point."""
@@ -432,7 +449,7 @@ class Sheet:
             names = [row.replace(" &", " ", 1) for row in backward.latex_names(self)]
             lines += [line for name in names for line in (f"where ${name}$", "")]
         lines += [f"{sentence}\n" for sentence in self.conventions]
-        lines += [f"{_sentence(told)}\n" for told in (*self.rewritten, *self.unneeded, *map(str, self.kinks))]
+        lines += [f"{_sentence(told)}\n" for told in (*self.rewritten, *self.unneeded, *self.remarks())]
         lines.append(_sentence(checked(report)))
         if point is not None:
             lines += ["", "```", *self.point_lines(point), "```"]

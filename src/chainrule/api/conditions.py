@@ -1,0 +1,96 @@
+"""What a formula asks of a matrix that moves: that it is invertible, positive definite, or of full rank.
+
+In: a formula, its derivatives and a way to write a part. Out: a sentence for each matrix of which it is
+neither declared nor seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
+from chainrule.expr.walk import depends_on, topological, variables
+from chainrule.rules.factors import cholesky, pinv
+from chainrule.rules.tensorial import det, inv, logdet, matrix_power
+from chainrule.simplify import Normaliser, normalise
+from chainrule.simplify.definite import Definite, Proof
+
+
+def conditions(
+    typed: Expr,
+    formula: Expr,
+    derivatives: Iterable[Expr],
+    moving: Sequence[Variable],
+    write: Callable[[Expr], str],
+) -> list[str]:
+    """The sentences, in the order of the parts; all but the formula as it was typed is canonical.
+
+    A cholesky factor may be gone from the canonical form, and is asked about as it was typed.
+
+    >>> from chainrule.expr.dims import Dim
+    >>> A = Variable("A", (Dim.of("n"), Dim.of("n")))
+    >>> conditions(Apply(inv, (A,)), Apply(inv, (A,)), [], [A], repr)
+    ['A is taken to be invertible']
+    """
+    found: dict[str, None] = {}
+    factored: set[Expr] = set()
+    for node in _moved(typed, moving):
+        matrix = node.arguments[0]
+        if node.function is cholesky and not _is_positive(normalise(matrix)):
+            found[f"{write(matrix)} is taken to be positive definite"] = None
+            factored |= set(variables(matrix))
+    parts = _moved(formula, moving)
+    for node in parts:
+        matrix = _upright(node.arguments[0])
+        if node.function is pinv:
+            found[f"{write(matrix)} is taken to have full rank: pinv jumps where the rank changes"] = None
+        elif _inverts(node) and not _is_invertible(matrix) and not set(variables(matrix)) <= factored:
+            found[f"{write(matrix)} is taken to be invertible"] = None
+    inverses = [n for n in topological(derivatives) if isinstance(n, Apply) and n.function is inv]
+    inverted = {_upright(n.arguments[0]) for n in inverses}
+    for node in parts:
+        matrix = _upright(node.arguments[0])
+        sentence = f"{write(matrix)} is taken to be invertible"
+        if (
+            node.function is det
+            and matrix in inverted
+            and not _is_invertible(matrix)
+            and sentence not in found
+        ):
+            found[f"where {write(matrix)} is singular, det has derivatives too, but not of this form"] = None
+    return list(found)
+
+
+def _moved(expr: Expr, moving: Sequence[Variable]) -> list[Apply]:
+    """The functions in it that the variables move."""
+    active = depends_on([expr], moving)
+    return [n for n in topological([expr]) if isinstance(n, Apply) and n in active and n.arguments]
+
+
+def _inverts(node: Apply) -> bool:
+    """Whether it has no value at a singular matrix."""
+    if node.function is matrix_power:
+        return int(node.parameters[0]) < 0
+    return node.function in (inv, logdet)
+
+
+def _upright(matrix: Expr) -> Expr:
+    """A of Aᵀ."""
+    if isinstance(matrix, Einsum) and len(matrix.operands) == 1 and matrix.labels[0] == matrix.output[::-1]:
+        return matrix.operands[0] if matrix.coefficient.is_one and matrix.rank == 2 else matrix
+    return matrix
+
+
+def _is_positive(matrix: Expr) -> bool:
+    """Whether it is declared or proved positive definite."""
+    if isinstance(matrix, Variable):
+        return "spd" in matrix.structure
+    found = Definite(Normaliser()).prove(matrix)
+    return isinstance(found, Proof) and found.strict
+
+
+def _is_invertible(matrix: Expr) -> bool:
+    """Whether it is by its declaration or its form."""
+    if isinstance(matrix, Variable) and "orthogonal" in matrix.structure:
+        return True
+    return _is_positive(matrix) or (isinstance(matrix, Apply) and matrix.function is cholesky)

@@ -1,0 +1,51 @@
+"""A page says what it takes for granted of a matrix."""
+
+import pytest
+
+import chainrule as cr
+
+RANK = "X is taken to have full rank: pinv jumps where the rank changes"
+INVERTIBLE = "A is taken to be invertible"
+SINGULAR = "where A is singular, det has derivatives too, but not of this form"
+POSITIVE = "A is taken to be positive definite"
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt", "sentence"),
+    [
+        ("pinv(X) @ y", "X[m,n] y[m]", "X", RANK),
+        ("inv(A)", "A[n,n]", "A", INVERTIBLE),
+        ("trace(inv(A.T) @ B)", "A[n,n] B[n,n]", "A", INVERTIBLE),
+        ("x @ solve(A, x)", "A[n,n]:symmetric x[n]", "A", INVERTIBLE),
+        ("logdet(A)", "A[n,n]", "A", INVERTIBLE),
+        ("log(det(A))", "A[n,n]", "A", INVERTIBLE),
+        ("matrix_power(A, -2) @ x", "A[n,n] x[n]", "A", INVERTIBLE),
+        ("logdet(X.T @ X)", "X[m,n]", "X", "XᵀX is taken to be invertible"),
+        ("det(A)", "A[n,n]", "A", SINGULAR),
+        ("c @ cholesky(A) @ c", "A[n,n] c[n]", "A", POSITIVE),
+        ("L = cholesky(A); y = inv(L) @ x; sum(y**2)", "A[n,n] x[n]", "A", POSITIVE),
+    ],
+)
+def test_what_is_taken_for_granted(formula: str, shapes: str, wrt: str, sentence: str) -> None:
+    d = cr.derive(formula, wrt=wrt, shapes=shapes)
+    said = [
+        line for line in str(d).splitlines() if "taken to be" in line or "singular" in line or "rank" in line
+    ]
+    assert said == [sentence]
+    assert sentence[1:] in d.to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "wrt"),
+    [
+        ("logdet(A)", "A[n,n]:spd", "A"),
+        ("inv(A) @ x", "A[n,n]:orthogonal x[n]", "A"),
+        ("pinv(X) @ y", "X[m,n] y[m]", "y"),
+        ("c @ cholesky(X.T @ X + lam*eye(n)) @ c", "X[m,n] c[n] lam:positive", "X"),
+        ("logdet(X.T @ X + lam*eye(n))", "X[m,n] lam:positive", "X"),
+        ("trace(A @ A)", "A[n,n]", "A"),
+    ],
+)
+def test_nothing_is_said_of_what_is_declared_or_seen(formula: str, shapes: str, wrt: str) -> None:
+    page = str(cr.derive(formula, wrt=wrt, shapes=shapes))
+    assert "taken to" not in page and "singular" not in page
