@@ -72,3 +72,10 @@ def test_checks_write_nothing_on_the_terminal() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "" and done.stderr == ""
+
+
+def test_the_page_of_a_cholesky_factor_names_it_as_its_reason_does() -> None:
+    d = cr.derive("c @ cholesky(S) @ c", wrt="S", shapes="S[n,n]:spd c[n]")
+    page = " ".join(str(d.explain()).split())
+    assert "C = cholesky(S)" in page and "dC = C Φ(C⁻¹ dA C⁻ᵀ) for C = cholesky(A)" in page
+    assert "where Φ, halftril, keeps the lower triangle" in page and "where C = cholesky(S)" in page

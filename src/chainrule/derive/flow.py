@@ -18,6 +18,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, cons
 from chainrule.expr.walk import depends_on, rebuild, topological, transform, variables
 from chainrule.rules.elementwise import power, relu, sigmoid, softplus
 from chainrule.rules.elementwise import tanh as tanh_row
+from chainrule.rules.factors import cholesky
 from chainrule.rules.table import Elementwise
 from chainrule.rules.tensorial import norm, softmax
 from chainrule.rules.unknown import Unknown, orders_of, unknown_in
@@ -398,6 +399,8 @@ class _Namer:
             letter = "z"
         elif isinstance(node, Sum) and len(node.terms) == 2 and _has_sign(node) and node.rank:
             letter = self._of_difference(node)
+        elif isinstance(node, Apply) and node.function is cholesky:
+            letter = "c"  # a lower factor is no U, and L is the loss
         else:
             letter = "u"
         return self._free(letter.upper() if node.rank == 2 else letter)

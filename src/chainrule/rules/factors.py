@@ -102,7 +102,8 @@ cholesky = Tensorial(
     shape=_square("cholesky"),
     domain=("spd",),
     d=(_cholesky_d,),
-    says="dL = L Φ(L⁻¹ dA L⁻ᵀ), where Φ keeps the lower triangle and halves the diagonal; " + READS,
+    says="dC = C Φ(C⁻¹ dA C⁻ᵀ) for C = cholesky(A), where Φ, halftril, keeps the lower triangle and halves "
+    "the diagonal; " + READS,
     evaluate=numeric.cholesky,
     code="cholesky(#1)",
     text="cholesky(#1)",
