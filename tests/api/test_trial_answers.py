@@ -79,3 +79,9 @@ def test_the_page_of_a_cholesky_factor_names_it_as_its_reason_does() -> None:
     page = " ".join(str(d.explain()).split())
     assert "C = cholesky(S)" in page and "dC = C Φ(C⁻¹ dA C⁻ᵀ) for C = cholesky(A)" in page
     assert "where Φ, halftril, keeps the lower triangle" in page and "where C = cholesky(S)" in page
+
+
+def test_an_expansion_between_kinks_leaves_nothing() -> None:
+    said = str(cr.derive("sum(relu(x))", wrt="x", shapes="x[n]").taylor(2))
+    assert "falls like" not in said and "Nothing is left: the derivatives of order 3 are 0." in said
+    assert "This holds as far as no kink is crossed" in said and "≈" in said

@@ -85,7 +85,8 @@ def taylor(about: Printable, order: object = 2, at: Mapping[str, Any] | str | No
     from chainrule.verify.kinks import kinks_of  # loads NumPy
 
     found = kinks_of(normal(formula.expr), moving, lambda e: present(e).text, number + 1, at_kink)
-    exact = _is_zero(simplify(derived[-1])) and not found
+    ends = _is_zero(simplify(derived[-1]))
+    exact = ends and not found
     check = _checked(formula.expr, terms, directions, list(formula.variables.values()))
 
     written, names, names_latex = shown(terms, taken=sorted(taken), profile=formula.profile)
@@ -102,7 +103,7 @@ def taylor(about: Printable, order: object = 2, at: Mapping[str, Any] | str | No
             f"    {_label(k, directions, formula.expr.rank)} = {'0' if _is_zero(terms[k]) else one.text}"
         )
     lengths = "‖d‖" if len(moving) == 1 else "the length of the step"
-    if exact:
+    if ends:
         lines.append(f"Nothing is left: the derivatives of order {number + 1} are 0.")
     else:
         rest = (
