@@ -15,6 +15,7 @@ from chainrule.derive.flow import flow
 from chainrule.derive.inward import Inward, is_unevaluated
 from chainrule.errors import OptionError
 from chainrule.explain import Line, Phase, Sentence, variables
+from chainrule.explain.board import Board
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import topological
 from chainrule.notation.text import to_text
@@ -226,6 +227,25 @@ def test_a_planted_error_in_a_rule_is_told(style: str, row: str, monkeypatch: py
 
 def cr_scaled(expr: Expr) -> Expr:
     return expr * cr.variables("x")[0] ** 0 * 1.001
+
+
+def test_each_step_of_a_long_recursion_is_checked_by_itself() -> None:
+    layers = "; ".join(f"h{k} = tanh(W{k} @ h{k - 1} + b{k})" for k in range(1, 7))
+    shapes = "h0[n] t[n] " + " ".join(f"W{k}[n,n] b{k}[n]" for k in range(1, 7))
+    page = explained(f"{layers}; sum((h6 - t)**2)", shapes, "W1")
+    assert not page.checked.failed
+    subject = page.subjects[0]
+    board = Board(subject, subject.flow)
+    board.style = "variables"
+    variables.phases(board)
+    steps = [k for k, claim in enumerate(board.claims) if claim.name.startswith("∂") and claim.by is not None]
+    assert len(steps) > 12
+    for k in steps:
+        claim = board.claims[k]
+        planted = [*board.claims]
+        planted[k] = dataclasses.replace(claim, value=claim.value * 1.001)
+        found = check_claims(planted, board.definitions, subject.variables, points=3)
+        assert found.failed == (claim.name,)
 
 
 def test_a_claim_that_is_off_is_caught_with_symbols_held_fixed() -> None:

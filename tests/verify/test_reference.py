@@ -9,7 +9,7 @@ from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Variable, elementwise, identity, number
 from chainrule.rules import ROWS
 from chainrule.rules.elementwise import tanh
-from chainrule.verify.reference import evaluate
+from chainrule.verify.reference import Array, evaluate, run
 
 M, N = Dim.of("m"), Dim.of("n")
 A, x = Variable("A", (M, N)), Variable("x", (N,))
@@ -62,3 +62,10 @@ def test_deep_graphs() -> None:
     for _ in range(3000):
         deep = elementwise(tanh, deep + x)
     assert np.isfinite(evaluate(deep, VALUES)).all()
+
+
+def test_other_last_digits_leave_exponents_alone() -> None:
+    z = Variable("z")
+    memo: dict[Expr, Array] = {}
+    run([1 - elementwise(tanh, z) ** 2], {"z": np.asarray(-0.5)}, {}, memo, np.random.default_rng(0))
+    assert all(np.isfinite(value).all() for value in memo.values())

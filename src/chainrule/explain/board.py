@@ -99,6 +99,8 @@ class Board:
         self._readers: Readers = {}
         # What a recursion ends with: left side, right side, sizes.
         self.recursion: tuple[Tree, Tree, str] | None = None
+        # What placeholders in claims stand for, written out.
+        self.held: list[tuple[Variable, Expr]] = []
 
     # ------------------------------------------------------------ facts
 
@@ -129,8 +131,8 @@ class Board:
 
     @property
     def definitions(self) -> tuple[tuple[Variable, Expr], ...]:
-        """The intermediate variables, written out."""
-        return tuple((part.symbol, part.whole) for part in self.flow.parts)
+        """The intermediate variables, and derivatives that stand in claims, written out."""
+        return (*((part.symbol, part.whole) for part in self.flow.parts), *self.held)
 
     def simplified(self, value: Expr, argument: Variable) -> Expr:
         """∂value/∂argument at its simplest."""

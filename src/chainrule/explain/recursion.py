@@ -102,13 +102,16 @@ def backwards(board: Board) -> tuple[Entry, ...]:
     wanted = [*(p.symbol for p in reversed(board.moving[:-1])), board.wrt]
     for symbol in wanted:
         terms: list[Expr] = []
+        reached: list[Expr] = []
         reasons: list[str | Tree] = []
         kinds: list[str] = []
         for user in board.flow.users(symbol):
             if user not in board.moving:
                 continue
             local = board.local(user, symbol)
+            reached.append(user.value)
             if user is not output:
+                reached[-1] = (upstream[user.symbol] * user.value).sum()
                 axes = tuple(range(local.rank))
                 own = axes[: user.symbol.rank]
                 local = Einsum(ONE, (upstream[user.symbol], local), (own, axes), axes[user.symbol.rank :])
@@ -118,10 +121,14 @@ def backwards(board: Board) -> tuple[Entry, ...]:
         value = simplify(terms[0] if len(terms) == 1 else Sum(terms))
         # What comes from above has been claimed before, so each line is compared by itself.
         gradients[symbol] = substitute(value, {upstream[s]: gradients[s] for s in upstream})
-        part = board.flow.by_symbol.get(symbol)
-        board.claim(
-            f"∂{output.name}/∂{symbol.name}", gradients[symbol], output.whole, part.whole if part else symbol
-        )
+        name = f"∂{output.name}/∂{symbol.name}"
+        if is_long(board):
+            # One step of the chain rule, what comes from above held fixed: the work grows with the depth, not
+            # with its square.
+            board.claim(name, value, Sum(reached) if len(reached) > 1 else reached[0], symbol)
+        else:
+            part = board.flow.by_symbol.get(symbol)
+            board.claim(name, gradients[symbol], output.whole, part.whole if part else symbol)
         left = m.derivative(letter, board.symbol(symbol), board.total_sign)
         line = partial(_step_back, board, left, symbol, value, tuple(reasons))
         lines.append(Told(str(kinds), to_text(left), line))

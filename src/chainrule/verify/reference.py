@@ -69,7 +69,8 @@ def run(
     with np.errstate(all="ignore"):
         for node in topological(exprs, memo):
             value = value_of(node, values, sizes, memo)
-            if shaken is not None:
+            if shaken is not None and (node.children or isinstance(node, Variable)):
+                # Numbers stay: a negative base to the power 2.0000000000000004 is none.
                 value = value * (1 + EPSILON * shaken.choice((-1.0, 1.0), value.shape))
             memo[node] = value
 
