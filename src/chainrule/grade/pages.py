@@ -39,13 +39,22 @@ def cleaned(text: str) -> str:
         sentence = bool(bare) and (sentence or bare.startswith("Read it:"))
         indent = len(line) - len(line.lstrip())
         wrapped = bool(bare) and not bare.startswith("=") and (indent in columns or indent >= FAR)
-        if sentence or bare.startswith(_SENTENCES) or wrapped or _SIZES.fullmatch(bare):
+        goes_on = k > 0 and "=" not in bare and _open_sentence(lines[k - 1], indent)
+        if sentence or goes_on or bare.startswith(_SENTENCES) or wrapped or _SIZES.fullmatch(bare):
             lines[k] = " " * len(line)
             columns |= {indent} if wrapped else set()
         elif bare:
             columns = {m.end() for m in _COLUMN.finditer(line) if line[: m.start()].strip()}
             lines[k] = _without_columns(line)
     return _without_entries("\n".join(lines))
+
+
+def _open_sentence(line: str, indent: int) -> bool:
+    """Whether words at this indent that are no formula have not come to their full stop."""
+    words = line.split()
+    here = len(line) - len(line.lstrip()) == indent
+    drawn = any(sign in line for sign in ("=", *_DRAWN))
+    return here and not drawn and len(words) > 4 and not words[-1].endswith((".", ":"))
 
 
 def _without_columns(line: str) -> str:
