@@ -78,6 +78,11 @@ def _iota(*_: Any, dtype: Any, shape: Any, dimension: int, **__: Any) -> Any:
     return np.broadcast_to(np.arange(shape[dimension], dtype=dtype).reshape(along), shape)
 
 
+def _divide(a: Any, b: Any) -> Any:
+    """Whole numbers are divided towards 0."""
+    return np.trunc(a / b).astype(a.dtype) if a.dtype.kind == "i" else a / b
+
+
 def _plain(function: Any) -> Kernel:
     return lambda *args, **_: function(*args)
 
@@ -89,7 +94,7 @@ def _argmax(function: Any) -> Kernel:
 KERNELS: dict[str, Kernel] = {
     name: _plain(function)
     for name, function in {
-        "add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide,
+        "add": np.add, "add_any": np.add, "sub": np.subtract, "mul": np.multiply, "div": _divide,
         "neg": np.negative, "max": np.maximum, "min": np.minimum, "exp": np.exp, "log": np.log,
         "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "sinh": np.sinh, "cosh": np.cosh,
         "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "log1p": np.log1p, "expm1": np.expm1,

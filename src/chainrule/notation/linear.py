@@ -34,7 +34,7 @@ def write_map(subject: Subject) -> Written:
     'dX ↦ A dX B'
     >>> square = einsum("ijk,il->ijkl", Variable("T", (n, n, n)), Variable("A", (n, n)))
     >>> write_map(Subject(square, ("Y", (n, n, n)), (("x", (n,)),), (Variable("x", (n,)),))).text
-    'dY_ijk = (Σ_l A_il dx_l) T_ijk'
+    'dY_ijk = T_ijk Σ_l A_il dx_l'
     """
     for count in range(1, len(subject.inputs) + 1):
         found = _along(subject, count)
