@@ -482,14 +482,9 @@ def equal(
 
 def _points(sampler: Sampler, rng: np.random.Generator, count: int, drawn: list[Point]) -> Iterator[Point]:
     """Points one by one, kept in `drawn`: `count` ordinary ones, then those that tell conditions apart."""
-    for k in range(count):
-        try:
-            drawn.append(sampler.point(rng))
-        except DomainProblem:
-            if not k:
-                raise
-            break
-        yield drawn[-1]
+    for point in sampler.points(rng, count):
+        drawn.append(point)
+        yield point
     for point in telling(sampler, rng, drawn) if count >= ORDINARY else ():
         drawn.append(point)
         yield point

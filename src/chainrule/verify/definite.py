@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.errors import DomainProblem
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.verify.reference import Array, magnitude, run
 from chainrule.verify.sample import Point, Sampler
@@ -57,13 +56,7 @@ def spectra(
     sampler = Sampler([matrix], variables)
     rng = np.random.default_rng(seed)
     found: list[Spectrum] = []
-    for k in range(points):
-        try:
-            point = sampler.point(rng)
-        except DomainProblem:
-            if not k:
-                raise
-            break
+    for point in sampler.points(rng, points):
         memo: dict[Expr, Array] = {}
         run([matrix], point.values, point.sizes, memo)
         rows = int(np.prod(memo[matrix].shape[:count], dtype=int))

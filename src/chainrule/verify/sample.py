@@ -10,7 +10,7 @@ random and bounded, so it can fail: the error names the function whose domain wa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,6 +96,20 @@ class Sampler:
             if self.limits.fit(sizes):
                 return sizes
         raise DomainProblem("no small sizes make every slice and size of this formula valid")
+
+    def points(self, rng: Generator, count: int) -> Iterator[Point]:
+        """Up to `count` points, fewer where no more are found.
+
+        Raises: DomainProblem if there is not even one.
+        """
+        for k in range(count):
+            try:
+                found = self.point(rng)
+            except DomainProblem:
+                if not k:
+                    raise
+                return
+            yield found
 
     def point(self, rng: Generator) -> Point:
         """A point inside all domains.
