@@ -8,8 +8,9 @@ import math
 import numpy as np
 import pytest
 
+from chainrule.codegen.formula import numpy_formula
 from chainrule.codegen.load import compile_expressions
-from chainrule.codegen.numpy import identifier, numpy_formula
+from chainrule.codegen.names import identifier
 from chainrule.codegen.order import contraction_tree
 from chainrule.derive import jacobians
 from chainrule.expr.dims import ONE, Dim

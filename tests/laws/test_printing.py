@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from chainrule.codegen.numpy import numpy_formula
+from chainrule.codegen.formula import numpy_formula
 from chainrule.derive import jacobians
 from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import dim_names, substitute_dims, variables

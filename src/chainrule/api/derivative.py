@@ -31,7 +31,7 @@ from chainrule.api.questions import as_markdown, as_text
 from chainrule.api.sheet import Sheet
 from chainrule.api.structured import names_of_sets, sets_of
 from chainrule.api.targets import Wrt, parse_targets
-from chainrule.codegen.numpy import numpy_formula, numpy_formulas
+from chainrule.codegen.formula import numpy_formula, numpy_formulas
 from chainrule.errors import CheckFailed, DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.api.formulas import size
 from chainrule.api.notated import content
-from chainrule.codegen.numpy import numpy_formula
+from chainrule.codegen.formula import numpy_formula
 from chainrule.notation.latex import to_latex
 from chainrule.notation.present import present
 from chainrule.notation.text import to_text

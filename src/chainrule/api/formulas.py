@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from chainrule.codegen.numpy import numpy_formula
+from chainrule.codegen.formula import numpy_formula
 from chainrule.errors import OptionError, ShapeMismatch
 from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty

@@ -1,177 +1,103 @@
-"""Functions that generated code defines above itself, by the name of the row (or operation) that needs them.
-
-Where a function has no derivative (eigenvalues that coincide, a rank that is lost) they raise an error: an
-array of numbers that mean nothing must not come back.
-"""
+"""Texts of the functions that generated code defines above itself, by the name of the row that needs them."""
 
 from __future__ import annotations
 
-NONE_HERE = "there is no derivative here"
-SYMMETRIC = '''def symmetric(A):
-    """(A + A') / 2."""
-    return (A + np.swapaxes(A, -1, -2)) / 2
-'''
-APART = '''def require_apart(values, what):
-    """Raises an error where values, sorted, coincide up to rounding."""
-    ordered = np.sort(values, axis=-1)
-    scale = np.abs(ordered).max(axis=-1, initial=0.0, keepdims=True)
-    if (np.diff(ordered, axis=-1) <= 32 * np.finfo(ordered.dtype).eps * scale).any():
-        raise np.linalg.LinAlgError(what + ": there is no derivative here")
-'''
-RANK = '''def require_full_rank(X):
-    """Raises an error where a singular value is 0 up to rounding."""
-    s = np.linalg.svd(X, compute_uv=False)
-    if (s[..., -1] <= max(X.shape[-2:]) * np.finfo(s.dtype).eps * s[..., 0]).any():
-        raise np.linalg.LinAlgError("a matrix has not full rank: there is no derivative here")
-'''
-SIGNS = '''def signs(V):
-    """For each column 1 or -1, which makes its entry of largest absolute value positive."""
-    largest = np.abs(V).argmax(axis=-2)[..., None, :]
-    return np.where(np.take_along_axis(V, largest, axis=-2) < 0, -1.0, 1.0)
-'''
-SVD = '''def thin_svd(X):
-    """U, s, V with X = U diag(s) V'; an error where singular values coincide or are 0."""
-    U, s, Vt = np.linalg.svd(X, full_matrices=False)
-    require_apart(np.concatenate([s, 0 * s[..., :1]], axis=-1), "singular values coincide, or one is 0")
-    turned = signs(U)
-    return U * turned, s, np.swapaxes(Vt, -1, -2) * turned
-'''
-TOP = '''def top_svd(X):
-    """The singular vectors of the largest singular value; an error where it is not simple."""
-    U, s, Vt = np.linalg.svd(X, full_matrices=False)
-    first = np.concatenate([s, 0 * s[..., :1]], axis=-1)[..., :2]
-    require_apart(first, "the largest singular values coincide")
-    turned = signs(U[..., :1])[..., 0]
-    return U[..., 0] * turned, Vt[..., 0, :] * turned
-'''
-BLOCKS = '''def blocks(X, E):
-    """[[X, E], [0, X]]."""
-    below = np.concatenate([np.zeros_like(X), X], axis=-1)
-    return np.concatenate([np.concatenate([X, E], axis=-1), below], axis=-2)
-'''
-FRECHET = '''def expm_frechet(X, *directions):
-    """The derivative of expm at X along each direction in turn: a block of expm([[X, E], [0, X]])."""
-    if not directions:
-        return linalg.expm(X)
-    n = X.shape[-1]
-    doubled = [blocks(E, np.zeros_like(E)) for E in directions[1:]]
-    return expm_frechet(blocks(X, directions[0]), *doubled)[..., :n, n:]
-'''
-POLAR = '''def polar(X):
-    """U V' of X = U diag(s) V'; an error where the rank is not full."""
-    require_full_rank(X)
-    U, _, Vt = np.linalg.svd(X, full_matrices=False)
-    return U @ Vt
-'''
+from chainrule.codegen.linear_helpers import LINEAR_ALGEBRA, defined
 
-# The texts that each name needs, in order.
-LINEAR_ALGEBRA: dict[str, tuple[str, ...]] = {
-    "cholesky": (
-        SYMMETRIC,
-        '''def cholesky(A):
-    """The lower L with L L' = (A + A') / 2."""
-    return np.linalg.cholesky(symmetric(A))
+HELPERS = {
+    "unit": '''def unit(x, axes):
+    """x / ||x|| over the last axes, 0 where x is 0."""
+    length = np.sqrt(np.sum(x * x, axis=tuple(range(-axes, 0)), keepdims=True))
+    return x / np.where(length == 0, 1, length)
 ''',
-    ),
-    "eigvalsh": (
-        SYMMETRIC,
-        '''def eigvalsh(A):
-    """The eigenvalues of (A + A') / 2."""
-    return np.linalg.eigvalsh(symmetric(A))
+    "first_max": '''def first_max(x, axes):
+    """1 at the first largest entry of the last axes, 0 elsewhere."""
+    flat = x.reshape(x.shape[:x.ndim - axes] + (-1,))
+    chosen = np.arange(flat.shape[-1]) == flat.argmax(axis=-1)[..., None]
+    return chosen.reshape(x.shape) * 1.0
 ''',
-    ),
-    "eigvecsh": (
-        SYMMETRIC,
-        APART,
-        SIGNS,
-        '''def eigvecsh(A):
-    """The eigenvectors of (A + A') / 2; an error where eigenvalues coincide."""
-    values, vectors = np.linalg.eigh(symmetric(A))
-    require_apart(values, "eigenvalues coincide")
-    return vectors * signs(vectors)
+    "first_min": '''def first_min(x, axes):
+    """1 at the first smallest entry of the last axes, 0 elsewhere."""
+    flat = x.reshape(x.shape[:x.ndim - axes] + (-1,))
+    chosen = np.arange(flat.shape[-1]) == flat.argmin(axis=-1)[..., None]
+    return chosen.reshape(x.shape) * 1.0
 ''',
-    ),
-    "inverse_gaps": (
-        APART,
-        '''def inverse_gaps(x):
-    """1 / (x_j - x_i), 0 on the diagonal; an error where entries coincide."""
-    require_apart(x, "entries coincide")
-    eye = np.eye(x.shape[-1])
-    return (1 - eye) / (x[..., None, :] - x[..., :, None] + eye)
+    "elu": '''def elu(x, a):
+    """x where x > 0, else a (exp(x) - 1)."""
+    return np.where(x > 0, x, a * np.expm1(np.minimum(x, 0)))
 ''',
-    ),
-    "svdvals": (
-        '''def svdvals(X):
-    """The singular values."""
-    return np.linalg.svd(X, compute_uv=False)
+    "softsign": '''def softsign(x):
+    """x / (1 + |x|)."""
+    return x / (1 + np.abs(x))
 ''',
-    ),
-    "svd_left": (
-        APART,
-        SIGNS,
-        SVD,
-        '''def svd_left(X):
-    """The left singular vectors."""
-    return thin_svd(X)[0]
+    "normpdf": '''def normpdf(x):
+    """The density of the standard normal distribution."""
+    return np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
 ''',
-    ),
-    "svd_right": (
-        APART,
-        SIGNS,
-        SVD,
-        '''def svd_right(X):
-    """The right singular vectors."""
-    return thin_svd(X)[2]
+    "mills": '''def mills(x):
+    """The normal density divided by the distribution function, where that underflows too."""
+    return np.sqrt(2 / np.pi) / special.erfcx(-x / np.sqrt(2))
 ''',
-    ),
-    "top_left": (
-        APART,
-        SIGNS,
-        TOP,
-        '''def top_left(X):
-    """The left singular vector of the largest singular value."""
-    return top_svd(X)[0]
+    "masked_softmax": '''def masked_softmax(x, mask):
+    """softmax along the last axis over the entries where the mask is not 0, and 0 elsewhere."""
+    seen = mask != 0
+    top = np.where(seen, x, -np.inf).max(axis=-1, keepdims=True)
+    e = np.where(seen, np.exp(np.where(seen, x - np.where(np.isfinite(top), top, 0), 0)), 0)
+    total = e.sum(axis=-1, keepdims=True)
+    return e / np.where(total == 0, 1, total)
 ''',
-    ),
-    "top_right": (
-        APART,
-        SIGNS,
-        TOP,
-        '''def top_right(X):
-    """The right singular vector of the largest singular value."""
-    return top_svd(X)[1]
+    "prod_others": '''def prod_others(x, axes, k):
+    """The product over the last axes without k different entries, for every choice of them."""
+    shape = x.shape[x.ndim - axes:]
+    flat = x.reshape(x.shape[:x.ndim - axes] + (-1,))
+    lead, n = flat.shape[:-1], flat.shape[-1]
+    if k == 1:
+        one = np.ones(lead + (1,))
+        before = np.cumprod(np.concatenate([one, flat[..., :-1]], axis=-1), axis=-1)
+        after = np.cumprod(np.concatenate([one, flat[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+        return (before * after).reshape(x.shape)
+    places = np.indices((n,) * k)
+    out = sum(p[..., None] == np.arange(n) for p in places)
+    products = np.where(out > 0, 1, flat.reshape(lead + (1,) * k + (n,))).prod(axis=-1)
+    return (products * (out.max(axis=-1) == 1)).reshape(lead + shape * k)
 ''',
-    ),
-    "pinv": (
-        RANK,
-        '''def pinv(X):
-    """The pseudo-inverse; an error where the rank is not full."""
-    require_full_rank(X)
-    return np.linalg.pinv(X)
+    "adjugate": '''def adjugate(A):
+    """det(A) inv(A), which exists where A is singular too: from A = U diag(s) V'."""
+    if not np.isfinite(A).all():
+        return np.full_like(A, np.nan)
+    U, s, Vt = np.linalg.svd(A)
+    others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]).prod(axis=-1)
+    sign = np.linalg.det(U) * np.linalg.det(Vt)
+    return np.swapaxes(U @ ((sign[..., None] * others)[..., None] * Vt), -1, -2)
 ''',
-    ),
-    "polar": (RANK, POLAR),
-    "polar_frechet": (
-        RANK,
-        POLAR,
-        '''def polar_frechet(X, E):
-    """The derivative of polar at X along E, in the bases of X = U diag(s) V'."""
-    require_full_rank(X)
-    U, s, Vt = np.linalg.svd(X, full_matrices=False)
-    Ut, V = np.swapaxes(U, -1, -2), np.swapaxes(Vt, -1, -2)
-    inside = Ut @ E @ V
-    turn = (inside - np.swapaxes(inside, -1, -2)) / (s[..., :, None] + s[..., None, :])
-    left = (E - U @ (Ut @ E)) @ (V / s[..., None, :]) @ Vt
-    right = (U / s[..., None, :]) @ Ut @ (E - (E @ V) @ Vt)
-    return U @ turn @ Vt + left + right
+    "scatter_rows": '''def scatter_rows(rows, ids, size):
+    """An array of `size` rows: row v is the sum of the rows with ids == v."""
+    total = np.zeros((size,) + rows.shape[ids.ndim:], rows.dtype)
+    np.add.at(total, ids, rows)
+    return total
 ''',
-    ),
-    "expm_frechet": (BLOCKS, FRECHET),
-    "expm_frechet2": (BLOCKS, FRECHET),
-    "expm_frechet3": (BLOCKS, FRECHET),
+    "windows": '''def windows(x, widths, strides, dilations, paddings):
+    """The windows of the last axes of x, zeros around it: which window along each, then where in it."""
+    axes = len(widths)
+    padded = np.pad(x, [(0, 0)] * (x.ndim - axes) + [(p, p) for p in paddings])
+    reach = [d * (w - 1) + 1 for w, d in zip(widths, dilations)]
+    every = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=tuple(range(-axes, 0)))
+    return every[(..., *(slice(None, None, s) for s in (*strides, *dilations)))]
+''',
+    "overlap_add": '''def overlap_add(parts, sizes, strides, dilations, paddings):
+    """The transpose of windows: every window added at its place in axes of these sizes."""
+    axes = len(sizes)
+    counts, widths = parts.shape[-2 * axes:-axes], parts.shape[-axes:]
+    total = np.zeros(parts.shape[:-2 * axes] + tuple(n + 2 * p for n, p in zip(sizes, paddings)))
+    for place in np.ndindex(*widths):
+        along = zip(place, dilations, strides, counts)
+        where = (slice(k * d, k * d + s * (c - 1) + 1, s) for k, d, s, c in along)
+        total[(..., *where)] += parts[(..., *place)]
+    return total[(..., *(slice(p, p + n) for n, p in zip(sizes, paddings)))]
+''',
 }
-
-
-def defined(text: str) -> str:
-    """The name of the function that a text defines."""
-    return text.removeprefix("def ").partition("(")[0]
+# The texts behind each name: helper functions may call others.
+BEHIND = {name: (text,) for name, text in HELPERS.items()} | LINEAR_ALGEBRA
+OWN = frozenset({"np", "special", "linalg", "float", "tuple", "range", "max"}) | {
+    defined(text) for texts in BEHIND.values() for text in texts
+}

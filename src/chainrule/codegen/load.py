@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chainrule.codegen.helpers import NONE_HERE
-from chainrule.codegen.numpy import identifier, numpy_source
+from chainrule.codegen.linear_helpers import NONE_HERE
+from chainrule.codegen.names import identifier
+from chainrule.codegen.source import numpy_source
 from chainrule.codegen.stable import stable
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
 from chainrule.expr.dims import Dim

@@ -1,7 +1,8 @@
 """A straight-line program of array operations: each operation once, in an order in which it can run.
 
 In: calls of the builder. Out: Op values, equal ones shared. An Op knows the shape of the array that it
-makes; its `kind` is one of the methods of Builder. Printers (numpy.py) turn the operations into text.
+makes; its `kind` is one of the methods of Builder. Printers (numpy.py, formula.py) turn the operations into
+text.
 """
 
 from __future__ import annotations

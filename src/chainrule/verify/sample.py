@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.codegen.numpy import numpy_formula
+from chainrule.codegen.formula import numpy_formula
 from chainrule.errors import DomainProblem
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, constant_of

@@ -1,0 +1,144 @@
+"""A whole function as source: imports, helper functions, sizes read off arrays, statements, results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any
+
+from chainrule.codegen.helpers import BEHIND, OWN
+from chainrule.codegen.names import identifier
+from chainrule.codegen.numpy import NumPy
+from chainrule.codegen.plan import Program, make_plan
+from chainrule.codegen.program import Op
+from chainrule.codegen.statements import Writer, dims_in
+from chainrule.codegen.vocabulary import ATOM, Text
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import variables as variables_of
+
+WIDTH = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A function as text, its parameters in order (arrays by variable name, then sizes), and its name."""
+
+    text: str
+    arrays: tuple[str, ...]
+    sizes: tuple[str, ...]
+    function: str
+
+
+def numpy_source(
+    outputs: Mapping[Any, Expr],
+    variables: Sequence[Variable],
+    names: Mapping[str, Expr] | None = None,
+    *,
+    single: bool = False,
+    function: str = "derivative",
+) -> Source:
+    """A Python function for all outputs: it returns one array if `single`, else a dict of them by name.
+
+    Its parameters are the variables that it uses, then the sizes that no array shows.
+    """
+    program = make_plan(outputs, names)
+    declared = {v.name: v for v in (*variables, *variables_of(*outputs.values()))}
+    spelled: dict[str, str] = {}
+    for name in declared:
+        spelled[name] = identifier(name, spelled.values())
+    every = dict.fromkeys(d for v in declared.values() for dim in v.shape for d in dim.names)
+    every.update(
+        dict.fromkeys(d for op in program.ops for dim in (*op.shape, *dims_in(op.data)) for d in dim.names)
+    )
+    dims: dict[str, str] = {}
+    for name in every:
+        dims[name] = identifier(name, [*spelled.values(), *dims.values()])
+    taken = {*spelled.values(), *dims.values(), function, *OWN}
+    vocabulary = NumPy(spelled, dims)
+    writer = Writer(program, vocabulary, taken, identifier)
+    texts = writer.run()
+    used = _inputs(program)
+    arrays = [v for v in declared.values() if v.name in used]
+    shown, missing = _sizes_from(arrays, vocabulary.mentioned, spelled, dims)
+    results = _fresh_results(program, texts)
+    if single:
+        answer = [f"return {results[next(iter(results))]}"]
+    else:
+        answer = ["return {", *(f"    {name!r}: {text}," for name, text in results.items()), "}"]
+    shapes = ", ".join(_declaration(v, spelled, dims) for v in arrays) or "none"
+    made = ", ".join(
+        ("" if single else f"{name}: ") + ("[" + ", ".join(map(str, e.shape)) + "]" if e.rank else "a number")
+        for name, e in outputs.items()
+    )
+    parameters = ", ".join([*(spelled[v.name] for v in arrays), *(dims[d] for d in missing)])
+    summary = wrap(f'"""Arrays {shapes} -> {made}."""', WIDTH, break_long_words=False, break_on_hyphens=False)
+    body = [*summary, *shown, *writer.lines, *answer]
+    texts_ = dict.fromkeys(text.rstrip() for name in vocabulary.helpers for text in BEHIND[name])
+    written = "\n".join([*texts_, *body])
+    scipy = [name for name in ("linalg", "special") if re.search(rf"(?<![\w.]){name}\.", written)]
+    imports = ["import numpy as np", *([f"from scipy import {', '.join(scipy)}"] if scipy else [])]
+    parts = ["\n".join(imports), *texts_]
+    parts.append(f"def {function}({parameters}):\n" + "\n".join("    " + line for line in body))
+    return Source("\n\n\n".join(parts) + "\n", tuple(v.name for v in arrays), tuple(missing), function)
+
+
+def _inputs(program: Program) -> set[str]:
+    """The variables that the outputs are made from."""
+    found: set[str] = set()
+    seen: set[Op] = set()
+    pending = list(program.outputs.values())
+    while pending:
+        op = pending.pop()
+        if op not in seen:
+            seen.add(op)
+            pending.extend(op.args)
+            if op.kind == "input":
+                found.add(op.data[0])
+    return found
+
+
+def _declaration(variable: Variable, spelled: Mapping[str, str], dims: Mapping[str, str]) -> str:
+    shape = "[" + ", ".join(map(str, variable.shape)) + "]" if variable.rank else ""
+    structure = ":" + " ".join(variable.structure) if variable.structure else ""
+    return spelled[variable.name] + shape + structure
+
+
+def _sizes_from(
+    arrays: Sequence[Variable], wanted: Iterable[str], spelled: Mapping[str, str], dims: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """Statements that read sizes off arrays, and the sizes that no array shows."""
+    lines: list[str] = []
+    missing: list[str] = []
+    found: dict[str, tuple[Variable, int]] = {}
+    for d in wanted:
+        place = next(((v, k) for v in arrays for k, dim in enumerate(v.shape) if dim.name == d), None)
+        if place is None:
+            missing.append(d)
+        else:
+            found[d] = place
+    for variable in arrays:
+        mine = {d: k for d, (v, k) in found.items() if v is variable}
+        if mine and len(mine) == variable.rank:
+            left = ", ".join(dims[d] for d in sorted(mine, key=mine.__getitem__))
+            lines.append(f"{left}{',' if len(mine) == 1 else ''} = {spelled[variable.name]}.shape")
+        else:
+            lines += [f"{dims[d]} = {spelled[variable.name]}.shape[{k}]" for d, k in mine.items()]
+    return lines, missing
+
+
+def _fresh_results(program: Program, texts: Mapping[Any, Text]) -> dict[Any, str]:
+    """The text of each output, copied where it would share memory with an input or another output."""
+    results: dict[Any, str] = {}
+    seen: set[Op] = set()
+    for name, op in program.outputs.items():
+        base = op
+        while base.kind in ("permute", "expand", "slice", "reshape") or (
+            base.kind == "einsum" and len(base.args) == 1
+        ):
+            base = base.args[0]
+        shared = op.rank > 0 and (base.kind == "input" or base in seen)
+        seen.add(base)
+        results[name] = texts[name].at(ATOM) + ".copy()" if shared else texts[name].text
+    return results

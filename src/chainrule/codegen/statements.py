@@ -1,0 +1,128 @@
+"""A program as statements: what is used once and is short is written where it is used, the rest gets a name.
+
+In: a Program and a Vocabulary. Out: lines, and the text of each output. A name is the one that a person gave
+where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainrule.codegen.plan import Program
+from chainrule.codegen.program import Op, Place
+from chainrule.codegen.vocabulary import Text, Vocabulary
+from chainrule.expr.dims import Dim
+
+INLINE = 68  # characters of text that may stand inside a larger expression
+FREE = frozenset(
+    {"input", "number", "size", "named", "permute", "expand"}
+)  # as cheap to write again as to name
+
+
+@dataclass(slots=True)
+class Writer:
+    """Goes through a program once, in order, and decides what is written inline and what gets a name."""
+
+    program: Program
+    vocabulary: Vocabulary
+    taken: set[str]
+    spell: Callable[[str], str]
+    lines: list[str] = field(default_factory=list)
+    made: set[str] = field(default_factory=set)
+
+    def run(self) -> dict[Any, Text]:
+        """The text of each output; `lines` are the statements before."""
+        program = self.program
+        live = self._live()
+        ops = [op for op in program.ops if op in live]
+        results = set(program.outputs.values())
+        uses = self._uses(ops)
+        texts: dict[Op, Text] = {}
+        counter = 0
+        for op in ops:
+            args = [texts[a] for a in op.args]
+            given = program.names.get(op)
+            if self.vocabulary.assigns and _is_written_into(op):
+                target = texts[op.args[0]].text if self._continues(op, texts, uses, given) else ""
+                if not target:
+                    target = self._fresh(given or ("H" if op in results else ""), counter)
+                    counter += 1
+                self.lines += self.vocabulary.assignments(op, args, target, uses[op.args[0]] > 1)
+                texts[op] = Text(target)
+                continue
+            text = self.vocabulary.write(op, args)
+            free = op.kind in FREE or (op.kind == "cast" and text == args[0])
+            last = op in results and uses[op] == 1
+            short = len(text.text) <= INLINE
+            if given is not None and op.kind not in ("input", "number") and not last:
+                pass
+            elif last or (free and short) or (uses[op] == 1 and short):
+                texts[op] = text
+                continue
+            target = self._fresh(given or "", counter)
+            counter += 1
+            self.lines.append(f"{target} = {text.text}")
+            texts[op] = Text(target)
+        return {name: texts[op] for name, op in program.outputs.items()}
+
+    def _uses(self, ops: Sequence[Op]) -> dict[Op, int]:
+        """How often the text of each operation stands in the program; transposes are written each time."""
+        uses: dict[Op, int] = {}
+        for op in self.program.outputs.values():
+            uses[op] = uses.get(op, 0) + 1
+        for op in reversed(ops):
+            again = op.kind in FREE or (op.kind == "cast" and self.vocabulary.casts_freely)
+            for a in op.args:
+                uses[a] = uses.get(a, 0) + (uses[op] if again else 1)
+        return uses
+
+    def _continues(self, op: Op, texts: Mapping[Op, Text], uses: Mapping[Op, int], given: str | None) -> bool:
+        """Whether an array that only this operation uses, and that has a name, is written into further."""
+        base = op.args[0]
+        return op.kind == "add_at" and given is None and uses[base] == 1 and texts[base].text in self.made
+
+    def _live(self) -> set[Op]:
+        live: set[Op] = set()
+        pending = [*self.program.outputs.values()]
+        while pending:
+            op = pending.pop()
+            if op not in live:
+                live.add(op)
+                pending.extend(op.args)
+        return live
+
+    def _fresh(self, wish: str, counter: int) -> str:
+        name = self.spell(wish) if wish else f"t{counter + 1}"
+        base, k = name, 1
+        while name in self.taken:
+            k += 1
+            name = f"{base}{k}"
+        self.taken.add(name)
+        self.made.add(name)
+        return name
+
+
+def _is_written_into(op: Op) -> bool:
+    """Whether parts of an array are assigned to for it: not for np.diag(v) and c * np.eye(n)."""
+    return op.kind == "add_at" or (op.kind == "scatter" and not is_diagonal(op))
+
+
+def is_diagonal(op: Op) -> bool:
+    """Whether a scatter writes a diagonal matrix."""
+    _, places, _ = op.data
+    target = [place.label for place in places]
+    whole = all(place.index == ("all",) for place in places)
+    return whole and len(target) == 2 and target[0] is not None and target[0] == target[1]
+
+
+def dims_in(data: object) -> Iterable[Dim]:
+    """The sizes in the data of an operation."""
+    if isinstance(data, Dim):
+        yield data
+    elif isinstance(data, Place):
+        yield from dims_in(data.index)
+    elif isinstance(data, tuple):
+        for part in data:
+            yield from dims_in(part)
