@@ -1,0 +1,202 @@
+"""The way into a compiled function: a `__call__` written for its arrays, so that a call costs little.
+
+Arrays of one precision that fit are passed on as they are, which a few comparisons in straight-line code
+show; for all else the careful way in binding.py is taken. Whether NaN arose is told by the processor's
+floating-point flags, which NumPy reads after each operation, so that results need not be read again.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.codegen.linear_helpers import NONE_HERE
+from chainrule.codegen.names import identifier
+from chainrule.errors import DomainProblem
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Variable
+
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+ABSENT: Any = object()
+
+
+class _Flags:
+    """What NumPy last told of a division by zero, an overflow or an invalid operation: a new object each.
+
+    A call compares it before and after, so calls in several threads can only make each other look twice.
+    """
+
+    last: object = None
+
+    def note(self, kind: str, flag: int) -> None:
+        self.last = object()
+
+
+FLAGS = _Flags()
+with np.errstate(all="call", under="ignore", call=FLAGS.note):
+    # What runs in a copy of this context has its flags noted and gives no warnings, whatever is set outside.
+    NOTED = contextvars.copy_context()
+
+SOURCE = """
+def __call__({p}self, /, *{p}positional, {given}**{p}others):
+    if {tests}:
+        {p}dtype = {dtype}
+        {shapes}
+        if {fits}:
+            {numbers}
+            {p}before = flags{p}.last
+            try:
+                {p}result = {call}
+            except failed{p} as {p}problem:
+                raise outside{p}(str({p}problem)) from None
+            {parts}
+            if flags{p}.last is {p}before and {plain}:
+                return {p}result
+            return {p}self.finish({p}result, {p}dtype, flags{p}.last is not {p}before, {handed})
+    return {p}self.careful({p}positional, {handed_all})
+"""
+
+
+def entry(
+    arrays: Sequence[Variable],
+    function: Callable[..., Any],
+    ranks: Sequence[int],
+    single: bool,
+    trusted: bool,
+    noted: bool,
+) -> Callable[..., Any] | None:
+    """A method f(X=..., w=...): arrays that fit go to `function`, all else to `self.careful`.
+
+    ranks      of the results, which come as a dict unless `single`
+    trusted    whether the flags tell of every NaN
+    noted      whether NaN is looked for at all
+    None where fitting is not soon seen: shapes with sizes that no axis of their own shows.
+    """
+    names = [identifier(v.name) for v in arrays]
+    # Variables may have any name: what is written here begins with more underscores than all of them.
+    p = "_" * (1 + max((len(n) - len(n.lstrip("_")) for n in names), default=0))
+    checks = _Checks(p, arrays, names)
+    if not checks.possible:
+        return None
+    handed = "{" + ", ".join(f"{v.name!r}: {n}" for v, n in zip(arrays, names, strict=True)) + "}"
+    arguments = ", ".join([f"function{p}", *names])
+    parts = [f"{p}result"] if single else [f"{p}r{k}" for k in range(len(ranks))]
+    plain = [
+        f"type({part}) is ndarray{p} and {part}.dtype is {p}dtype"
+        if rank
+        else f"type({part}) is {p}dtype.type"
+        for part, rank in zip(parts, ranks, strict=True)
+    ]
+    source = SOURCE.format(
+        p=p,
+        given="".join(f"{n}=absent{p}, " for n in names),
+        tests=" and ".join([f"not {p}positional and not {p}others", *checks.types]),
+        dtype=checks.dtype,
+        shapes="; ".join(checks.shapes) or "pass",
+        fits=" and ".join(checks.fits) or "True",
+        numbers="; ".join(checks.numbers) or "pass",
+        call=f"copied{p}().run({arguments})" if noted else f"function{p}({', '.join(names)})",
+        parts="pass" if single else f"{', '.join(parts)}, = {p}result.values()",
+        plain=" and ".join(plain) if trusted or not noted else "False",
+        handed=handed,
+        handed_all=f"{{**{handed}, **{p}others}}",
+    )
+    space = {
+        "absent": ABSENT,
+        "ndarray": np.ndarray,
+        "double": FLOATS[0],
+        "single": FLOATS[1],
+        "whole": np.dtype(np.intp),
+        "unsigned": np.dtype(np.uintp),
+        "flags": FLAGS,
+        "copied": NOTED.copy,
+        "function": function,
+        "failed": np.linalg.LinAlgError,
+        "outside": outside,
+    }
+    scope: dict[str, Any] = {name + p: value for name, value in space.items()}
+    exec(compile(source, "<chainrule entry>", "exec"), scope)
+    method: Callable[..., Any] = scope["__call__"]
+    return method
+
+
+class _Checks:
+    """The comparisons that show that arrays fit, as text."""
+
+    def __init__(self, p: str, arrays: Sequence[Variable], names: Sequence[str]) -> None:
+        self.p = p
+        self.types: list[str] = []
+        self.shapes: list[str] = []
+        self.fits: list[str] = []
+        self.numbers: list[str] = []
+        self.dtype = f"double{p}"
+        self.possible = True
+        self.sizes: dict[str, str] = {}
+        pairs = list(zip(arrays, names, strict=True))
+        ranked = [(v, n) for v, n in pairs if v.rank]
+        floats = [n for v, n in ranked if v.bound is None]
+        if floats:
+            self.dtype = f"{floats[0]}.dtype"
+            self.fits.append(f"({p}dtype is double{p} or {p}dtype is single{p})")
+            self.fits += [f"{n}.dtype is {p}dtype" for n in floats[1:]]
+        self._shapes(ranked)
+        for variable, name in pairs:
+            if variable.bound is not None:
+                self._indices(variable, name)
+            elif not variable.rank:
+                self.types.append(f"(type({name}) is float or type({name}) is {self.dtype}.type)")
+                self.numbers.append(f"{name} = {p}dtype.type({name})")
+
+    def _shapes(self, ranked: Sequence[tuple[Variable, str]]) -> None:
+        p = self.p
+        later: list[tuple[str, Dim]] = []
+        for k, (variable, name) in enumerate(ranked):
+            self.types.append(f"type({name}) is ndarray{p}")
+            self.shapes.append(f"{p}s{k} = {name}.shape")
+            self.fits.append(f"len({p}s{k}) == {variable.rank}")
+            for axis, dim in enumerate(variable.shape):
+                length = f"{p}s{k}[{axis}]"
+                if dim.name is not None and dim.name not in self.sizes:
+                    self.sizes[dim.name] = length
+                else:
+                    later.append((length, dim))
+        for length, dim in later:
+            size = self._size(dim)
+            self.possible = self.possible and size is not None
+            self.fits.append(f"{length} == {size}")
+
+    def _indices(self, variable: Variable, name: str) -> None:
+        """Whole numbers from 0 to below the bound: seen as unsigned ones, the negative are large."""
+        assert variable.bound is not None
+        p, size = self.p, self._size(variable.bound)
+        self.possible = self.possible and size is not None and variable.rank > 0
+        self.fits.append(f"{name}.dtype is whole{p}")
+        self.fits.append(f"(not {name}.size or {name}.view(unsigned{p}).max() < {size})")
+
+    def _size(self, dim: Dim) -> str | None:
+        """A size by the lengths of axes; None if no axis of its own shows one of its names."""
+        if any(name not in self.sizes for name in dim.names):
+            return None
+        terms = (
+            "*".join([str(count), *(f"{self.sizes[n]}**{e}" for n, e in monomial)])
+            for monomial, count in dim.terms
+        )
+        return " + ".join(terms) or "0"
+
+
+def outside(problem: str) -> DomainProblem:
+    """What a LinAlgError means for the arrays given; helpers of generated code say it themselves."""
+    if NONE_HERE in problem:
+        return DomainProblem(f"at these arrays {problem}", hint="move the arrays a little off this point")
+    if "positive definite" in problem:
+        return DomainProblem(
+            "a matrix that cholesky is given is not positive definite at these arrays",
+            hint="cholesky exists only where all eigenvalues of the symmetric part are > 0",
+        )
+    return DomainProblem(
+        f"a matrix that has to be inverted is singular at these arrays ({problem})",
+        hint="the derivative in this form exists only where the matrix is invertible",
+    )
