@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from chainrule.codegen.helpers import BEHIND
@@ -22,23 +22,34 @@ from chainrule.codegen.vocabulary import (
     axis_option,
 )
 from chainrule.expr.dims import Dim
+from chainrule.rules.table import Row
 
 
 class NumPy(Vocabulary):
-    """NumPy source."""
+    """NumPy source, or that of a library with its functions, called `xp`."""
 
     assigns = True
+    xp = "np"
+    behind: Mapping[str, tuple[str, ...]] = BEHIND
+
+    def code(self, row: Row) -> str:
+        """The template of a row."""
+        return row.code
+
+    def new(self, function: str, arguments: str) -> str:
+        """A call that makes an array of numbers: zeros, ones, full, eye."""
+        return f"{self.xp}.{function}({arguments})"
 
     def _named(self, op: Op) -> Text:
-        return Text(op.data[0].code)
+        return Text(self.code(op.data[0]))
 
     def _number(self, op: Op) -> Text:
         value: Fraction = op.data[0]
         if max(abs(value.numerator), value.denominator) < 2**63:
             return super()._number(op)
         # Beyond 64 bits NumPy has no integer for it.
-        text = repr(as_float(value))
-        return Text({"inf": "np.inf", "-inf": "-np.inf"}.get(text, text), ATOM if value >= 0 else SIGN)
+        text = repr(as_float(value)).replace("inf", f"{self.xp}.inf")
+        return Text(text, ATOM if value >= 0 else SIGN)
 
     def _cast(self, op: Op, a: Text) -> Text:
         return Text(f"1.0 * {a.at(TIMES + 1)}", TIMES)
@@ -51,37 +62,37 @@ class NumPy(Vocabulary):
         return Text(f"-({a.text})", SIGN) if first.boolean else super()._neg(op, a)
 
     def _sqrt(self, op: Op, a: Text) -> Text:
-        return Text(f"np.sqrt({a.text})")
+        return Text(f"{self.xp}.sqrt({a.text})")
 
     def _permute(self, op: Op, a: Text) -> Text:
         order = op.data[0]
         if order == tuple(reversed(range(len(order)))):
             return Text(f"{a.at(ATOM)}.T")
-        return Text(f"np.transpose({a.text}, {order})")
+        return Text(f"{self.xp}.transpose({a.text}, {order})")
 
     def _sum(self, op: Op, a: Text) -> Text:
         axes = op.data[0]
         if len(axes) == op.args[0].rank:
-            return Text(f"np.sum({a.text})")
-        return Text(f"np.sum({a.text}, axis={axes[0] if len(axes) == 1 else axes})")
+            return Text(f"{self.xp}.sum({a.text})")
+        return Text(f"{self.xp}.sum({a.text}, axis={axes[0] if len(axes) == 1 else axes})")
 
     def _einsum(self, op: Op, *args: Text) -> Text:
         spec = self.spec(op)
         if spec == "ii->i":
-            return Text(f"np.diagonal({args[0].text})")
-        return Text(f"np.einsum('{spec}', {', '.join(a.text for a in args)})")
+            return Text(f"{self.xp}.diagonal({args[0].text})")
+        return Text(f"{self.xp}.einsum('{spec}', {', '.join(a.text for a in args)})")
 
     def _outer(self, op: Op, a: Text, b: Text) -> Text:
-        return Text(f"np.outer({a.text}, {b.text})")
+        return Text(f"{self.xp}.outer({a.text}, {b.text})")
 
     def _kron(self, op: Op, a: Text, b: Text) -> Text:
-        return Text(f"np.kron({a.text}, {b.text})")
+        return Text(f"{self.xp}.kron({a.text}, {b.text})")
 
     def _trace(self, op: Op, a: Text) -> Text:
-        return Text(f"np.trace({a.text})")
+        return Text(f"{self.xp}.trace({a.text})")
 
     def _tensordot(self, op: Op, a: Text, b: Text) -> Text:
-        return Text(f"np.tensordot({a.text}, {b.text}, {op.data[0]})")
+        return Text(f"{self.xp}.tensordot({a.text}, {b.text}, {op.data[0]})")
 
     def _reshape(self, op: Op, a: Text) -> Text:
         dims = ", ".join(self.dim(d).text for d in op.shape)
@@ -92,16 +103,23 @@ class NumPy(Vocabulary):
         source = op.args[0]
         if not axes:
             if source.kind == "number" and source.data[0] in (0, 1):
-                return Text(f"np.{'ones' if source.data[0] else 'zeros'}({self.full(shape)})")
-            whole = ", float" if _is_number(source) else ""  # NumPy would make integers of it
-            return Text(f"np.full({self.full(shape)}, {a.text}{whole})")
+                return Text(self.new("ones" if source.data[0] else "zeros", self.full(shape)))
+            return Text(self.filled(self.full(shape), a, source))
         first = axes[0]
         pattern = [":" if k in axes else "None" for k in range(first, len(shape))]
         view = a.text if all(p == ":" for p in pattern) else f"{a.at(ATOM)}[{', '.join(pattern)}]"
-        return Text(f"np.broadcast_to({view}, {self.full(shape)}).copy()")
+        return Text(self.repeated(view, shape))
+
+    def filled(self, shape: str, a: Text, source: Op) -> str:
+        """An array of equal entries; NumPy would make integers of a whole number."""
+        return f"{self.xp}.full({shape}, {a.text}{', float' if is_closed(source) else ''})"
+
+    def repeated(self, view: str, shape: Sequence[Dim]) -> str:
+        """An array repeated along axes, with memory of its own."""
+        return f"{self.xp}.broadcast_to({view}, {self.full(shape)}).copy()"
 
     def _solve(self, op: Op, a: Text, b: Text) -> Text:
-        return Text(f"np.linalg.solve({a.text}, {b.text})")
+        return Text(f"{self.xp}.linalg.solve({a.text}, {b.text})")
 
     def _adjugate(self, op: Op, a: Text) -> Text:
         self.helpers["adjugate"] = None
@@ -111,10 +129,9 @@ class NumPy(Vocabulary):
         row, *parameters = op.data
         if row.name == "merge":
             sizes = ", ".join(self.dim(d).text for d in parameters)
-            return Text(
-                f"np.eye({' * '.join(self.dim(d).at(TIMES + 1) for d in parameters)}).reshape(-1, {sizes})"
-            )
-        return self.fill_template(row.code, (), parameters)
+            every = " * ".join(self.dim(d).at(TIMES + 1) for d in parameters)
+            return Text(f"{self.new('eye', every)}.reshape(-1, {sizes})")
+        return self.fill_template(self.code(row), (), parameters)
 
     def _scatter_rows(self, op: Op, rows: Text, ids: Text) -> Text:
         self.helpers["scatter_rows"] = None
@@ -133,45 +150,44 @@ class NumPy(Vocabulary):
         return Text(f"{name}({a.text}, {', '.join(rows)})")
 
     def _stack(self, op: Op, *args: Text) -> Text:
+        head = f"{self.xp}.array("
         entries = [
-            a.text[len("np.array(") : -1]
-            if inner.kind == "stack" and a.text.startswith("np.array(")
-            else a.text
+            a.text[len(head) : -1] if inner.kind == "stack" and a.text.startswith(head) else a.text
             for inner, a in zip(op.args, args, strict=True)
         ]
-        return Text(f"np.array([{', '.join(entries)}])")
+        return Text(f"{head}[{', '.join(entries)}])")
 
     def _call(self, op: Op, *args: Text) -> Text:
         row, *parameters = op.data
         if row.name == "norm":
             return self._norm(op, args[0])
         if row.name in REDUCTIONS:
-            return Text(f"np.{REDUCTIONS[row.name]}({args[0].text}{axis_option(op, op.data[1])})")
-        if row.name in BEHIND:
+            return Text(f"{self.xp}.{REDUCTIONS[row.name]}({args[0].text}{axis_option(op, op.data[1])})")
+        if row.name in self.behind:
             self.helpers[row.name] = None
         if getattr(row, "indicator", False) and row.text.startswith("(#1 "):
             operator = row.text[1:-1].split(" ")[1]
             return Text(f"{args[0].at(PLUS)} {operator} {args[1].at(PLUS)}", COMPARE)
         if row.name == "power":
             return Text(f"{args[0].at(ATOM)}**{args[1].at(SIGN)}", POWER)
-        return self.fill_template(row.code, args, parameters)
+        return self.fill_template(self.code(row), args, parameters)
 
     def _norm(self, op: Op, a: Text) -> Text:
         core, rank = op.data[1], op.args[0].rank
         if core == rank:
-            return Text(f"np.linalg.norm({a.text})")
+            return Text(f"{self.xp}.linalg.norm({a.text})")
         axes = tuple(range(rank - core, rank))
         if core < 3:
-            return Text(f"np.linalg.norm({a.text}, axis={axes[0] if core == 1 else axes})")
-        return Text(f"np.sqrt(np.sum({a.at(ATOM)}**2, axis={axes}))")
+            return Text(f"{self.xp}.linalg.norm({a.text}, axis={axes[0] if core == 1 else axes})")
+        return Text(f"{self.xp}.sqrt({self.xp}.sum({a.at(ATOM)}**2, axis={axes}))")
 
     def _scatter(self, op: Op, a: Text) -> Text:
         """np.diag(v) or c * np.eye(n); others are assignments."""
         labels, _, shape = op.data
         if labels:
-            return Text(f"np.diag({a.text})")
+            return Text(f"{self.xp}.diag({a.text})")
         source = op.args[0]
-        eye = f"np.eye({self.dim(shape[0]).text})"
+        eye = self.new("eye", self.dim(shape[0]).text)
         return (
             Text(eye)
             if source.kind == "number" and source.data[0] == 1
@@ -183,7 +199,7 @@ class NumPy(Vocabulary):
         if op.kind == "scatter":
             labels, places, shape = op.data
             value, sign = args[0], 0
-            lines.append(f"{target} = np.zeros({self.full(shape)})")
+            lines.append(f"{target} = {self.new('zeros', self.full(shape))}")
         else:
             labels, places, shape, sign = op.data
             value = args[1]
@@ -202,14 +218,14 @@ class NumPy(Vocabulary):
         if len(every) < len(order):
             letters = {label: LETTERS[k] for k, label in enumerate(every)}
             spec = f"{''.join(letters[k] for k in order)}->{''.join(letters[k] for k in every)}"
-            view = f"np.einsum('{spec}', {view})[...]"
+            view = f"{self.xp}.einsum('{spec}', {view})[...]"
         elif view == target:
             view += "[...]"
         lines.append(f"{view} {('=', '+=', '-=')[sign]} {text}")
         return lines
 
 
-def _is_number(op: Op) -> bool:
+def is_closed(op: Op) -> bool:
     """Whether no array goes into an operation."""
     pending = [op]
     while pending:
