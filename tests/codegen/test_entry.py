@@ -45,9 +45,7 @@ class TestQuick:
         assert f(A=np.eye(2), x=[1, 2]) == "careful"
         assert f(A=np.eye(2), x=np.ones(2), n=2) == "careful"
 
-    @pytest.mark.parametrize(
-        "names", [("self", "out"), ("_x", "__y"), ("double", "result"), ("lam", "in_")]
-    )
+    @pytest.mark.parametrize("names", [("self", "out"), ("_x", "__y"), ("double", "result"), ("lam", "in_")])
     def test_takes_variables_of_any_name(self, names: tuple[str, str]) -> None:
         a, b = names
         f = compiled(f"sum({a} * {b}**2)", f"{a}[n] {b}[n]", b)

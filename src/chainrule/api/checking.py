@@ -133,9 +133,7 @@ def check(
         return _held_against(derivative, claim, dialect, profile, given)
     parts = derivative.parts()
     claims = claims_for(parts, claim)
-    return CheckedAll(
-        {title(d): _held_against(d, claims[title(d)], dialect, profile, given) for d in parts}
-    )
+    return CheckedAll({title(d): _held_against(d, claims[title(d)], dialect, profile, given) for d in parts})
 
 
 def _held_against(

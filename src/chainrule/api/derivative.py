@@ -568,8 +568,9 @@ class Derivative(Printable):
         """
         from chainrule.codegen.load import compile_expressions
 
+        (form,) = code_forms([self])
         return compile_expressions(
-            self.expression,
+            form,
             list(self.formula.variables.values()),
             names=code_names(self),
             check_finite=check_finite,
@@ -664,7 +665,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         from chainrule.codegen.load import compile_expressions
 
         return compile_expressions(
-            {key: d.expression for key, d in self._derivatives.items()},
+            dict(zip(self._derivatives, code_forms(self.parts()), strict=True)),
             list(self.formula.variables.values()),
             names=code_names(self),
             check_finite=check_finite,
@@ -709,6 +710,17 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         if not report.passed:
             raise CheckFailed(f"the gradients by {', '.join(self)}: {report}")
         return report
+
+
+def code_forms(parts: Sequence[Derivative]) -> list[Expr]:
+    """What is compiled for derivatives: their closed forms, or equal ones that cost less to compute."""
+    from chainrule.codegen.forms import cheaper
+
+    printed = [d.expression for d in parts]
+    layered = any(d.recursion is not None for d in parts)
+    if layered or any(d.options.times is not None or unknown_in(d.expression) for d in parts):
+        return printed
+    return cheaper(printed, [d.chain[-1] for d in parts], {})
 
 
 def _points(asked: int | None, usual: int) -> int:

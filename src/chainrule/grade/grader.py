@@ -429,9 +429,7 @@ class Grader:
         followed = self.following(chain, equality, rights)
         if followed is not None:
             chain.before = [followed[0]]
-            return Line(
-                equality.number, equality.text, "follows", None, None, from_lines(followed[1])
-            )
+            return Line(equality.number, equality.text, "follows", None, None, from_lines(followed[1]))
         self.faults.append(equality.number)
         chain.wrong = equality.number
         value = closest(lefts, rights)

@@ -16,9 +16,7 @@ from chainrule.language.limits import MAX_NESTING
 _CASE = re.compile(r"\s*(.+?)[\s,]*(?:\b(?:if|for)\s+(.*?)|(?:otherwise|else))\s*", re.DOTALL)
 _CALLS = "sin|cos|tan|sinh|cosh|tanh|ln|log|exp|det|tr"
 _WORD = rf"(?<![^\W\d_])(?<![_.])(?:{_CALLS})"
-_ARGUMENT = (
-    rf"(?!(?:{_CALLS})\b)[^\W_](?:[^\s+\-−–*/·@⋅×⊙⊘=,;:<>≤≥()\[\]{{}}|]|\([^()]*\))*+(?![/(])"
-)
+_ARGUMENT = rf"(?!(?:{_CALLS})\b)[^\W_](?:[^\s+\-−–*/·@⋅×⊙⊘=,;:<>≤≥()\[\]{{}}|]|\([^()]*\))*+(?![/(])"
 _BARE = re.compile(rf"((?:{_WORD} +)+){_ARGUMENT}")
 _RAISED = re.compile(rf"({_WORD})([²³])( *)(?=\(|{_ARGUMENT})")
 NOWHERE = "1e300"  # what cases have where none of them holds: a number that nothing equals

@@ -366,9 +366,7 @@ def placed(part: Expr, start: Dim, total: Dim, axis: int) -> Expr:
 # ---------------------------------------------------------------- einsum
 
 
-def ellipsis_letters(
-    inputs: list[str], output: str | None, ranks: Sequence[int]
-) -> tuple[list[str], str]:
+def ellipsis_letters(inputs: list[str], output: str | None, ranks: Sequence[int]) -> tuple[list[str], str]:
     """The specification of an einsum with letters in the place of ..., which stands for leading axes.
 
     >>> ellipsis_letters(["...ij", "...j"], "...i", [4, 3])

@@ -190,9 +190,7 @@ def _check_range(text: str, value: str, span: Span) -> None:
 
 def _operator(text: str, value: str, span: Span, tokens: list[Token], spaced: bool) -> None:
     if value in ("//", "&&"):
-        hint = (
-            "write floor(a/b), or a/b" if value == "//" else "write (x > 0) & (x < 1)"
-        )
+        hint = "write floor(a/b), or a/b" if value == "//" else "write (x > 0) & (x < 1)"
         raise SyntaxProblem(
             f"`{value}` is not an operator of formulas", source=text, spans=(span,), hint=hint
         )

@@ -234,7 +234,6 @@ class Namer:
             free = next(f"{letters[0]}{k}" for k in range(1, 10**6) if f"{letters[0]}{k}" not in spelled)
         return free
 
-
     def _hat(self, deviations: Expr) -> str:
         """The name x̂ of what is x − mean(x), or x, over the root of its spread."""
         terms = deviations.terms if isinstance(deviations, Sum) else (deviations,)

@@ -102,9 +102,7 @@ elu: Elementwise = Elementwise(
     d=_elu(Fraction(0)),
     weighted=_elu,
     says="elu′ is 1 where x > 0, else elu(x) + a",
-    evaluate=lambda xp, x, a: xp.where(
-        xp.real(x) > 0, x, a * xp.expm1(xp.where(xp.real(x) > 0, 0, x))
-    ),
+    evaluate=lambda xp, x, a: xp.where(xp.real(x) > 0, x, a * xp.expm1(xp.where(xp.real(x) > 0, 0, x))),
     code="elu(#1, #2)",
     text="elu(#1, #2)",
     latex=r"\operatorname{elu}(#1, #2)",

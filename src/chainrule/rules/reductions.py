@@ -69,6 +69,7 @@ prod_others: Tensorial = Tensorial(
     source=CALCULUS,
 )
 
+
 def _masked_softmax(xp: Any, x: Any, m: Any) -> Any:
     """Where a whole line is masked out the result is 0."""
     seen = xp.real(m) != 0

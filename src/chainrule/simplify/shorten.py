@@ -55,7 +55,7 @@ def simplify_many(exprs: Sequence[Expr], keep: Iterable[str] = (), *, most: int 
     `most` is how many axes a sum may have that a common factor leaves behind where axes are contracted: with
     1, Av + Bv stays so, for (A + B)v.
     """
-    shortener = _Shortener(Normaliser(keep), most)
+    shortener = Shortener(Normaliser(keep), most)
     return [shortener(expr) for expr in exprs]
 
 
@@ -76,7 +76,9 @@ class _Member:
     exponent: Fraction
 
 
-class _Shortener:
+class Shortener:
+    """The search for the shortest form; `cost` says what is short."""
+
     def __init__(self, normal: Normaliser, most: int = 2) -> None:
         self.normal, self.most = normal, most
         self.costs: dict[Expr, int] = {}
@@ -88,7 +90,7 @@ class _Shortener:
     def __call__(self, expr: Expr) -> Expr:
         current = self.normal(expr)
         for _ in range(ROUNDS):
-            following = self.normal(transform(current, self._shorter, self.best))
+            following = self.normal(transform(current, self.shorter, self.best))
             if following is current:
                 break
             current = following
@@ -131,7 +133,7 @@ class _Shortener:
             self.costs[node] = min(total, 10**9)
         return self.costs[expr]
 
-    def _shorter(self, node: Expr) -> Expr:
+    def shorter(self, node: Expr) -> Expr:
         """The best of a node over shortened children: as it is, factored, multiplied out."""
         node = self.normal(node)
         if isinstance(node, Einsum) and any(isinstance(o, Sum) and o.rank > 2 for o in node.operands):
@@ -140,16 +142,16 @@ class _Shortener:
             return node if expanded is None else expanded
         if isinstance(node, Sum):
             # Where it costs the same, one fraction reads better than a fraction in a fraction.
-            candidates = [*self._over_denominators(node), self._factored(node)]
+            candidates = [*self._over_denominators(node), self.factored(node)]
             expanded = self._multiplied_out(node)
             if expanded is not None:
-                candidates.append(self._factored(expanded) if isinstance(expanded, Sum) else expanded)
+                candidates.append(self.factored(expanded) if isinstance(expanded, Sum) else expanded)
         elif isinstance(node, Einsum):
             candidates = [node]
             if any(isinstance(o, Sum) for o in node.operands):
                 expanded = self._multiplied_out(node)
                 if expanded is not None:
-                    candidates.append(self._factored(expanded) if isinstance(expanded, Sum) else expanded)
+                    candidates.append(self.factored(expanded) if isinstance(expanded, Sum) else expanded)
             candidates += self._without_inner_fractions(node)
         else:
             return node
@@ -193,7 +195,7 @@ class _Shortener:
             numerator = self.normal.sum([self._times(t, base, -lowest) for t in chosen])
             expanded = self._multiplied_out(numerator)
             numerator = numerator if expanded is None else expanded
-            numerator = self._factored(numerator) if isinstance(numerator, Sum) else numerator
+            numerator = self.factored(numerator) if isinstance(numerator, Sum) else numerator
             results.append(self.normal.sum([self._times(numerator, base, lowest), *others]))
         return results
 
@@ -286,7 +288,7 @@ class _Shortener:
 
     # ------------------------------------------------------------ factor
 
-    def _factored(self, node: Sum) -> Expr:
+    def factored(self, node: Sum) -> Expr:
         """The sum with common factors taken out of groups of terms, the largest saving first."""
         known = self.short_sums.get(node)
         if known is not None:
@@ -383,7 +385,7 @@ class _Shortener:
             )
         inside = self.normal.sum(remainders)
         if isinstance(inside, Sum):
-            inside = self._factored(inside)
+            inside = self.factored(inside)
         # Labels of the new product: output positions first, then one for each summed axis of the factor.
         outer = tuple(range(rank))
         factor_labels = tuple(p if p >= 0 else rank + k for k, p in enumerate(place.axes))
