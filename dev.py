@@ -28,11 +28,15 @@ DEMO = (
 )
 
 
+BENCH_OPTIONS = ("--quick", "--document")
+
+
 def main(arguments: "list[str]") -> None:
     """Run the command named by the first argument; `test` hands the others to pytest."""
     command, rest = (arguments[0] if arguments else ""), arguments[1:]
-    if command not in ("demo", "test", "bench") or (rest and command != "test"):
-        fail("usage: python3 dev.py demo | test [pytest arguments] | bench")
+    known = command in ("demo", "bench", "test")
+    if not known or (rest and command == "demo") or (command == "bench" and set(rest) - set(BENCH_OPTIONS)):
+        fail("usage: python3 dev.py demo | test [pytest arguments] | bench [--quick] [--document]")
     os.chdir(ROOT)
     install("" if command == "demo" else "dev")
     if command == "demo":
@@ -41,8 +45,13 @@ def main(arguments: "list[str]") -> None:
             print()
         print(f"Try your own: {CHAINRULE} derive --help")
     elif command == "bench":
-        for script in ("derive.py", "explain.py"):
+        quick = ["--quick"] * ("--quick" in rest)
+        for script in () if quick else ("derive.py", "explain.py"):
             run([PYTHON, os.path.join("benchmarks", script)])
+        run([PYTHON, "-m", "benchmarks.nineteen", *quick])
+        run([PYTHON, "-m", "benchmarks.speed", *quick])
+        if "--document" in rest:
+            run([PYTHON, "-m", "benchmarks.document"])
     else:
         run([PYTHON, "-m", "pytest", *(rest or ["-q", "-n", "auto", "--cov", "--cov-report=term"])])
 

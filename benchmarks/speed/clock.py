@@ -1,0 +1,76 @@
+"""Timing: process CPU time of blocks of calls, competitors taking turns, medians.
+
+One core and the CPU time of the whole process (all threads) do not count what a busy neighbour takes; turns
+make a slow spell of the machine hit everyone.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Call = Callable[[], Any]
+LONGEST_BLOCK = 3000  # calls
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many turns each competitor gets, and how many seconds all its turns take together."""
+
+    rounds: int = 5
+    seconds: float = 0.5
+
+
+FULL, QUICK, TINY = Budget(5, 0.5), Budget(3, 0.1), Budget(1, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds a call: the median of the turns, the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+
+def block(call: Call, calls: int) -> float:
+    """CPU seconds a call, over so many calls in a row."""
+    start = time.process_time()
+    for _ in range(calls):
+        call()
+    return (time.process_time() - start) / calls
+
+
+def best(call: Call, repeats: int = 7) -> float:
+    """The least CPU seconds of one call, for the limits of the machine."""
+    call()
+    return min(block(call, 1) for _ in range(repeats))
+
+
+def take_turns(
+    calls: Mapping[str, Call], budget: Budget = FULL, known: Mapping[str, float] | None = None
+) -> dict[str, Timing]:
+    """The time of each call; blocks of calls alternate, every other round in reverse.
+
+    `known` are seconds a call from a trial. What takes long gets three rounds.
+    """
+    estimates = dict(known or {})
+    for name, call in calls.items():
+        if name not in estimates:
+            call()
+            estimates[name] = block(call, 1)
+    share = budget.seconds / budget.rounds
+    lengths = {name: max(1, min(LONGEST_BLOCK, int(share / max(estimates[name], 2e-7)))) for name in calls}
+    rounds = {n: budget.rounds if estimates[n] < budget.seconds else min(3, budget.rounds) for n in calls}
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(budget.rounds):
+        for name in list(calls)[:: -1 if turn % 2 else 1]:
+            if turn >= rounds[name]:
+                continue
+            if lengths[name] > 1:
+                calls[name]()
+            taken[name].append(block(calls[name], lengths[name]))
+    return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in taken.items()}

@@ -1,0 +1,87 @@
+"""The whole comparison: machine, problems, tables, the JSON file beside the benchmarks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import torch
+
+jax.config.update("jax_enable_x64", True)
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)
+
+from benchmarks.speed.clock import FULL, QUICK, Budget  # noqa: E402
+from benchmarks.speed.compare import Comparison, compare  # noqa: E402
+from benchmarks.speed.gradients import GRADIENTS  # noqa: E402
+from benchmarks.speed.hessians import HESSIANS  # noqa: E402
+from benchmarks.speed.jacobians import JACOBIANS  # noqa: E402
+from benchmarks.speed.machine import Machine, described, measure_machine  # noqa: E402
+from benchmarks.speed.others import OTHERS  # noqa: E402
+from benchmarks.speed.problem import Problem, Size  # noqa: E402
+from benchmarks.speed.report import aligned, cells, tables  # noqa: E402
+from benchmarks.speed.rows import Row, rows, undecided  # noqa: E402
+
+PROBLEMS: tuple[Problem, ...] = (*GRADIENTS, *HESSIANS, *JACOBIANS, *OTHERS)
+WRITTEN = Path(__file__).parents[1] / "speed.json"
+
+
+def main(quick: bool, only: Sequence[str], most_runs: int, document: bool) -> int:
+    """Print the tables and write them; 1 if a result is wrong."""
+    machine = measure_machine()
+    print(", ".join(f"{name} {value}" for name, value in described().items()))
+    print(", ".join(f"{name} {value:.3g}" for name, value in machine.as_data().items()), flush=True)
+    budget = QUICK if quick else FULL
+    found: list[Row] = []
+    compared: list[Comparison] = []
+    for problem in chosen(only):
+        for size in problem.sizes[:2] if quick else problem.sizes:
+            runs = several(problem, size, machine, budget, most_runs)
+            made = rows(problem, size, runs)
+            print_progress(made)
+            found += made
+            compared += runs
+    print(tables(found))
+    wrong = [f"{c.problem}, {c.size}, {name}: {text}" for c in compared for name, text in c.wrong.items()]
+    print("\n".join(["", *dict.fromkeys(wrong)]) if wrong else "\nall results agree")
+    WRITTEN.write_text(as_json(machine, found, compared), "utf-8")
+    print(f"written to {WRITTEN.name}")
+    return 1 if wrong else 0
+
+
+def chosen(only: Sequence[str]) -> list[Problem]:
+    """The problems of these names; all without names."""
+    names = [problem.name for problem in PROBLEMS]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise SystemExit(f"no problem is called {unknown[0]}; there are {', '.join(names)}")
+    return [problem for problem in PROBLEMS if not only or problem.name in only]
+
+
+def several(problem: Problem, size: Size, machine: Machine, budget: Budget, most: int) -> list[Comparison]:
+    """Runs until every floor is decided."""
+    runs = [compare(problem, size, machine, budget)]
+    while len(runs) < most and undecided(problem, size, runs):
+        runs.append(compare(problem, size, machine, budget))
+    return runs
+
+
+def print_progress(made: Sequence[Row]) -> None:
+    """The rows as soon as they are there."""
+    for row in made:
+        if row.table == "numpy" or row.ours is not None:
+            print("  ".join(aligned([[row.table, *cells(row)]])), flush=True)
+
+
+def as_json(machine: Machine, found: Sequence[Row], compared: Sequence[Comparison]) -> str:
+    """Everything that was measured."""
+    data: dict[str, Any] = {
+        "machine": {**described(), **machine.as_data()},
+        "rows": [asdict(row) for row in found],
+        "comparisons": [asdict(comparison) for comparison in compared],
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
