@@ -22,4 +22,16 @@ REGRESSIONS = {
     "so were the windows of a convolution": _case(
         "sum(sin(x[0] * conv1d(v, stack(a, b, a), padding=1)))", "v", x="n", v="n", a="", b=""
     ),
+    "the rows of a solution in reverse were solved with the rows of the matrix in reverse": _case(
+        "sum(B @ flip(solve(A.T @ A + 2 * eye(n), x), axis=0))", "x", A="nn", B="mn", x="n"
+    ),
+    "conditions that were guarded by each other held where neither did": _case(
+        "clip(hardsigmoid((2 + x**2)**1.5), -0.5, 0.7)", "x", x="n"
+    ),
+    "so they did in a Hessian": _case(
+        "sum(relu(sqrt(1 + x**2) - 2) * minimum(sqrt(2 + x**2), 1.7))", "x", x="n"
+    ),
+    "normalised rows that vary little lost their digits where what prints had been multiplied out": _case(
+        "layernorm(power(2 + cos(X / 100), 1.5))", "X", X="mn"
+    ),
 }

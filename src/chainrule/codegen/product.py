@@ -134,10 +134,15 @@ def _meeting_vectors(tree: Tree, leaves: Sequence[Leaf], wanted: set[int]) -> se
             seen = labels[other] & (want | labels[mine])
             side = sides[mine]
             pending.append((side, labels[mine] & (want | labels[other])))
-            if isinstance(side, int) and len(leaves[side].labels) == 2:
+            if isinstance(side, int) and len(leaves[side].labels) == 2 and _is_whole(leaves[side]):
                 if len(seen) == 1 and seen < labels[mine] and not seen & want and labels[mine] - seen <= want:
                     found.add(side)
     return found
+
+
+def _is_whole(leaf: Leaf) -> bool:
+    """Whether a factor is taken as it is: rows of an inverse are not the inverse of rows."""
+    return all(axis.index == ALL and len(axis.labels) == 1 for axis in leaf.axes)
 
 
 def _labels_below(tree: Tree, leaves: Sequence[Leaf]) -> set[int]:

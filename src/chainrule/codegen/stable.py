@@ -28,6 +28,8 @@ from chainrule.rules.elementwise import (
 )
 from chainrule.rules.table import Elementwise
 from chainrule.rules.tensorial import logsumexp, softmax
+from chainrule.simplify.definite import Definite
+from chainrule.simplify.normal import Normaliser
 
 
 def stable(outputs: Mapping[Any, Expr], names: Mapping[str, Expr]) -> tuple[dict[Any, Expr], dict[str, Expr]]:
@@ -115,8 +117,10 @@ def _guarded(node: Einsum) -> Expr:
             continue
         for j, labels in enumerate(node.labels):
             other = node.operands[j]
-            if j != k and labels == node.labels[k] and (condition is factor or _is_log_of(other, factor)):
-                operands[j] = _within(operands[j], condition)
+            # Two conditions that were guarded by each other would both hold where neither does.
+            if j != k and labels == node.labels[k] and _condition(other) is not other:
+                if condition is factor or _is_log_of(other, factor):
+                    operands[j] = _within(operands[j], condition)
     if all(a is b for a, b in zip(operands, node.operands, strict=True)):
         return node
     return rebuild(node, operands)
@@ -145,7 +149,7 @@ def _within(node: Expr, condition: Expr) -> Expr:
     if not _entrywise(node) or node.shape != condition.shape:
         return node
     children = [_within(child, condition) for child in node.children]
-    if isinstance(node, Apply) and node.function in (log, log1p, power) and not _always(node):
+    if isinstance(node, Apply) and node.function in (log, log1p, power) and not _is_everywhere(node):
         children[0] = elementwise(where, condition, children[0], number(1))
     if all(a is b for a, b in zip(children, node.children, strict=True)):
         return node
@@ -163,14 +167,14 @@ def _repeats(labels: Sequence[int]) -> bool:
     return len(set(labels)) < len(labels)
 
 
-def _always(node: Apply) -> bool:
-    """Whether it is a power that every number has: x², x³."""
-    if node.function is not power:
-        return False
-    exponent = constant_of(node.arguments[1])
-    return (
-        exponent is not None
-        and not exponent.powers
-        and exponent.rational.denominator == 1
-        and exponent.rational >= 0
-    )
+def _is_everywhere(node: Apply) -> bool:
+    """Whether a root, power or logarithm has a value for every input: x², x³, √(1 + x²)."""
+    if node.function is power:
+        exponent = constant_of(node.arguments[1])
+        whole = exponent is not None and not exponent.powers and exponent.rational.denominator == 1
+        if whole and exponent is not None and exponent.rational >= 0:
+            return True
+    definite = Definite(Normaliser())
+    if node.function is log1p:
+        return definite.is_nonnegative(node.arguments[0])
+    return definite.is_positive(node.arguments[0])
