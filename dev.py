@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up and run the project with nothing but Python: `python3 dev.py demo`, `test` or `bench`.
+"""Set up and run the project with nothing but Python: `python3 dev.py demo`, `test`, `coverage` or `bench`.
 
 Each makes `.venv` beside this file if it is not there yet, installs what pyproject.toml asks for, and runs.
 Every command is printed before it runs, so each can be run by hand too. Nothing is installed outside `.venv`,
@@ -28,15 +28,20 @@ DEMO = (
 )
 
 
+# What is handed to pytest. Tracing which lines run makes the tests take three times as long.
+TESTS = {
+    "test": ("-q", "-n", "auto"),
+    "coverage": ("-q", "-n", "auto", "--cov", "--cov-report=term"),
+}
 BENCH_OPTIONS = ("--quick", "--document")
 
 
 def main(arguments: "list[str]") -> None:
     """Run the command named by the first argument; `test` hands the others to pytest."""
     command, rest = (arguments[0] if arguments else ""), arguments[1:]
-    known = command in ("demo", "bench", "test")
-    if not known or (rest and command == "demo") or (command == "bench" and set(rest) - set(BENCH_OPTIONS)):
-        fail("usage: python3 dev.py demo | test [pytest arguments] | bench [--quick] [--document]")
+    known = command == "test" or (command == "bench" and not set(rest) - set(BENCH_OPTIONS))
+    if not known and (rest or command not in ("demo", *TESTS)):
+        fail("usage: python3 dev.py demo | test [pytest arguments] | coverage | bench [--quick] [--document]")
     os.chdir(ROOT)
     install("" if command == "demo" else "dev")
     if command == "demo":
@@ -53,7 +58,7 @@ def main(arguments: "list[str]") -> None:
         if "--document" in rest:
             run([PYTHON, "-m", "benchmarks.document"])
     else:
-        run([PYTHON, "-m", "pytest", *(rest or ["-q", "-n", "auto", "--cov", "--cov-report=term"])])
+        run([PYTHON, "-m", "pytest", *(rest or TESTS[command])])
 
 
 def install(extra: str) -> None:

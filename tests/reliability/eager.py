@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from scipy import special
+from scipy.linalg import solve_triangular
 
 Kernel = Callable[..., Any]
 
@@ -83,6 +84,16 @@ def _divide(a: Any, b: Any) -> Any:
     return np.trunc(a / b).astype(a.dtype) if a.dtype.kind == "i" else a / b
 
 
+def _triangular_solve(
+    a: Any, b: Any, *, left_side: bool, lower: bool, transpose_a: bool, unit_diagonal: bool, **_: Any
+) -> Any:
+    if a.ndim > 2:
+        raise NotImplementedError
+    if left_side:
+        return solve_triangular(a, b, transpose_a, lower, unit_diagonal)
+    return solve_triangular(a, b.T, not transpose_a, lower, unit_diagonal).T
+
+
 def _plain(function: Any) -> Kernel:
     return lambda *args, **_: function(*args)
 
@@ -121,6 +132,7 @@ KERNELS: dict[str, Kernel] = {
     "reduce_prod": _reduced(np.prod), "reduce_and": _reduced(np.all), "reduce_or": _reduced(np.any),
     "cumsum": _cumulative(np.cumsum), "cumprod": _cumulative(np.cumprod),
     "argmax": _argmax(np.argmax), "argmin": _argmax(np.argmin),
+    "triangular_solve": _triangular_solve,
 }  # fmt: skip
 INSIDE = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
@@ -148,6 +160,13 @@ def _step(equation: Any, args: list[Any]) -> list[Any]:
     if name in ("pjit", "jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "core_call", "remat"):
         inside = next(params[key] for key in INSIDE if key in params)
         return evaluate(inside, *args) if isinstance(inside, ClosedJaxpr) else _run(inside, (), args)
+    if name == "cond":
+        return evaluate(params["branches"][int(args[0])], *args[1:])
+    if name == "custom_linear_solve":
+        lengths = params["const_lengths"]
+        before, last = lengths.matvec + lengths.vecmat, sum(lengths)
+        known = args[before : before + lengths.solve]
+        return evaluate(params["jaxprs"].solve, *known, *args[last:])
     kernel = KERNELS.get(name)
     if kernel is not None:
         try:
