@@ -1,27 +1,56 @@
 """In which order to contract a product: an exact search over subsets of its operands.
 
-In: the labels of each operand, the labels that are kept, sizes as numbers. Out: a binary tree of operand
-numbers. The cost of combining two parts is the product of the sizes of all labels that they carry; what is
-summed is summed as soon as no other operand carries it. Beyond LIMIT operands the cheapest pairs are
-combined first until LIMIT are left.
+In: the labels of each operand, the labels that are kept, their sizes. Out: a binary tree of operand numbers.
+The cost of combining two parts is the product of the sizes of all labels that they carry, and half the size
+of what is made, which is read once more; what is summed is summed as soon as no other operand carries it.
+Up to LIMIT operands the tree is the cheapest there is: a greedy one only bounds from above what is looked
+at. Beyond LIMIT the cheapest pairs are combined first until LIMIT are left.
+
+A cost is a polynomial in the sizes. Which tree is cheapest is decided for sizes that are given or assumed; a
+`Choice` says whether another tree would be cheaper at others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, reduce
+from math import comb
 
 from chainrule.expr.dims import Dim
 
 Tree = int | tuple["Tree", "Tree"]
-LIMIT = 8
-BIG, MEDIUM = 10_000.0, 100.0
+LIMIT = 12
+BIG, MEDIUM = 10_000, 100
+LARGER, SMALLER = 1_000_000, 1  # what a size is set to, to see whether another tree would be cheaper
+NAMES = 4  # so many sizes are varied
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The cheapest tree, and those that are cheaper at other sizes (none if it is cheapest at all sizes).
+
+    Each comes with its cost as a polynomial, twice the number of multiplications and what is written.
+    """
+
+    tree: Tree
+    cost: Dim
+    others: tuple[tuple[Tree, Dim], ...] = ()
+
+
+def assumed(names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, int]:
+    """The number that each size is taken for: as given, else 10 000 for capitals (N), 100 for others (n).
+
+    >>> assumed(("N", "n", "k"), {"k": 5})
+    {'N': 10000, 'n': 100, 'k': 5}
+    """
+    return {name: sizes.get(name, BIG if name[:1].isupper() else MEDIUM) for name in names}
 
 
 def assumed_size(dim: Dim, sizes: Mapping[str, int]) -> float:
-    """The number that a size is taken for: as given, else 10 000 for capitals (N) and 100 for others (n)."""
-    values = {name: sizes.get(name, int(BIG if name[:1].isupper() else MEDIUM)) for name in dim.names}
-    return float(max(1, dim.evaluate(values)))
+    """The number that a size is taken for."""
+    return float(max(1, dim.evaluate(assumed(dim.names, sizes))))
 
 
 def contraction_tree(
@@ -32,94 +61,200 @@ def contraction_tree(
     >>> contraction_tree([(0, 1), (1, 2), (2,)], (0,), lambda label: 10.0)
     (0, (1, 2))
     """
-    bits = {
-        label: 1 << k
-        for k, label in enumerate(dict.fromkeys([*(a for axes in operands for a in axes), *kept]))
-    }
-    lengths = [size(label) for label in bits]
-
-    def mask(labels: Sequence[int]) -> int:
-        total = 0
-        for label in labels:
-            total |= bits[label]
-        return total
-
-    @cache
-    def volume(labels: int) -> float:
-        product, k = 1.0, 0
-        while labels:
-            if labels & 1:
-                product *= lengths[k]
-            labels >>= 1
-            k += 1
-        return product
-
-    trees: list[Tree] = list(range(len(operands)))
-    carried = [mask(axes) for axes in operands]
-    target = mask(kept)
-    while len(trees) > LIMIT:
-        _combine_cheapest(trees, carried, target, volume)
-    return _search(trees, carried, target, volume)
+    return _Search(operands, kept, size).run()
 
 
-def _outside(carried: Sequence[int], target: int, inside: Sequence[int]) -> int:
-    labels = target
-    for k, axes in enumerate(carried):
-        if k not in inside:
-            labels |= axes
-    return labels
+def choose_tree(
+    operands: Sequence[Sequence[int]], kept: Sequence[int], dims: Mapping[int, Dim], sizes: Mapping[str, int]
+) -> Choice:
+    """The cheapest tree for the sizes given or assumed, and those that other sizes would ask for.
+
+    >>> m, n, p, q = map(Dim.of, "mnpq")
+    >>> chain = choose_tree([(0, 1), (1, 2), (2, 3)], (0, 3), {0: m, 1: n, 2: p, 3: q}, {})
+    >>> chain.tree, [tree for tree, _ in chain.others]
+    (((0, 1), 2), [(0, (1, 2))])
+    >>> choose_tree([(0, 1), (1, 2), (2,)], (0,), {0: m, 1: n, 2: p}, {}).others
+    ()
+    """
+    labels = {label for axes in operands for label in axes} | set(kept)
+
+    def cheapest(given: Mapping[str, int]) -> Tree:
+        lengths = {label: assumed_size(dims[label], given) for label in labels}
+        return contraction_tree(operands, kept, lengths.__getitem__)
+
+    tree = cheapest(sizes)
+    cost = tree_cost(tree, operands, kept, dims)
+    free = sorted({name for label in labels for name in dims[label].names if name not in sizes})
+    if len(operands) < 3 or len(free) > NAMES:
+        return Choice(tree, cost)
+    others: dict[Tree, Dim] = {}
+    for name in free:
+        for length in (LARGER, SMALLER):
+            other = cheapest({**sizes, name: length})
+            if other != tree and other not in others:
+                price = tree_cost(other, operands, kept, dims)
+                if not (price - cost).is_nonnegative:
+                    others[other] = price
+    return Choice(tree, cost, tuple(others.items()))
 
 
-def _combine_cheapest(
-    trees: list[Tree], carried: list[int], target: int, volume: Callable[[int], float]
-) -> None:
-    best: tuple[float, float, int, int] | None = None
-    for i in range(len(trees)):
-        for j in range(i + 1, len(trees)):
-            if best is not None and not carried[i] & carried[j]:
-                continue
-            both = carried[i] | carried[j]
-            left = both & _outside(carried, target, (i, j))
-            cost = (volume(left) - volume(carried[i]) - volume(carried[j]), volume(both), i, j)
-            if best is None or cost < best:
-                best = cost
-    assert best is not None
-    _, _, i, j = best
-    left = (carried[i] | carried[j]) & _outside(carried, target, (i, j))
-    trees[i], carried[i] = (trees[i], trees[j]), left
-    del trees[j], carried[j]
+def tree_cost(
+    tree: Tree, operands: Sequence[Sequence[int]], kept: Sequence[int], dims: Mapping[int, Dim]
+) -> Dim:
+    """The cost of a tree as a polynomial in the sizes, doubled so that it has whole coefficients."""
+    total = Dim.of(0)
+
+    def carried(node: Tree, outside: frozenset[int]) -> frozenset[int]:
+        nonlocal total
+        if isinstance(node, int):
+            return frozenset(operands[node])
+        below = [frozenset(_labels(side, operands)) for side in node]
+        left = carried(node[0], outside | below[1])
+        right = carried(node[1], outside | below[0])
+        both = left | right
+        made = both & outside
+        total = total + Dim.of(2) * _product(dims, both) + _product(dims, made)
+        return made
+
+    carried(tree, frozenset(kept))
+    return total
 
 
-def _search(
-    trees: Sequence[Tree], carried: Sequence[int], target: int, volume: Callable[[int], float]
-) -> Tree:
-    count = len(trees)
-    if count == 1:
-        return trees[0]
-    if count == 2:
-        return (trees[0], trees[1])
-    full = (1 << count) - 1
-    union = [0] * (full + 1)
-    for part in range(1, full + 1):
-        low = part & -part
-        union[part] = union[part ^ low] | carried[low.bit_length() - 1]
-    kept = [union[part] & (union[full ^ part] | target) for part in range(full + 1)]
-    cost: list[float] = [0.0] * (full + 1)
-    best: list[Tree] = [0] * (full + 1)
-    for part in range(1, full + 1):
-        low = part & -part
-        if part == low:
-            best[part] = trees[low.bit_length() - 1]
+def _labels(tree: Tree, operands: Sequence[Sequence[int]]) -> set[int]:
+    if isinstance(tree, int):
+        return set(operands[tree])
+    return _labels(tree[0], operands) | _labels(tree[1], operands)
+
+
+def _product(dims: Mapping[int, Dim], labels: frozenset[int]) -> Dim:
+    return reduce(lambda a, b: a * b, (dims[label] for label in sorted(labels)), Dim.of(1))
+
+
+class _Search:
+    """One search: labels are bits, parts are sets of operands as bits."""
+
+    def __init__(
+        self, operands: Sequence[Sequence[int]], kept: Sequence[int], size: Callable[[int], float]
+    ) -> None:
+        labels = dict.fromkeys([*(a for axes in operands for a in axes), *kept])
+        bits = {label: 1 << k for k, label in enumerate(labels)}
+        lengths = [size(label) for label in bits]
+        self.trees: list[Tree] = list(range(len(operands)))
+        self.carried = [sum(bits[a] for a in set(axes)) for axes in operands]
+        self.target = sum(bits[a] for a in set(kept))
+
+        @cache
+        def volume(labels: int) -> float:
+            product, k = 1.0, 0
+            while labels:
+                if labels & 1:
+                    product *= lengths[k]
+                labels >>= 1
+                k += 1
+            return product
+
+        self.volume = volume
+
+    def run(self) -> Tree:
+        while len(self.trees) > LIMIT:
+            self._combine_cheapest(self.trees, self.carried)
+        if len(self.trees) > 2:
+            return self._exact()
+        return self.trees[0] if len(self.trees) == 1 else (self.trees[0], self.trees[1])
+
+    def _combine_cheapest(self, trees: list[Tree], carried: list[int]) -> float:
+        """Puts the pair together that shrinks most, of those that share a label if any do; its cost."""
+        best: tuple[bool, float, float, int, int] | None = None
+        for i in range(len(carried)):
+            for j in range(i + 1, len(carried)):
+                both = carried[i] | carried[j]
+                left = both & self._outside(carried, (i, j))
+                shrinks = self.volume(left) - self.volume(carried[i]) - self.volume(carried[j])
+                found = (not carried[i] & carried[j], shrinks, self.volume(both), i, j)
+                if best is None or found < best:
+                    best = found
+        assert best is not None
+        *_, i, j = best
+        both = carried[i] | carried[j]
+        left = both & self._outside(carried, (i, j))
+        trees[i], carried[i] = (trees[i], trees[j]), left
+        del trees[j], carried[j]
+        return self.volume(both) + 0.5 * self.volume(left)
+
+    def _outside(self, carried: Sequence[int], inside: tuple[int, int]) -> int:
+        labels = self.target
+        for k, axes in enumerate(carried):
+            if k not in inside:
+                labels |= axes
+        return labels
+
+    def _bound(self) -> float:
+        """What a greedy tree costs."""
+        trees, carried, cost = list(self.trees), list(self.carried), 0.0
+        while len(trees) > 1:
+            cost += self._combine_cheapest(trees, carried)
+        return cost
+
+    def _exact(self) -> Tree:
+        """Sets of operands by their number; what costs more than the bound is in no cheapest tree."""
+        count, volume = len(self.trees), self.volume
+        full = (1 << count) - 1
+        bound = self._bound() * (1 + ROUNDING)
+        union = [0] * (full + 1)
+        for part in range(1, full + 1):
+            low = part & -part
+            union[part] = union[part ^ low] | self.carried[low.bit_length() - 1]
+
+        def kept(part: int) -> int:
+            return union[part] & (union[full ^ part] | self.target)
+
+        cost = {1 << k: 0.0 for k in range(count)}
+        split: dict[int, tuple[int, int]] = {}
+        levels: list[list[int]] = [[], list(cost)]
+        for size in range(2, count + 1):
+            found: dict[int, tuple[float, int]] = {}
+            for one, other in _pairs(levels, size, count, cost):
+                price = cost[one] + cost[other] + volume(kept(one) | kept(other))
+                if price > bound:
+                    continue
+                part = one | other
+                if not one & part & -part:
+                    one, other = other, one
+                # Among equals the split whose second half comes last, which reads from left to right.
+                if part not in found or (price, other) < found[part]:
+                    found[part] = (price, other)
+            for part, (price, other) in found.items():
+                cost[part] = price + 0.5 * volume(kept(part))
+                split[part] = (part ^ other, other)
+            levels.append(list(found))
+
+        def tree(part: int) -> Tree:
+            if part not in split:
+                return self.trees[part.bit_length() - 1]
+            one, other = split[part]
+            return (tree(one), tree(other))
+
+        return tree(full)
+
+
+def _pairs(
+    levels: Sequence[Sequence[int]], size: int, count: int, known: Mapping[int, float]
+) -> Iterator[tuple[int, int]]:
+    """Disjoint parts that are `size` operands together, each pair once, in whichever way is shorter."""
+    halves = [(levels[k], levels[size - k]) for k in range(1, size // 2 + 1)]
+    if sum(len(a) * len(b) for a, b in halves) <= comb(count, size) << (size - 1):
+        for few, many in halves:
+            for one in few:
+                for other in many:
+                    if not one & other and (few is not many or one < other):
+                        yield one, other
+        return
+    for part in range(1, 1 << count):
+        if part.bit_count() != size:
             continue
-        cheapest = float("inf")
-        rest = part ^ low
-        other = rest
+        low = part & -part
+        other = rest = part ^ low
         while other:
-            one = part ^ other
-            # The result is written once and read once more: among equal costs, small intermediates win.
-            price = cost[one] + cost[other] + volume(kept[one] | kept[other])
-            if price <= cheapest:  # among equals the later one, which reads from left to right
-                cheapest, best[part] = price, (best[one], best[other])
+            if other in known and part ^ other in known:
+                yield part ^ other, other
             other = (other - 1) & rest
-        cost[part] = cheapest + 0.5 * volume(kept[part])
-    return best[full]

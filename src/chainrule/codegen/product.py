@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chainrule.codegen.flatten import Factor, Product
-from chainrule.codegen.order import LIMIT, Tree, assumed_size, contraction_tree
+from chainrule.codegen.order import Tree, assumed_size, contraction_tree
 from chainrule.codegen.program import Builder, Op, Place
 from chainrule.expr.dims import Coefficient, Dim
 from chainrule.expr.nodes import Apply, Expr, Shape
@@ -20,6 +20,7 @@ from chainrule.rules.table import Row
 from chainrule.rules.tensorial import inv
 
 ALL = ("all",)
+FEW = 8  # products of more arrays are searched for a cheap order with equal labels put together
 
 
 @dataclass(slots=True)
@@ -99,8 +100,8 @@ def _tree(
     arrays: list[int], labels: list[tuple[int, ...]], wanted: list[int], length: Mapping[int, float]
 ) -> Tree:
     trees: list[Tree] = list(arrays)
-    if len(trees) > LIMIT:
-        # Operands with the same labels are multiplied entry by entry first.
+    if len(trees) > FEW:
+        # Operands with the same labels are multiplied entry by entry first, which never costs more.
         groups: dict[frozenset[int], int] = {}
         together: list[Tree] = []
         axes: list[tuple[int, ...]] = []
