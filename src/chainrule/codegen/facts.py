@@ -204,8 +204,11 @@ class Facts:
                 self.mirror(first[0], second[1]) and self.mirror(first[1], second[0])
             )
         if a.kind == "add_at":
-            return a.data == b.data and first[1] is second[1] and _on_diagonal(a) and (
-                self.mirror(first[0], second[0])
+            return (
+                a.data == b.data
+                and first[1] is second[1]
+                and _on_diagonal(a)
+                and (self.mirror(first[0], second[0]))
             )
         if a.kind == "call":
             entrywise = a.data == b.data and hasattr(a.data[0], "indicator")

@@ -24,12 +24,13 @@ LIMIT = 12
 BIG, MEDIUM = 10_000, 100
 LARGER, SMALLER = 1_000_000, 1  # what a size is set to, to see whether another tree would be cheaper
 NAMES = 4  # so many sizes are varied
+WORTH = 0.8  # another tree counts if it costs less than this part of the first somewhere
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The cheapest tree, and those that are cheaper at other sizes (none if it is cheapest at all sizes).
+    """The cheapest tree, and those that are clearly cheaper at other sizes.
 
     Each comes with its cost as a polynomial, twice the number of multiplications and what is written.
     """
@@ -71,8 +72,8 @@ def choose_tree(
 
     >>> m, n, p, q = map(Dim.of, "mnpq")
     >>> chain = choose_tree([(0, 1), (1, 2), (2, 3)], (0, 3), {0: m, 1: n, 2: p, 3: q}, {})
-    >>> chain.tree, [tree for tree, _ in chain.others]
-    (((0, 1), 2), [(0, (1, 2))])
+    >>> chain.tree, chain.others[0][0]
+    (((0, 1), 2), (0, (1, 2)))
     >>> choose_tree([(0, 1), (1, 2), (2,)], (0,), {0: m, 1: n, 2: p}, {}).others
     ()
     """
@@ -93,7 +94,8 @@ def choose_tree(
             other = cheapest({**sizes, name: length})
             if other != tree and other not in others:
                 price = tree_cost(other, operands, kept, dims)
-                if not (price - cost).is_nonnegative:
+                there = assumed([n for label in labels for n in dims[label].names], {**sizes, name: length})
+                if price.evaluate(there) < WORTH * cost.evaluate(there):
                     others[other] = price
     return Choice(tree, cost, tuple(others.items()))
 

@@ -16,7 +16,8 @@ from fractions import Fraction
 from typing import Any
 
 from chainrule.codegen.flatten import Product, flatten, is_view
-from chainrule.codegen.product import ProductPlan, lower_product, plan_product
+from chainrule.codegen.lower import lower_product
+from chainrule.codegen.product import ProductPlan, plan_product
 from chainrule.codegen.program import Builder, Op, Place
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
