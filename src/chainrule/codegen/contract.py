@@ -342,7 +342,8 @@ class Contraction:
         made = free_a + free_b
         if self._is_plain(a, b, free_a, free_b, inner):
             x, y = self.value(a, free_a + inner), self.value(b, inner + free_b)
-            op = build.matmul(x, y) if len(inner) == 1 else build.tensordot(x, y, len(inner))
+            plain = len(inner) == 1 and len(free_b) <= 1
+            op = build.matmul(x, y) if plain else build.tensordot(x, y, len(inner))
         elif self.formula:
             p, q = self.emit(a, self._natural(a, left)), self.emit(b, self._natural(b, right))
             return Part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainrule.codegen.blas_helpers import BLAS
 from chainrule.codegen.linear_helpers import LINEAR_ALGEBRA, defined
 
 HELPERS = {
@@ -97,7 +98,7 @@ HELPERS = {
 ''',
 }
 # The texts behind each name: helper functions may call others.
-BEHIND = {name: (text,) for name, text in HELPERS.items()} | LINEAR_ALGEBRA
+BEHIND = {name: (text,) for name, text in HELPERS.items()} | LINEAR_ALGEBRA | BLAS
 OWN = frozenset({"np", "special", "linalg", "float", "tuple", "range", "max"}) | {
     defined(text) for texts in BEHIND.values() for text in texts
 }

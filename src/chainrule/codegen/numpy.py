@@ -121,6 +121,45 @@ class NumPy(Vocabulary):
     def _solve(self, op: Op, a: Text, b: Text) -> Text:
         return Text(f"{self.xp}.linalg.solve({a.text}, {b.text})")
 
+    def _cholesky_factor(self, op: Op, a: Text) -> Text:
+        return self.own("cholesky_factor", a)
+
+    def _lu_factor(self, op: Op, a: Text) -> Text:
+        return self.own("lu_factor", a)
+
+    def _inv_from(self, op: Op, factor: Text) -> Text:
+        return self.from_factor("inv", op, factor)
+
+    def _solve_from(self, op: Op, factor: Text, b: Text) -> Text:
+        return self.from_factor("solve", op, factor, b)
+
+    def _logdet_from(self, op: Op, factor: Text) -> Text:
+        return self.from_factor("logdet", op, factor)
+
+    def _det_from(self, op: Op, factor: Text) -> Text:
+        return self.from_factor("det", op, factor)
+
+    def from_factor(self, use: str, op: Op, *args: Text) -> Text:
+        """A call of the helper that takes the factor that there is."""
+        method = op.data[0].removesuffix("_factor")
+        self.helpers[f"{method}_{use}"] = None
+        return Text(f"{use}_by_{method}({', '.join(a.text for a in args)})")
+
+    def _weighted_gram(self, op: Op, X: Text, w: Text) -> Text:
+        return self.own("weighted_gram", X, w)
+
+    def own(self, name: str, *args: Text) -> Text:
+        """A call of a helper function."""
+        self.helpers[name] = None
+        return Text(f"{name}({', '.join(a.text for a in args)})")
+
+    def _active(self, op: Op, mask: Text) -> Text:
+        return Text(f"np.flatnonzero({mask.text})")
+
+    def _taken(self, op: Op, a: Text, index: Text) -> Text:
+        axis = op.data[0]
+        return Text(f"{a.at(ATOM)}[{index.text}]" if not axis else f"{a.at(ATOM)}[:, {index.text}]")
+
     def _adjugate(self, op: Op, a: Text) -> Text:
         self.helpers["adjugate"] = None
         return Text(f"adjugate({a.text})")

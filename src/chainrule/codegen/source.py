@@ -11,6 +11,7 @@ from typing import Any
 from chainrule.codegen.helpers import BEHIND, OWN
 from chainrule.codegen.names import identifier
 from chainrule.codegen.numpy import NumPy
+from chainrule.codegen.passes import for_blas
 from chainrule.codegen.plan import Program, make_plan
 from chainrule.codegen.program import Op
 from chainrule.codegen.statements import Writer, dims_in
@@ -43,8 +44,8 @@ def numpy_source(
 
     Its parameters are the variables that it uses, then the sizes that no array shows.
     """
-    program = make_plan(outputs, names)
     declared = {v.name: v for v in (*variables, *variables_of(*outputs.values()))}
+    program = for_blas(make_plan(outputs, names), {v.name: v.structure for v in declared.values()})
     spelled: dict[str, str] = {}
     for name in declared:
         spelled[name] = identifier(name, spelled.values())

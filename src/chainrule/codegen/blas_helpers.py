@@ -1,0 +1,97 @@
+"""Functions above generated NumPy source that call BLAS and LAPACK, by the name of the operation."""
+
+from __future__ import annotations
+
+NOT_DEFINITE = "a matrix that is taken to be positive definite is not, or is singular up to rounding"
+CHOLESKY = f'''def cholesky_factor(A):
+    """L with L L' = A in the lower triangle, for a positive definite A; what is above it has no meaning."""
+    potrf = linalg.lapack.spotrf if A.dtype == np.float32 else linalg.lapack.dpotrf
+    L, failed = potrf(A.T, lower=1, clean=0)
+    if failed and np.isfinite(A).all():
+        raise np.linalg.LinAlgError("{NOT_DEFINITE}")
+    return np.full_like(L, np.nan) if failed else L
+'''
+LU = '''def lu_factor(A):
+    """The LU factors of A' and their pivots."""
+    getrf = linalg.lapack.sgetrf if A.dtype == np.float32 else linalg.lapack.dgetrf
+    LU, pivots, failed = getrf(A.T)
+    if failed:
+        raise np.linalg.LinAlgError("Singular matrix")
+    return LU, pivots
+'''
+BLAS: dict[str, tuple[str, ...]] = {
+    "cholesky_factor": (CHOLESKY,),
+    "lu_factor": (LU,),
+    "cholesky_inv": (
+        '''def inv_by_cholesky(L):
+    """The inverse of L L', of which LAPACK makes one half."""
+    potri = linalg.lapack.spotri if L.dtype == np.float32 else linalg.lapack.dpotri
+    half, _ = potri(L, lower=1)
+    return np.where(np.tri(len(half), k=-1, dtype=bool), half, half.T)
+''',
+    ),
+    "cholesky_solve": (
+        '''def solve_by_cholesky(L, b):
+    """inv(L L') @ b."""
+    potrs = linalg.lapack.spotrs if L.dtype == np.float32 else linalg.lapack.dpotrs
+    x, _ = potrs(L, b, lower=1)
+    return x.reshape(b.shape)
+''',
+    ),
+    "cholesky_logdet": (
+        '''def logdet_by_cholesky(L):
+    """log det(L L')."""
+    return 2 * np.sum(np.log(np.diagonal(L)))
+''',
+    ),
+    "cholesky_det": (
+        '''def det_by_cholesky(L):
+    """det(L L')."""
+    return np.prod(np.diagonal(L))**2
+''',
+    ),
+    "lu_inv": (
+        '''def inv_by_lu(factors):
+    """The inverse of the matrix that lu_factor was given."""
+    LU, pivots = factors
+    getri = linalg.lapack.sgetri if LU.dtype == np.float32 else linalg.lapack.dgetri
+    return getri(LU, pivots)[0].T
+''',
+    ),
+    "lu_solve": (
+        '''def solve_by_lu(factors, b):
+    """inv(A) @ b for the matrix A that lu_factor was given."""
+    LU, pivots = factors
+    getrs = linalg.lapack.sgetrs if LU.dtype == np.float32 else linalg.lapack.dgetrs
+    return getrs(LU, pivots, b, trans=1)[0].reshape(b.shape)
+''',
+    ),
+    "lu_logdet": (
+        '''def logdet_by_lu(factors):
+    """log |det A| of the matrix A that lu_factor was given."""
+    return np.sum(np.log(np.abs(np.diagonal(factors[0]))))
+''',
+    ),
+    "lu_det": (
+        '''def det_by_lu(factors):
+    """The determinant of the matrix that lu_factor was given."""
+    LU, pivots = factors
+    swaps = np.count_nonzero(pivots != np.arange(len(pivots)))
+    return np.prod(np.diagonal(LU)) * (-1)**swaps
+''',
+    ),
+    "weighted_gram": (
+        '''def weighted_gram(X, w):
+    """X' diag(w) X; if large, rows of each sign of w apart, as Z' Z, of which BLAS makes one half."""
+    if X.shape[1] < 100:
+        return X.T * w @ X
+    above = w > 0
+    P, N = X[above], X[~above]
+    P *= np.sqrt(w[above])[:, None]
+    N *= np.sqrt(-w[~above])[:, None]
+    G = P.T @ P
+    G -= N.T @ N
+    return G
+''',
+    ),
+}

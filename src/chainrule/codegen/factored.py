@@ -1,0 +1,57 @@
+"""Factorisations made once and used again: Cholesky where a matrix is positive definite, LU where it is not.
+
+In: a program, after lowering. Out: the same with inverses, solutions, determinants and their logarithms from
+one factor of each matrix. A matrix of which nothing is known, and of which only one of these is asked, stays
+with np.linalg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainrule.codegen.facts import Facts
+from chainrule.codegen.plan import Program
+from chainrule.codegen.program import Builder, Op
+from chainrule.codegen.rewrite import live, rewritten
+
+NEEDS = ("inv", "logdet", "det")
+
+
+def with_factors(program: Program, facts: Facts) -> Program:
+    """The program with each matrix factored once."""
+    asked: dict[Op, set[str]] = {}
+    solved: dict[Op, int] = {}
+    for op in live(program):
+        use = _use(op)
+        if use is not None:
+            asked.setdefault(op.args[0], set()).add(use)
+            solved[op.args[0]] = solved.get(op.args[0], 0) + (use == "solve")
+    chosen = {A: _method(A, found, solved[A], facts) for A, found in asked.items()}
+
+    def change(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
+        use = _use(op)
+        method = chosen[op.args[0]] if use is not None else ""
+        if use is None or not method:
+            return None
+        n = args[0].shape[0]
+        factor = build.make(method, (args[0],), (), (n, n))
+        return build.make(f"{use}_from", (factor, *args[1:]), (method,), op.shape)
+
+    return rewritten(program, change)
+
+
+def _use(op: Op) -> str | None:
+    """inv, solve, logdet or det of one matrix, for which a factor of it helps."""
+    if op.kind == "solve":
+        return "solve" if op.args[0].kind != "permute" else None
+    if op.kind == "call" and op.data[0].name in NEEDS and op.args[0].rank == 2:
+        return str(op.data[0].name)
+    return None
+
+
+def _method(A: Op, asked: set[str], solved: int, facts: Facts) -> str:
+    """Which factor: the determinant of a singular matrix ⪰ 0 is 0, no error, where nothing inverts it."""
+    inverts = bool(asked & {"inv", "solve"})
+    if facts.is_declared_definite(A) or (inverts and facts.is_semidefinite(A)):
+        return "cholesky_factor"
+    return "lu_factor" if inverts and len(asked) + max(solved - 1, 0) > 1 else ""

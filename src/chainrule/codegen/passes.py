@@ -1,0 +1,35 @@
+"""Which passes a program goes through before it is written for NumPy.
+
+In: a program, and the declared structure of its inputs. Out: a program of the same value that calls BLAS and
+LAPACK for what they do best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chainrule.codegen.factored import with_factors
+from chainrule.codegen.facts import Facts
+from chainrule.codegen.gram import with_cheap_products
+from chainrule.codegen.plan import Program
+from chainrule.codegen.program import Builder, Op
+from chainrule.codegen.rewrite import rewritten
+
+SWAP = (1, 0)
+
+
+def for_blas(program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
+    """The program in the form that is fast in NumPy."""
+    program = without_transposes(program, Facts(structures))
+    program = with_factors(program, Facts(structures))
+    return with_cheap_products(program, Facts(structures))
+
+
+def without_transposes(program: Program, facts: Facts) -> Program:
+    """Symmetric matrices are not transposed."""
+
+    def change(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
+        turned = op.kind == "permute" and op.data[0] == SWAP and args[0].kind != "input"
+        return args[0] if turned and facts.is_symmetric(args[0]) else None
+
+    return rewritten(program, change)
