@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-NOT_DEFINITE = "a matrix that is taken to be positive definite is not, or is singular up to rounding"
-CHOLESKY = f'''def cholesky_factor(A):
-    """L with L L' = A in the lower triangle, for a positive definite A; what is above it has no meaning."""
+INVERTED = "a matrix that must be inverted"
+NOT_DEFINITE = "is not positive definite up to rounding"
+CHOLESKY = f'''def cholesky_factor(A, name="{INVERTED}"):
+    """L with L L' = A, in the lower triangle; of A, which is positive definite, the upper one is read."""
     potrf = linalg.lapack.spotrf if A.dtype == np.float32 else linalg.lapack.dpotrf
     L, failed = potrf(A.T, lower=1, clean=0)
     if failed and np.isfinite(A).all():
-        raise np.linalg.LinAlgError("{NOT_DEFINITE}")
+        raise np.linalg.LinAlgError(name + " {NOT_DEFINITE}")
     return np.full_like(L, np.nan) if failed else L
 '''
 LU = '''def lu_factor(A):
     """The LU factors of A' and their pivots."""
     getrf = linalg.lapack.sgetrf if A.dtype == np.float32 else linalg.lapack.dgetrf
-    LU, pivots, failed = getrf(A.T)
+    LU, pivots, failed = getrf(A.T) if len(A) else (A.T, np.arange(0), 0)
     if failed:
         raise np.linalg.LinAlgError("Singular matrix")
     return LU, pivots
@@ -26,7 +27,7 @@ BLAS: dict[str, tuple[str, ...]] = {
         '''def inv_by_cholesky(L):
     """The inverse of L L', of which LAPACK makes one half."""
     potri = linalg.lapack.spotri if L.dtype == np.float32 else linalg.lapack.dpotri
-    half, _ = potri(L, lower=1)
+    half, _ = potri(L, lower=1) if len(L) else (L, 0)
     return np.where(np.tri(len(half), k=-1, dtype=bool), half, half.T)
 ''',
     ),
@@ -34,8 +35,7 @@ BLAS: dict[str, tuple[str, ...]] = {
         '''def solve_by_cholesky(L, b):
     """inv(L L') @ b."""
     potrs = linalg.lapack.spotrs if L.dtype == np.float32 else linalg.lapack.dpotrs
-    x, _ = potrs(L, b, lower=1)
-    return x.reshape(b.shape)
+    return potrs(L, b, lower=1)[0].reshape(b.shape) if len(L) else 1.0 * b
 ''',
     ),
     "cholesky_logdet": (
@@ -55,7 +55,7 @@ BLAS: dict[str, tuple[str, ...]] = {
     """The inverse of the matrix that lu_factor was given."""
     LU, pivots = factors
     getri = linalg.lapack.sgetri if LU.dtype == np.float32 else linalg.lapack.dgetri
-    return getri(LU, pivots)[0].T
+    return getri(LU, pivots)[0].T if len(LU) else LU
 ''',
     ),
     "lu_solve": (
@@ -63,7 +63,7 @@ BLAS: dict[str, tuple[str, ...]] = {
     """inv(A) @ b for the matrix A that lu_factor was given."""
     LU, pivots = factors
     getrs = linalg.lapack.sgetrs if LU.dtype == np.float32 else linalg.lapack.dgetrs
-    return getrs(LU, pivots, b, trans=1)[0].reshape(b.shape)
+    return getrs(LU, pivots, b, trans=1)[0].reshape(b.shape) if len(LU) else 1.0 * b
 ''',
     ),
     "lu_logdet": (

@@ -5,9 +5,9 @@ with the labels asked for, in that order. Several axes that are kept or summed t
 reshape, so that a product of any rank is one matrix product; the rows of a computed factor are laid out so
 that the reshape copies nothing. A factor that meets its own mirror image is made once: Zᵀ diag(w) Z.
 
-np.einsum with two operands is left in two cases, in which a matrix product would copy them first: entrywise
-products summed along leading axes, which are added up as they stream past (Σᵢ AᵢⱼBᵢⱼ for each j), and an axis
-shared by both that is not their first in memory.
+np.einsum with two operands is left in one case, in which a matrix product would copy them first: entries that
+lie side by side in memory belong to different products (Σᵢ AᵢⱼBᵢⱼ for each j), and are added up as they
+stream past.
 """
 
 from __future__ import annotations
@@ -196,8 +196,8 @@ class Contraction:
         free_a = tuple(label for label in wanted if label in left and label not in right)
         free_b = tuple(label for label in wanted if label in right and label not in left)
         simple = len(contracted) == len(free_a) == len(free_b) == 1
-        leading = all(self._stand_first(side, set(shared)) for side in (a, b))
-        if self.formula or not (simple or leading):
+        rows = all(self._has_rows(side, set(shared)) for side in (a, b))
+        if self.formula or not (simple or rows):
             p, q = self.emit(a, self._natural(a, left)), self.emit(b, self._natural(b, right))
             return Part(
                 build.einsum([self.finished(p), self.finished(q)], [p.labels, q.labels], wanted), wanted
@@ -223,10 +223,9 @@ class Contraction:
         op = self._split(op, [*batch, free_a, free_b])
         return self._ordered(op, shared + free_a + free_b, wanted)
 
-    def _stand_first(self, tree: Tree, labels: set[int]) -> bool:
-        if not isinstance(tree, int):
-            return True
-        return set(self.parts[tree].labels[: len(labels)]) == labels
+    def _has_rows(self, tree: Tree, shared: set[int]) -> bool:
+        """Whether what lies side by side in memory is a row of a matrix, and no batch of them."""
+        return not isinstance(tree, int) or self.parts[tree].labels[-1] not in shared
 
     # ---------------------------------------------------------- matrices
 

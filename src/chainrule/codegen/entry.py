@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.codegen.blas_helpers import INVERTED, NOT_DEFINITE
 from chainrule.codegen.linear_helpers import NONE_HERE
 from chainrule.codegen.names import identifier
 from chainrule.errors import DomainProblem
@@ -191,6 +192,14 @@ def outside(problem: str) -> DomainProblem:
     """What a LinAlgError means for the arrays given; helpers of generated code say it themselves."""
     if NONE_HERE in problem:
         return DomainProblem(f"at these arrays {problem}", hint="move the arrays a little off this point")
+    if NOT_DEFINITE in problem:
+        return DomainProblem(
+            f"{problem} at these arrays",
+            hint="by its form it has no eigenvalue < 0, but one is 0 here: XᵀX has that where columns of X "
+            "depend on each other"
+            if problem.startswith(INVERTED)
+            else "it is declared spd: symmetric, with eigenvalues > 0",
+        )
     if "positive definite" in problem:
         return DomainProblem(
             "a matrix that cholesky is given is not positive definite at these arrays",

@@ -34,7 +34,8 @@ def with_factors(program: Program, facts: Facts) -> Program:
         if use is None or not method:
             return None
         n = args[0].shape[0]
-        factor = build.make(method, (args[0],), (), (n, n))
+        name = op.args[0].data if facts.is_declared_definite(op.args[0]) else ()
+        factor = build.make(method, (args[0],), name, (n, n))
         return build.make(f"{use}_from", (factor, *args[1:]), (method,), op.shape)
 
     return rewritten(program, change)

@@ -197,6 +197,8 @@ class Facts:
             pairs = all(map(self.mirror, first, second))
             swaps = a.kind in ("add", "mul") and all(map(self.mirror, first, reversed(second)))
             return (pairs or swaps) and a.data == b.data
+        if a is b and a.kind == "matmul" and self.gram(a, definite=False) is not None:
+            return True
         if a.kind in ("matmul", "outer"):
             if a.kind == "outer":
                 return first[0] is second[1] and first[1] is second[0]
@@ -269,8 +271,8 @@ class Facts:
             case _:
                 return False
 
-    def gram(self, op: Op) -> Op | None:
-        """Z where a product of two matrices is ZᵀZ, or a matrix P ⪰ 0 between Zᵀ and Z; else None."""
+    def gram(self, op: Op, definite: bool = True) -> Op | None:
+        """Z where a product of two matrices is ZᵀPZ with P ⪰ 0, or any symmetric P; else None."""
         left, right = op.args
         if left.rank != 2 or right.rank != 2:
             return None
@@ -283,12 +285,13 @@ class Facts:
                     weight = factor.args[0] if factor.kind == "expand" else factor
                     other = outer.args[1 - k]
                     along = factor.rank == 1 if not flip else factor.kind == "expand" and weight.rank == 1
-                    if along and self.is_nonnegative(weight) and self.mirror(other, inner):
+                    if along and (not definite or self.is_nonnegative(weight)) and self.mirror(other, inner):
                         return inner
             if outer.kind == "matmul" and all(a.rank == 2 for a in outer.args):
                 x, y = outer.args
                 ends = (x, y) if not flip else (y, x)
-                if self.is_semidefinite(ends[1]) and self.mirror(ends[0], inner):
+                kept = self.is_semidefinite if definite else self.is_symmetric
+                if self.mirror(ends[0], inner) and kept(ends[1]):
                     return inner
         return None
 

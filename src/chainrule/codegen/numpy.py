@@ -56,6 +56,8 @@ class NumPy(Vocabulary):
 
     def _neg(self, op: Op, a: Text) -> Text:
         first = op.args[0]
+        if first.kind == "matmul" and _is_gram(*first.args):
+            return Text(f"-({a.text})", SIGN)
         while first.kind in ("mul", "div", "matmul", "cast"):
             first = first.args[0]
         # The sign binds to the first factor, and NumPy has no minus for bool.
@@ -122,7 +124,8 @@ class NumPy(Vocabulary):
         return Text(f"{self.xp}.linalg.solve({a.text}, {b.text})")
 
     def _cholesky_factor(self, op: Op, a: Text) -> Text:
-        return self.own("cholesky_factor", a)
+        name = f", {op.data[0]!r}" if op.data else ""
+        return self.own("cholesky_factor", Text(a.text + name))
 
     def _lu_factor(self, op: Op, a: Text) -> Text:
         return self.own("lu_factor", a)
@@ -273,3 +276,8 @@ def is_closed(op: Op) -> bool:
             return False
         pending.extend(op.args)
     return True
+
+
+def _is_gram(a: Op, b: Op) -> bool:
+    """Whether a matrix meets its own transpose, which NumPy sees only where nothing stands between them."""
+    return (a.kind == "permute" and a.args[0] is b) or (b.kind == "permute" and b.args[0] is a)

@@ -1,0 +1,174 @@
+"""Passes for BLAS and LAPACK: what each makes of a program, and that no value changes."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from practice.cases import CASES
+from practice.test_practice import SIZES, values_of
+from reliability.judge import values
+from reliability.programs import program
+
+from chainrule.codegen import source
+from chainrule.codegen.facts import Facts
+from chainrule.codegen.load import compile_expressions
+from chainrule.codegen.order import Tree, contraction_tree, tree_cost
+from chainrule.codegen.plan import make_plan
+from chainrule.derive import jacobians
+from chainrule.errors import ChainruleError, DomainProblem
+from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.language import parse_formula
+from chainrule.simplify import normalise, simplify
+
+from .cases import body
+
+
+def derivative(text: str, shapes: str, wrt: str, order: int = 1) -> tuple[Expr, list[Variable]]:
+    parsed = parse_formula(text, shapes)
+    expr, by = parsed.expr, parsed.variables[wrt]
+    for _ in range(order):
+        expr = simplify(normalise(jacobians(normalise(expr, frozenset([wrt])), [by])[by]))
+    return expr, list(parsed.variables.values())
+
+
+def both(expr: Any, variables: list[Variable], given: dict[str, Any], patch: Any) -> tuple[Any, Any]:
+    """The value by the code as it is compiled, and without any pass."""
+    fast = compile_expressions(expr, variables, undefined=True)(**given)
+    with patch.context() as without:
+        without.setattr(source, "for_blas", lambda program, structures: program)
+        plain = compile_expressions(expr, variables, undefined=True)(**given)
+    return fast, plain
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_programs_keep_their_value(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = program(random.Random(seed).randrange, sizes=(3, 2, 4))
+    try:
+        expr, variables = derivative(made.text, made.shapes, made.wrt)
+        fast, plain = both(expr, variables, values(made, seed) | made.sizes, monkeypatch)
+    except ChainruleError:
+        return  # refused with a reason
+    np.testing.assert_allclose(fast, plain, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
+def test_practice_keeps_its_value(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And np.einsum with two operands is left only where entries are added up as they stream past."""
+    order = 2 if case.second else 1
+    for wrt in case.wrt.split()[:1]:
+        expr, variables = derivative(case.formula, case.shapes, wrt, order)
+        given = values_of(case)
+        sizes = {n: SIZES[n] for v in variables for d in v.shape for n in d.names if n in SIZES}
+        fast, plain = both(expr, variables, given | sizes, monkeypatch)
+        np.testing.assert_allclose(fast, plain, rtol=1e-8, atol=1e-9)
+        text = compile_expressions(expr, variables).__source__
+        for inputs, output in re.findall(r"np\.einsum\('([a-zA-Z,]+)->([a-zA-Z]*)'", text):
+            streamed = any(operand[-1] in output for operand in inputs.split(","))
+            assert "," not in inputs or streamed, (inputs, output)
+
+
+def code(text: str, shapes: str, wrt: str = "", order: int = 1) -> str:
+    """The body of the function, for a formula or for a derivative of it."""
+    expr = derivative(text, shapes, wrt, order)[0] if wrt else parse_formula(text, shapes).expr
+    return body(compile_expressions(expr).__source__)
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "wanted"),
+    [
+        ("X.T @ diag(exp(w)) @ X", "X[m,n] w[m]", "t1 = X * np.sqrt(np.exp(w))[:, None]; return t1.T @ t1"),
+        ("X @ diag(exp(w)) @ X.T", "X[m,n] w[n]", "t1 = X * np.sqrt(np.exp(w)); return t1 @ t1.T"),
+        ("X.T @ diag(-w**2) @ X", "X[m,n] w[m]", "t1 = X * np.sqrt(w**2)[:, None]; return -(t1.T @ t1)"),
+        ("X.T @ diag(w) @ X", "X[m,n] w[m]", "return weighted_gram(X, w)"),
+        ("X.T @ diag(w > 0) @ X", "X[m,n] w[m]", "t1 = X[np.flatnonzero(w > 0)]; return t1.T @ t1"),
+        (
+            "A @ diag(w > 0) @ B",
+            "A[m,n] w[n] B[n,p]",
+            "t1 = np.flatnonzero(w > 0); return A[:, t1] @ B[t1]",
+        ),
+        ("A @ diag(w) @ B", "A[m,n] w[n] B[n,p]", "return A * w @ B"),
+        ("inv(S) @ b", "S[n,n]:spd b[n]", "return solve_by_cholesky(cholesky_factor(S, 'S'), b)"),
+        ("logdet(S)", "S[n,n]:spd", "return logdet_by_cholesky(cholesky_factor(S, 'S'))"),
+        ("det(X.T @ X)", "X[m,n]", "return np.linalg.det(X.T @ X)"),
+        ("inv(A) * logdet(A)", "A[n,n]", "t1 = lu_factor(A); return logdet_by_lu(t1) * inv_by_lu(t1)"),
+        ("einsum('ia,ip,ib,iq->apbq', X, S, X, S)", "X[m,d] S[m,h]",
+         "m, h = S.shape; d = X.shape[1]; t1 = (X[:, :, None] * S[:, None, :]).reshape(m, d*h); "
+         "return (t1.T @ t1).reshape(d, h, d, h)"),
+    ],
+)  # fmt: skip
+def test_products_and_factors(text: str, shapes: str, wanted: str) -> None:
+    assert code(text, shapes) == wanted
+
+
+def test_bounds_come_from_how_an_array_is_made() -> None:
+    def known(text: str, shapes: str) -> tuple[bool, bool]:
+        parsed = parse_formula(text, shapes)
+        program = make_plan({"": parsed.expr})
+        facts = Facts({v.name: v.structure for v in parsed.variables.values()})
+        return facts.is_nonnegative(program.outputs[""]), facts.is_nonpositive(program.outputs[""])
+
+    for text in ("x**2", "sigmoid(x) * (1 - sigmoid(x))", "1 - tanh(x)**2", "p * (1 - p)", "exp(x) / p",
+                 "norm(x) * relu(x)", "x @ x + p", "softmax(x)", "where(x > 0, x**2, 1)"):  # fmt: skip
+        assert known(text, "x[n] p[n]:probability") == (True, False), text
+    for text in ("tanh(x)**2 - 1", "-abs(x)", "p * (p - 1)"):
+        assert known(text, "x[n] p[n]:probability") == (False, True), text
+    for text in ("x", "x**3", "1 - x**2", "sin(x)", "p - 2 * p", "x * sin(x)", "1 / x"):
+        assert known(text, "x[n] p[n]:probability") == (False, False), text
+
+
+def test_symmetry_and_definiteness_come_from_the_form() -> None:
+    shapes = "A[n,n] X[m,n] S[n,n]:spd Q[n,n]:symmetric d[m] c:positive"
+
+    def known(text: str) -> tuple[bool, bool]:
+        parsed = parse_formula(text, shapes)
+        program = make_plan({"": parsed.expr})
+        facts = Facts({v.name: v.structure for v in parsed.variables.values()})
+        op = program.outputs[""]
+        return facts.is_symmetric(op), facts.is_semidefinite(op)
+
+    for text in ("X.T @ X", "X.T @ diag(d**2) @ X", "S + c * eye(n)", "X.T @ X + 2 * S", "inv(S)",
+                 "A @ S @ A.T", "X.T @ X / c"):  # fmt: skip
+        assert known(text) == (True, True), text
+    for text in ("A + A.T", "X.T @ diag(d) @ X", "S - Q", "A @ Q @ A.T", "Q + eye(n)"):
+        assert known(text) == (True, False), text
+    for text in ("A", "A @ A", "A - A.T", "A @ S", "X.T @ X @ A"):
+        assert known(text) == (False, False), text
+
+
+def test_a_matrix_that_is_not_definite_is_named() -> None:
+    """The declaration is wrong, or columns depend on each other; what is given as NaN is passed on."""
+    parsed = parse_formula("logdet(S)", "S[n,n]:spd")
+    f = compile_expressions(parsed.expr, list(parsed.variables.values()))
+    with pytest.raises(DomainProblem, match=r"S is not positive definite.*at these arrays"):
+        f(S=np.diag([1.0, -1.0]))
+    assert np.isnan(f(S=np.full((2, 2), np.nan)))
+    assert f(S=np.zeros((0, 0))) == 0
+    g = compile_expressions(parse_formula("inv(X.T @ X)", "X[m,n]").expr)
+    with pytest.raises(DomainProblem, match="must be inverted is not positive definite"):
+        g(X=np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("count", [3, 7, 9, 12])
+def test_no_order_is_cheaper(count: int) -> None:
+    """Against all orders of three, and against many random ones of more."""
+    rng = random.Random(count)
+    dims = {k: Dim.of(rng.choice((2, 5, 30, 400))) for k in range(count + 1)}
+    arrays = [(k, k + 1) if rng.random() < 0.7 else (k,) for k in range(count)]
+    kept = (arrays[0][0], arrays[-1][-1])
+
+    def cost(tree: Tree) -> int:
+        return tree_cost(tree, arrays, kept, dims).constant or 0
+
+    def some(trees: list[Tree]) -> Tree:
+        while len(trees) > 1:
+            a, b = (trees.pop(rng.randrange(len(trees))) for _ in range(2))
+            trees.append((a, b))
+        return trees[0]
+
+    best = cost(contraction_tree(arrays, kept, lambda k: float(dims[k].constant or 0)))
+    assert all(best <= cost(some(list(range(count)))) for _ in range(300))
