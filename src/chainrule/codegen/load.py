@@ -150,6 +150,7 @@ def compile_expressions(
     `variables` are all declared ones, in order; `names` the parts that a person named; `undefined` lets NaN
     pass, which finite arrays otherwise give an error for.
 
+    >>> from chainrule.expr.dims import Dim
     >>> x = Variable("x", (Dim.of("n"),))
     >>> compile_expressions(2 * x)(x=[1, 2])
     array([2., 4.])
