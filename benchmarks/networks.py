@@ -2,7 +2,7 @@
 
 Run `python3 benchmarks/networks.py`. Every row is the derivative of a loss by all weights and biases of a
 network of so many layers, checked before its row is printed. Times are process CPU time; explain is the
-derivation of the derivative by the first weight matrix.
+derivation of the derivative by the first weight matrix, and of all of them on one page.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def main() -> None:
     """Print a table."""
     cr.derive("x**2", "x").check()
-    print("CPU milliseconds | characters of the answer, of the code")
+    print("CPU milliseconds | characters of the answer, of the code, of the page")
     for batch in (False, True):
         print("batches" if batch else "vectors")
         for layers in DEPTHS:
@@ -51,10 +51,12 @@ def main() -> None:
             checking, _ = timed(derived.check)
             first = wrt.split(",")[0]
             explaining, _ = timed(lambda f=formula, s=shapes, v=first: cr.derive(f, v, s).explain().to_text())
+            together, page = timed(lambda d=derived: d.explain().to_text())
+            assert "checked: " in page
             print(
                 f"{layers:4} layers: derive {deriving:6.0f}  print {printing:5.0f}  compile {compiling:5.0f}"
-                f"  check {checking:5.0f}  explain {explaining:6.0f}"
-                f" | {len(text):7,} {len(code.__source__):7,}"
+                f"  check {checking:5.0f}  explain {explaining:6.0f} {together:6.0f}"
+                f" | {len(text):7,} {len(code.__source__):7,} {len(page):7,}"
             )
 
 

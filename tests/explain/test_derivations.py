@@ -191,7 +191,8 @@ def test_steps_that_do_not_exist_are_not_opened(opened: str, message: str) -> No
 
 
 def test_unknown_styles_are_refused() -> None:
-    with pytest.raises(OptionError, match="the style is operator, variables, components or differentials"):
+    names = "operator, variables, components, differentials or layers"
+    with pytest.raises(OptionError, match=f"the style is {names}"):
         explained("x**2", "x", "x", "geometric")
 
 

@@ -31,6 +31,12 @@ CASES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "map": ("tr(G.T @ inv(A) @ B)", "G[n,p] A[n,n] B[n,p]", "A", {"notation": "map"}),
     "unknown": ("f(2*x)", "", "x", {"functions": "f: scalar", "order": 3}),
     "quotient": ("(x - a)/norm(x - a)", "x[n] a[n]", "x", {}),
+    "layers": (
+        "H1 = relu(X @ W1 + b1); Z2 = H1 @ W2 + b2; cross_entropy(Z2, Y)",
+        "X[N,n] W1[n,m] b1[m] W2[m,k] b2[k] Y[N,k]",
+        "W1,b1,W2,b2",
+        {},
+    ),
     "notes": ("w * x * learning_rate", "w[n] x[n]", "w", {"profile": "notes"}),
 }
 
@@ -75,13 +81,13 @@ def test_json(name: str) -> None:
         assert all(
             step["rule"] and step["before"]["latex"] and step["after"]["text"] for step in derivation["steps"]
         )
-        assert name == "scalars together" or derivation["wrt"] in CASES[name][2]
+        assert name in ("scalars together", "layers") or derivation["wrt"] in CASES[name][2]
     assert name != "operator" or (found[0]["steps"] and found[0]["start"])
 
 
 def test_each_style_is_among_them() -> None:
     styles = {derivation.style for name in CASES for derivation in page(name).derivations}
-    assert styles == {"operator", "variables", "components", "differentials"}
+    assert styles == {"operator", "variables", "components", "differentials", "layers"}
 
 
 def test_derivatives_that_are_not_taken_yet_are_written() -> None:

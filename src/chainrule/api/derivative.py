@@ -257,7 +257,8 @@ class Printable(ABC):
         """How it is derived, step by step, each step with its rule and checked.
 
         style  "operator" (d/dx is pushed inward), "variables" (intermediate variables and a chain rule),
-               "components" (one entry, then all) or "differentials"; chosen from the problem if left out
+               "components" (one entry, then all), "differentials" or "layers" (a network by all its
+               parameters on one page); chosen from the problem if left out
         open   names of steps whose derivatives are shown entry by entry too, or "all"
         at     a point, "x=1,y=[2, 3]": what the derivative predicts there, and what happens
         units  "y=mile, u=gallon", or a mapping: the units of every factor of the chain rule

@@ -25,6 +25,8 @@ from chainrule.explain.build import explain as explain_one
 from chainrule.explain.document import to_json
 from chainrule.explain.html import to_html
 from chainrule.explain.latex import to_document, to_latex
+from chainrule.explain.layers import STYLE as LAYERS
+from chainrule.explain.layers import explain_layers
 from chainrule.explain.markdown import to_markdown
 from chainrule.explain.signs import in_profile
 from chainrule.explain.text import WIDTH, Spell, to_text
@@ -165,11 +167,54 @@ def explanation(
 
         point = read(about.formula, at)
     given = units_text(units)
-    found = [each for derivative in about.parts() for each in _of(derivative, style, opened, given, point)]
+    notes = about.formula.assumptions
+    plain = style is None and point is None and not opened and not given
+    if style == LAYERS or (plain and about.recursion is not None and len(about.parts()) > 1):
+        found = [_of_layers(about)]
+    else:
+        found = [page for part in about.parts() for page in _of(part, style, opened, given, point)]
+        notes = (*notes, *_one_page(about))
     pages = [in_profile(page, about.formula.profile) for page, _ in found]
-    pages[0] = replace(pages[0], notes=about.formula.assumptions)
+    pages[0] = replace(pages[0], notes=notes)
     pages[-1] = replace(pages[-1], notes=(*pages[-1].notes, *_unused(about, pages)))
     return Explanation(pages, [subject for _, subject in found])
+
+
+def _of_layers(about: Printable) -> tuple[Derivation, Subject]:
+    """One page for all parameters of a program of layers, and what it explains.
+
+    Raises: OptionError for what is no such program.
+    """
+    formula, layers = about.formula, about.recursion
+    if layers is None:
+        raise OptionError(
+            "the style layers is for a program of layers: a loss of order 1 in the notation matrix, whose "
+            "layers have names",
+            hint='write "h = tanh(W @ x + b); sum((V @ h - y)**2)"; leave the style out for anything else',
+        )
+    wrt = tuple(layers.gradients)
+    letter = letter_of(formula, formula.expr, Target(wrt))
+    subject = Subject(
+        formula.expr,
+        wrt[0],
+        tuple(formula.variables.values()),
+        formula.names,
+        about.layout,
+        letter,
+        at_kink=about.options.at_kink,
+        profile=formula.profile,
+        together=wrt,
+        loss=usual_letter(formula, formula.expr, Target(wrt)) in UPDATED,
+        layers=layers,
+    )
+    return explain_layers(subject), subject
+
+
+def _one_page(about: Printable) -> list[str]:
+    """A sentence where each parameter of a program of layers has a page of its own."""
+    if about.recursion is None or len(about.parts()) == 1:
+        return []
+    return ["each variable has a page of its own here; the style layers explains all of them on one page"]
 
 
 def units_text(units: object) -> str:

@@ -26,7 +26,11 @@ def illustrated(derivation: Derivation, subject: Subject) -> Derivation:
     ['Dataflow graph of y = ln(x²), from x']
     """
     moving = subject.together or (subject.wrt,)
-    steps = flow(subject.expr, moving, subject.names, output=subject.letter, taken=subject.taken)
+    steps = (
+        subject.flow
+        if subject.layers
+        else flow(subject.expr, moving, subject.names, output=subject.letter, taken=subject.taken)
+    )
     if len(steps.parts) < 2:
         return derivation
     manner = Manner(subject.layout, subject.at_kink, subject.profile)

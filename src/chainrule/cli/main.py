@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "latex", "numpy", "json", "markdown")
 PAGES = ("text", "markdown", "latex", "html", "json")
-STYLES = ("operator", "variables", "components", "differentials")
+STYLES = ("operator", "variables", "components", "differentials", "layers")
 LAYOUTS = ("numerator", "denominator", "shape")
 DIALECTS = ("numpy", "matlab")
 TABLES = ("text", "markdown", "latex", "json")

@@ -15,6 +15,7 @@ from functools import cached_property
 from chainrule.derive.engine import jacobians
 from chainrule.derive.flow import Flow, Part, flow
 from chainrule.derive.inward import Inward, is_unevaluated, taken
+from chainrule.explain.coarse import coarse
 from chainrule.explain.reasons import of_differential, rule
 from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
@@ -24,6 +25,7 @@ from chainrule.notation.abbreviate import Introduced, introduced
 from chainrule.notation.layout import chain_layout, is_turned, layout_sizes
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Presentation, Readers, Request, present_many
+from chainrule.notation.recursion import Recursion
 from chainrule.rules.tensorial import softmax
 from chainrule.simplify import simplify
 from chainrule.steps import Claim
@@ -52,6 +54,7 @@ class Subject:
     origin     the derivative that the formula is, when one is derived again
     together   the scalars that are differentiated by as one, `wrt` among them; () for `wrt` alone
     loss       whether it is one to be made small, so that an update step is shown; C, L and J are
+    layers     the recursion of a program of layers that is explained for all of `together` at once
     """
 
     expr: Expr
@@ -67,10 +70,13 @@ class Subject:
     origin: Tree | None = None
     together: tuple[Variable, ...] = ()
     loss: bool = False
+    layers: Recursion | None = None
 
     @cached_property
     def flow(self) -> Flow:
         """The formula in steps; those that `wrt` does not move too, where another variable moves them."""
+        if self.layers is not None:
+            return _layered(self.layers, self.letter)
         moving = self.together or (self.wrt,)
         steps = flow(self.expr, moving, self.names, output=self.letter, taken=self.taken)
         return replace(steps, wrt=(self.wrt,))
@@ -80,6 +86,16 @@ class Subject:
         """Names that nothing else may have."""
         sizes = dim_names(self.expr, *self.variables)
         return frozenset({*sizes, *(v.name for v in self.variables), *self.names, self.letter})
+
+
+def _layered(layers: Recursion, letter: str) -> Flow:
+    """The steps of a program of layers under the name of its value, those of the loss joined."""
+    *parts, last = layers.steps.parts
+    named = replace(last, symbol=Variable(letter, last.symbol.shape))
+    steps = Flow(tuple(layers.gradients), (*parts, named))
+    shown = [*(delta.value for delta in layers.deltas), *layers.gradients.values()]
+    kept = {name for value in shown for name in variables(value)}
+    return coarse(steps, kept, {delta.of for delta in layers.deltas})
 
 
 class Board:

@@ -52,7 +52,7 @@ def explain(
     Raises: OptionError for a style that does not exist or cannot show this; NoDerivative.
     """
     if style is not None and style not in STYLES:
-        raise OptionError(f"the style is {', '.join(STYLES[:-1])} or {STYLES[-1]}, not {style!r}")
+        raise OptionError(f"the style is {', '.join(STYLES)} or layers, not {style!r}")
     board = Board(subject, subject.flow)
     chosen = board.style = style or choose_style(board)
     start, rewrites = _rewrites(board, differential=chosen == "differentials")
@@ -71,11 +71,11 @@ def explain(
         style=chosen,
         layout=subject.layout,
         heading=(Line(board.symbol(board.output.symbol), _formula(board)),),
-        sizes=_sizes(board),
+        sizes=sizes(board),
         phases=phases,
         answer=answered,
-        checked=_checked(board, points),
-        kinks=_kinks(board, where),
+        checked=checked(board, points),
+        kinks=kinks(board, where, [board.wrt]),
         reading=reading.read(board, reading.introduced(board, chosen, where)),
         sections=(unit_lines.section(board, units),) if units else (),
         where=where,
@@ -140,8 +140,11 @@ def _opened(board: Board, wanted: Sequence[str]) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
-def _sizes(board: Board) -> tuple[Words, ...]:
-    """What every name is, and the derivative; of many names W₁, W₂, … those of one size together."""
+def sizes(board: Board, *, alone: bool = True) -> tuple[Words, ...]:
+    """What every name is; of many names W₁, W₂, … those of one size together.
+
+    `alone`: and the derivative.
+    """
     kinds: dict[tuple[str, str], list[Tree]] = {}
     used = {*variables_of(board.subject.expr), board.wrt}
     many = len(used) > MANY_NAMES
@@ -156,7 +159,7 @@ def _sizes(board: Board) -> tuple[Words, ...]:
     shown.append((board.symbol(output), f": {sizes_text(output.shape)}"))
     if board.subject.origin is not None:
         shown[-1] = (*shown[-1], ", the derivative ", board.subject.origin, " from above")
-    if output.rank or board.wrt.rank:
+    if alone and (output.rank or board.wrt.rank):
         layout = board.subject.layout
         layout = "the shape of the variable" if layout == "shape" else f"{layout} layout"
         shown.append(("so ", board.total(output), f": {board.result_sizes()} in {layout}"))
@@ -176,10 +179,10 @@ def _formula(board: Board) -> Tree:
     return board.typed(substitute(board.subject.expr, names))
 
 
-def _kinks(board: Board, where: Sequence[Line]) -> tuple[str, ...]:
+def kinks(board: Board, where: Sequence[Line], wrt: Sequence[Variable]) -> tuple[str, ...]:
     """Where it is not differentiable and what is taken there, in the names of the page."""
     normal = Normaliser()
-    shown = board.flow.parts if board.style in ("variables", "differentials") else ()
+    shown = board.flow.parts if board.style in ("variables", "differentials", "layers") else ()
     named = {part: name for name, part in board.subject.names.items()}
     known = {normal(part): name for part, name in named.items()} | {normal(p.whole): p.name for p in shown}
     known |= {normal(w.value): w.left.data[0] for w in where if w.value is not None and w.left is not None}
@@ -191,13 +194,14 @@ def _kinks(board: Board, where: Sequence[Line]) -> tuple[str, ...]:
     from chainrule.verify.kinks import kinks_of  # loads NumPy
 
     subject = board.subject
-    found = list(map(str, kinks_of(normal(subject.expr), [board.wrt], write, 1, subject.at_kink)))
+    found = list(map(str, kinks_of(normal(subject.expr), wrt, write, 1, subject.at_kink)))
     if len(found) <= MOST_KINKS:
         return tuple(found)
     return (*found[: MOST_KINKS - 1], f"and likewise in {len(found) - MOST_KINKS + 1} other places")
 
 
-def _checked(board: Board, points: int | None) -> Checked:
+def checked(board: Board, points: int | None) -> Checked:
+    """What the check of every claim found."""
     from chainrule.verify.claims import check_claims  # loads NumPy, which writing a derivation does not need
 
     inputs = [v for v in board.subject.variables if v in variables_of(board.subject.expr) or v is board.wrt]

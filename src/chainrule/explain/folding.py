@@ -38,7 +38,7 @@ def folded(lines: Sequence[Told], more: str = "likewise for ") -> tuple[Entry, .
 
     def close() -> None:
         if len(hidden) > 1:
-            entries.append(Sentence((more + _listed([told.name for told in hidden]),)))
+            entries.append(Sentence((more + listed([told.name for told in hidden]),)))
         else:
             entries.extend(told.line() for told in hidden)
         hidden.clear()
@@ -55,7 +55,8 @@ def folded(lines: Sequence[Told], more: str = "likewise for ") -> tuple[Entry, .
     return tuple(entries)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The names with commas, of many only those at either end."""
     shown = [pretty(name) for name in names]
     if len(shown) > 2 * NAMED:
         shown = [*shown[:NAMED], "…", *shown[-NAMED + 1 :]]

@@ -41,12 +41,17 @@ def chain_rule(board: Board) -> str:
 
 
 def introduced(board: Board) -> tuple[Entry, ...]:
-    """The definitions of the intermediate variables."""
+    """The definitions of the intermediate variables, those that repeat told twice."""
+    return folded(definitions(board))
+
+
+def definitions(board: Board) -> list[Told]:
+    """The definition of each intermediate variable."""
     lines: list[Told] = []
     for part in board.flow.parts:
         board.claim(f"definition of {part.name}", part.value, board.written_out(part.symbol))
         lines.append(Told(kind(part.value), part.name, partial(_definition, board, part)))
-    return folded(lines)
+    return lines
 
 
 def _definition(board: Board, part: Part) -> Line:

@@ -50,9 +50,17 @@ def _is_turned(value: Sum, flow: Flow) -> bool:
 
 
 def _is_affine(value: Sum, flow: Flow) -> bool:
-    """Whether all that moves in a sum stands in matrix products."""
+    """Whether all that moves in a sum stands in matrix products; a bias may move beside a weight."""
     moving = [core(t) for t in value.terms if any(v in flow.active for v in variables(t))]
-    return bool(moving) and all(map(is_contraction, moving))
+    products = [t for t in moving if is_contraction(t)]
+    biases = [t for t in moving if _is_bias(t, flow)] if len(flow.wrt) > 1 else []
+    return bool(products) and len(products) + len(biases) == len(moving)
+
+
+def _is_bias(term: Expr, flow: Flow) -> bool:
+    """Whether it is a variable that moves, perhaps the same in every row."""
+    bare = term.operands[0] if isinstance(term, Einsum) and len(term.operands) == 1 else term
+    return bare in flow.wrt
 
 
 def rule(part: Part, argument: Variable, flow: Flow, at_kink: Fraction = Fraction(0)) -> str:

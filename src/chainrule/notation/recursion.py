@@ -51,12 +51,14 @@ class Recursion:
     deltas     from the output back
     gradients  by each variable, in symbols
     wholes     the same written out, with every part and every δ one node
+    steps      the formula in steps, as it was gone through
     """
 
     forward: tuple[Part, ...]
     deltas: tuple[Delta, ...]
     gradients: Mapping[Variable, Expr]
     wholes: Mapping[Variable, Expr]
+    steps: Flow
 
     def only(self, wrt: Iterable[Variable]) -> Recursion:
         """What some of the variables need of it."""
@@ -164,7 +166,7 @@ class _Backward:
             Part(p.symbol, p.value, self.wholes[p.symbol], p.given) for p in self.steps.parts[:-1]
         )
         wholes = {v: substitute(gradient, self.wholes) for v, gradient in gradients.items()}
-        return _needed(Recursion(forward, tuple(deltas), gradients, wholes), gradients, wholes)
+        return _needed(Recursion(forward, tuple(deltas), gradients, wholes, self.steps), gradients, wholes)
 
 
 def _needed(
@@ -202,6 +204,7 @@ def _needed(
         tuple(Delta(d.symbol, d.of, put_in(d.value), d.whole) for d in deltas),
         {v: put_in(gradient) for v, gradient in gradients.items()},
         wholes,
+        everything.steps,
     )
 
 
@@ -284,13 +287,22 @@ def _names(
     for part in hubs:
         name = found.get(part)
         if name is None or name in used:
-            digits = re.fullmatch(r"([^\W\d_]+)(\d+)", part.name)
-            name = f"{digits[1]}_bar{digits[2]}" if digits else f"{part.name}_bar"
+            name = barred(part.name)
         while name in used:
             name += "_"
         used.add(name)
         found[part] = name
     return found
+
+
+def barred(name: str) -> str:
+    """What the gradient by a part is called.
+
+    >>> barred("h"), barred("h1")
+    ('h_bar', 'h_bar1')
+    """
+    digits = re.fullmatch(r"([^\W\d_]+)(\d+)", name)
+    return f"{digits[1]}_bar{digits[2]}" if digits else f"{name}_bar"
 
 
 def _number(part: Part, steps: Flow) -> int | None:

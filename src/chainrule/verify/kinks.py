@@ -60,10 +60,11 @@ class _Look:
 
     def __init__(self, formula: Expr, moving: Sequence[Variable], order: int) -> None:
         nodes = topological([formula])
-        self.formula, self.moving, self.order = formula, moving, order
+        self.formula, self.order = formula, order
         self.kinked = [n for n in nodes if has_kink(n)]
         self.small = len(nodes) <= LARGEST and len(self.kinked) <= MOST
         self.variables = [v for v in variables(formula) if v.bound is None]
+        self.moving = [v for v in moving if v in self.variables]
         self.among: dict[Expr, Expr] = {}
         self.normal = Normaliser()
 
