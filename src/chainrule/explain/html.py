@@ -83,12 +83,19 @@ def _closing(text: str) -> str:
     return re.match(r"[)\].,;:!?’”]*", text)[0]  # type: ignore[index]
 
 
-def _subject(derivation: Derivation) -> tuple[Tree, ...]:
-    """The derivative that it is about."""
-    for line in derivation.answer:
-        if line.relation == "=" and line.left is not None:
-            return (line.left,)
-    return ()
+def _subject(derivation: Derivation) -> Words:
+    """The derivative that it is about; of several that are results the first and the last."""
+    found = [line for line in derivation.answer if line.relation == "=" and line.left is not None]
+    first = tuple(line.left for line in found[:1] if line.left is not None)
+    results = [line.left for line in found if line.result and line.left is not None]
+    if len(results) < 2:
+        return first
+    return (results[0], " and " if len(results) == 2 else ", …, ", results[-1])
+
+
+def _heading(words: Words) -> str:
+    """Words with their formulas at full size."""
+    return "".join(escape(word) if isinstance(word, str) else to_mathml(word) for word in words)
 
 
 class _Page:
@@ -103,7 +110,7 @@ class _Page:
         yield f'<article aria-labelledby="derivation-{self.number}">'
         yield "<header>"
         level = f'h1 id="derivation-{self.number}"'
-        yield f"<{level}>Derivation{' of ' * bool(subject)}{''.join(map(to_mathml, subject))}</h1>"
+        yield f"<{level}>Derivation{' of ' * bool(subject)}{_heading(subject)}</h1>"
         yield self.lines(Run(derivation.heading), "heading")
         if derivation.sizes:
             sizes = "".join(f"<li>{words_html(words)}</li>" for words in derivation.sizes)
