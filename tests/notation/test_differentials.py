@@ -111,7 +111,7 @@ def test_what_no_textbook_has_is_explained_unless_it_was_typed() -> None:
     lines = derived("flatten(X)", "X[m,n]", 1, "matrix").sheet.answer_lines()
     assert lines[1:] == [
         "dX ↦ vec(dXᵀ)    m × n ↦ mn",
-        "merge(m, n)_ijk: 1 where i = (j − 1)n + k, else 0",
+        "(ij) is one index made of two, of which j runs faster",
     ]
     brought = derived("sum(A * cholesky(X))", "A[n,n] X[n,n]", 1, "matrix").sheet.answer_lines()
     assert "halftril(M): the lower triangle of M with its diagonal halved" in brought

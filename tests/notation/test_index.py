@@ -21,7 +21,7 @@ from chainrule.simplify import normalise, simplify
 from chainrule.verify.reference import evaluate
 from tests.notation.test_latex import check_balanced
 
-SHAPES = "X[3,3] Z[2,3] A[3,3] B[3,3] P[2,4] C[4,2] x[3] y[3] u[2] s t T[2,3,3] W1[3,3]"
+SHAPES = "X[3,3] Z[2,3] A[3,3] B[3,3] P[2,4] C[4,2] x[3] y[3] u[2] v[6] s t T[2,3,3] W1[3,3]"
 
 
 def derived(text: str, name: str, order: int = 1) -> tuple[Formula, Expr]:
@@ -60,7 +60,10 @@ def forms(text: str, name: str, order: int = 1) -> tuple[str, str]:
         ("x @ X", "X", "∂Y_i/∂X_jk = x_j δ_ik", "I_3 ⊗ xᵀ"),
         ("outer(x, x)", "x", "∂Y_ij/∂x_k = x_i δ_jk + x_j δ_ik", "I_3 ⊗ x + x ⊗ I_3"),
         ("tr(X) * X", "X", "∂Y_ij/∂X_kl = tr(X) δ_ik δ_jl + X_ij δ_kl", "vec(X) vec(I_3)ᵀ + tr(X) I"),
-        ("vec(Z)", "Z", "∂Y_i/∂Z_jk = merge(3, 2)_ikj", "I"),
+        ("vec(Z)", "Z", "∂Y_(ij)/∂Z_kl = δ_il δ_jk", "I"),
+        ("kron(Z, X)", "Z", "∂Y_(ij)(kl)/∂Z_mn = X_jl δ_im δ_kn", ""),
+        ("tile(u, 3) * v", "u", "∂Y_(ij)/∂u_k = v_(ij) δ_jk", ""),
+        ("reshape(v, 3, 2) @ Z", "v", "∂Y_ij/∂v_(kl) = Z_lj δ_ik", ""),
         ("W1 @ X", "W1", "∂Y_ij/∂W₁_kl = X_lj δ_ik", "Xᵀ ⊗ I_3"),
         ("diag(x)", "x", "∂Y_ij/∂x_k = δ_ij δ_ik", "diag(vec(I_3)) (I_3 ⊗ 𝟏_3)"),
     ],
@@ -103,7 +106,10 @@ NUMERIC = [
     ("det(X)", "X", 2), ("logdet(X)", "X", 2), ("sum(X**3)", "X", 2), ("tr(X @ A @ X)", "X", 2),
     ("x @ X @ X @ y", "X", 2), ("norm(X)", "X", 2), ("sum(exp(A @ x))", "x", 3), ("sum(x**4)", "x", 4),
     ("inv(X)", "X", 2), ("tr(matrix_power(X, 3))", "X", 3), ("(x @ A @ x)**2", "x", 3),
-    ("logsumexp(x)", "x", 3),
+    ("logsumexp(x)", "x", 3), ("exp(kron(X, Z))", "Z", 1), ("sum(exp(kron(X, Z)) * kron(A, Z))", "Z", 2),
+    ("kron(kron(u, X), Z)", "X", 1), ("tile(Z, (2, 2)) @ v", "Z", 1), ("vec(X @ Z.T)", "X", 2),
+    ("softmax(reshape(Z, 6))", "Z", 1), ("reshape(Z, 3, 2) @ u", "Z", 1), ("norm(vec(X @ Z.T))", "X", 2),
+    ("repeat(u, 3) * v", "u", 1), ("kron(Z, Z)", "Z", 2),
 ]  # fmt: skip
 
 

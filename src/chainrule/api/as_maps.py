@@ -29,7 +29,9 @@ def map_of(sheet: Sheet, answer: Answer) -> Written | None:
     shown = answer.written
     if not shown.indices or shown.vec is not None or sheet.times is not None or sheet.recursion is not None:
         return None
-    if len(shown.text) <= GLANCE and not any(word in shown.text for word in (UNREADABLE, *REGROUPING)):
+    paired = any(letter.startswith("(") for letter in shown.indices)
+    regroups = paired or any(word in shown.text for word in (UNREADABLE, *REGROUPING))
+    if len(shown.text) <= GLANCE and not regroups:
         return None
     subject = notated.subject(sheet, answer)
     found = write_map(replace(subject, given={**subject.given, **sheet.names}))
@@ -38,7 +40,7 @@ def map_of(sheet: Sheet, answer: Answer) -> Written | None:
     if not replaces(answer, found):
         known = {m.name(name): part.tree for name, part in sheet.where}
         found = replace(found, where=tuple(pair for pair in found.where if known.get(pair[0]) != pair[1]))
-    return found if len(found.text) < len(shown.text) else None
+    return found if len(found.text) < len(f"{answer.label} = {shown.text}") else None
 
 
 def replaces(answer: Answer, found: Written | None) -> bool:

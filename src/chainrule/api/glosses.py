@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from chainrule.notation.paired import paired_note
+
 # How the function is told, and what it is.
 GLOSSES = {
     "merge": "merge(m, n)_ijk: 1 where i = (j − 1)n + k, else 0",
@@ -25,6 +27,8 @@ GLOSSES = {
     "top_right": "top_right(X): the right singular vector of the largest singular value",
 }
 _CALL = re.compile(r"(?<![A-Za-z_])([a-z_]+\d?)\(")
+_PLACE = re.compile(r"_([i-t]*(?:\([i-t]{2,}\)[i-t]*)+)(?!\w)")
+_PAIR = re.compile(r"\([i-t]+\)")
 
 
 def glosses(lines: Iterable[str], typed: str) -> list[str]:
@@ -34,5 +38,9 @@ def glosses(lines: Iterable[str], typed: str) -> list[str]:
     >>> glosses(shown, "g @ eigvalsh(A)")
     ['inverse_gaps(x): the matrix of 1/(x_j − x_i), 0 on the diagonal']
     """
+    lines = list(lines)
     used = dict.fromkeys(name for line in lines for name in _CALL.findall(line) if name in GLOSSES)
-    return [GLOSSES[name] for name in used if name not in _CALL.findall(typed)]
+    places = [place for line in lines for place in _PLACE.findall(line)]
+    pairs = [pair for place in places for pair in _PAIR.findall(place)]
+    note = [paired_note(pairs)] if pairs else []
+    return note + [GLOSSES[name] for name in used if name not in _CALL.findall(typed)]

@@ -16,6 +16,7 @@ from chainrule.expr.walk import substitute, variables
 from chainrule.notation import matform as m
 from chainrule.notation.layout import layout_sizes
 from chainrule.notation.matform import Tree
+from chainrule.notation.paired import paired_note
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.simplify import simplify
 from chainrule.steps import Claim
@@ -132,10 +133,11 @@ def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:
     if presentation.form == "index":
         letters = presentation.indices
         rows, columns = letters[: output.rank], letters[output.rank :]
+        said = "; ".join(filter(None, ("entry by entry", paired_note(letters))))
         above = m.tree("entry", (board.symbol(output),), rows) if rows else board.symbol(output)
         below = m.tree("entry", (board.symbol(wrt),), columns) if columns else board.symbol(wrt)
         entries.append(
-            Line(m.derivative(above, below), presentation.tree, ("entry by entry",), value=gradient)
+            Line(m.derivative(above, below), presentation.tree, (said,), value=gradient)
         )
         if presentation.vec is not None:
             column = [

@@ -85,7 +85,7 @@ def _spread(condition: Expr, value: Expr) -> Expr:
 
 def moved(answer: Answer) -> Iterator[Reading]:
     """What moves when one entry of the variable moves by Δ."""
-    if not (answer.wrt.rank or answer.output.rank):
+    if not (answer.wrt.rank or answer.output.rank) or answer.is_paired:
         return
     told = answer.equals(_again(answer), "what moves")
     term = answer.only

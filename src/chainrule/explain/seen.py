@@ -70,6 +70,11 @@ class Answer:
         """What the entries of one output stand in, as a Jacobian is written: a row in numerator layout."""
         return "column" if self.board.subject.layout == "denominator" else "row"
 
+    @cached_property
+    def is_paired(self) -> bool:
+        """Whether an axis is written by two indices, as those of a Kronecker product are."""
+        return any(len(letter) > 1 for letter in self.board.present(self.value).indices)
+
     def is_moving(self, expr: Expr) -> bool:
         """Whether an expression changes when the variable does."""
         return self.wrt in variables(expr)

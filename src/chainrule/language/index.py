@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import mul
 
 from chainrule.errors import ShapeMismatch
 from chainrule.expr import nodes
 from chainrule.expr.dims import ONE, Dim
-from chainrule.expr.nodes import Einsum, Expr, elementwise
+from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, elementwise
 from chainrule.language import functions
 from chainrule.language.elaborate import Elaborator
 from chainrule.language.limits import check_shape
@@ -22,6 +24,7 @@ from chainrule.language.syntax import (
     Binary,
     Bracket,
     Call,
+    Name,
     Node,
     Postfix,
     Prefix,
@@ -29,11 +32,15 @@ from chainrule.language.syntax import (
     Statement,
     post_order,
 )
+from chainrule.language.tokens import axes_of, is_index
 from chainrule.language.unknown import Declared
 from chainrule.language.values import Value
+from chainrule.rules.constants import MERGE
 from chainrule.rules.table import ROWS, Elementwise, lookup
 
 Letters = tuple[str, ...]
+# A variable, the letters of each of its axes, and where that stands.
+Source = tuple[Variable, Letters, Node]
 PRODUCTS = frozenset({"", "*", "·", "⊙", "/"})
 _ENTRYWISE = frozenset({"maximum", "minimum", "max", "min", "square", "clip", "where", "power"})
 
@@ -51,7 +58,8 @@ class _Indices:
     def __init__(self, elaborator: Elaborator, statement: Statement) -> None:
         self.elaborator, self.statement = elaborator, statement
         self.order = post_order(statement.value)
-        self.output: Letters = tuple(statement.output or "")
+        self.axes = axes_of(statement.output or "")  # the letters of each axis of the result
+        self.output: Letters = tuple("".join(self.axes))
         self.letters: dict[int, Letters] = {}  # the letters of each value; absent for values without indices
         self.seen: dict[int, list[str]] = {}  # every letter that stands in a product, as often as it stands
         self.bound = self.summed_letters()
@@ -84,15 +92,45 @@ class _Indices:
     def size(self, letter: str) -> Dim:
         return self.elaborator.sizes.resolve(Dim.of(f"?{self.statement.span.start}.{ord(letter)}"))
 
+    def whole_size(self, letters: str) -> Dim:
+        """The size of an axis that is made of axes with these letters."""
+        return reduce(mul, map(self.size, letters))
+
+    def regrouped(self, expr: Expr, axes: Sequence[str], *, apart: bool) -> Expr:
+        """Axes taken apart into those with a letter each, or such axes joined."""
+        if all(len(letters) == 1 for letters in axes):
+            return expr
+        place = iter(range(sum(map(len, axes))))
+        whole: list[int] = []
+        single: list[int] = []
+        merges: list[Expr] = []
+        labels: list[tuple[int, ...]] = []
+        for letters in axes:
+            inside = [next(place) for _ in letters]
+            single += inside
+            if len(letters) == 1:
+                whole += inside
+                continue
+            whole.append(-len(merges) - 1)
+            merges.append(Apply(MERGE, (), tuple(map(self.size, letters))))
+            labels.append((whole[-1], *inside))
+        before, after = (whole, single) if apart else (single, whole)
+        return Einsum(ONE, (self.elaborator.sizes.settle(expr), *merges), (before, *labels), after)
+
     def value(self) -> Value:
         if len(set(self.output)) != len(self.output):
             raise self.problem(
                 "a letter stands twice on the left side", self.statement.value, "give each axis its own"
             )
+        sources: list[Source] = []
         for name, indices in self.statement.sources:
             variable = self.elaborator.variables.get(name)
-            if variable is not None and variable.rank == len(indices):
-                self.fit(variable, indices, self.statement.value)
+            if variable is not None and variable.rank == len(axes_of(indices)):
+                sources.append((variable, axes_of(indices), self.statement.value))
+        if any(len(letters) > 1 for _, axes, _ in sources for letters in axes) or self.has_pairs():
+            sources = self.told(sources)
+        for variable, axes, place in sources:
+            self.fit(variable, axes, place)
         values: dict[int, Value] = {}
         for node in self.order:
             made = self.node(node, [values[id(child)] for child in node.children])
@@ -116,15 +154,37 @@ class _Indices:
                 root,
                 f"write Σ_{extra[0]} in front, or add {extra[0]} to the left side",
             )
-        return Value(self.aligned(made.expr, letters, self.output))
+        return Value(self.regrouped(self.aligned(made.expr, letters, self.output), self.axes, apart=False))
 
-    def fit(self, expr: Expr, letters: Sequence[str], node: Node) -> Expr:
+    def has_pairs(self) -> bool:
+        """Whether an axis is written by several letters."""
+        below = [node.indices for node in self.order if isinstance(node, Postfix) and node.symbol == "_"]
+        return any("(" in indices for indices in below) or any(len(axis) > 1 for axis in self.axes)
+
+    def told(self, sources: list[Source]) -> list[Source]:
+        """What says how large the parts of a pair are, entries X_ij and δ_ij, goes before the pairs."""
+        found = [node for node in self.order if isinstance(node, Postfix) and node.symbol == "_"]
+        for node in found:
+            name = node.operand.name if isinstance(node.operand, Name) else ""
+            variable = self.elaborator.variables.get(name)
+            if variable is not None and variable.rank == len(axes_of(node.indices)):
+                sources.append((variable, axes_of(node.indices), node))
+        plain = [s for s in sources if all(len(letters) == 1 for letters in s[1])]
+        for variable, axes, place in plain:
+            self.fit(variable, axes, place)
+        for node in found:
+            if isinstance(node.operand, Special) and node.indices.isalpha() and len(node.indices) == 2:
+                self.elaborator.sizes.unify(*map(self.size, node.indices))
+        return [s for s in sources if s not in plain]
+
+    def fit(self, expr: Expr, axes: Sequence[str], node: Node) -> Expr:
         """`expr` with the sizes of its axes and of the letters made equal."""
-        wanted = [self.size(c) for c in letters]
+        wanted = [self.whole_size(letters) for letters in axes]
 
         def agree(e: Expr) -> Expr:
-            for have, letter in zip(e.shape, letters, strict=True):
-                nodes.require_same(have, self.size(letter), f"are two sizes for the index {letter}")
+            for have, letters in zip(e.shape, axes, strict=True):
+                said = f"are two sizes for the index {letters}"
+                nodes.require_same(have, self.whole_size(letters), said)
             return e
 
         return self.elaborator.built(agree, [expr], node.span, [node]) if wanted else expr
@@ -163,7 +223,7 @@ class _Indices:
     def node(self, node: Node, parts: list[Value]) -> Value:
         if isinstance(node, Special) and node.symbol == "δ":
             return Value(nodes.number(1))
-        if isinstance(node, Postfix) and node.symbol == "_" and node.indices.isalpha():
+        if isinstance(node, Postfix) and node.symbol == "_" and is_index(node.indices):
             return self.entry(node, parts[0])
         if isinstance(node, Prefix) and node.symbol == "Σ":
             return self.summed(node, parts[0])
@@ -207,25 +267,27 @@ class _Indices:
                 )
 
     def entry(self, node: Postfix, base: Value) -> Value:
-        letters = tuple(node.indices)
+        axes = axes_of(node.indices)
+        letters = tuple("".join(axes))
         special = node.operand.symbol if isinstance(node.operand, Special) else ""
         if special in ("δ", "I"):
-            if len(letters) != 2:
+            if len(axes) != 2:
                 raise self.problem("δ has two indices", node, "write δ_ij")
-            first, second = (self.size(c) for c in letters)
+            first, second = (self.whole_size(c) for c in axes)
             self.elaborator.built(_same, [nodes.number(1, (first,)), nodes.number(1, (second,))], node.span)
-            made: Expr = nodes.identity((self.size(letters[0]),))
+            made: Expr = nodes.identity((self.whole_size(axes[0]),))
         else:
             base = self.elaborator.whole(base, node.operand)
-            if base.rank != len(letters):
+            if base.rank != len(axes):
                 shown = self.elaborator.text(node.operand)
                 hint = "give one letter for each axis: A_ij, x_i"
                 raise self.problem(
-                    f"{shown} has {base.rank} ax{'i' if base.rank == 1 else 'e'}s and {len(letters)} indices",
+                    f"{shown} has {base.rank} ax{'i' if base.rank == 1 else 'e'}s and {len(axes)} indices",
                     node,
                     hint,
                 )
-            made = self.fit(base.expr, letters, node)
+            made = self.fit(base.expr, axes, node)
+        made = self.regrouped(made, axes, apart=True)
         distinct = tuple(dict.fromkeys(letters))
         self.mark(node, distinct, list(letters))
         return Value(self.sum_to(made, letters, distinct))

@@ -9,7 +9,7 @@ from chainrule.errors import Span, SyntaxProblem
 from chainrule.expr.names import ascii_name
 from chainrule.language.parser import BINARY, Parser
 from chainrule.language.syntax import Statement
-from chainrule.language.tokens import Token
+from chainrule.language.tokens import Token, is_index
 
 Sources = list[tuple[str, str]]
 
@@ -125,7 +125,7 @@ def _left_side(tokens: list[Token], source: str) -> tuple[str, Sources | None, l
         return "", sources or None, right
     if left[0].kind == "name" and len(left) == 1:
         indexed = re.fullmatch(r"(.+)_([i-t]+)", left[0].text)
-        if indexed and any(t.kind in ("sub", "sum") and t.text.isalpha() for t in right):
+        if indexed and any(t.kind in ("sub", "sum") and is_index(t.text) for t in right):
             return indexed[1], [(indexed[1], indexed[2])], right
         return left[0].text, None, right
     if left[0].kind == "name" and len(left) == 2 and left[1].kind == "sub":
@@ -148,7 +148,7 @@ def _left_side(tokens: list[Token], source: str) -> tuple[str, Sources | None, l
 
 def _indexed(before: Token, token: Token) -> tuple[str, str] | None:
     """The name and the letters of Y_ij, or of an index below a bracket."""
-    if token.kind == "sub" and token.text.isalpha():
+    if token.kind == "sub" and is_index(token.text):
         return (before.text if before.kind == "name" else "", token.text)
     found = re.fullmatch(r"(.+)_([i-t]+)", ascii_name(token.text)) if token.kind == "name" else None
     return (found[1], found[2]) if found else None
@@ -159,6 +159,6 @@ def _leaves_a_scalar(tokens: list[Token], named: bool) -> bool:
     if any(t.kind == "sum" for t in tokens):
         return True
     return named and any(
-        token.kind == "sub" and token.text.isalpha() and before.kind != "special"
+        token.kind == "sub" and is_index(token.text) and before.kind != "special"
         for before, token in pairwise(tokens)
     )

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from chainrule.errors import Span, SyntaxProblem, UnknownName
 from chainrule.expr.names import GREEK, ascii_name
-from chainrule.language.tokens import COMPLEX, Token
+from chainrule.language.tokens import COMPLEX, Token, is_index
 from chainrule.language.unknown import NONE, Functions, bare
 
 MODULES = frozenset({"np", "numpy", "jnp", "torch", "linalg"})
@@ -72,6 +72,9 @@ def assigned_names(tokens: list[Token], entries: bool = True) -> dict[str, Span]
             indexed = _INDEXED.fullmatch(name)
             by_entries = entries and indexed and indexed[2].isalpha() and _has_index(tokens[position + 2 :])
             found.setdefault(indexed[1] if indexed and by_entries else name, token.span)
+        paired = after.kind == "sub" and "(" in after.text
+        if token.kind == "name" and paired and tokens[position + 2].text == "=" and not depth and starts:
+            found.setdefault(ascii_name(token.text), token.span)
     return found
 
 
@@ -83,7 +86,7 @@ def _has_index(tokens: list[Token]) -> bool:
         ends = token.text == ";" or (token.text == "=" and before.kind == "name")
         if depth <= 0 and (token.kind == "newline" or ends):
             return False
-        if token.kind == "sub" and token.text.isalpha():
+        if token.kind == "sub" and is_index(token.text):
             return True
         indexed = _INDEXED.fullmatch(ascii_name(token.text)) if token.kind == "name" else None
         if indexed and indexed[2].isalpha():

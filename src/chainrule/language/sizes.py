@@ -67,6 +67,10 @@ class Sizes:
             if name and name.startswith("?") and name not in other.names:
                 self.bound[name] = other
                 return True
+        for mine, other in ((a, b), (b, a)):
+            if (found := _factor(mine, other)) is not None:
+                self.bound[found[0]] = found[1]
+                return True
         difference = a - b
         for name in difference.names:
             held = [(monomial, count) for monomial, count in difference.terms if name in dict(monomial)]
@@ -112,3 +116,21 @@ class Sizes:
             if name.startswith("?") and name not in self.letters:
                 self.letters[name] = f"s{len(self.letters) + 1}"
         return str(dim.substitute({name: Dim.of(letter) for name, letter in self.letters.items()}))
+
+
+def _factor(a: Dim, b: Dim) -> tuple[str, Dim] | None:
+    """The unknown factor of a product that the other size decides: 2 of ?·m = 2m."""
+    names = [name for name in a.names if name.startswith("?")]
+    if len(a.terms) != 1 or len(b.terms) != 1 or len(names) != 1 or names[0] in b.names:
+        return None
+    ((monomial, count),), ((other, total),) = a.terms, b.terms
+    powers = dict(other)
+    for name, power in monomial:
+        powers[name] = powers.get(name, 0) - (power if name != names[0] else 0)
+    if dict(monomial)[names[0]] != 1 or total % count or min(powers.values(), default=0) < 0:
+        return None
+    found = Dim.of(total // count)
+    for name, power in powers.items():
+        for _ in range(power):
+            found = found * Dim.of(name)
+    return names[0], found

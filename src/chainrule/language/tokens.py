@@ -66,6 +66,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+# An index with pairs in it, Y_(ij)k: a merged axis is written by the indices that it is made of.
+_PAIRED = re.compile(r"_((?:[i-t]*\([i-t]{2,}\)[i-t]*)+)(?!\w)")
 _LATIN = ("LATIN ", "GREEK ", "MATHEMATICAL ", "COMBINING ")
 COMPLEX = "chainrule works on real numbers: a complex function has no real Jacobian of the kind derived here"
 
@@ -98,6 +100,14 @@ def tokenize(text: str, dialect: str, functions: Collection[str] = ()) -> list[T
             continue
         if kind in ("name", "sub"):
             check_name(value, text, span)
+        if kind == "name" and (paired := _PAIRED.match(text, span.start + value.rfind("_"))):
+            position, value = paired.end(), value[: value.rfind("_")]
+            if value:
+                _check_name(text, value, span)
+                tokens.append(Token("name", value, Span(span.start, paired.start()), spaced))
+            tokens.append(Token("sub", paired[1], Span(paired.start(1), paired.end())))
+            spaced = False
+            continue
         if kind == "newline":
             if not depth:
                 tokens.append(Token("newline", "\n", span))
@@ -130,6 +140,20 @@ def tokenize(text: str, dialect: str, functions: Collection[str] = ()) -> list[T
         spaced = False
     tokens.append(Token("end", "", Span(len(text), len(text)), spaced))
     return tokens
+
+
+def is_index(text: str) -> bool:
+    """Whether what stands below the line are letters: ij, (ij)k; not 12."""
+    return text.replace("(", "").replace(")", "").isalpha()
+
+
+def axes_of(text: str) -> tuple[str, ...]:
+    """The letters of each axis.
+
+    >>> axes_of("(ij)k")
+    ('ij', 'k')
+    """
+    return tuple(found.strip("()") for found in re.findall(r"\w|\(\w+\)", text))
 
 
 def ends_operand(token: Token) -> bool:

@@ -13,10 +13,11 @@ from functools import reduce
 from itertools import pairwise
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
+from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
+from chainrule.notation.paired import Pieces, is_merge, joined, pieces_of, singles, sizes_of
 from chainrule.notation.products import ONES_MATRIX
 from chainrule.notation.recover import (
     COMPARISONS,
@@ -36,18 +37,23 @@ from chainrule.notation.recover import (
 )
 from chainrule.notation.views import size as size_tree
 from chainrule.notation.views import view_tree
+from chainrule.rules import constants
 from chainrule.rules.constants import MERGE
 from chainrule.rules.linear_maps import copied
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import Unknown, unknown_in
-from chainrule.rules.views import FOR_INDICES, Parts, View, fold, fold_parts
+from chainrule.rules.views import FOR_INDICES, Fold, Parts, View, double_reshape, fold, fold_parts
 
 Letters = tuple[str, ...]
+# Products of at most two open labels, single operands, and the labels summed outside.
+Grouped = tuple[list[Product | tuple[Expr, tuple[int, ...]]], list[int]]
 # The letters that the language reads as indices, the clearest first.
 ALPHABET = "ijklmnpqrsto"
 # What a term may hold besides its own axes before the letters run out.
 SUMMED = 3
 MOST_TERMS = 16
+# A single regrouping of axes needs no view here: its index is a pair.
+FOR_PAIRS = {**FOR_INDICES, MERGE: (double_reshape,)}
 
 
 # ---------------------------------------------------------------- index notation
@@ -67,11 +73,15 @@ def index_form(expr: Expr, reader: Reader, *, opened: bool = False) -> tuple[Tre
     ('A_ik B_lj', 'ijkl')
     """
     expr = reader.folded(expr)
-    alphabet = _alphabet(expr, reader)
-    letters = tuple(alphabet[: expr.rank])
+    sizes = [sizes_of(expr, axis) for axis in range(expr.rank)]
+    count = sum(map(len, sizes))
+    alphabet = _alphabet(expr, count)
+    own = alphabet[:count]
     kind = _Opened if opened else _Indexed
-    entries = kind(reader, alphabet, dict(zip(letters, expr.shape, strict=True)))
-    return signed(parts(_run(entries.entry(expr, letters, letters)), 0)), letters
+    entries = kind(reader, alphabet, dict(zip(own, (dim for axis in sizes for dim in axis), strict=True)))
+    rest = iter(own)
+    letters = tuple(joined(next(rest) for _ in axis) for axis in sizes)
+    return signed(parts(_run(entries.entry(expr, letters, tuple(own))), 0)), letters
 
 
 def derivative(output: tuple[str, int], inputs: Sequence[tuple[str, int]], letters: Letters) -> Tree:
@@ -96,9 +106,9 @@ def vec_derivative(output: tuple[str, int], inputs: Sequence[tuple[str, int]]) -
     return m.tree("derivative", [*column[:-1], m.transpose(column[-1])])
 
 
-def _alphabet(expr: Expr, reader: Reader) -> list[str]:
+def _alphabet(expr: Expr, axes: int) -> list[str]:
     """Letters for the axes, and then for sums: clear of the names in the formula where there are enough."""
-    count = expr.rank + SUMMED
+    count = axes + SUMMED
     nodes = topological([expr])
     used = {n.name for n in nodes if isinstance(n, Variable)}
     used |= {name for n in nodes if isinstance(n, Einsum) for name in n.coefficient.names}
@@ -137,8 +147,16 @@ class _Indexed:
     def entry(self, node: Expr, letters: Letters, used: Letters) -> Waiting:
         """The entry of `node` at `letters`; `used` are the letters that sums inside it must not take."""
         match node:
+            case Apply(function=constants.MERGE):
+                product, pieces = pieces_of(_alone(node))
+                if self.stand(product, pieces, letters):
+                    return (yield self.product(product, pieces, letters, used))
             case Einsum():
-                return (yield self.product(_viewed(flatten(node)), letters, used))
+                product = flatten(node)
+                viewed, pieces = pieces_of(_viewed(product, FOR_PAIRS))
+                if not self.stand(viewed, pieces, letters):
+                    viewed, pieces = _viewed(product, FOR_INDICES), {}
+                return (yield self.product(viewed, pieces, letters, used))
             case Sum() if self.opens(node):
                 readings = []
                 for term in node.terms:
@@ -168,7 +186,15 @@ class _Indexed:
             total, above=(*above, *total.above), below=below, opposite=None if above else total.opposite
         )
 
-    def product(self, product: Product, letters: Letters, used: Letters) -> Waiting:
+    def stand(self, product: Product, pieces: Pieces, letters: Letters) -> bool:
+        """Whether the axes that are made of others stand at letters that are made so."""
+        for label, letter in zip(product.output, letters, strict=True):
+            sizes = [product.sizes[piece] for piece in pieces.get(label, ())]
+            if label in pieces and [self.sizes.get(c) for c in singles(letter)] != sizes:
+                return False
+        return True
+
+    def product(self, product: Product, pieces: Pieces, letters: Letters, used: Letters) -> Waiting:
         """Parts of at most two axes are contracted as matrix products, other sums written Σ."""
         if product.coefficient.is_zero:
             return Reading(coefficient=product.coefficient)
@@ -176,11 +202,19 @@ class _Indexed:
         above: list[Tree] = []
         below: list[Tree] = []
         for label, letter in zip(product.output, letters, strict=True):
-            if name.setdefault(label, letter) != letter:
-                above.append(self.delta(name[label], letter))
-        groups, explicit = self.groups(product)
-        free = self.fresh([product.sizes[label] for label in explicit], used)
-        name |= dict(zip(explicit, free, strict=True))
+            inside = singles(letter) if label in pieces else (letter,)
+            for piece, own in zip(pieces.get(label, (label,)), inside, strict=True):
+                if name.setdefault(piece, own) != own:
+                    above += self.deltas(name[piece], own)
+        opened = dict.fromkeys(p for own in pieces.values() for p in own if p not in name)
+        groups, explicit = self.groups(product, {*name, *pieces}, list(opened))
+        wanted = [self.made_of(product, label) for label in explicit]
+        free = self.fresh([size for sizes in wanted for size in sizes], used)
+        rest = iter(free)
+        name |= {
+            label: joined(next(rest) for _ in sizes) for label, sizes in zip(explicit, wanted, strict=True)
+        }
+        name |= {flat: joined(name[piece] for piece in own) for flat, own in pieces.items()}
         used = (*used, *free)
         coefficient = product.coefficient
         for group in groups:
@@ -198,13 +232,21 @@ class _Indexed:
             coefficient = coefficient * reading.coefficient
             above += reading.above
             below += reading.below
-        inside = [t for t in above if not set(free).isdisjoint(t.indices)]
+        summed = [t for t in above if not set(free).isdisjoint(t.indices)]
         divisors = [t for t in below if not set(free).isdisjoint(t.indices)]
         if free:
-            body = signed(parts(Reading(above=tuple(inside), below=tuple(divisors)), 0))
-            above = [t for t in above if t not in inside] + [m.tree("sigma", (body,), free)]
+            body = signed(parts(Reading(above=tuple(summed), below=tuple(divisors)), 0))
+            above = [t for t in above if t not in summed] + [m.tree("sigma", (body,), free)]
             below = [t for t in below if t not in divisors]
         return Reading(coefficient, tuple(above), tuple(below))
+
+    def made_of(self, product: Product, label: int) -> tuple[Dim, ...]:
+        """The sizes of the axes that a summed label is made of inside the operands."""
+        for operand, labels in product.operands:
+            for axis, own in enumerate(labels):
+                if own == label and len(sizes := sizes_of(operand, axis)) > 1:
+                    return sizes
+        return (product.sizes[label],)
 
     def fresh(self, sizes: Sequence[Dim], used: Letters) -> Letters:
         """Letters to sum over; one letter has one size in all the terms, so that they can be read back."""
@@ -223,6 +265,13 @@ class _Indexed:
             if f"i{number}" not in self.alphabet:
                 yield f"i{number}"
 
+    def deltas(self, a: str, b: str) -> list[Tree]:
+        """δ_ij; of pairs made in the same way one for each of their letters."""
+        first, second = singles(a), singles(b)
+        if [self.sizes.get(c) for c in first] == [self.sizes.get(c) for c in second]:
+            return [self.delta(c, d) for c, d in zip(first, second, strict=True)]
+        return [m.tree("entry", (m.IDENTITY,), (a, b))]
+
     def delta(self, a: str, b: str) -> Tree:
         return (
             m.tree("entry", (m.IDENTITY,), (a, b))
@@ -230,19 +279,22 @@ class _Indexed:
             else m.tree("delta", (), (a, b))
         )
 
-    def groups(self, product: Product) -> tuple[list[Product | tuple[Expr, tuple[int, ...]]], list[int]]:
-        """Products of at most two open labels, single operands, and the labels summed outside."""
-        explicit: dict[int, None] = {}
+    def groups(self, product: Product, named: set[int], outside: list[int]) -> Grouped:
+        """Products of at most two open labels, single operands, and the labels summed outside.
+
+        `named` labels have their letters from elsewhere; `outside` are summed outside at any rate.
+        """
+        explicit: dict[int, None] = dict.fromkeys(outside)
         single: list[tuple[Expr, tuple[int, ...]]] = []
         matrices: list[tuple[Expr, tuple[int, ...]]] = []
         for operand, labels in product.operands:
             if operand.rank > 2 or self.reader.read(operand) is None:
                 single.append((operand, labels))
-                explicit |= dict.fromkeys(label for label in labels if label not in product.output)
+                explicit |= dict.fromkeys(label for label in labels if label not in named)
             else:
                 matrices.append((operand, labels))
         while True:
-            kept = {*product.output, *explicit}
+            kept = {*named, *explicit}
             found: list[Product] = []
             for members in _components(matrices, kept):
                 operands = tuple(matrices[k] for k in members)
@@ -262,15 +314,21 @@ class _Opened(_Indexed):
     def opens(self, node: Sum) -> bool:
         return True
 
-    def groups(self, product: Product) -> tuple[list[Product | tuple[Expr, tuple[int, ...]]], list[int]]:
-        explicit = dict.fromkeys(label for _, labels in product.operands for label in labels)
-        return list(product.operands), [label for label in explicit if label not in product.output]
+    def groups(self, product: Product, named: set[int], outside: list[int]) -> Grouped:
+        explicit = dict.fromkeys((*outside, *(label for _, labels in product.operands for label in labels)))
+        return list(product.operands), [label for label in explicit if label not in named]
 
 
-def _viewed(product: Product) -> Product:
+def _alone(node: Expr) -> Product:
+    """A node as a product of itself alone."""
+    axes: tuple[int, ...] = tuple(range(node.rank))
+    return Product(ONE, ((node, axes),), axes, dict(enumerate(node.shape)))
+
+
+def _viewed(product: Product, folds: dict[Function, Sequence[Fold]]) -> Product:
     """The product with views in the place of its tensors of zeros and ones."""
-    found = Parts(list(product.operands), product.output, product.sizes, FOR_INDICES)
-    if not fold_parts(found, FOR_INDICES):
+    found = Parts(list(product.operands), product.output, product.sizes, folds)
+    if not fold_parts(found, folds):
         return product
     return replace(product, operands=tuple(found.factors), sizes=found.sizes)
 
@@ -493,7 +551,7 @@ def vec_form(expr: Expr, output_rank: int, reader: Reader) -> Tree | None:
     written: list[tuple[int, Tree]] = []
     for product in products:
         rank = output_rank
-        if output_rank == 1 and any(_is_merge(operand) for operand, _ in product.operands):
+        if output_rank == 1 and any(is_merge(operand) for operand, _ in product.operands):
             stacked = _unstacked(product)
             if stacked is None:
                 return None
@@ -529,14 +587,10 @@ def _terms(expr: Expr) -> list[Product] | None:
     return done
 
 
-def _is_merge(operand: Expr) -> bool:
-    return isinstance(operand, Apply) and operand.function is MERGE
-
-
 def _unstacked(product: Product) -> Product | None:
     """The product with Y in place of vec(Y), if its first axis, and nothing else, is stacked from two."""
     for k, (operand, labels) in enumerate(product.operands):
-        if _is_merge(operand) and len(labels) == 3 and labels[0] == product.output[0]:
+        if is_merge(operand) and len(labels) == 3 and labels[0] == product.output[0]:
             operands = product.operands[:k] + product.operands[k + 1 :]
             if any(labels[0] in axes for _, axes in operands) or labels[0] in product.output[1:]:
                 return None

@@ -45,6 +45,7 @@ grid              a matrix on lines of its own    entries by row       rows, col
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -133,7 +134,9 @@ def tree(op: str, args: Sequence[Tree] = (), data: Sequence[Any] = ()) -> Tree:
 
 
 def _indices(node: Tree) -> tuple[str, ...]:
-    own = [i for i in node.data if i[0].isalpha()] if node.op in ("entry", "delta") else []
+    own: list[str] = []
+    for letter in node.data if node.op in ("entry", "delta") else ():
+        own += [i for i in re.findall(r"\w\d*", letter) if i[0].isalpha()]  # (ij) holds two
     inside = dict.fromkeys([*own, *(i for a in node.args for i in a.indices)])
     return tuple(i for i in inside if node.op != "sigma" or i not in node.data)
 

@@ -153,7 +153,8 @@ def _grid(node: Tree, parts: list[str]) -> str:
 
 
 def _indices(indices: tuple[str, ...]) -> str:
-    separator = operator("\N{INVISIBLE SEPARATOR}" if all(len(i) == 1 for i in indices) else ",")
+    plain = all(len(i) == 1 or i.startswith("(") for i in indices)
+    separator = operator("\N{INVISIBLE SEPARATOR}" if plain else ",")
     shown = [from_tex(re.sub(r"(\D)(\d+)", r"\1_{\2}", i)) for i in indices]
     return _joined(shown, separator)
 

@@ -21,7 +21,9 @@ SUPERSCRIPTS = str.maketrans(
     "0123456789-+()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
 )
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-LOWERED_LETTERS = str.maketrans({plain: lowered for lowered, plain in SUBSCRIPT.items()})
+LOWERED_LETTERS = str.maketrans(
+    {plain: lowered for lowered, plain in SUBSCRIPT.items()} | {"(": "₍", ")": "₎"}
+)
 # A factor longer than this stands apart from its neighbour by a space.
 LONG = 12
 
@@ -194,7 +196,8 @@ def _item(item: tuple[Any, ...], parts: list[str]) -> str:
 def _subscript(indices: tuple[str, ...]) -> str:
     if all(i.isdigit() for i in indices):
         return "".join(indices).translate(SUBSCRIPTS)
-    return "_" + ("".join(indices) if all(len(i) == 1 for i in indices) else "{" + ",".join(indices) + "}")
+    joined = all(len(i) == 1 or (i.startswith("(") and " " not in i) for i in indices)  # (ij) is one index
+    return "_" + ("".join(indices) if joined else "{" + ",".join(indices) + "}")
 
 
 def _entry(node: Tree, parts: list[str]) -> str:
