@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ Derivative = Callable[[Point], np.ndarray]
 TOLERANCE = {1: 1e-9, 2: 1e-7}
 TOO_LARGE = 1e8
 EPSILON = 1e-5  # of layernorm and rmsnorm
+TIED = re.compile(r"(?:minimum|maximum)\((?:stop\((\w+)\), \1|(\w+), stop\(\2\))\)")  # equal everywhere
 NEAR = 1e-4  # of a kink or tie: the judge and the judged may choose different sides
 
 
@@ -226,6 +228,7 @@ def judge(program: Program, order: int, seed: int, derive: Callable[..., Derivat
 
         excuses = (
             (scale > TOO_LARGE, "the derivative is too large"),
+            (TIED.search(program.text) is not None, "a tie at every point"),
             (error <= 1000 * moves(1e-14), "ill conditioned"),
             (moves(NEAR) > 0.02 * scale, "near a kink or a tie"),
         )

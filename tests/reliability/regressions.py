@@ -28,10 +28,16 @@ REGRESSIONS = {
     "conditions that were guarded by each other held where neither did": _case(
         "clip(hardsigmoid((2 + x**2)**1.5), -0.5, 0.7)", "x", x="n"
     ),
-    "so they did in a Hessian": _case(
-        "sum(relu(sqrt(1 + x**2) - 2) * minimum(sqrt(2 + x**2), 1.7))", "x", x="n"
-    ),
+    "so they did in a Hessian": _case("sum(clip(hardsigmoid((2 + x**2)**1.5), -0.5, 0.7))", "x", x="n"),
     "normalised rows that vary little lost their digits where what prints had been multiplied out": _case(
-        "layernorm(power(2 + cos(X / 100), 1.5))", "X", X="mn"
+        "p0 = arccos(tanh((layernorm(X2[0]) @ attention(cosh(mean(T3, axis=0) / 2), arctan(X4), X5))) / 2); "
+        "outer(gelu_tanh((-(log1p(tan(tanh(cumsum(x0)))**2) * normcdf(((x1 > 0) * x1))))), layernorm(p0))",
+        "X2",
+        T3="nkm",
+        X2="kk",
+        X4="km",
+        X5="kn",
+        x0="m",
+        x1="m",
     ),
 }
