@@ -45,6 +45,16 @@ class TestQuick:
         assert f(A=np.eye(2), x=[1, 2]) == "careful"
         assert f(A=np.eye(2), x=np.ones(2), n=2) == "careful"
 
+    def test_arrays_that_are_not_needed_may_show_sizes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        f = compiled("sum((T - U @ V.T)**2)", "T[n,m] U[n,k] V[m,k]", "U", 2)
+        given = {"T": np.ones((3, 4)), "U": np.ones((3, 2)), "V": np.ones((4, 2))}
+        assert same(f(**given), f(V=given["V"], n=3))
+        with pytest.raises(ArrayMismatch, match="n = 3"):
+            f(**{**given, "T": np.ones((2, 4))})
+        monkeypatch.setattr(CompiledFunction, "careful", lambda *_: "careful")
+        assert f(**given).shape == (3, 2, 3, 2)
+        assert f(V=given["V"], n=3) == "careful"
+
     @pytest.mark.parametrize("names", [("self", "out"), ("_x", "__y"), ("double", "result"), ("lam", "in_")])
     def test_takes_variables_of_any_name(self, names: tuple[str, str]) -> None:
         a, b = names
@@ -75,6 +85,9 @@ class TestUndefined:
         g = compiled("sum(x * log(x))", "x[n]", "x")
         with pytest.raises(DomainProblem, match="not defined"):
             g(x=np.array([1.0, -1.0]))
+        h = compiled("sum(x * log(x)) + sum(y)", "x[n] y[m]", "x")
+        with pytest.raises(DomainProblem, match="not defined"):
+            h(x=np.array([1.0, -1.0]))
         with np.errstate(all="raise"):
             assert np.isfinite(g(x=np.array([1.0, 1e-300]))).all()
 

@@ -8,7 +8,7 @@ floating-point flags, which NumPy reads after each operation, so that results ne
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,9 @@ def __call__({p}self, /, *{p}positional, {given}**{p}others):
 
 
 def entry(
-    arrays: Sequence[Variable],
+    variables: Sequence[Variable],
+    arrays: Sequence[str],
+    needed: Sequence[str],
     function: Callable[..., Any],
     ranks: Sequence[int],
     single: bool,
@@ -71,19 +73,27 @@ def entry(
 ) -> Callable[..., Any] | None:
     """A method f(X=..., w=...): arrays that fit go to `function`, all else to `self.careful`.
 
+    variables  all that may be given
+    arrays     the names of those that `function` takes, and then
+    needed     these sizes, which one of the others must show
     ranks      of the results, which come as a dict unless `single`
     trusted    whether the flags tell of every NaN
     noted      whether NaN is looked for at all
     None where fitting is not soon seen: shapes with sizes that no axis of their own shows.
     """
-    names = [identifier(v.name) for v in arrays]
+    names = {v.name: identifier(v.name) for v in variables}
     # Variables may have any name: what is written here begins with more underscores than all of them.
-    p = "_" * (1 + max((len(n) - len(n.lstrip("_")) for n in names), default=0))
-    checks = _Checks(p, arrays, names)
-    if not checks.possible:
+    p = "_" * (1 + max((len(n) - len(n.lstrip("_")) for n in names.values()), default=0))
+    shown = [
+        next((v.name for v in variables if any(dim.name == size for dim in v.shape)), None) for size in needed
+    ]
+    asked = dict.fromkeys([*arrays, *(name for name in shown if name is not None)])
+    checks = _Checks(p, [v for v in variables if v.name in asked], names)
+    checks.beside([v for v in variables if v.name not in asked], names)
+    if not checks.possible or any(size not in checks.sizes for size in needed):
         return None
-    handed = "{" + ", ".join(f"{v.name!r}: {n}" for v, n in zip(arrays, names, strict=True)) + "}"
-    arguments = ", ".join([f"function{p}", *names])
+    handed = "{" + ", ".join(f"{name!r}: {n}" for name, n in names.items()) + "}"
+    arguments = ", ".join([*(names[name] for name in arrays), *(checks.sizes[size] for size in needed)])
     parts = [f"{p}result"] if single else [f"{p}r{k}" for k in range(len(ranks))]
     plain = [
         f"type({part}) is ndarray{p} and {part}.dtype is {p}dtype"
@@ -93,13 +103,13 @@ def entry(
     ]
     source = SOURCE.format(
         p=p,
-        given="".join(f"{n}=absent{p}, " for n in names),
+        given="".join(f"{n}=absent{p}, " for n in names.values()),
         tests=" and ".join([f"not {p}positional and not {p}others", *checks.types]),
         dtype=checks.dtype,
         shapes="; ".join(checks.shapes) or "pass",
         fits=" and ".join(checks.fits) or "True",
         numbers="; ".join(checks.numbers) or "pass",
-        call=f"copied{p}().run({arguments})" if noted else f"function{p}({', '.join(names)})",
+        call=f"copied{p}().run(function{p}, {arguments})" if noted else f"function{p}({arguments})",
         parts="pass" if single else f"{', '.join(parts)}, = {p}result.values()",
         plain=" and ".join(plain) if trusted or not noted else "False",
         handed=handed,
@@ -127,7 +137,7 @@ def entry(
 class _Checks:
     """The comparisons that show that arrays fit, as text."""
 
-    def __init__(self, p: str, arrays: Sequence[Variable], names: Sequence[str]) -> None:
+    def __init__(self, p: str, arrays: Sequence[Variable], names: Mapping[str, str]) -> None:
         self.p = p
         self.types: list[str] = []
         self.shapes: list[str] = []
@@ -136,7 +146,7 @@ class _Checks:
         self.dtype = f"double{p}"
         self.possible = True
         self.sizes: dict[str, str] = {}
-        pairs = list(zip(arrays, names, strict=True))
+        pairs = [(v, names[v.name]) for v in arrays]
         ranked = [(v, n) for v, n in pairs if v.rank]
         floats = [n for v, n in ranked if v.bound is None]
         if floats:
@@ -150,6 +160,19 @@ class _Checks:
             elif not variable.rank:
                 self.types.append(f"(type({name}) is float or type({name}) is {self.dtype}.type)")
                 self.numbers.append(f"{name} = {p}dtype.type({name})")
+
+    def beside(self, others: Sequence[Variable], names: Mapping[str, str]) -> None:
+        """Arrays that are not needed may be given, and must fit the others then."""
+        for variable in others:
+            name = names[variable.name]
+            lengths = [self._size(dim) for dim in variable.shape]
+            test = f"{name} is absent{self.p}"
+            if variable.rank and all(length is not None for length in lengths):
+                shape = "".join(f"{length}, " for length in lengths)
+                test += f" or type({name}) is ndarray{self.p} and {name}.shape == ({shape})"
+            elif not variable.rank:
+                test += f" or type({name}) is float"
+            self.fits.append(f"({test})")
 
     def _shapes(self, ranked: Sequence[tuple[Variable, str]]) -> None:
         p = self.p

@@ -116,13 +116,14 @@ class CompiledFunction:
         bad = any(np.isnan(value).any() for value in results)
         if not bad and not (self._lengths and any(np.isinf(value).any() for value in results)):
             return
-        if not all(np.isfinite(np.asarray(value, np.float64)).all() for value in given.values()):
+        present = {name: value for name, value in given.items() if value is not ABSENT}
+        if not all(np.isfinite(np.asarray(value, np.float64)).all() for value in present.values()):
             return  # what is given is passed on
         if self._lengths:
             norms = compile_expressions(
                 dict(enumerate(self._lengths)), list(self._binding.variables.values()), undefined=True
             )
-            if any((value == 0).any() for value in norms(**given).values()):
+            if any((value == 0).any() for value in norms(**present).values()):
                 raise DomainProblem(
                     "a norm that is divided by is 0 at these arrays, and the derivative does not exist there",
                     hint="move the arrays a little off this point",
@@ -168,12 +169,12 @@ def compile_expressions(
     every = topological(wanted.values())
     missed = [n for n in every if isinstance(n, Apply) and may_miss(n)]
     binding = Binding(source.arrays, source.sizes, declared, missed, check_finite)
-    used = [binding.variables[name] for name in source.arrays]
     kind: type[CompiledFunction] = CompiledFunction
-    if not (source.sizes or missed or check_finite):
+    if not (missed or check_finite):
         ranks = [e.rank for e in wanted.values()]
         trusted = UNFLAGGED.search(source.text) is None
-        called = entry(used, namespace[function], ranks, single, trusted, not undefined)
+        given = (declared, source.arrays, source.sizes)
+        called = entry(*given, namespace[function], ranks, single, trusted, not undefined)
         if called is not None:
             kind = type("CompiledFunction", (CompiledFunction,), {"__call__": called})
     lengths = [n for n in every if isinstance(n, Apply) and n.function is norm]
