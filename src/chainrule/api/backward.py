@@ -14,13 +14,13 @@ from chainrule.api.chain import Target
 from chainrule.api.formulas import named_parts
 from chainrule.api.layouts import wrapped
 from chainrule.api.options import Options
-from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import dim_names
 from chainrule.language import Formula
-from chainrule.notation.latex import name_latex
+from chainrule.notation.latex import to_latex
+from chainrule.notation.present import head
 from chainrule.notation.recursion import Recursion, recursion
-from chainrule.notation.text import sizes_text
+from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.unknown import unknown_in
 
 if TYPE_CHECKING:
@@ -58,8 +58,13 @@ def code_names(about: Printable) -> dict[str, Expr]:
 def lines(sheet: Sheet, layers: Recursion) -> list[str]:
     """The parts on the way to the output, then the δ's on the way back, one on a line."""
     written = dict(sheet.where)
-    forward = [f"{pretty(part.name)} = {written[part.name].text}" for part in layers.forward]
-    heads = [f"{pretty(d.symbol.name)} = ∂{sheet.letter}/∂{pretty(d.of.name)}" for d in layers.deltas]
+    parts = [(part.name, written[part.name]) for part in layers.forward]
+    forward = [f"{to_text(head(name, part))} = {part.text}" for name, part in parts]
+    heads = [
+        f"{to_text(head(d.symbol.name, written[d.symbol.name]))} = ∂{sheet.letter}/"
+        f"∂{to_text(head(d.of.name, written[d.symbol.name]))}"
+        for d in layers.deltas
+    ]
     values = [written[d.symbol.name].text for d in layers.deltas]
     width, length = max(map(_width, heads)), max(map(_width, values))
     return [
@@ -86,7 +91,7 @@ def latex_names(sheet: Sheet) -> list[str]:
     of = {} if sheet.recursion is None else {d.symbol.name: d.of for d in sheet.recursion.deltas}
     rows = []
     for name, part in sheet.where:
-        by = name_latex(of[name].name) if name in of else ""
+        by = to_latex(head(of[name].name, part)) if name in of else ""
         meant = rf"\frac{{\partial {sheet.letter_latex}}}{{\partial {by}}} = " if by else ""
-        rows.append(f"{name_latex(name)} &= {meant}{part.latex}")
+        rows.append(f"{to_latex(head(name, part))} &= {meant}{part.latex}")
     return rows

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 from chainrule.codegen.formula import numpy_formula
 from chainrule.errors import OptionError, ShapeMismatch
 from chainrule.expr.dims import Dim
-from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import dim_names
 from chainrule.expr.walk import variables as variables_of
 from chainrule.language import Formula, check_profile, parse_declarations, parse_formula
 from chainrule.language import Functions as Declared
-from chainrule.notation.latex import name_latex
-from chainrule.notation.present import Presentation, Request, present, present_many
-from chainrule.notation.text import sizes_text
+from chainrule.notation.latex import to_latex
+from chainrule.notation.present import Presentation, Request, head, present, present_many
+from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.unknown import one_choice
 from chainrule.simplify import Normaliser
 from chainrule.simplify import simplify as simplest
@@ -285,11 +284,11 @@ def size(dim: Dim) -> str | int:
 
 def text_where(shown: Presentation, where: Sequence[tuple[str, Presentation]]) -> str:
     """What is written and what its names stand for, on one line that can be read back."""
-    names = ", ".join(f"{pretty(name)} = {part.text}" for name, part in where)
+    names = ", ".join(f"{to_text(head(name, part))} = {part.text}" for name, part in where)
     return shown.text + (f" where {names}" if where else "")
 
 
 def latex_where(shown: Presentation, where: Sequence[tuple[str, Presentation]]) -> str:
     """The same in LaTeX."""
-    names = r",\ ".join(f"{name_latex(name)} = {part.latex}" for name, part in where)
+    names = r",\ ".join(f"{to_latex(head(name, part))} = {part.latex}" for name, part in where)
     return shown.latex + (rf" \quad \text{{where }} {names}" if where else "")

@@ -14,6 +14,10 @@ from chainrule.notation.paired import paired_note
 GLOSSES = {
     "merge": "merge(m, n)_ijk: 1 where i = (j − 1)n + k, else 0",
     "window": "window(...)_ijk: 1 where place j of window i lies on entry k, else 0",
+    "windows": "windows(X, k): the windows of k entries along the last axes, with axes for the place in each",
+    "overlap_add": "overlap_add(G, n): the transpose of windows, each window added at its place",
+    "conv_transpose1d": "conv_transpose1d(G, K, n): the transpose of conv1d(X, K), for X of n entries",
+    "conv_transpose2d": "conv_transpose2d(G, K, (m, n)): the transpose of conv2d(X, K), for X of m × n",
     "elimination": "elimination(n)_ijk: 1 where X_jk is entry i of vech(X), else 0",
     "inverse_gaps": "inverse_gaps(x): the matrix of 1/(x_j − x_i), 0 on the diagonal",
     "halftril": "halftril(M): the lower triangle of M with its diagonal halved",

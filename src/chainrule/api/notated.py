@@ -15,6 +15,7 @@ from chainrule.expr.nodes import Variable
 from chainrule.notation.latex import to_latex
 from chainrule.notation.matform import Tree
 from chainrule.notation.notations import NoNotation, write
+from chainrule.notation.present import head
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.notation.written import RELATIONS, Line, Subject, Written
 
@@ -71,7 +72,7 @@ def lines(sheet: Sheet, shown: Sequence[Shown]) -> list[str]:
     for answer, found in zip(sheet.answers, shown, strict=True):
         if isinstance(found, NoNotation):
             result += [*sheet.matrix_lines(answer), f"    {_reason(found)}"]
-            names |= {pretty(name): part.text for name, part in sheet.where}
+            names |= {to_text(head(name, part)): part.text for name, part in sheet.where}
             continue
         own = {found.shown(name): found.shown(value) for name, value in found.where}
         if any(names.get(name, value) != value for name, value in own.items()):

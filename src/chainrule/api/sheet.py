@@ -31,7 +31,7 @@ from chainrule.notation.index import vec_derivative
 from chainrule.notation.joined import is_place
 from chainrule.notation.latex import name_latex
 from chainrule.notation.matform import commutation_in
-from chainrule.notation.present import Presentation, Request, present, present_many, present_named
+from chainrule.notation.present import Presentation, Request, head, present, present_many, present_named
 from chainrule.notation.recursion import Recursion
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.notation.written import Written
@@ -84,6 +84,12 @@ class Answer:
     written: Presentation
     shape: tuple[Dim, ...] | None
     gradient: Presentation | None
+
+    @property
+    def is_same(self) -> bool:
+        """Whether a gradient is written by entries, which are in every layout the same."""
+        written, gradient = self.written, self.gradient
+        return gradient is not None and bool(written.indices) and gradient.tree is written.tree
 
 
 class Sheet:
@@ -283,14 +289,14 @@ class Sheet:
         lines += block_line(self)
         if self.recursion is not None:
             return self._explained(lines + backward.lines(self, self.recursion))
-        names = (f"{pretty(name)} = {part.text}" for name, part in self.shown_where)
+        names = (f"{to_text(head(name, part))} = {part.text}" for name, part in self.shown_where)
         return self._explained(lines + wrapped(names, "where ", ", "))
 
     def size_note(self, answer: Answer) -> str:
         """The size of an answer, and its layout."""
         if self.times is not None:
             return sizes_text(answer.derivative.expression.shape)
-        if answer.shape is None:
+        if answer.shape is None or answer.is_same:
             return f"{sizes_text(answer.derivative.expression.shape)}, index notation"
         if self.layout == "shape" and is_gradient(answer.derivative) and answer.shape:
             sizes = sizes_text(answer.derivative.expression.shape)
@@ -313,7 +319,7 @@ class Sheet:
             label = to_text(vec_derivative((self.letter, self.formula.expr.rank), inputs))
             vec = to_text(answer.written.vec, self.formula.profile)
             lines.append(f"{label} = {vec}    columns stacked by vec")
-        if answer.gradient is not None:
+        if answer.gradient is not None and not answer.is_same:
             name = pretty(answer.derivative.wrt[0].name)
             label = f"{answer.label} = " if answer.gradient.form == "index" else ""
             lines.append(f"gradient in the shape of {name}: {label}{answer.gradient.text}")

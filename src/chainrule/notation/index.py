@@ -171,7 +171,7 @@ class _Indexed:
                 return Reading(above=(self.reader.call(node, readings, 0),))
         if node.rank <= 2 and (reading := self.reader.read(node)) is not None:
             return at(reading, letters)
-        return Reading(above=(_entry(array(node, self.reader), letters),))
+        return Reading(above=(_whole_entry(node, letters, self.reader),))
 
     def opens(self, node: Sum) -> bool:
         """Whether a sum is written term by term, not as an entry of a matrix."""
@@ -325,6 +325,30 @@ def _alone(node: Expr) -> Product:
     return Product(ONE, ((node, axes),), axes, dict(enumerate(node.shape)))
 
 
+def _whole_entry(node: Expr, letters: Letters, reader: Reader) -> Tree:
+    """The entry of an array; a function of a transpose is told by its axes, softmax(T, axis=1)_ikj."""
+    inside = node.children[0] if isinstance(node, Apply) and len(node.children) == 1 else node
+    moved = isinstance(inside, Einsum) and inside.rank > 2 and inside.coefficient.is_one and _is_moved(inside)
+    if not moved or not isinstance(node, Apply) or isinstance(node.function, View | Elementwise):
+        return _entry(array(node, reader), letters)
+    assert isinstance(inside, Einsum)
+    place = [inside.labels[0].index(label) for label in inside.output]  # where each axis was before
+    core = core_rank(node)
+    axes = place[inside.rank - core :]
+    kept = place if node.rank == inside.rank else place[: inside.rank - core]
+    on_axes = node.function.name != "matrix_power" and (core == 1 or bool(node.parameters))
+    if len(kept) != len(letters) or not on_axes:
+        return _entry(array(node, reader), letters)
+    order = sorted(range(len(kept)), key=kept.__getitem__)
+    tree = _tensorial(node, [array(inside.operands[0], reader)], axes)
+    return _entry(tree, tuple(letters[k] for k in order))
+
+
+def _is_moved(node: Einsum) -> bool:
+    """Whether it is a transpose of an array."""
+    return len(node.operands) == 1 and sorted(node.labels[0]) == sorted(node.output) == sorted({*node.output})
+
+
 def _viewed(product: Product, folds: dict[Function, Sequence[Fold]]) -> Product:
     """The product with views in the place of its tensors of zeros and ones."""
     found = Parts(list(product.operands), product.output, product.sizes, folds)
@@ -430,6 +454,17 @@ def array(root: Expr, reader: Reader) -> Tree:
     return done[root]
 
 
+def needs_code(expr: Expr, reader: Reader) -> bool:
+    """Whether an array is written with einsum, which only code can read."""
+    pending = [array(expr, reader)]
+    while pending:
+        tree = pending.pop()
+        if tree.op == "call" and tree.data[0] == "einsum":
+            return True
+        pending.extend(tree.args)
+    return False
+
+
 def _arguments(node: Expr) -> Sequence[Expr]:
     """The children; of a map of many directions at one matrix, the matrix once."""
     if not isinstance(node, Apply) or not getattr(node.function, "back", ()):
@@ -476,8 +511,8 @@ def _repeated(node: Expr, constant: Coefficient) -> Tree:
     return ones if constant.is_one else m.scale(number(constant), ones)
 
 
-def _tensorial(node: Apply, inside: Sequence[Tree]) -> Tree:
-    """A function on the last axes, which are told by number."""
+def _tensorial(node: Apply, inside: Sequence[Tree], on: Sequence[int] = ()) -> Tree:
+    """A function on the last axes, or on the axes `on`, which are told by number."""
     name = (
         node.function.name.removeprefix("a") if node.function.name in ("amax", "amin") else node.function.name
     )
@@ -487,7 +522,7 @@ def _tensorial(node: Apply, inside: Sequence[Tree]) -> Tree:
         return m.call(name, *inside, m.number(node.parameters[0]))
     rank = node.arguments[0].rank
     core = core_rank(node)
-    axes = [str(k) for k in range(rank - core, rank)]
+    axes = [str(k) for k in on or range(rank - core, rank)]
     extra = [m.number(p) for p in shown_parameters(node)]
     return m.call(name, *inside, *extra, options="axis=" + (axes[0] if core == 1 else f"({', '.join(axes)})"))
 

@@ -18,6 +18,8 @@ from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
 from chainrule.expr.walk import dim_names, rebuild, topological, transform, variables
 from chainrule.notation.grouping import grouped
+from chainrule.notation.index import index_form, needs_code
+from chainrule.notation.matform import Tree
 from chainrule.notation.recover import Reader
 from chainrule.notation.standardised import standardised
 from chainrule.rules.table import Elementwise
@@ -36,7 +38,7 @@ USUAL = {
     "cholesky": "L", "eigvecsh": "V", "svd_left": "U", "svd_right": "V", "top_left": "u", "top_right": "v",
 }  # fmt: skip
 # Letters by use, then by rank.
-LETTERS = {"z": "zZ", "m": "mM", "p": "pP", "e": "erER", "s": "sS", "": ""}
+LETTERS = {"a": "", "z": "zZ", "m": "mM", "p": "pP", "e": "erER", "s": "sS", "": ""}
 BY_RANK = ("stcqk", "uvqhg", "MKSGH")
 
 
@@ -158,7 +160,7 @@ class Namer:
         reader = Reader(self.taken)
         for expr in self.exprs:
             reader.read(expr)
-        arguments = self._activation_arguments()
+        arguments = self._array_arguments(reader) | self._activation_arguments()
         printed: dict[Expr, int] = dict.fromkeys(self.order, 0)
         # A gradient printed a second time, in the shape of its variable, asks for no more names.
         for expr in dict.fromkeys(self.exprs):
@@ -186,19 +188,34 @@ class Namer:
             return True
         if part in self.normalised and node not in self.exprs:
             return True
-        if is_leaf(part) or node in self.exprs or part.rank > 2:
+        if is_leaf(part) or node in self.exprs or not (is_array(part) and variables(part)):
             return False
-        reading = reader.readings.get(node)
-        if reading is None:
-            return False
-        tree = reader.tree(node)
-        assert tree is not None
         if isinstance(part, Apply) and (part.function.name in USUAL or _scores(part) is not None):
-            return True
+            return part.rank > 2 or reader.readings.get(node) is not None
+        if count < 2 and part not in arguments:
+            return False
+        tree = self._tree(node, reader)
         if part in arguments:
-            return arguments[part] == "s" or (tree.leaves >= ARGUMENT_LEAVES and has_contraction(part))
+            return arguments[part] in ("s", "a") or (tree.leaves >= ARGUMENT_LEAVES and has_contraction(part))
         length = tree.cost // 2
         return count > 1 and count * (length - 1) > length + OVERHEAD
+
+    def _tree(self, node: Expr, reader: Reader) -> Tree:
+        """How a part is written, by entries where matrices cannot say it."""
+        tree = reader.tree(node) if node.rank <= 2 else None
+        return index_form(node, reader)[0] if tree is None else tree
+
+    def _array_arguments(self, reader: Reader) -> dict[Expr, str]:
+        """The parts of more than two axes that a function of a whole array would hold as code."""
+        found: dict[Expr, str] = {}
+        for node in self.order:
+            if not isinstance(node, Apply) or isinstance(node.function, Elementwise):
+                continue
+            for argument in node.arguments:
+                part = self.parts[argument][1]
+                if part.rank > 2 and not is_leaf(part) and is_array(part) and needs_code(argument, reader):
+                    found[part] = "a"
+        return found
 
     def _activation_arguments(self) -> dict[Expr, str]:
         """The parts that are arguments of activations inside something larger.
@@ -227,7 +244,8 @@ class Namer:
         if part in self.normalised:
             return self._hat(self.normalised[part])
         usual = USUAL.get(part.function.name, "") if isinstance(part, Apply) else ""
-        letters = [*usual, *(c for c in LETTERS[use] if c.isupper() == (part.rank == 2)), *BY_RANK[part.rank]]
+        by_use = (c for c in LETTERS[use] if c.isupper() == (part.rank > 1))
+        letters = [*usual, *by_use, *BY_RANK[min(part.rank, 2)]]
         spelled = {pretty(t) for t in self.taken} | {*self.taken, *self.names.values()}
         free = next((c for c in letters if c not in spelled), None)
         if free is None:
@@ -292,7 +310,7 @@ def _scores(part: Expr) -> Expr | None:
         isinstance(t, Einsum) and _contracts(t) and any(not o.rank and not variables(o) for o in t.operands)
         for t in terms
     )
-    return scores if scaled_down and part.rank == 2 else None
+    return scores if scaled_down and part.rank > 1 else None
 
 
 def _times(coefficient: Coefficient, part: Expr) -> Expr:
@@ -329,6 +347,13 @@ def _reads_better_negated(expr: Sum) -> bool:
 def _carries_all(term: Einsum) -> bool:
     """Whether it is no scalar repeated along an axis: x − mean(x) reads better than its negative."""
     return set(term.output) <= {a for axes in term.labels for a in axes}
+
+
+def is_array(part: Expr) -> bool:
+    """Whether it is data and no derivative by it: none of its axes stands twice, in any of its terms."""
+    terms = part.terms if isinstance(part, Sum) else (part,)
+    bodies = [split(term)[1] for term in terms]
+    return part.rank < 3 or all(len(set(b.output)) == b.rank for b in bodies if isinstance(b, Einsum))
 
 
 def has_contraction(part: Expr) -> bool:

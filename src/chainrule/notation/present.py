@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chainrule.expr.nodes import Expr
+from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import variables
-from chainrule.notation.index import index_form, vec_form
+from chainrule.notation import matform as m
+from chainrule.notation.index import array, index_form, vec_form
 from chainrule.notation.latex import to_latex
 from chainrule.notation.matform import Tree
 from chainrule.notation.names import name_parts
 from chainrule.notation.recover import Reader
 from chainrule.notation.text import to_text
+from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import unknown_in
-from chainrule.rules.views import FOR_PRINT, fold
+from chainrule.rules.views import FOR_PRINT, View, fold
 
 # Readers by the names that are taken and whether terms keep their order; what one has read it knows.
 Readers = dict[tuple[frozenset[str], bool], Reader]
@@ -66,6 +68,11 @@ class Presentation:
     def latex(self) -> str:
         """As LaTeX for mathematics mode."""
         return to_latex(self.tree, self.profile)
+
+
+def head(name: str, shown: Presentation) -> Tree:
+    """What stands left of what a name is: X̂_ijk where that is written by entries, else the name."""
+    return m.tree("entry", (m.name(name),), shown.indices) if shown.indices else m.name(name)
 
 
 def present(
@@ -135,10 +142,18 @@ def present_named(
     reader = readers.setdefault((used, as_typed), Reader(used, as_typed=as_typed))
     written = [replace(_one(reader, r.expr, r.turned, r.ranks), profile=profile) for r in requests]
     where = [
-        (name, replace(_one(reader, value, False, ()), part=part, profile=profile))
+        (name, replace(_definition(reader, value), part=part, profile=profile))
         for name, value, part in definitions
     ]
     return written, where
+
+
+def _definition(reader: Reader, value: Expr) -> Presentation:
+    """A function of a whole array as that, P = softmax(Z, axis=2); anything else as an answer is written."""
+    whole = isinstance(value, Apply) and not isinstance(value.function, Elementwise | View)
+    if value.rank > 2 and whole and all(isinstance(argument, Variable) for argument in value.children):
+        return Presentation(array(value, reader))
+    return _one(reader, value, False, ())
 
 
 def _one(reader: Reader, expr: Expr, turned: bool, ranks: tuple[int, ...]) -> Presentation:

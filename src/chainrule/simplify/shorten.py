@@ -136,7 +136,7 @@ class Shortener:
     def shorter(self, node: Expr) -> Expr:
         """The best of a node over shortened children: as it is, factored, multiplied out."""
         node = self.normal(node)
-        if isinstance(node, Einsum) and any(isinstance(o, Sum) and o.rank > 2 for o in node.operands):
+        if isinstance(node, Einsum) and any(map(_is_tensor, node.operands)):
             # No matrix can be factored out of what is no matrix: a sum of products of entries reads best.
             expanded = self._multiplied_out(node)
             return node if expanded is None else expanded
@@ -506,3 +506,12 @@ def _place(parts: Einsum, k: int, operand: Expr) -> tuple[_Place | None, Fractio
             return None, exponent
     # A power can only leave elementwise: Σ over a label that stands in it alone was refused above.
     return _Place(base, tuple(where)), exponent
+
+
+def _is_tensor(operand: Expr) -> bool:
+    """A sum of more than two axes, unless it is data less something of it: X − mean(X)."""
+    if not isinstance(operand, Sum) or operand.rank < 3:
+        return False
+    bodies = [split(term)[1] for term in operand.terms]
+    distinct = all(len(set(b.output)) == b.rank for b in bodies if isinstance(b, Einsum))
+    return not (distinct and any(not isinstance(body, Einsum | Sum | Stack) for body in bodies))
