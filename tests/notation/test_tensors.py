@@ -45,6 +45,16 @@ WRITTEN = [
         "sum(R * softmax(T, axis=2))", T, "T", 1,
         "∂f/∂T_ijk = P_ijk (R_ijk − Σ_l P_ijl R_ijl) where P = softmax(T, axis=2)",
     ),
+    ("conv1d(x, k, stride=2, padding=1)", "x[9] k[3]", "x", 1, "∂y_i/∂x_j = k_{j−2i+3}"),
+    ("conv2d(X, K)", "X[2,6,6] K[3,2,3,3]", "X", 1, "∂Y_ijk/∂X_lmn = K_{i,l,m−j+1,n−k+1}"),
+    (
+        "sum(G * conv2d(X, K, stride=2, padding=1))", "X[2,8,8] K[3,2,3,3] G[3,4,4]", "K", 1,
+        "∂f/∂K_ijkl = Σ_mn G_imn X_{j,2m+k−3,2n+l−3}",
+    ),
+    (
+        "max_pool2d(X, 2)", "X[4,6]", "X", 1,
+        "∂Y_ij/∂X_kl = first_max(windows(X, (2, 2), stride=2), axis=(2, 3))_{i,j,k−2i+2,l−2j+2}",
+    ),
 ]  # fmt: skip
 
 
@@ -64,3 +74,27 @@ def test_parts_have_names(text: str, shapes: str, name: str, order: int, wanted:
     values = {v.name: rng.normal(size=[dim.substitute(SIZES).constant for dim in v.shape]) for v in variables}
     got, expected = (evaluate(substitute_dims(e, SIZES), values) for e in (parsed.expr, d.expression))
     np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_sum_whose_range_nothing_tells_keeps_its_tensor() -> None:
+    """Σ_l k_{i−l+1} k_{j−l+1} would not say how far l goes."""
+    d = cr.derive("sum(conv1d(x, k)**2)", wrt="x", shapes="x[9] k[3]", order=2)
+    assert isinstance(d, cr.Derivative) and "window(" in d.text and "{" not in d.text
+
+
+def test_pairs_and_sums_are_told() -> None:
+    d = cr.derive("conv1d(x, k)", wrt="x", shapes="x[9] k[3]")
+    assert "an entry whose index lies outside its array is 0" in str(d)
+    d = cr.derive("kron(A, B)", wrt="A", shapes="A[m,n] B[p,q]")
+    assert "(ij) is one index made of two, of which j runs faster" in str(d)
+    assert r"B_{jl} \delta_{im} \delta_{kn}" in d.latex
+
+
+def test_a_wrong_sum_of_indices_is_noticed_and_another_refused() -> None:
+    right = parse_formula("y_i = Σ_k x_{i+k−1} w_k", "x[9] w[3]", shape=[Dim.of(7)])
+    wrong = parse_formula("y_i = Σ_k x_{i+k} w_k", "x[9] w[3]", shape=[Dim.of(7)])
+    values = {"x": np.arange(9.0), "w": np.array([1.0, 2.0, 4.0])}
+    np.testing.assert_allclose(evaluate(right.expr, values), np.correlate(values["x"], values["w"], "valid"))
+    assert not np.allclose(evaluate(right.expr, values), evaluate(wrong.expr, values))
+    with pytest.raises(cr.ChainruleError, match="the index i\\+k\\+j is not read"):
+        parse_formula("y_i = Σ_kj x_{i+k+j} w_k v_j", "x[9] w[3] v[2]", shape=[Dim.of(7)])

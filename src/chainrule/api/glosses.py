@@ -32,6 +32,7 @@ GLOSSES = {
 }
 _CALL = re.compile(r"(?<![A-Za-z_])([a-z_]+\d?)\(")
 _PLACE = re.compile(r"_([i-t]*(?:\([i-t]{2,}\)[i-t]*)+)(?!\w)")
+_SUM = re.compile(r"_\{[^{}]*[i-t][+−][^{}]*\}")
 _PAIR = re.compile(r"\([i-t]+\)")
 
 
@@ -47,4 +48,5 @@ def glosses(lines: Iterable[str], typed: str) -> list[str]:
     places = [place for line in lines for place in _PLACE.findall(line)]
     pairs = [pair for place in places for pair in _PAIR.findall(place)]
     note = [paired_note(pairs)] if pairs else []
+    note += ["an entry whose index lies outside its array is 0"] if any(map(_SUM.search, lines)) else []
     return note + [GLOSSES[name] for name in used if name not in _CALL.findall(typed)]

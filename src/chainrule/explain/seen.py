@@ -41,9 +41,11 @@ class Answer:
         self.x, self.y = board.symbol(self.wrt), board.symbol(self.output)
         taken = {*board.subject.taken, *(v.name for v in named.values())}
         self.entries = Entries(self.wrt, taken)
-        free = self.entries.letters(max(self.output.rank, 1) + self.wrt.rank)
+        # A scalar is derived by the entries jk of a matrix, by those of a tensor as its answer has them.
+        first = self.output.rank if self.wrt.rank > 2 else max(self.output.rank, 1)
+        free = self.entries.letters(first + self.wrt.rank)
         self.rows: Letters = free[: self.output.rank]
-        self.columns: Letters = free[max(self.output.rank, 1) :]
+        self.columns: Letters = free[first:]
         self.normal = Normaliser()
         self.taken = frozenset(taken)
 

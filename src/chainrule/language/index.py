@@ -6,6 +6,7 @@ under a Σ, is summed (Einstein's convention); a letter that is missing is broad
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
@@ -36,9 +37,17 @@ from chainrule.language.tokens import axes_of, is_index
 from chainrule.language.unknown import Declared
 from chainrule.language.values import Value
 from chainrule.rules.constants import MERGE
+from chainrule.rules.indexing import WINDOW
 from chainrule.rules.table import ROWS, Elementwise, lookup
 
 Letters = tuple[str, ...]
+
+
+def letters_of(axis: str) -> str:
+    """The letters of a place: ij of (ij), ik of 2i+k−2."""
+    return "".join(c for c in axis if c.isalpha())
+
+
 # A variable, the letters of each of its axes, and where that stands.
 Source = tuple[Variable, Letters, Node]
 PRODUCTS = frozenset({"", "*", "·", "⊙", "/"})
@@ -100,22 +109,47 @@ class _Indices:
         """Axes taken apart into those with a letter each, or such axes joined."""
         if all(len(letters) == 1 for letters in axes):
             return expr
-        place = iter(range(sum(map(len, axes))))
+        place = iter(range(sum(len(letters_of(own)) for own in axes)))
         whole: list[int] = []
         single: list[int] = []
         merges: list[Expr] = []
         labels: list[tuple[int, ...]] = []
         for letters in axes:
-            inside = [next(place) for _ in letters]
+            inside = [next(place) for _ in letters_of(letters)]
             single += inside
             if len(letters) == 1:
                 whole += inside
                 continue
             whole.append(-len(merges) - 1)
-            merges.append(Apply(MERGE, (), tuple(map(self.size, letters))))
-            labels.append((whole[-1], *inside))
+            if letters.isalpha():
+                merges.append(Apply(MERGE, (), tuple(map(self.size, letters))))
+                labels.append((whole[-1], *inside))
+                continue
+            tensor, first = self.slid(letters, expr.shape[len(whole) - 1])
+            merges.append(tensor)
+            labels.append((*inside, whole[-1]) if first else (inside[1], whole[-1], inside[0]))
         before, after = (whole, single) if apart else (single, whole)
         return Einsum(ONE, (self.elaborator.sizes.settle(expr), *merges), (before, *labels), after)
+
+    def slid(self, text: str, size: Dim) -> tuple[Expr, bool]:
+        """The tensor that puts 2t+k−2, or n−2t+2, in the place of an axis; whether all signs are plus."""
+        terms = re.findall(r"([-+−]?)([0-9]*)([i-t]?)", text)
+        factors: list[int] = []
+        constant = 0
+        for sign, digits, letter in terms:
+            value = (-1 if sign in ("-", "−") else 1) * int(digits or bool(letter))
+            factors += [value] if letter else []
+            constant += 0 if letter else value
+        first, second = map(self.size, letters_of(text)) if len(factors) == 2 else (size, size)
+        if len(factors) == 2 and min(factors) > 0:
+            padding = Dim.of(1 - sum(factors) - constant)
+            return Apply(WINDOW, (), (first, second, *factors, padding, size)), True
+        if len(factors) == 2 and factors[0] == 1:
+            stride = -factors[1]
+            return Apply(WINDOW, (), (second, size, stride, 1, Dim.of(constant - stride), first)), False
+        raise self.problem(
+            f"the index {text} is not read", self.statement.value, "write X_{i+k−1}, X_{2i+k−2} or w_{j−2i+2}"
+        )
 
     def value(self) -> Value:
         if len(set(self.output)) != len(self.output):
@@ -159,7 +193,8 @@ class _Indices:
     def has_pairs(self) -> bool:
         """Whether an axis is written by several letters."""
         below = [node.indices for node in self.order if isinstance(node, Postfix) and node.symbol == "_"]
-        return any("(" in indices for indices in below) or any(len(axis) > 1 for axis in self.axes)
+        several = any("(" in indices or "{" in indices for indices in below)
+        return several or any(len(axis) > 1 for axis in self.axes)
 
     def told(self, sources: list[Source]) -> list[Source]:
         """What says how large the parts of a pair are, entries X_ij and δ_ij, goes before the pairs."""
@@ -179,10 +214,12 @@ class _Indices:
 
     def fit(self, expr: Expr, axes: Sequence[str], node: Node) -> Expr:
         """`expr` with the sizes of its axes and of the letters made equal."""
-        wanted = [self.whole_size(letters) for letters in axes]
+        wanted = [self.whole_size(letters) for letters in axes if letters.isalpha()]
 
         def agree(e: Expr) -> Expr:
             for have, letters in zip(e.shape, axes, strict=True):
+                if not letters.isalpha():
+                    continue  # a sum of indices may lie outside
                 said = f"are two sizes for the index {letters}"
                 nodes.require_same(have, self.whole_size(letters), said)
             return e
@@ -268,7 +305,7 @@ class _Indices:
 
     def entry(self, node: Postfix, base: Value) -> Value:
         axes = axes_of(node.indices)
-        letters = tuple("".join(axes))
+        letters = tuple(c for own in axes for c in letters_of(own))
         special = node.operand.symbol if isinstance(node.operand, Special) else ""
         if special in ("δ", "I"):
             if len(axes) != 2:

@@ -68,6 +68,8 @@ _TOKEN = re.compile(
 )
 # An index with pairs in it, Y_(ij)k: a merged axis is written by the indices that it is made of.
 _PAIRED = re.compile(r"_((?:[i-t]*\([i-t]{2,}\)[i-t]*)+)(?!\w)")
+# An index that is a sum, X_{i,2j+k−2}: a place in a window.
+_SHIFTED = re.compile(r"_(\{[-+−0-9]*[i-t][-+−0-9i-t]*(?:,[-+−0-9]*[i-t][-+−0-9i-t]*)*\})")
 _LATIN = ("LATIN ", "GREEK ", "MATHEMATICAL ", "COMBINING ")
 COMPLEX = "chainrule works on real numbers: a complex function has no real Jacobian of the kind derived here"
 
@@ -100,7 +102,8 @@ def tokenize(text: str, dialect: str, functions: Collection[str] = ()) -> list[T
             continue
         if kind in ("name", "sub"):
             check_name(value, text, span)
-        if kind == "name" and (paired := _PAIRED.match(text, span.start + value.rfind("_"))):
+        below = span.start + value.rfind("_")
+        if kind == "name" and (paired := _PAIRED.match(text, below) or _SHIFTED.match(text, below)):
             position, value = paired.end(), value[: value.rfind("_")]
             if value:
                 _check_name(text, value, span)
@@ -144,15 +147,17 @@ def tokenize(text: str, dialect: str, functions: Collection[str] = ()) -> list[T
 
 def is_index(text: str) -> bool:
     """Whether what stands below the line are letters: ij, (ij)k; not 12."""
-    return text.replace("(", "").replace(")", "").isalpha()
+    return text.startswith("{") or text.replace("(", "").replace(")", "").isalpha()
 
 
 def axes_of(text: str) -> tuple[str, ...]:
-    """The letters of each axis.
+    """The letters of each axis, or the sum that it is.
 
-    >>> axes_of("(ij)k")
-    ('ij', 'k')
+    >>> axes_of("(ij)k"), axes_of("{i,2j+k−2}")
+    (('ij', 'k'), ('i', '2j+k−2'))
     """
+    if text.startswith("{"):
+        return tuple(text[1:-1].split(","))
     return tuple(found.strip("()") for found in re.findall(r"\w|\(\w+\)", text))
 
 

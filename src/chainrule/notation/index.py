@@ -7,10 +7,11 @@ index form; a vec form only those whose terms are products of matrices on two ax
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
+from types import MappingProxyType
 
 from chainrule.expr.dims import ONE, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Stack, Sum, Variable, constant_of
@@ -35,9 +36,10 @@ from chainrule.notation.recover import (
     swapped,
     whole,
 )
+from chainrule.notation.shifted import Shift, shifts_of, unfolded
 from chainrule.notation.views import size as size_tree
 from chainrule.notation.views import view_tree
-from chainrule.rules import constants
+from chainrule.rules import constants, views
 from chainrule.rules.constants import MERGE
 from chainrule.rules.linear_maps import copied
 from chainrule.rules.table import Elementwise
@@ -153,10 +155,15 @@ class _Indexed:
                     return (yield self.product(product, pieces, letters, used))
             case Einsum():
                 product = flatten(node)
-                viewed, pieces = pieces_of(_viewed(product, FOR_PAIRS))
+                viewed, pieces = pieces_of(_slid(_viewed(product, FOR_PAIRS)))
                 if not self.stand(viewed, pieces, letters):
                     viewed, pieces = _viewed(product, FOR_INDICES), {}
-                return (yield self.product(viewed, pieces, letters, used))
+                viewed, shifts = shifts_of(viewed, set(pieces))
+                return (yield self.product(viewed, pieces, letters, used, shifts))
+            case Apply(function=views.WINDOWS | views.OVERLAP):
+                product = unfolded(_alone(node))
+                if len(product.operands) > 1:
+                    return (yield self.entry(_einsum_of(product), letters, used))
             case Sum() if self.opens(node):
                 readings = []
                 for term in node.terms:
@@ -194,7 +201,14 @@ class _Indexed:
                 return False
         return True
 
-    def product(self, product: Product, pieces: Pieces, letters: Letters, used: Letters) -> Waiting:
+    def product(
+        self,
+        product: Product,
+        pieces: Pieces,
+        letters: Letters,
+        used: Letters,
+        shifts: Mapping[int, Shift] = MappingProxyType({}),
+    ) -> Waiting:
         """Parts of at most two axes are contracted as matrix products, other sums written Σ."""
         if product.coefficient.is_zero:
             return Reading(coefficient=product.coefficient)
@@ -206,8 +220,9 @@ class _Indexed:
             for piece, own in zip(pieces.get(label, (label,)), inside, strict=True):
                 if name.setdefault(piece, own) != own:
                     above += self.deltas(name[piece], own)
-        opened = dict.fromkeys(p for own in pieces.values() for p in own if p not in name)
-        groups, explicit = self.groups(product, {*name, *pieces}, list(opened))
+        parted = [*pieces.values(), *(shift.parts for shift in shifts.values())]
+        opened = dict.fromkeys(p for own in parted for p in own if p not in name)
+        groups, explicit = self.groups(product, {*name, *pieces, *shifts}, list(opened))
         wanted = [self.made_of(product, label) for label in explicit]
         free = self.fresh([size for sizes in wanted for size in sizes], used)
         rest = iter(free)
@@ -215,6 +230,7 @@ class _Indexed:
             label: joined(next(rest) for _ in sizes) for label, sizes in zip(explicit, wanted, strict=True)
         }
         name |= {flat: joined(name[piece] for piece in own) for flat, own in pieces.items()}
+        name |= {label: shift.spelled([name[p] for p in shift.parts]) for label, shift in shifts.items()}
         used = (*used, *free)
         coefficient = product.coefficient
         for group in groups:
@@ -347,6 +363,19 @@ def _whole_entry(node: Expr, letters: Letters, reader: Reader) -> Tree:
 def _is_moved(node: Einsum) -> bool:
     """Whether it is a transpose of an array."""
     return len(node.operands) == 1 and sorted(node.labels[0]) == sorted(node.output) == sorted({*node.output})
+
+
+def _slid(product: Product) -> Product:
+    """The product with windows as the tensors that slide them, where that opens other products too."""
+    opened = unfolded(product)
+    if opened is product or len(opened.operands) == len(product.operands):
+        return product
+    return flatten(_einsum_of(opened))
+
+
+def _einsum_of(product: Product) -> Einsum:
+    operands, labels = zip(*product.operands, strict=True)
+    return Einsum(product.coefficient, operands, labels, product.output, product.sizes)
 
 
 def _viewed(product: Product, folds: dict[Function, Sequence[Fold]]) -> Product:

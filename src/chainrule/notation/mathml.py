@@ -155,7 +155,7 @@ def _grid(node: Tree, parts: list[str]) -> str:
 def _indices(indices: tuple[str, ...]) -> str:
     plain = all(len(i) == 1 or i.startswith("(") for i in indices)
     separator = operator("\N{INVISIBLE SEPARATOR}" if plain else ",")
-    shown = [from_tex(re.sub(r"(\D)(\d+)", r"\1_{\2}", i)) for i in indices]
+    shown = [from_tex(re.sub(r"([a-z])(\d+)", r"\1_{\2}", i)) for i in indices]
     return _joined(shown, separator)
 
 

@@ -24,6 +24,7 @@ from chainrule.notation.recover import Reader
 from chainrule.notation.standardised import standardised
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import unknown_in
+from chainrule.rules.views import OVERLAP
 from chainrule.simplify import Normaliser, simplify_many
 from chainrule.simplify.normal import scaled, split
 from chainrule.simplify.product import primitive
@@ -211,6 +212,8 @@ class Namer:
         for node in self.order:
             if not isinstance(node, Apply) or isinstance(node.function, Elementwise):
                 continue
+            if node.function is OVERLAP and node.rank > 2:
+                continue  # written by entries
             for argument in node.arguments:
                 part = self.parts[argument][1]
                 if part.rank > 2 and not is_leaf(part) and is_array(part) and needs_code(argument, reader):
