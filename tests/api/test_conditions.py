@@ -1,5 +1,7 @@
 """A page says what it takes for granted of a matrix."""
 
+import json
+
 import pytest
 
 import chainrule as cr
@@ -33,6 +35,7 @@ def test_what_is_taken_for_granted(formula: str, shapes: str, wrt: str, sentence
     ]
     assert said == [sentence]
     assert sentence[1:] in d.to_markdown()
+    assert json.loads(d.to_json())["conditions"] == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -49,3 +52,15 @@ def test_what_is_taken_for_granted(formula: str, shapes: str, wrt: str, sentence
 def test_nothing_is_said_of_what_is_declared_or_seen(formula: str, shapes: str, wrt: str) -> None:
     page = str(cr.derive(formula, wrt=wrt, shapes=shapes))
     assert "taken to" not in page and "singular" not in page
+
+
+@pytest.mark.parametrize("style", [None, "variables"])
+def test_a_derivation_says_the_same_in_its_own_names(style: str | None) -> None:
+    page = cr.explain("logdet(X.T @ X)", "X", "X[m,n]", style=style)
+    (said,) = page.derivation.conditions
+    name = said.removesuffix(" is taken to be invertible")
+    assert f"{name} = XᵀX" in str(page) and said in str(page).splitlines()
+    for text in (page.to_markdown(), page.to_latex(), page.to_html()):
+        assert "is taken to be invertible" in text
+    assert json.loads(page.to_json())["derivations"][0]["conditions"] == [said]
+    assert cr.explain("logdet(X)", "X", "X[n,n]:spd").derivation.conditions == ()

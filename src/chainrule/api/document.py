@@ -59,6 +59,7 @@ def document(sheet: Sheet, report: Report | str, point: Point | None, answers: M
         "not_differentiable": [
             {"where": kink.where, "takes": kink.takes} for kink in sheet.kinks if not kink.exists
         ],
+        "conditions": sheet.conditions,
         "check": _check(report),
     }
     if sheet.conventions:

@@ -215,6 +215,7 @@ def _page(
         checked=replace(worst, steps=sum(c.steps for c in checks), failed=failed),
         sections=tuple(dict.fromkeys(section for page in pages for section in page.sections)),
         kinks=tuple(dict.fromkeys(kink for page in pages for kink in page.kinks)),
+        conditions=tuple(dict.fromkeys(each for page in pages for each in page.conditions)),
         where=where,
         reading=(_reading(subject),),
     )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from chainrule.api import as_maps, backward, notated
 from chainrule.api.blocks import block_line
-from chainrule.api.conditions import conditions
 from chainrule.api.formulas import named_parts
 from chainrule.api.glosses import glosses
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
@@ -256,6 +255,8 @@ class Sheet:
     @cached_property
     def conditions(self) -> list[str]:
         """What is taken for granted of matrices that move."""
+        from chainrule.verify.conditions import conditions  # loads NumPy
+
         derivatives = [d.expression for d in self.derivatives]
         return conditions(self.formula.expr, self.normal, derivatives, self._moving(), self._writing())
 

@@ -5,7 +5,7 @@ In: a Subject and a style, or none. Out: a Derivation, every line of which has b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chainrule.errors import DomainProblem, OptionError
 from chainrule.explain import components, differentials, operator, reading, unit_lines, variables
@@ -22,7 +22,7 @@ from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.table import Elementwise
-from chainrule.simplify import Normaliser
+from chainrule.simplify import Normaliser, normalise
 from chainrule.steps import Step
 
 STYLES = ("operator", "variables", "components", "differentials")
@@ -76,6 +76,7 @@ def explain(
         answer=answered,
         checked=checked(board, points),
         kinks=kinks(board, where, [board.wrt]),
+        conditions=conditions(board, where, [board.derivative], [board.wrt]),
         reading=reading.read(board, reading.introduced(board, chosen, where)),
         sections=(unit_lines.section(board, units),) if units else (),
         where=where,
@@ -179,8 +180,8 @@ def _formula(board: Board) -> Tree:
     return board.typed(substitute(board.subject.expr, names))
 
 
-def kinks(board: Board, where: Sequence[Line], wrt: Sequence[Variable]) -> tuple[str, ...]:
-    """Where it is not differentiable and what is taken there, in the names of the page."""
+def _writing(board: Board, where: Sequence[Line]) -> Callable[[Expr], str]:
+    """How a part is written in the names of the page."""
     normal = Normaliser()
     shown = board.flow.parts if board.style in ("variables", "differentials", "layers") else ()
     named = {part: name for name, part in board.subject.names.items()}
@@ -191,13 +192,28 @@ def kinks(board: Board, where: Sequence[Line], wrt: Sequence[Variable]) -> tuple
         name = known.get(part) if part.children else None
         return to_text(m.name(name) if name else board.tree(part))
 
+    return write
+
+
+def kinks(board: Board, where: Sequence[Line], wrt: Sequence[Variable]) -> tuple[str, ...]:
+    """Where it is not differentiable and what is taken there, in the names of the page."""
     from chainrule.verify.kinks import kinks_of  # loads NumPy
 
     subject = board.subject
-    found = list(map(str, kinks_of(normal(subject.expr), wrt, write, 1, subject.at_kink)))
+    found = list(map(str, kinks_of(normalise(subject.expr), wrt, _writing(board, where), 1, subject.at_kink)))
     if len(found) <= MOST_KINKS:
         return tuple(found)
     return (*found[: MOST_KINKS - 1], f"and likewise in {len(found) - MOST_KINKS + 1} other places")
+
+
+def conditions(
+    board: Board, where: Sequence[Line], derivatives: Sequence[Expr], wrt: Sequence[Variable]
+) -> tuple[str, ...]:
+    """What is taken for granted of the matrices that move, in the names of the page."""
+    from chainrule.verify import conditions as verify  # loads NumPy
+
+    expr = board.subject.expr
+    return tuple(verify.conditions(expr, normalise(expr), derivatives, wrt, _writing(board, where)))
 
 
 def checked(board: Board, points: int | None) -> Checked:

@@ -108,6 +108,7 @@ class Derivation:
     reading  sentences that are true of the answer
     sections what stands behind the answer: numbers at a point, units
     kinks    where it is not differentiable and what is taken there
+    conditions what is taken for granted of matrices: invertible, positive definite, of full rank
     where    what the names in the answer stand for
     wrt      what is differentiated by
     steps    the rewrites behind the lines; replaying them on `start` gives the result
@@ -124,6 +125,7 @@ class Derivation:
     reading: tuple[Sentence, ...] = ()
     sections: tuple[Phase, ...] = ()
     kinks: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
     where: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()
     wrt: Variable | None = None
@@ -131,6 +133,11 @@ class Derivation:
     steps: tuple[Step, ...] = ()
     figures: tuple[Figure, ...] = field(default=())
     profile: str | None = None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences below the answer: where it does not hold, and what it takes for granted."""
+        return (*self.kinks, *self.conditions, *self.notes)
 
     @property
     def introduce(self) -> Phase:

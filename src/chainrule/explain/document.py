@@ -47,6 +47,7 @@ def to_dict(derivation: Derivation) -> dict[str, Any]:
         "reading": [_words(sentence.words) for sentence in derivation.reading],
         "sections": [_entry(phase) for phase in derivation.sections],
         "not_differentiable": list(derivation.kinks),
+        "conditions": list(derivation.conditions),
         "notes": list(derivation.notes),
         "check": _check(derivation.checked),
         "start": None if derivation.start is None else write(derivation.start),

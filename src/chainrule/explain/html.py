@@ -190,12 +190,10 @@ class _Page:
             yield f"<figure>{figure.svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
     def footer(self, derivation: Derivation) -> Iterator[str]:
-        """Kinks, notes and the check."""
+        """Remarks and the check."""
         checked = derivation.checked
         yield "<footer>"
-        yield from (
-            f"<p>{words_html((_sentence(text),))}</p>" for text in (*derivation.kinks, *derivation.notes)
-        )
+        yield from (f"<p>{words_html((_sentence(text),))}</p>" for text in derivation.remarks)
         state = "failed" if checked.failed else "unchecked" if checked.reason else "passed"
         alert = ' role="alert"' if checked.failed else ""
         yield f'<p class="check {state}"{alert}>{escape(_sentence(str(checked)))}</p>'

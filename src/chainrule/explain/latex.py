@@ -81,7 +81,7 @@ def _latex(derivation: Derivation) -> str:
     if derivation.reading:
         parts.append(r"\emph{Read it:} " + " ".join(paragraph(s.words) for s in derivation.reading))
     parts += _phases(derivation.sections, "paragraph")
-    parts += [sentence(text) for text in (*derivation.kinks, *derivation.notes, str(derivation.checked))]
+    parts += [sentence(text) for text in (*derivation.remarks, str(derivation.checked))]
     return "\n\n".join(parts)
 
 

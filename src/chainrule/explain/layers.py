@@ -16,7 +16,7 @@ from dataclasses import replace
 from chainrule.derive.flow import regrouped
 from chainrule.errors import DomainProblem
 from chainrule.explain.board import Board, Subject
-from chainrule.explain.build import checked, kinks, sizes
+from chainrule.explain.build import checked, conditions, kinks, sizes
 from chainrule.explain.derivation import Checked, Derivation, Entry, Line, Phase, Sentence, Words
 from chainrule.explain.folding import folded, listed
 from chainrule.explain.introduce import definitions
@@ -62,6 +62,7 @@ def explain_layers(subject: Subject, points: int | None = None) -> Derivation:
         checked=_checked(board, layers, points),
         reading=_reading(board, back, smooth=not corners),
         kinks=corners,
+        conditions=conditions(board, (), [delta.value for delta in layers.deltas], board.flow.wrt),
     )
 
 

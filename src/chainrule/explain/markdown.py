@@ -35,7 +35,7 @@ def to_markdown(derivation: Derivation) -> str:
     if derivation.reading:
         parts.append("*Read it:* " + " ".join(paragraph(s.words) for s in derivation.reading))
     parts += _phases(derivation.sections, 3)
-    ends = (*derivation.kinks, *derivation.notes, str(derivation.checked))
+    ends = (*derivation.remarks, str(derivation.checked))
     parts += [closed(_capital(paragraph((text,)))) for text in ends]
     return "\n\n".join(parts) + "\n"
 

@@ -112,7 +112,7 @@ class _Page:
             [text for titles, block in behind for text in [*titles, *self._lines(block)]],
             [
                 text
-                for part in (*derivation.kinks, *derivation.notes, str(derivation.checked))
+                for part in (*derivation.remarks, str(derivation.checked))
                 for text in self._wrapped(self.spell(part))
             ],
         ]
