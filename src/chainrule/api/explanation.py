@@ -49,7 +49,7 @@ SCALARS, LOSSES, VECTORS, MATRICES = "yfgq", "CLJf", "yuvf", "YFZM"
 class Explanation:
     """Derivations that belong together: one for each variable, and one for each order.
 
-    derivations  in the order in which they are read
+    derivations  in the order in which they are read; one for all parameters of a program of layers
     subjects     what each explains
     """
 

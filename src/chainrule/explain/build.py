@@ -220,7 +220,8 @@ def checked(board: Board, points: int | None) -> Checked:
     """What the check of every claim found."""
     from chainrule.verify.claims import check_claims  # loads NumPy, which writing a derivation does not need
 
-    inputs = [v for v in board.subject.variables if v in variables_of(board.subject.expr) or v is board.wrt]
+    used = {*variables_of(board.subject.expr), board.wrt}
+    inputs = [v for v in board.subject.variables if v in used]
     try:
         found = check_claims(list(dict.fromkeys(board.claims)), board.definitions, inputs, points=points)
     except DomainProblem as problem:

@@ -21,6 +21,7 @@ from chainrule.explain.derivation import Checked, Derivation, Entry, Line, Phase
 from chainrule.explain.folding import folded, listed
 from chainrule.explain.introduce import definitions
 from chainrule.explain.upstream import Received, Upstream, groups, written
+from chainrule.expr.dims import Dim
 from chainrule.expr.names import pretty
 from chainrule.expr.nodes import Einsum, Expr, Variable
 from chainrule.expr.walk import substitute
@@ -287,8 +288,8 @@ def _factors(value: Expr) -> tuple[str, str] | None:
     summed = {a for axes in value.labels for a in axes} - {row, column}
     if len(summed) > 1 or row == column:
         return None
-    inner = str(value.sizes[summed.pop()]) if summed else "1"
-    return f"{value.sizes[row]} × {inner}", f"{inner} × {value.sizes[column]}"
+    inner = value.sizes[summed.pop()] if summed else Dim.of(1)
+    return sizes_text((value.sizes[row], inner)), sizes_text((inner, value.sizes[column]))
 
 
 def _reading(board: Board, back: Upstream, smooth: bool) -> tuple[Sentence, ...]:

@@ -127,15 +127,16 @@ class Sampler:
                     self.manner = kind
                     return Point(values, sizes, margin, demand.ties)
                 misses[failed.node, failed.why] += 1
+                below = failed.below
                 if attempt % 8 == 7:
                     sizes = self.sizes(rng, 0 if level < 2 else 30)
-                if attempt % 4 == 3 or not failed.below:
+                if attempt % 4 == 3 or not below:
                     # One manner for all, which keeps deep networks alive, or a mixture.
                     kind = attempt // 4 % (len(MANNERS) + 2)
                     values = {v.name: self.draw(v, sizes, rng, kind) for v in self.variables}
                 else:
                     for v in self.variables:
-                        if v in failed.below:
+                        if v in below:
                             values[v.name] = self.draw(v, sizes, rng, len(MANNERS))
         (node, needs), _ = misses.most_common(1)[0]
         raise DomainProblem(
