@@ -182,6 +182,8 @@ def test_other_styles_say_what_they_do() -> None:
     assert "style layers explains all of them on one page" in pages.to_text()
     with pytest.raises(OptionError, match="program of layers"):
         cr.explain("x**2", "x", style="layers")
+    with pytest.raises(OptionError, match="does not go with open, at or units"):
+        page_of(VECTORS, style="layers", open="z1")
 
 
 def test_one_parameter_is_told_as_ever_unless_it_is_asked_for() -> None:

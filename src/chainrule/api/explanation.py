@@ -41,6 +41,8 @@ from chainrule.simplify import simplify
 
 Units = str | Mapping[str, str]
 
+# Where each parameter of a program of layers has a page of its own.
+ONE_PAGE = "each variable has a page of its own here; the style layers explains all of them on one page"
 # Letters for the value of a formula: of scalars, of vectors to a scalar, to a vector, to a matrix.
 DERIVED = "ghqrstuv"
 SCALARS, LOSSES, VECTORS, MATRICES = "yfgq", "CLJf", "yuvf", "YFZM"
@@ -168,12 +170,18 @@ def explanation(
         point = read(about.formula, at)
     given = units_text(units)
     notes = about.formula.assumptions
-    plain = style is None and point is None and not opened and not given
-    if style == LAYERS or (plain and about.recursion is not None and len(about.parts()) > 1):
+    more = point is not None or bool(opened) or bool(given)
+    if style == LAYERS and more:
+        raise OptionError(
+            "the style layers does not go with open, at or units",
+            hint="leave the style out: each variable then has a page of its own",
+        )
+    network = about.recursion is not None and len(about.parts()) > 1
+    if style == LAYERS or (network and style is None and not more):
         found = [_of_layers(about)]
     else:
         found = [page for part in about.parts() for page in _of(part, style, opened, given, point)]
-        notes = (*notes, *_one_page(about))
+        notes = (*notes, *[ONE_PAGE] * network)
     pages = [in_profile(page, about.formula.profile) for page, _ in found]
     pages[0] = replace(pages[0], notes=notes)
     pages[-1] = replace(pages[-1], notes=(*pages[-1].notes, *_unused(about, pages)))
@@ -208,13 +216,6 @@ def _of_layers(about: Printable) -> tuple[Derivation, Subject]:
         layers=layers,
     )
     return explain_layers(subject), subject
-
-
-def _one_page(about: Printable) -> list[str]:
-    """A sentence where each parameter of a program of layers has a page of its own."""
-    if about.recursion is None or len(about.parts()) == 1:
-        return []
-    return ["each variable has a page of its own here; the style layers explains all of them on one page"]
 
 
 def units_text(units: object) -> str:
