@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -14,6 +16,7 @@ from chainrule.errors import OptionError
 from chainrule.explain import Derivation, Phase, upstream
 from chainrule.explain.layers import explain_layers
 from chainrule.expr.names import pretty
+from chainrule.notation.matform import Tree
 from chainrule.notation.recursion import Recursion
 from chainrule.notation.text import to_text
 
@@ -43,10 +46,11 @@ OTHERS = {
         "x[n] W[n,n] b[n] V[k,n] y[k]",
         "W,b,V",
     ),
-    "attention": (
-        "Q = X @ A; K = X @ B; P = softmax(Q @ K.T, axis=1); H = P @ (X @ C); sum((H @ W - Y)**2)",
-        "X[N,d] A[d,e] B[d,e] C[d,f] W[f,k] Y[N,k]",
-        "A,B,C,W",
+    "attention in two layers": (
+        "Q1 = X @ A1; K1 = X @ B1; H1 = softmax(Q1 @ K1.T, axis=1) @ (X @ C1); "
+        "Q2 = H1 @ A2; K2 = H1 @ B2; H2 = softmax(Q2 @ K2.T, axis=1) @ (H1 @ C2); sum((H2 - Y)**2)",
+        "X[N,d] A1[d,e] B1[d,e] C1[d,d] A2[d,e] B2[d,e] C2[d,d] Y[N,d]",
+        "A1,B1,C1,A2,B2,C2",
     ),
 }
 
@@ -54,6 +58,11 @@ OTHERS = {
 def page_of(program: tuple[str, str, str], **options: Any) -> Explanation:
     formula, shapes, wrt = program
     return cr.explain(formula, wrt, shapes, **options)
+
+
+def bars(tree: Tree) -> set[str]:
+    """The names with a bar in a formula."""
+    return set(re.findall("\\w\u0304[₀-₉]*", normalize("NFD", to_text(tree))))
 
 
 def deep(layers: int) -> tuple[str, str, str]:
@@ -93,6 +102,11 @@ def test_every_line_holds(name: str) -> None:
     (page,) = page_of(OTHERS[name], layout="shape").derivations
     assert page.style == "layers"
     assert page.checked.failed == () and not page.checked.reason
+    told: set[str] = set()
+    for line in (*page.phases[1].lines(), *page.phases[2].lines(), *page.answer):
+        told |= bars(line.left) if line.left is not None else set()
+        assert bars(line.right) <= told, "every gradient is told before it is used"
+    assert told
     results = [line for line in page.answer if line.result]
     lefts = [to_text(line.left) for line in results if line.left is not None]
     assert lefts == [f"∂{page.heading[0].left.data[0]}/∂{pretty(v)}" for v in OTHERS[name][2].split(",")]

@@ -113,7 +113,7 @@ def _backward(board: Board, back: Upstream) -> tuple[Entry, ...]:
 def _conventions(board: Board, back: Upstream) -> list[Words]:
     """What δ and a bar mean, and the rule of every step in the names of one of them."""
     deltas = [own for own in back.parts if _number(own) is not None]
-    others = [own for own in back.parts if own not in deltas]
+    others = [own for own in back.parts if _number(own) is None]
     said: list[str | Tree] = []
     for own in deltas[:1]:
         sign = "Δ" if own.symbol.rank > 1 else "δ"
@@ -171,6 +171,7 @@ def _explained(
     """The local derivatives, and what they are multiplied to."""
     lines: list[Entry] = []
     for own in group:
+        lines += back.revealed(own.value)
         lines += back.locals(own, told)
         reason = back.reason(own) if own.kind not in known else (BEFORE,)
         known.add(own.kind)
@@ -207,8 +208,10 @@ def _likewise(board: Board, back: Upstream, alike: Sequence[Sequence[Received]])
     if not alike:
         return []
     lines: list[Entry] = []
-    for own in (group[-1] for group in alike):
+    back.unshown |= {own.name: own for group in alike if group[-1].delta for own in group[:-1]}
+    for own in [own for group in alike for own in (group[-1:] if group[-1].delta else group)]:
         value = own.value if own.delta is None else back.layers.shown(own.delta.value)
+        lines += back.revealed(value)
         words = ("the gradient by ", board.symbol(own.symbol))
         name, size = m.name(own.name.name), sizes_text(own.symbol.shape)
         lines.append(written(board, name, value, words, size))
@@ -235,6 +238,7 @@ def _gradients(board: Board, back: Upstream) -> tuple[Entry, ...]:
         if not new and not few:
             hidden.append(own.symbol)
             continue
+        lines += back.revealed(own.value)
         lines += back.locals(own, told)
         reason = back.reason(own) if new else ("likewise",)
         known.add(own.kind)

@@ -64,6 +64,8 @@ class Upstream:
         self.names: dict[Variable, Expr] = {board.output.symbol: number(1)}
         self.wholes: dict[Expr, Expr] = {**board.wholes}
         self.received: dict[Variable, list[Expr]] = {}
+        # What has been put into the formula of a layer that is told by that alone.
+        self.unshown: dict[Expr, Received] = {}
         self._pass_on(board.output)
         self.parts: list[Received] = []
         for part in reversed(board.moving[:-1]):
@@ -132,6 +134,18 @@ class Upstream:
         self.board.claim(name, value, reached[0] if len(reached) == 1 else Sum(reached), symbol)
 
     # ------------------------------------------------------------ lines
+
+    def revealed(self, value: Expr) -> list[Line]:
+        """The gradients in a value that have not been told yet."""
+        lines: list[Line] = []
+        for name in variables(value):
+            own = self.unshown.pop(name, None)
+            if own is not None:
+                lines += self.revealed(own.value)
+                words: Words = ("the gradient by ", self.board.symbol(own.symbol))
+                size = sizes_text(own.symbol.shape)
+                lines.append(written(self.board, m.name(own.name.name), own.value, words, size))
+        return lines
 
     def locals(self, own: Received, told: set[str]) -> list[Line]:
         """The local derivatives of the readers, as far as nothing like them has been told."""
