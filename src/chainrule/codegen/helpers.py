@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chainrule.codegen.blas_helpers import BLAS
 from chainrule.codegen.linear_helpers import LINEAR_ALGEBRA, defined
 
@@ -53,7 +55,7 @@ HELPERS = {
     flat = x.reshape(x.shape[:x.ndim - axes] + (-1,))
     lead, n = flat.shape[:-1], flat.shape[-1]
     if k == 1:
-        one = np.ones(lead + (1,))
+        one = np.ones_like(flat[..., :1])
         before = np.cumprod(np.concatenate([one, flat[..., :-1]], axis=-1), axis=-1)
         after = np.cumprod(np.concatenate([one, flat[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
         return (before * after).reshape(x.shape)
@@ -98,7 +100,11 @@ HELPERS = {
 ''',
 }
 # The texts behind each name: helper functions may call others.
-BEHIND = {name: (text,) for name, text in HELPERS.items()} | LINEAR_ALGEBRA | BLAS
+BEHIND: Mapping[str, tuple[str, ...]] = {
+    **{name: (text,) for name, text in HELPERS.items()},
+    **LINEAR_ALGEBRA,
+    **BLAS,
+}
 OWN = frozenset({"np", "special", "linalg", "float", "tuple", "range", "max"}) | {
     defined(text) for texts in BEHIND.values() for text in texts
 }

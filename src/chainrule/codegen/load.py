@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.codegen.binding import Binding, may_miss
 from chainrule.codegen.entry import ABSENT, FLAGS, NOTED, entry, outside
 from chainrule.codegen.names import identifier
-from chainrule.codegen.source import numpy_source
+from chainrule.codegen.source import write_source
 from chainrule.codegen.stable import stable
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
 from chainrule.expr.nodes import Apply, Expr, Variable
@@ -161,7 +161,7 @@ def compile_expressions(
     refuse_unknown(*wanted.values())
     declared = list({v.name: v for v in (*variables, *variables_of(*wanted.values()))}.values())
     rewritten, kept = stable(wanted, names or {})
-    source = numpy_source(rewritten, declared, kept, single=single, function=function)
+    source = write_source(rewritten, declared, kept, single=single, function=function)
     file = f"<chainrule {next(_serial)}>"
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
     namespace: dict[str, Any] = {}

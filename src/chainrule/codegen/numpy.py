@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 from chainrule.codegen.helpers import BEHIND
@@ -30,7 +31,11 @@ class NumPy(Vocabulary):
 
     assigns = True
     xp = "np"
-    behind: Mapping[str, tuple[str, ...]] = BEHIND
+    behind = BEHIND
+
+    def imports(self, written: str) -> list[str]:
+        used = [name for name in ("linalg", "special") if mentions(written, name)]
+        return ["import numpy as np", *([f"from scipy import {', '.join(used)}"] if used else [])]
 
     def code(self, row: Row) -> str:
         """The template of a row."""
@@ -265,6 +270,11 @@ class NumPy(Vocabulary):
             view += "[...]"
         lines.append(f"{view} {('=', '+=', '-=')[sign]} {text}")
         return lines
+
+
+def mentions(written: str, module: str) -> bool:
+    """Whether a source calls something of a module by that name."""
+    return re.search(rf"(?<![\w.]){module}\.", written) is not None
 
 
 def is_closed(op: Op) -> bool:

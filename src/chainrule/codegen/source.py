@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
-from chainrule.codegen.helpers import BEHIND, OWN
+from chainrule.codegen.helpers import OWN
 from chainrule.codegen.names import identifier
 from chainrule.codegen.numpy import NumPy
 from chainrule.codegen.passes import for_blas
 from chainrule.codegen.plan import Program, make_plan
 from chainrule.codegen.program import Op
 from chainrule.codegen.statements import Writer, dims_in
-from chainrule.codegen.vocabulary import ATOM, Text
+from chainrule.codegen.vocabulary import ATOM, Text, Vocabulary
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of
 
@@ -32,11 +31,12 @@ class Source:
     function: str
 
 
-def numpy_source(
+def write_source(
     outputs: Mapping[Any, Expr],
     variables: Sequence[Variable],
     names: Mapping[str, Expr] | None = None,
     *,
+    printer: type[Vocabulary] = NumPy,
     single: bool = False,
     function: str = "derivative",
 ) -> Source:
@@ -57,13 +57,13 @@ def numpy_source(
     for name in every:
         dims[name] = identifier(name, [*spelled.values(), *dims.values()])
     taken = {*spelled.values(), *dims.values(), function, *OWN}
-    vocabulary = NumPy(spelled, dims)
+    vocabulary = printer(spelled, dims)
     writer = Writer(program, vocabulary, taken, identifier)
     texts = writer.run()
     used = _inputs(program)
     arrays = [v for v in declared.values() if v.name in used]
     shown, missing = _sizes_from(arrays, vocabulary.mentioned, spelled, dims)
-    results = _fresh_results(program, texts)
+    results = _fresh_results(program, texts, vocabulary.copy)
     if single:
         answer = [f"return {results[next(iter(results))]}"]
     else:
@@ -75,11 +75,11 @@ def numpy_source(
     )
     parameters = ", ".join([*(spelled[v.name] for v in arrays), *(dims[d] for d in missing)])
     summary = wrap(f'"""Arrays {shapes} -> {made}."""', WIDTH, break_long_words=False, break_on_hyphens=False)
-    body = [*summary, *shown, *writer.lines, *answer]
-    texts_ = dict.fromkeys(text.rstrip() for name in vocabulary.helpers for text in BEHIND[name])
-    written = "\n".join([*texts_, *body])
-    scipy = [name for name in ("linalg", "special") if re.search(rf"(?<![\w.]){name}\.", written)]
-    imports = ["import numpy as np", *([f"from scipy import {', '.join(scipy)}"] if scipy else [])]
+    given = [(spelled[v.name], v) for v in arrays]
+    first = vocabulary.first_lines(given, "\n".join([*writer.lines, *answer]))
+    body = [*summary, *shown, *first, *writer.lines, *answer]
+    texts_ = dict.fromkeys(text.rstrip() for name in vocabulary.helpers for text in vocabulary.behind[name])
+    imports = vocabulary.imports("\n".join([*texts_, *body]))
     parts = ["\n".join(imports), *texts_]
     parts.append(f"def {function}({parameters}):\n" + "\n".join("    " + line for line in body))
     return Source("\n\n\n".join(parts) + "\n", tuple(v.name for v in arrays), tuple(missing), function)
@@ -129,7 +129,7 @@ def _sizes_from(
     return lines, missing
 
 
-def _fresh_results(program: Program, texts: Mapping[Any, Text]) -> dict[Any, str]:
+def _fresh_results(program: Program, texts: Mapping[Any, Text], copy: str) -> dict[Any, str]:
     """The text of each output, copied where it would share memory with an input or another output."""
     results: dict[Any, str] = {}
     seen: set[Op] = set()
@@ -141,5 +141,5 @@ def _fresh_results(program: Program, texts: Mapping[Any, Text]) -> dict[Any, str
             base = base.args[0]
         shared = op.rank > 0 and (base.kind == "input" or base in seen)
         seen.add(base)
-        results[name] = texts[name].at(ATOM) + ".copy()" if shared else texts[name].text
+        results[name] = texts[name].at(ATOM) + copy if shared and copy else texts[name].text
     return results

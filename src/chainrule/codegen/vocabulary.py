@@ -14,6 +14,7 @@ from typing import Any
 
 from chainrule.codegen.program import Op, is_decimal, is_long
 from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Variable
 
 ATOM, POWER, SIGN, TIMES, PLUS, COMPARE = 100, 90, 80, 70, 60, 40
 LETTERS = "ijklmnopqrstuvwxyzabcdefghIJKLMNOPQRSTUVWXYZABCDEFGH"
@@ -36,9 +37,12 @@ class Text:
 class Vocabulary(ABC):
     """Writes one operation, given the text of its arguments."""
 
-    # Whether parts of arrays are assigned to, and whether a cast is never written.
+    # Whether parts of arrays are assigned to, whether a cast is never written, and what makes a result that
+    # shares memory with others stand alone.
     assigns = False
     casts_freely = False
+    copy = ".copy()"
+    behind: Mapping[str, tuple[str, ...]] = {}  # the helper functions, by the row that needs them
 
     def __init__(self, names: Mapping[str, str], dims: Mapping[str, str]) -> None:
         self.names, self.dims = names, dims
@@ -171,6 +175,14 @@ class Vocabulary(ABC):
 
     def _take(self, op: Op, a: Text, ids: Text) -> Text:
         return Text(f"{a.at(ATOM)}[{ids.text}]")
+
+    def imports(self, written: str) -> list[str]:
+        """The statements that import what a source mentions."""
+        return []
+
+    def first_lines(self, arrays: Sequence[tuple[str, Variable]], written: str) -> list[str]:
+        """Statements in front of all others, by the arrays that are given and by what follows."""
+        return []
 
     def assignments(self, op: Op, args: Sequence[Text], target: str, shared: bool) -> list[str]:
         """Statements that make `target`: zeros, or an array to write into, copied if `shared`; then parts."""

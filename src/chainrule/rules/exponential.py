@@ -64,6 +64,7 @@ def _row(count: int) -> Tensorial:
         else f"the derivative of exp at X along {'E' if count == 1 else f'{count} directions'}",
         evaluate=numeric.expm_frechet,
         code=f"linalg.expm({arguments})" if not count else f"expm_frechet({arguments})",
+        torch=f"torch.linalg.matrix_exp({arguments})" if not count else "",
         text=f"{name}({arguments})",
         latex=r"\exp(#1)" if not count else rf"L_{{\exp}}(#1, {shown})",
         turns=True,

@@ -23,6 +23,7 @@ one_hot = Tensorial(
     says="it jumps between whole numbers",
     evaluate=lambda xp, ids, k: (xp.rint(xp.real(ids))[..., None] == xp.arange(k)) * 1.0,
     code="(#1[..., None] == np.arange($1)) * 1.0",
+    torch="(#1[..., None] == torch.arange($1, device=#1.device)).to(**like)",
     text="one_hot(#1, $1)",
     latex=r"\operatorname{onehot}(#1, $1)",
     source="Bishop 2006, section 4.1.3, 1-of-K coding",
@@ -40,6 +41,8 @@ WINDOW = Constant(
     says="entry k of window t of an array is its entry stride·t + dilation·k − padding, or 0",
     evaluate=_window,
     code="(($3 * np.arange($1)[:, None, None] + $4 * np.arange($2)[:, None] - $5 == np.arange($6)) * 1.0)",
+    torch=("($3 * torch.arange($1)[:, None, None] + $4 * torch.arange($2)[:, None] - $5"
+    " == torch.arange($6)).to(**like)"),
     text="window($1, $2, $3, $4, $5, $6)",
     latex=r"\operatorname{window}($*)",
     source="Dumoulin and Visin 2016, A guide to convolution arithmetic for deep learning",

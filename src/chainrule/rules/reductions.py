@@ -104,6 +104,8 @@ TRIANGLE = Constant(
     says="1 on and below the diagonal, else 0",
     evaluate=lambda xp, size: xp.tri(size),
     code="np.tri($1)",
+    jax="jnp.tri($1, dtype=dtype)",
+    torch="torch.ones($1, $1, **like).tril()",
     text="tri($1)",
     latex=r"\operatorname{tri}($1)",
     source="numpy.tri",

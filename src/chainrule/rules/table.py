@@ -4,7 +4,9 @@ A row with a missing field fails when the table is built.
 
 Numeric forms: `evaluate(xp, *arrays, *parameters)` is the plain reference, written so that it also accepts
 complex arrays (branches look at the real part), which is what the complex-step check needs. `code` is the
-NumPy source template of generated code: #1, #2 stand for arguments, $1, $2 for parameters.
+NumPy source template of generated code: #1, #2 stand for arguments, $1, $2 for parameters. `jax` and `torch`
+are those of these libraries where more differs than the name of the library: an array that is made has the
+option dtype=dtype in JAX and **like in PyTorch, which the source defines by its first argument.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ class Row(Function):
     latex: str
     source: str
     domain: tuple[str, ...]
+    jax: str = ""
+    torch: str = ""
     at_kink: str = ""
     takes: str = ""
     kink: Callable[..., Any] | None = None
