@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainrule.codegen.load import CompiledFunction, compile_expressions
+from chainrule.codegen.compiled import CompiledFunction
+from chainrule.codegen.load import compile_expressions
 from chainrule.errors import ArrayMismatch, ChainruleError
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Variable, zeros

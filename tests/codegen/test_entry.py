@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.codegen.load import CompiledFunction
+from chainrule.codegen.load import NumPyFunction
 from chainrule.errors import ArrayMismatch, DomainProblem
 
 
@@ -16,7 +16,7 @@ def compiled(formula: str, shapes: str, wrt: str, order: int = 1) -> Any:
 
 
 def carefully(function: Any, **given: Any) -> Any:
-    return CompiledFunction.__call__(function, **given)
+    return NumPyFunction.__call__(function, **given)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -39,7 +39,7 @@ class TestQuick:
 
     def test_does_not_take_the_careful_way(self, monkeypatch: pytest.MonkeyPatch) -> None:
         f = compiled("x @ A @ x", "A[n,n] x[n]", "x")
-        monkeypatch.setattr(CompiledFunction, "careful", lambda *_: "careful")
+        monkeypatch.setattr(NumPyFunction, "careful", lambda *_: "careful")
         assert f(A=np.eye(2), x=np.ones(2)).tolist() == [2, 2]
         assert f(A=np.eye(3), x=np.ones(2)) == "careful"
         assert f(A=np.eye(2), x=[1, 2]) == "careful"

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.codegen.load import CompiledFunction, compile_expressions
+from chainrule.codegen.compiled import CompiledFunction
+from chainrule.codegen.load import compile_expressions
 from chainrule.expr.nodes import Expr
 from chainrule.expr.walk import variables
 from chainrule.notation.piecewise import Case, Cases, piecewise

@@ -16,7 +16,7 @@ from chainrule.notation.text import sizes_text
 
 if TYPE_CHECKING:
     from chainrule.api.sheet import Sheet
-    from chainrule.codegen.load import CompiledFunction
+    from chainrule.codegen.compiled import CompiledFunction
 
 MOST_WRITTEN = 4  # variables whose blocks are written side by side
 

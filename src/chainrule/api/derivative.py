@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from chainrule.api.stationary import Stationary
     from chainrule.api.taylor import Taylor
     from chainrule.api.why_shape import WhyShape
-    from chainrule.codegen.load import CompiledFunction
+    from chainrule.codegen.compiled import CompiledFunction
     from chainrule.draw import Drawing
     from chainrule.notation.written import Written
     from chainrule.verify.compare import Report
@@ -558,10 +558,11 @@ class Derivative(Printable):
         """
         return numpy_formula(self.expression, self.sheet.names)
 
-    def compile(self, check_finite: bool = False) -> CompiledFunction:
-        """A NumPy function of the variables by keyword; axes of its result: output axes, then input axes.
+    def compile(self, check_finite: bool = False, *, backend: str = "numpy") -> CompiledFunction:
+        """A function of the variables by keyword; axes of its result: output axes, then input axes.
 
-        `check_finite` makes NaN and infinity in the input an error.
+        `backend` is the library that it computes with: numpy, jax. `check_finite` makes NaN and infinity in
+        the input an error, with NumPy.
 
         >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").compile()
         >>> f(A=[[1, 2], [3, 4]], x=[1, 1])
@@ -575,6 +576,7 @@ class Derivative(Printable):
             list(self.formula.variables.values()),
             names=code_names(self),
             check_finite=check_finite,
+            backend=backend,
         )
 
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
@@ -656,8 +658,8 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         labels = {f"d_{'_'.join(d.names)}": d.expression for d in self.parts()}
         return numpy_formulas(labels, self.sheet.names)
 
-    def compile(self, check_finite: bool = False) -> CompiledFunction:
-        """One NumPy function that returns a dict of arrays with the keys of this mapping.
+    def compile(self, check_finite: bool = False, *, backend: str = "numpy") -> CompiledFunction:
+        """One function that returns a dict of arrays with the keys of this mapping.
 
         >>> f = derive("x**2 * y", wrt="x,y").compile()
         >>> f(x=3, y=2)
@@ -670,6 +672,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
             list(self.formula.variables.values()),
             names=code_names(self),
             check_finite=check_finite,
+            backend=backend,
         )
 
     def compile_joined(self, check_finite: bool = False) -> JoinedFunction:

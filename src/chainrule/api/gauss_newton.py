@@ -34,7 +34,7 @@ from chainrule.simplify.normal import split
 
 if TYPE_CHECKING:
     from chainrule.api.derivative import Printable
-    from chainrule.codegen.load import CompiledFunction
+    from chainrule.codegen.compiled import CompiledFunction
     from chainrule.language import Formula
 
 

@@ -32,7 +32,7 @@ from chainrule.simplify.definite import Definite, Proof
 
 if TYPE_CHECKING:
     from chainrule.api.derivative import Printable
-    from chainrule.codegen.load import CompiledFunction
+    from chainrule.codegen.compiled import CompiledFunction
     from chainrule.language import Formula
     from chainrule.verify.compare import Report
 

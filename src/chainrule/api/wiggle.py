@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule.api.point import evaluate
-from chainrule.codegen.load import CompiledFunction, compile_expressions
+from chainrule.codegen.compiled import CompiledFunction
+from chainrule.codegen.load import compile_expressions
 from chainrule.derive.engine import jacobians
 from chainrule.errors import DomainProblem
 from chainrule.explain import Line, Phase, Sentence

@@ -52,13 +52,13 @@ class Binding:
         for key, value in given.items():
             name = self.spelled.get(key, key)
             if name in self.variables:
-                arrays[name] = self._array(name, value)
+                arrays[name] = self.array(name, value)
                 if isinstance(value, int | float) and not isinstance(value, np.generic):
                     weak.append(name)
             elif name in self.sizes:
-                sizes[name] = (_integer(name, value), f"{name}={value} was given")
+                sizes[name] = (whole_number(name, value), f"{name}={value} was given")
             else:
-                raise self._unknown(key)
+                raise self.unknown(key)
         missing = [n for n in self.arrays if n not in arrays]
         if missing:
             verb = "is" if len(missing) == 1 else "are"
@@ -73,22 +73,24 @@ class Binding:
             if len(kinds) == 1:
                 dtype = kinds.pop()
                 arrays.update({n: arrays[n].astype(dtype) for n in weak})
-        found = self._infer(arrays, sizes)
+        found = self.infer(arrays, sizes)
         for name, array in arrays.items():
             bound = self.variables[name].bound
             if bound is not None:
-                arrays[name] = _indices(name, array, bound, found)
+                arrays[name] = self.integers(name, array, bound, found)
         return arrays, found
 
-    def _unknown(self, key: str) -> ArrayMismatch:
+    def unknown(self, key: str) -> ArrayMismatch:
+        """The error for a name that is neither a variable nor a size."""
         known = [*self.variables, *self.sizes]
         near = get_close_matches(key, known, 1, 0.4) or [k for k in known if k.lower() == key.lower()]
         hint = f"did you mean {near[0]}? " if near else ""
         listed = ", ".join(map(_declared, self.variables.values())) or "none"
         return ArrayMismatch(f"there is no variable {key}", hint=f"{hint}the variables are {listed}")
 
-    def _array(self, name: str, value: Any) -> Array:
-        declared = _declared(self.variables[name])
+    def array(self, name: str, value: Any) -> Any:
+        """What is given for a variable as an array of floats of its rank; raises ArrayMismatch."""
+        declared = self.declared(name)
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
             raise ArrayMismatch(
                 f"{declared} was given an array with masked entries", hint="fill them, or leave them out"
@@ -113,21 +115,35 @@ class Binding:
         elif array.dtype.itemsize not in (4, 8):
             # Linear algebra exists in single and double precision only.
             array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
-        variable = self.variables[name]
-        if array.ndim != variable.rank:
-            wanted = ", ".join(map(str, variable.shape))
-            raise ArrayMismatch(
-                f"{declared} has {_axes(variable.rank)}, but the array given has shape {array.shape}",
-                hint=f"give {f'an array of shape ({wanted})' if wanted else 'a number'}",
-                sizes={name: str(array.shape)},
-            )
+        self.check_rank(name, array.shape)
         if self.check_finite and not np.isfinite(array).all():
             raise ArrayMismatch(f"{declared} holds NaN or infinity")
         return array
 
+    def check_rank(self, name: str, shape: Sequence[int]) -> None:
+        """Raises ArrayMismatch unless an array of that shape has the axes of the variable."""
+        variable = self.variables[name]
+        if len(shape) != variable.rank:
+            wanted = ", ".join(map(str, variable.shape))
+            raise ArrayMismatch(
+                f"{self.declared(name)} has {_axes(variable.rank)}, "
+                f"but the array given has shape {tuple(shape)}",
+                hint=f"give {f'an array of shape ({wanted})' if wanted else 'a number'}",
+                sizes={name: str(tuple(shape))},
+            )
+
+    def integers(self, name: str, array: Any, bound: Dim, sizes: Mapping[str, int]) -> Any:
+        """The array as integers; raises unless its entries are whole numbers in the declared range."""
+        return indices(name, array, bound, sizes)
+
+    def declared(self, name: str) -> str:
+        """X[n,p]: a variable as it was declared."""
+        return _declared(self.variables[name])
+
     # ---------------------------------------------------------- sizes
 
-    def _infer(self, arrays: Mapping[str, Array], sizes: dict[str, tuple[int, str]]) -> dict[str, int]:
+    def infer(self, arrays: Mapping[str, Any], sizes: dict[str, tuple[int, str]]) -> dict[str, int]:
+        """All sizes, by the shapes of arrays and those that were given (with the reason for each)."""
         open_: list[tuple[str, Dim, int]] = []
         for name, array in arrays.items():
             for dim, length in zip(self.variables[name].shape, array.shape, strict=True):
@@ -224,7 +240,8 @@ def _check_slice(part: Apply, sizes: Mapping[str, int]) -> None:
         )
 
 
-def _integer(name: str, value: Any) -> int:
+def whole_number(name: str, value: Any) -> int:
+    """A size that is given; raises ArrayMismatch if it is none."""
     try:
         whole = int(value)
     except (TypeError, ValueError):
@@ -238,7 +255,7 @@ def _declared(variable: Variable) -> str:
     return variable.name + ("[" + ", ".join(map(str, variable.shape)) + "]" if variable.rank else "")
 
 
-def _indices(name: str, array: Array, bound: Dim, sizes: Mapping[str, int]) -> Array:
+def indices(name: str, array: Array, bound: Dim, sizes: Mapping[str, int]) -> Array:
     """The array as integers; raises unless its entries are whole numbers in the declared range."""
     if not (np.isfinite(array).all() and (array == np.rint(array)).all()):
         raise ArrayMismatch(

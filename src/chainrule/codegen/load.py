@@ -5,7 +5,6 @@ In: expressions and their variables. Out: a CompiledFunction. It only ever runs 
 
 from __future__ import annotations
 
-import inspect
 import linecache
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.codegen.backends import backend_named
 from chainrule.codegen.binding import Binding, may_miss
+from chainrule.codegen.compiled import CompiledFunction, library
 from chainrule.codegen.entry import ABSENT, FLAGS, NOTED, entry, outside
-from chainrule.codegen.names import identifier
 from chainrule.codegen.source import write_source
 from chainrule.codegen.stable import stable
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
@@ -31,13 +31,8 @@ UNFLAGGED = re.compile(r"linalg\.(?!norm)")  # what may make NaN without NumPy's
 _serial = count(1)
 
 
-class CompiledFunction:
-    """f(X=..., w=...): the value of an expression as an array, or of several as a dict of arrays.
-
-    Every declared variable may be given by keyword, those that are used must be. Sizes are read off the
-    arrays and may be given too (n=5); `sizes` are their names. With `out`, an array or a dict of arrays, the
-    result is written there. `__source__` is the NumPy source. Result axes: output axes, then input axes.
-    """
+class NumPyFunction(CompiledFunction):
+    """f(X=..., w=...) by NumPy; with `out`, an array or a dict of arrays, the result is written there."""
 
     def __init__(
         self,
@@ -48,26 +43,12 @@ class CompiledFunction:
         undefined: bool = False,
         lengths: Sequence[Expr] = (),
     ) -> None:
-        self.__source__ = source
-        self.__name__ = function.__name__
-        self.__doc__ = function.__doc__
-        self.sizes = binding.sizes
-        self._function, self._binding = function, binding
+        super().__init__(function, source, binding)
         self._undefined, self._lengths = undefined, tuple(lengths)
         self._unflagged = UNFLAGGED.search(source) is not None
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        names = dict.fromkeys(identifier(v) for v in [*binding.variables, *self.sizes])
-        needed = {identifier(name) for name in [*binding.arrays, *binding.needed]}
-        parameters = [
-            inspect.Parameter(n, keyword, default=inspect.Parameter.empty if n in needed else None)
-            for n in sorted(names, key=lambda n: n not in needed)
-        ]
-        if "out" not in names:
-            parameters.append(inspect.Parameter("out", keyword, default=None))
-        self.__signature__ = inspect.Signature(parameters)
 
-    def __repr__(self) -> str:
-        return f"<compiled function {self.__name__}{self.__signature__}>"
+    def options(self) -> Sequence[str]:
+        return ("out",)
 
     def __call__(self, *positional: object, **given: Any) -> Any:
         return self.careful(positional, given)
@@ -145,11 +126,13 @@ def compile_expressions(
     check_finite: bool = False,
     undefined: bool = False,
     function: str = "derivative",
+    backend: str = "numpy",
 ) -> CompiledFunction:
-    """A NumPy function for one expression (an array) or several (a dict), shared parts computed once.
+    """A function for one expression (an array) or several (a dict), shared parts computed once.
 
     `variables` are all declared ones, in order; `names` the parts that a person named; `undefined` lets NaN
-    pass, which finite arrays otherwise give an error for.
+    pass, which finite arrays otherwise give an error for; `backend` one of BACKENDS.
+    Raises: OptionError if the library of the backend is not installed, or an option is not for it.
 
     >>> from chainrule.expr.dims import Dim
     >>> x = Variable("x", (Dim.of("n"),))
@@ -160,8 +143,16 @@ def compile_expressions(
     wanted = {"": outputs} if isinstance(outputs, Expr) else dict(outputs)
     refuse_unknown(*wanted.values())
     declared = list({v.name: v for v in (*variables, *variables_of(*wanted.values()))}.values())
+    known = backend_named(backend)
+    if known.package:
+        if check_finite:
+            raise OptionError(
+                f"check_finite is not for the {backend} backend, whose arrays may be traced",
+                hint="check the arrays before the call",
+            )
+        library(known.package)
     rewritten, kept = stable(wanted, names or {})
-    source = write_source(rewritten, declared, kept, single=single, function=function)
+    source = write_source(rewritten, declared, kept, single=single, function=function, printer=known.printer)
     file = f"<chainrule {next(_serial)}>"
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
     namespace: dict[str, Any] = {}
@@ -169,14 +160,16 @@ def compile_expressions(
     every = topological(wanted.values())
     missed = [n for n in every if isinstance(n, Apply) and may_miss(n)]
     binding = Binding(source.arrays, source.sizes, declared, missed, check_finite)
-    kind: type[CompiledFunction] = CompiledFunction
+    if known.function is not None:
+        return known.function(namespace[function], source.text, binding, None if single else list(wanted))
+    kind: type[NumPyFunction] = NumPyFunction
     if not (missed or check_finite):
         ranks = [e.rank for e in wanted.values()]
         trusted = UNFLAGGED.search(source.text) is None
         given = (declared, source.arrays, source.sizes)
         called = entry(*given, namespace[function], ranks, single, trusted, not undefined)
         if called is not None:
-            kind = type("CompiledFunction", (CompiledFunction,), {"__call__": called})
+            kind = type("NumPyFunction", (NumPyFunction,), {"__call__": called})
     lengths = [n for n in every if isinstance(n, Apply) and n.function is norm]
     return kind(namespace[function], source.text, binding, undefined=undefined, lengths=lengths)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.codegen.load import CompiledFunction
+from chainrule.codegen.compiled import CompiledFunction
 from chainrule.errors import DomainProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable, constant_of

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.codegen.load import CompiledFunction
+from chainrule.codegen.compiled import CompiledFunction
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.verify.compare import (
     DIRECTIONS,
