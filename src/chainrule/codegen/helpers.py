@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chainrule.codegen.blas_helpers import BLAS
-from chainrule.codegen.linear_helpers import LINEAR_ALGEBRA, defined
+from chainrule.codegen.linear_helpers import LINEAR_ALGEBRA
 
 HELPERS = {
     "unit": '''def unit(x, axes):
@@ -104,7 +104,4 @@ BEHIND: Mapping[str, tuple[str, ...]] = {
     **{name: (text,) for name, text in HELPERS.items()},
     **LINEAR_ALGEBRA,
     **BLAS,
-}
-OWN = frozenset({"np", "special", "linalg", "float", "tuple", "range", "max"}) | {
-    defined(text) for texts in BEHIND.values() for text in texts
 }

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from keyword import iskeyword
 from unicodedata import name as unicode_name
 
-from chainrule.codegen.helpers import OWN
+from chainrule.codegen.helpers import BEHIND
+from chainrule.codegen.jax_helpers import JAX_HELPERS
+from chainrule.codegen.linear_helpers import defined
+
+# What sources call or define themselves, in any library.
+OWN = frozenset(
+    {*("np", "special", "linalg", "float", "tuple", "range", "max"), *("jax", "jnp", "dtype")}
+    | {defined(text) for table in (BEHIND, JAX_HELPERS) for texts in table.values() for text in texts}
+)
 
 
 def identifier(name: str, taken: Iterable[str] = ()) -> str:

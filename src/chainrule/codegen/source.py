@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
-from chainrule.codegen.helpers import OWN
-from chainrule.codegen.names import identifier
+from chainrule.codegen.names import OWN, identifier
 from chainrule.codegen.numpy import NumPy
 from chainrule.codegen.passes import for_blas
 from chainrule.codegen.plan import Program, make_plan
