@@ -13,7 +13,7 @@ from practice.test_practice import SIZES, values_of
 from reliability.judge import values
 from reliability.programs import program
 
-from chainrule.codegen import source
+from chainrule.codegen import numpy as printer
 from chainrule.codegen.facts import Facts
 from chainrule.codegen.load import compile_expressions
 from chainrule.codegen.order import Tree, contraction_tree, tree_cost
@@ -40,7 +40,7 @@ def both(expr: Any, variables: list[Variable], given: dict[str, Any], patch: Any
     """The value by the code as it is compiled, and without any pass."""
     fast = compile_expressions(expr, variables, undefined=True)(**given)
     with patch.context() as without:
-        without.setattr(source, "for_blas", lambda program, structures: program)
+        without.setattr(printer, "for_blas", lambda program, structures: program)
         plain = compile_expressions(expr, variables, undefined=True)(**given)
     return fast, plain
 

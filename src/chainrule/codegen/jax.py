@@ -6,11 +6,14 @@ the first array that is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chainrule.codegen.facts import Facts
 from chainrule.codegen.jax_helpers import JAX_HELPERS
 from chainrule.codegen.numpy import NumPy, is_closed, mentions
+from chainrule.codegen.passes import without_transposes
+from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op, Place
 from chainrule.codegen.statements import is_diagonal
 from chainrule.codegen.vocabulary import ATOM, TIMES, Text
@@ -26,6 +29,10 @@ class JAX(NumPy):
     copy = ""
     xp = "jnp"
     behind = JAX_HELPERS
+
+    @classmethod
+    def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
+        return without_transposes(program, Facts(structures))
 
     def imports(self, written: str) -> list[str]:
         used = [name for name in ("linalg", "special") if mentions(written, name)]

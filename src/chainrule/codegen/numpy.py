@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from chainrule.codegen.helpers import BEHIND
+from chainrule.codegen.passes import for_blas
+from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op
 from chainrule.codegen.vocabulary import (
     ATOM,
@@ -32,6 +34,10 @@ class NumPy(Vocabulary):
     assigns = True
     xp = "np"
     behind = BEHIND
+
+    @classmethod
+    def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
+        return for_blas(program, structures)
 
     def imports(self, written: str) -> list[str]:
         used = [name for name in ("linalg", "special") if mentions(written, name)]

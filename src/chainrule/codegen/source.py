@@ -9,7 +9,6 @@ from typing import Any
 
 from chainrule.codegen.names import OWN, identifier
 from chainrule.codegen.numpy import NumPy
-from chainrule.codegen.passes import for_blas
 from chainrule.codegen.plan import Program, make_plan
 from chainrule.codegen.program import Op
 from chainrule.codegen.statements import Writer, dims_in
@@ -44,7 +43,8 @@ def write_source(
     Its parameters are the variables that it uses, then the sizes that no array shows.
     """
     declared = {v.name: v for v in (*variables, *variables_of(*outputs.values()))}
-    program = for_blas(make_plan(outputs, names), {v.name: v.structure for v in declared.values()})
+    structures = {v.name: v.structure for v in declared.values()}
+    program = printer.prepared(make_plan(outputs, names), structures)
     spelled: dict[str, str] = {}
     for name in declared:
         spelled[name] = identifier(name, spelled.values())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op, is_decimal, is_long
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Variable
@@ -175,6 +176,11 @@ class Vocabulary(ABC):
 
     def _take(self, op: Op, a: Text, ids: Text) -> Text:
         return Text(f"{a.at(ATOM)}[{ids.text}]")
+
+    @classmethod
+    def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
+        """The program after the passes for this way of writing."""
+        return program
 
     def imports(self, written: str) -> list[str]:
         """The statements that import what a source mentions."""
