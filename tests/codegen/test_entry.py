@@ -51,7 +51,7 @@ class TestQuick:
         assert same(f(**given), f(V=given["V"], n=3))
         with pytest.raises(ArrayMismatch, match="n = 3"):
             f(**{**given, "T": np.ones((2, 4))})
-        monkeypatch.setattr(CompiledFunction, "careful", lambda *_: "careful")
+        monkeypatch.setattr(NumPyFunction, "careful", lambda *_: "careful")
         assert f(**given).shape == (3, 2, 3, 2)
         assert f(V=given["V"], n=3) == "careful"
 
