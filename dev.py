@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Set up and run the project with nothing but Python: `python3 dev.py demo`, `test`, `coverage` or `bench`.
+"""Set up and run the project with nothing but Python: `python3 dev.py demo`, `test`, `bench` or another.
 
 Each makes `.venv` beside this file if it is not there yet, installs what pyproject.toml asks for, and runs.
 Every command is printed before it runs, so each can be run by hand too. Nothing is installed outside `.venv`,
@@ -31,6 +31,7 @@ DEMO = (
 # What is handed to pytest. Tracing which lines run makes the tests take three times as long.
 TESTS = {
     "test": ("-q", "-n", "auto"),
+    "slow": ("-q", "-n", "auto", "-m", "slow"),
     "coverage": ("-q", "-n", "auto", "--cov", "--cov-report=term"),
 }
 BENCH_OPTIONS = ("--quick", "--document")
@@ -41,7 +42,8 @@ def main(arguments: "list[str]") -> None:
     command, rest = (arguments[0] if arguments else ""), arguments[1:]
     known = command == "test" or (command == "bench" and not set(rest) - set(BENCH_OPTIONS))
     if not known and (rest or command not in ("demo", *TESTS)):
-        fail("usage: python3 dev.py demo | test [pytest arguments] | coverage | bench [--quick] [--document]")
+        bench = "bench [--quick] [--document]"
+        fail(f"usage: python3 dev.py demo | test [pytest arguments] | slow | coverage | {bench}")
     os.chdir(ROOT)
     install("" if command == "demo" else "dev")
     if command == "demo":

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, seed, settings
 from hypothesis import strategies as st
 from reliability.judge import Judge, Outcome, derived, judge, values
 from reliability.programs import Program, program
@@ -29,26 +29,48 @@ def _tell(outcome: Outcome, made: Program) -> None:
 
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-EXAMPLES = settings(deadline=None, suppress_health_check=SLOW)
 
 
-@settings(EXAMPLES, max_examples=700)
-@given(programs(scalar=False), st.integers(0, 2**32 - 1))
-def test_jacobians_agree(made: Program, seed: int) -> None:
-    _tell(judge(made, 1, seed), made)
+def _all_agree(order: int, count: int, part: int) -> None:
+    """That many programs, the same in every run: those of the part."""
+
+    @seed(part)
+    @settings(deadline=None, suppress_health_check=SLOW, max_examples=count, database=None)
+    @given(programs(scalar=order == 2), st.integers(0, 2**32 - 1))
+    def agree(made: Program, point: int) -> None:
+        _tell(judge(made, order, point), made)
+
+    agree()
 
 
-@settings(EXAMPLES, max_examples=300)
-@given(programs(scalar=True), st.integers(0, 2**32 - 1))
-def test_hessians_agree(made: Program, seed: int) -> None:
-    _tell(judge(made, 2, seed), made)
+# In parts, which the processes of a test run share.
+@pytest.mark.parametrize("part", range(14))
+def test_jacobians_agree(part: int) -> None:
+    _all_agree(1, 50, part)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_numpy_evaluates_what_jax_does(seed: int) -> None:
-    """A judge of the judge: a whole gradient, by JAX itself and from its jaxpr."""
-    made = program(random.Random(seed).randrange, sizes=SIZES)
-    referee, point = Judge(made), values(made, seed)
+@pytest.mark.parametrize("part", range(10))
+def test_hessians_agree(part: int) -> None:
+    _all_agree(2, 30, part)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(14, 54))
+def test_more_jacobians_agree(part: int) -> None:
+    _all_agree(1, 50, part)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(10, 40))
+def test_more_hessians_agree(part: int) -> None:
+    _all_agree(2, 30, part)
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_numpy_evaluates_what_jax_does(number: int) -> None:
+    """A judge of the judge: a value by JAX itself and from its jaxpr."""
+    made = program(random.Random(number).randrange, sizes=SIZES)
+    referee, point = Judge(made), values(made, number)
     value = np.asarray(referee.value(point))
     np.testing.assert_allclose(referee.number(point), value, rtol=1e-10, atol=1e-10)
 
