@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ backend("torch")
 
 from benchmarks.speed import rows as speed_rows  # noqa: E402
 from benchmarks.speed import run  # noqa: E402
+from benchmarks.speed.chart import chart  # noqa: E402
 from benchmarks.speed.clock import TINY, Timing  # noqa: E402
 from benchmarks.speed.compare import Comparison, compare, compare_calls  # noqa: E402
 from benchmarks.speed.evaluators import evaluators  # noqa: E402
@@ -37,6 +39,9 @@ def test_all_results_of_a_problem_agree_and_are_timed(name: str) -> None:
     made = speed_rows.rows(NAMES[name], tiny(name), [found])
     assert made[0].gain == found.ratio(("jax AD", "torch AD"), ("ours",))
     assert NAMES[name].title in tables(made) and len(markdown(made)) == len(made) + 2
+    drawn = chart(made, "ratios")
+    assert drawn.count('class="small">') == 1 + sum(row.gain is not None for row in made)
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
 
 
 @pytest.mark.parametrize("error", [1e-6, np.nan])

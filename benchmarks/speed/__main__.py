@@ -22,7 +22,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two sizes of each problem, short turns")
     parser.add_argument("--only", default="", help="names of problems, separated by commas")
     parser.add_argument("--runs", type=int, default=3, help="at most so many runs of what is not decided")
-    parser.add_argument("--document", action="store_true", help="write docs/performance.md from this run")
     return parser.parse_args()
 
 
@@ -31,4 +30,4 @@ if __name__ == "__main__":
     on_one_core()  # before any library sizes its threads
     from benchmarks.speed.run import main
 
-    sys.exit(main(options.quick, [n for n in options.only.split(",") if n], options.runs, options.document))
+    sys.exit(main(options.quick, [name for name in options.only.split(",") if name], options.runs))

@@ -21,7 +21,9 @@ from benchmarks.speed.gradients import GRADIENTS  # noqa: E402
 from benchmarks.speed.hessians import HESSIANS  # noqa: E402
 from benchmarks.speed.jacobians import JACOBIANS  # noqa: E402
 from benchmarks.speed.machine import Machine, described, measure_machine  # noqa: E402
+from benchmarks.speed.memory import ALLOWED, measured  # noqa: E402
 from benchmarks.speed.others import OTHERS  # noqa: E402
+from benchmarks.speed.overhead import overheads  # noqa: E402
 from benchmarks.speed.problem import Problem, Size  # noqa: E402
 from benchmarks.speed.report import aligned, cells, tables  # noqa: E402
 from benchmarks.speed.rows import Row, rows, undecided  # noqa: E402
@@ -30,7 +32,7 @@ PROBLEMS: tuple[Problem, ...] = (*GRADIENTS, *HESSIANS, *JACOBIANS, *OTHERS)
 WRITTEN = Path(__file__).parents[1] / "speed.json"
 
 
-def main(quick: bool, only: Sequence[str], most_runs: int, document: bool) -> int:
+def main(quick: bool, only: Sequence[str], most_runs: int) -> int:
     """Print the tables and write them; 1 if a result is wrong."""
     machine = measure_machine()
     print(", ".join(f"{name} {value}" for name, value in described().items()))
@@ -48,7 +50,8 @@ def main(quick: bool, only: Sequence[str], most_runs: int, document: bool) -> in
     print(tables(found))
     wrong = [f"{c.problem}, {c.size}, {name}: {text}" for c in compared for name, text in c.wrong.items()]
     print("\n".join(["", *dict.fromkeys(wrong)]) if wrong else "\nall results agree")
-    WRITTEN.write_text(as_json(machine, found, compared), "utf-8")
+    beside = {} if only else overhead_and_memory(budget)
+    WRITTEN.write_text(as_json(machine, found, compared, beside), "utf-8")
     print(f"written to {WRITTEN.name}")
     return 1 if wrong else 0
 
@@ -77,11 +80,29 @@ def print_progress(made: Sequence[Row]) -> None:
             print("  ".join(aligned([[row.table, *cells(row)]])), flush=True)
 
 
-def as_json(machine: Machine, found: Sequence[Row], compared: Sequence[Comparison]) -> str:
+def overhead_and_memory(budget: Budget) -> dict[str, list[dict[str, Any]]]:
+    """What a call by name costs, and the peaks of memory; printed as they are measured."""
+    print("\nwhat a call by name adds, µs")
+    calls = list(overheads(budget))
+    for call in calls:
+        verdict = "" if call.over <= call.allowed else "   MISSED"
+        print(f"{call.formula:40}{call.over:8.1f}, at most {call.allowed:.1f}{verdict}", flush=True)
+    print("\npeak memory over inputs and result")
+    peaks = [measured(kind) for kind in ALLOWED]
+    for peak in peaks:
+        found = peak.get("absent") or f"{peak['asked']:.2f}, resident {peak['resident']:.2f}"
+        print(f"{peak['memory'] or 'usual':10}{found}, at most {peak['allowed']}")
+    return {"overhead": [{**asdict(call), "allowed": call.allowed} for call in calls], "memory": peaks}
+
+
+def as_json(
+    machine: Machine, found: Sequence[Row], compared: Sequence[Comparison], beside: dict[str, Any]
+) -> str:
     """Everything that was measured."""
     data: dict[str, Any] = {
         "machine": {**described(), **machine.as_data()},
         "rows": [asdict(row) for row in found],
         "comparisons": [asdict(comparison) for comparison in compared],
+        **beside,
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

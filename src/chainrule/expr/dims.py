@@ -162,12 +162,12 @@ class Coefficient:
     @property
     def is_zero(self) -> bool:
         """Whether it is 0."""
-        return self.rational == 0
+        return not self.rational
 
     @property
     def is_one(self) -> bool:
         """Whether it is 1."""
-        return self.rational == 1 and not self.powers
+        return self is ONE or (not self.powers and self.rational == 1)
 
     def __mul__(self, other: Coefficient) -> Coefficient:
         if not other.powers:
@@ -231,6 +231,12 @@ class Coefficient:
     def names(self) -> tuple[str, ...]:
         """Every size name in it, sorted."""
         return tuple(sorted({name for dim, _ in self.powers for name in dim.names}))
+
+    def __repr__(self) -> str:
+        # Part of the digest of every product, hence short work.
+        rational = self.rational
+        fraction = f"Fraction({rational.numerator}, {rational.denominator})"
+        return f"Coefficient(rational={fraction}, powers={self.powers!r})"
 
 
 def _from_dim(dim: Dim) -> Coefficient:

@@ -191,6 +191,25 @@ class Einsum(Expr):
 
         Labels are renumbered by first appearance.
         """
+        operands, output = tuple(operands), tuple(output)
+        places = tuple(map(tuple, labels))
+        rational = coefficient.rational
+        given = None if sizes is None else tuple(map(sizes.get, output))
+        key = (rational.numerator, rational.denominator, coefficient.powers, operands, places, output, given)
+        found = _products.get(key)
+        if found is None:
+            found = _products[key] = cls._made(coefficient, operands, places, output, sizes)
+        return found
+
+    @classmethod
+    def _made(
+        cls,
+        coefficient: Coefficient,
+        operands: tuple[Expr, ...],
+        labels: tuple[tuple[int, ...], ...],
+        output: tuple[int, ...],
+        sizes: dict[int, Dim] | None,
+    ) -> Einsum:
         number: dict[int, int] = {}
         known: list[Dim] = []
         for operand, axes in zip(operands, labels, strict=True):
@@ -210,7 +229,7 @@ class Einsum(Expr):
                 known.append(sizes[label])
         renamed = tuple(tuple(number[label] for label in axes) for axes in labels)
         target = tuple(number[label] for label in output)
-        operands, shape, all_sizes = tuple(operands), tuple(known[label] for label in target), tuple(known)
+        shape, all_sizes = tuple(known[label] for label in target), tuple(known)
 
         def fill(node: Einsum) -> None:
             node.shape, node.coefficient, node.operands = shape, coefficient, operands
@@ -300,6 +319,8 @@ class Stack(Expr):
 
 
 _nodes: WeakValueDictionary[bytes, Expr] = WeakValueDictionary()
+# Products by what they are asked for with: most are asked for again while their expression is simplified.
+_products: WeakValueDictionary[tuple[object, ...], Einsum] = WeakValueDictionary()
 
 
 def _intern(

@@ -7,7 +7,7 @@ factor, so that equal scalars meet as powers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -82,6 +82,7 @@ class Product:
 
     def __init__(self, normal: Normaliser) -> None:
         self.normal = normal
+        self.memo: dict[object, Expr] = {}
 
     def __call__(
         self,
@@ -93,6 +94,23 @@ class Product:
     ) -> Expr:
         """The canonical form of the einsum with these parts, the operands canonical."""
         shape = tuple(sizes[label] for label in output)
+        rational, powers = coefficient.rational, coefficient.powers
+        # Candidates for the shortest form are made of the same products again and again.
+        key = (rational.numerator, rational.denominator, powers, *operands, *labels, output, shape)
+        known = self.memo.get(key)
+        if known is None:
+            known = self.memo[key] = self._made(coefficient, operands, labels, output, sizes, shape)
+        return known
+
+    def _made(
+        self,
+        coefficient: Coefficient,
+        operands: Sequence[Expr],
+        labels: Sequence[Labels],
+        output: Labels,
+        sizes: dict[int, Dim],
+        shape: tuple[Dim, ...],
+    ) -> Expr:
         if coefficient.is_zero or any(isinstance(o, Einsum) and o.coefficient.is_zero for o in operands):
             return zeros(shape)
         alive = {label for axes in labels for label in axes} | set(output)
@@ -835,21 +853,23 @@ def _ordered(
     if len({f for f, _ in factors}) == len(factors) and not any(symmetric):
         factors = sorted(factors, key=lambda part: part[0].digest)
         return Einsum(coefficient, [f for f, _ in factors], [a for _, a in factors], output, sizes)
-    colours: dict[int, int] = {}
     labels = sorted({a for _, axes in factors for a in axes} | set(output))
-    marks: dict[int, object] = {a: tuple(p for p, b in enumerate(output) if a == b) for a in labels}
-    colours = _ranked(marks)
+    ranks = {digest: k for k, digest in enumerate(sorted({f.digest for f, _ in factors}))}
+    parts = [(ranks[f.digest], axes, free) for (f, axes), free in zip(factors, symmetric, strict=True)]
+    colours = _ranked({a: tuple(p for p, b in enumerate(output) if a == b) for a in labels})
     for _ in range(min(4, len(labels))):
-        marks = {}
-        for a in labels:
-            seen = []
-            for (f, axes), free in zip(factors, symmetric, strict=True):
-                around = tuple(colours[b] for b in axes)
-                if free:
-                    around = tuple(sorted(around))
-                seen += [(f.digest, -1 if free else p, around) for p, b in enumerate(axes) if a == b]
-            marks[a] = (colours[a], tuple(sorted(seen)))
-        colours = _ranked(marks)
+        seen: dict[int, list[object]] = {a: [] for a in labels}
+        for rank, axes, free in parts:
+            around = tuple(colours[b] for b in axes)
+            if free:
+                around = tuple(sorted(around))
+            for p, a in enumerate(axes):
+                seen[a].append((rank, -1 if free else p, around))
+        # A colour never leaves its place among the others, so that what stays apart or together is final.
+        refined = _ranked({a: (colours[a], tuple(sorted(seen[a]))) for a in labels})  # type: ignore[type-var]
+        if refined == colours:
+            break
+        colours = refined
     arranged: list[Factor] = []
     for (f, axes), free, turns in zip(factors, symmetric, skew, strict=True):
         if free and colours[axes[0]] > colours[axes[1]]:
@@ -863,7 +883,7 @@ def _ordered(
     return Einsum(coefficient, [f for f, _ in arranged], [a for _, a in arranged], output, sizes)
 
 
-def _ranked(marks: dict[int, object]) -> dict[int, int]:
+def _ranked(marks: Mapping[int, object]) -> dict[int, int]:
     rank = {mark: k for k, mark in enumerate(sorted(set(marks.values())))}  # type: ignore[type-var]
     return {a: rank[mark] for a, mark in marks.items()}
 
