@@ -382,4 +382,4 @@ def test_what_is_read_is_true_at_kinks_too(formula: str, at_kink: float, reading
 
 def test_joined_vectors_are_written_as_such() -> None:
     text = said(explained("concat(w, b) @ concat(x, 1)", "w[n] x[n] b", "w"))
-    assert "f = concat(w, b)ᵀ concat(x, 1)" in text and "∂f/∂u = concat(x, 1)ᵀ" in text
+    assert "f = [w; b]ᵀ [x; 1]" in text and "∂u/∂w = [I; 0]" in text and "∂f/∂u = [x; 1]ᵀ" in text

@@ -59,6 +59,9 @@ one_of_each = {
     "cases": m.tree(
         "cases", (s, m.tree("condition", (s, t), ("<",)), t, m.tree("condition", (s, t), ("≥",)))
     ),
+    "stacked": m.stacked(x, m.number(0)),
+    "beside": m.tree("beside", (A, A)),
+    "place": m.place("k", "=", {"i": 2}, Dim.of("n") - Dim.of(1)),
     "operator": m.operator(m.signed_sum([(1, s), (1, t)]), s, "d"),
     "differential": m.differential(m.chain(A, x)),
     "grid": m.grid([[s, m.DOTS], [m.DOTS_DOWN, m.number(0)]]),

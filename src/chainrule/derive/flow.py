@@ -160,14 +160,14 @@ def flow(
     >>> [(part.name, part.value.children[0]) for part in flow(x**2 + x, [x]).parts]
     [('u', x), ('y', u)]
     """
-    expr, kept = regrouped(expr, names or {})
+    expr, kept = regrouped(expr, names or {}, affine=layers)
     given = {part: name for name, part in kept.items() if part.children}
     given.pop(expr, None)
     active = _active(expr, wrt)
     weights = frozenset(wrt) if layers else frozenset[Variable]()
     cuts = _cuts(expr, active, given, weights)
     used = {*taken, output, *(v.name for v in variables(expr)), *(names or {})}
-    namer = _Namer(expr, cuts, given, active, used)
+    namer = _Namer(expr, cuts, given, active, used, layers)
     symbols: dict[Expr, Variable] = {}
     parts: list[Part] = []
     done: dict[Expr, Expr] = {}
@@ -181,12 +181,18 @@ def flow(
     return Flow(tuple(wrt), tuple(parts))
 
 
-def regrouped(expr: Expr, names: Mapping[str, Expr]) -> tuple[Expr, dict[str, Expr]]:
+def regrouped(
+    expr: Expr, names: Mapping[str, Expr], *, affine: bool = False
+) -> tuple[Expr, dict[str, Expr]]:
     """The formula and its named parts, with named sums inside larger sums again.
 
-    Sums are not nested, so (a + b) − y has lost a + b, and a person's name for it with it.
+    Sums are not nested, so (a + b) − y has lost a + b, and a person's name for it with it. `affine`: so has
+    XW + b − logsumexp(XW + b); sums with a product of matrices are put together wherever they stand.
     """
     sums: list[Sum] = []
+    order = _smallest_first([expr, *names.values()]) if affine else [*names.values()]
+    inside = {c for n in order if not isinstance(n, Sum) for c in n.children} if affine else set()
+    named = set(names.values())
 
     def change(node: Expr) -> Expr:
         if not isinstance(node, Sum):
@@ -202,11 +208,28 @@ def regrouped(expr: Expr, names: Mapping[str, Expr]) -> tuple[Expr, dict[str, Ex
 
     done: dict[Expr, Expr] = {}
     found: dict[str, Expr] = {}
+    for part in order:
+        if part in named or (part in inside and isinstance(part, Sum) and any(map(_contracts, part.terms))):
+            whole = transform(part, change, done)
+            if isinstance(whole, Sum) and whole not in sums:
+                sums.append(whole)
     for name, part in names.items():
-        found[name] = whole = transform(part, change, done)
-        if isinstance(whole, Sum) and whole not in sums:
-            sums.append(whole)
+        found[name] = transform(part, change, done)
     return transform(expr, change, done), found
+
+
+def _smallest_first(roots: Sequence[Expr]) -> list[Expr]:
+    """All parts, each after what it is made of, and sums after the sums whose terms they have."""
+    height: dict[Expr, int] = {}
+    for node in topological(roots):
+        height[node] = 1 + max((height[c] for c in node.children), default=0)
+    return sorted(height, key=lambda n: (height[n], len(n.children) if isinstance(n, Sum) else 0))
+
+
+def _contracts(term: Expr) -> bool:
+    """Whether it is a product in which something is summed."""
+    term = _bare(term)
+    return isinstance(term, Einsum) and len(term.operands) > 1 and len(term.sizes) > len(set(term.output))
 
 
 def _opened(value: Expr) -> Expr:
@@ -356,8 +379,9 @@ class _Namer:
         given: Mapping[Expr, str],
         active: set[Expr],
         taken: Iterable[str],
+        layers: bool,
     ) -> None:
-        self.given, self.active = given, active
+        self.given, self.active, self.layers = given, active, layers
         self.taken = {*taken, *given.values()}
         self.functions = frozenset(unknown_in(root))
         users: dict[Expr, list[Expr]] = {}
@@ -399,6 +423,8 @@ class _Namer:
             letter = "z"
         elif isinstance(node, Sum) and len(node.terms) == 2 and _has_sign(node) and node.rank:
             letter = self._of_difference(node)
+        elif self.layers and isinstance(node, Sum) and any(map(_contracts, node.terms)):
+            letter = "z"
         elif isinstance(node, Apply) and node.function is cholesky:
             letter = "c"  # a lower factor is no U, and L is the loss
         else:

@@ -181,7 +181,7 @@ def amount_of(answer: Answer, value: Tree) -> Tree | None:
 
 
 def _is_written_out(tree: Tree) -> bool:
-    return tree.op in ("array", "grid", "basis", "select") or any(map(_is_written_out, tree.args))
+    return tree.op in ("array", "grid", "basis", "select", "stacked") or any(map(_is_written_out, tree.args))
 
 
 def _tail(answer: Answer, product: Product) -> Words:

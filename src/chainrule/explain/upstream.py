@@ -18,12 +18,13 @@ from chainrule.explain.coarse import places
 from chainrule.explain.derivation import Line, Words
 from chainrule.explain.folding import kind
 from chainrule.explain.words import words_text
-from chainrule.expr.nodes import Expr, Sum, Variable, number
-from chainrule.expr.walk import substitute, variables
+from chainrule.expr.nodes import Apply, Expr, Sum, Variable, number
+from chainrule.expr.walk import substitute, topological, variables
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.recursion import Delta, Recursion, barred
 from chainrule.notation.text import sizes_text, to_text
+from chainrule.rules.table import Row
 from chainrule.simplify import matrix_free, simplify
 from chainrule.steps import Claim
 
@@ -189,8 +190,11 @@ class Upstream:
         board = self.board
         if own.readers == (board.output,):
             value = board.output.value
-            if len(variables(value)) > 1 and places(own.symbol, value) == 1:
+            inside = [n for n in topological([value]) if isinstance(n, Apply) and own.symbol in variables(n)]
+            if len(variables(value)) > 1 and places(own.symbol, value) == 1 and not inside:
                 return (board.symbol(board.output.symbol), " is linear in ", board.symbol(own.symbol))
+            if says := dict.fromkeys(n.function.says for n in inside if isinstance(n.function, Row)):
+                return (" and ".join(says),)
             return (board.reason(board.output, own.symbol),)
         if len(own.readers) > 1:
             names: list[str | Tree] = []

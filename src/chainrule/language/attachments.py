@@ -5,11 +5,12 @@ from __future__ import annotations
 from chainrule.errors import ShapeMismatch, UnknownName
 from chainrule.expr import nodes
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Expr, number
+from chainrule.expr.nodes import Apply, Expr, number
 from chainrule.language import conditions, functions, problems
 from chainrule.language.context import Context
 from chainrule.language.instances import summed
 from chainrule.language.parser import COMPARISONS
+from chainrule.language.places import stacked
 from chainrule.language.subscripts import Item, Range, subscript
 from chainrule.language.syntax import (
     Bars,
@@ -24,6 +25,7 @@ from chainrule.language.syntax import (
     Subscript,
 )
 from chainrule.language.values import NOTHING, Value
+from chainrule.rules.constants import BASIS
 from chainrule.rules.indexing import index_bound
 
 
@@ -126,6 +128,19 @@ class Attachments(Context):
             return self.identity(node, size)
         return Value(number(int(special.symbol == "𝟏"), (size,)))
 
+    def unit_vector(self, node: Special, index: str) -> Value:
+        """𝐞₂, of any size that fits."""
+        if not index:
+            raise self.problem("𝐞 is a basis vector and has an index", node.span, hint="write 𝐞₂ or 𝐞_2")
+        if not index.isdigit() and index not in self.setting.dims:
+            raise self.problem(f"{index} is not a declared size", node.span, hint="write 𝐞₂ or 𝐞_2")
+        place, length = Dim.of(int(index) if index.isdigit() else index), self.fresh(node)
+        if place.constant == 0:
+            raise self.problem("𝐞₁ is the first basis vector", node.span, hint="its index counts from 1")
+        if length.constant is not None and not (length - place).is_nonnegative:
+            raise self.problem(f"a vector of {length} has no entry {place}", node.span)
+        return Value(Apply(BASIS, (), (place - Dim.of(1), length)))
+
     def identity(self, node: Node, size: Dim | None) -> Value:
         self.note("I is read as the identity matrix.")
         return Value(nodes.identity((size or self.fresh(node),)))
@@ -161,12 +176,14 @@ class Attachments(Context):
                 "[...] around a condition can be read in two ways", node.span, hint="write 1[z > 0]"
             )
         matlab = self.setting.dialect == "matlab" and node.form == "["
-        if not matlab:
+        if not matlab and not node.breaks:
             return Value(NOTHING, items=tuple(parts))
         entries = [self.whole(v, n) for v, n in zip(parts, node.entries, strict=True)]
         ends = [*dict.fromkeys([*(b for b in node.breaks if b < len(parts)), len(parts)])]
         starts = [0, *ends[:-1]]
         lines = [entries[a:b] for a, b in zip(starts, ends, strict=True)]
+        if not matlab:
+            return self.below(node, lines)
         if len(lines) == 1:
             return Value(
                 self.built(functions.stack, [e.expr for e in entries], node.span, node.entries), row=True
@@ -183,6 +200,18 @@ class Attachments(Context):
             )
         stacked = [self.built(functions.stack, [e.expr for e in line], node.span) for line in lines]
         return Value(self.built(functions.stack, stacked, node.span))
+
+    def below(self, node: Listing, lines: list[list[Value]]) -> Value:
+        """[w; b] in the NumPy dialect."""
+        if any(len(line) != 1 or line[0].rank > 2 for line in lines):
+            raise self.problem(
+                "`;` stands between parts of a column", node.span, hint="[[a, b], [c, d]] is a matrix"
+            )
+        exprs = [line[0].expr for line in lines]
+        flat = not any(e.rank for e in exprs)
+        join = functions.stack if flat else functions.concat
+        made = lambda *e: stacked(e, lambda k: self.fresh(node, k), join)  # noqa: E731
+        return Value(self.built(made, exprs, node.span, node.entries))
 
     def slice(self, node: Slice, parts: list[Value]) -> Value:
         given = iter(zip(parts, node.children, strict=True))

@@ -32,6 +32,7 @@ from chainrule.language.syntax import (
     Name,
     Node,
     Number,
+    Place,
     Postfix,
     Prefix,
     Slice,
@@ -122,6 +123,8 @@ class Elaborator(Operators, Calls, Attachments):
                 return self.subscript(node, parts)
             case Listing():
                 return self.listing(node, parts)
+            case Place():
+                raise self.problem("this is index notation", node.span, hint="write Y_ij = ... on the left")
             case _:
                 raise AssertionError(type(node))
 
@@ -157,6 +160,8 @@ class Elaborator(Operators, Calls, Attachments):
                 return Value(number(int(node.symbol == "𝟏"), (self.fresh(node),)))
             case "I":
                 return self.identity(node, None)
+            case symbol if symbol.startswith("𝐞"):
+                return self.unit_vector(node, symbol[1:])
             case _:
                 raise self.problem(
                     "δ_ij stands only in index notation", node.span, hint="write Y_ij = ... on the left"

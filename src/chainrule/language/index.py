@@ -19,6 +19,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, elementwise
 from chainrule.language import functions
 from chainrule.language.elaborate import Elaborator
 from chainrule.language.limits import check_shape
+from chainrule.language.places import LETTER, placed
 from chainrule.language.syntax import (
     Add,
     Bars,
@@ -27,6 +28,7 @@ from chainrule.language.syntax import (
     Call,
     Name,
     Node,
+    Place,
     Postfix,
     Prefix,
     Special,
@@ -260,6 +262,8 @@ class _Indices:
     def node(self, node: Node, parts: list[Value]) -> Value:
         if isinstance(node, Special) and node.symbol == "δ":
             return Value(nodes.number(1))
+        if isinstance(node, Place):
+            return self.place(node)
         if isinstance(node, Postfix) and node.symbol == "_" and is_index(node.indices):
             return self.entry(node, parts[0])
         if isinstance(node, Prefix) and node.symbol == "Σ":
@@ -328,6 +332,26 @@ class _Indices:
         distinct = tuple(dict.fromkeys(letters))
         self.mark(node, distinct, list(letters))
         return Value(self.sum_to(made, letters, distinct))
+
+    def place(self, node: Place) -> Value:
+        """[k = i + 1]: a tensor of zeros and ones; a name that is no index of the statement is a size."""
+        names = [name for name, _ in node.terms if name]
+        sizes = self.elaborator.setting.dims
+        letters = tuple(n for n in names if n in self.output or n in self.bound[id(node)] or n not in sizes)
+        if wrong := [n for n in letters if not LETTER.fullmatch(n)]:
+            raise self.problem(f"{wrong[0]} is no index", node, "indices are letters from i to t")
+        self.mark(node, letters, list(letters))
+        known = {self.size(c) for c in letters if not any(n.startswith("?") for n in self.size(c).names)}
+        again = self.elaborator.sizes.meets_again(node.span.start, node.span.end)
+        if node.is_delta and len(letters) == 2 and len(known) < 2 and again:
+            return self.delta(letters, node)
+        return Value(self.elaborator.built(lambda: placed(node, letters, self.size), [], node.span))
+
+    def delta(self, letters: Letters, node: Node) -> Value:
+        """δ_ij: the identity."""
+        first, second = (self.size(c) for c in letters)
+        self.elaborator.built(_same, [nodes.number(1, (first,)), nodes.number(1, (second,))], node.span)
+        return Value(nodes.identity((self.size(letters[0]),)))
 
     def summed(self, node: Prefix, operand: Value) -> Value:
         letters = self.letters.get(id(node.operand), ())

@@ -6,12 +6,13 @@ Binding, loosest first:  comparisons, |, &, + - ⊕ ⊖,  Σ_k,  * / @ · ⊙ �
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import takewhile
 
 from chainrule.errors import LimitExceeded, Span, SyntaxProblem
 from chainrule.language.limits import MAX_NESTING
+from chainrule.language.places import SIGNS, index_condition
 from chainrule.language.syntax import (
     Add,
     Bars,
@@ -307,6 +308,8 @@ class Parser:
         if isinstance(operand, Bars) and operand.symbol == "‖" and not operand.kind:
             operand.kind, operand.span = token.text, span
             self.operands.append(operand)
+        elif isinstance(operand, Special) and operand.symbol == "𝐞":
+            self.operands.append(Special(span, operand.symbol + token.text))
         else:
             self.operands.append(Postfix(span, "_", operand, token.text))
 
@@ -427,7 +430,7 @@ class Parser:
             )
 
     def square(self, token: Token, position: int) -> tuple[int, bool]:
-        """x[...] a subscript, 1[...] an indicator, 2[...] a product with a written-out vector."""
+        """x[...] a subscript, 1[...] an indicator, 2[...] and A [I; 0] products with what is written out."""
         operand = self.operands[-1]
         one = (
             isinstance(operand, Number) and operand.value == 1 and operand.span.end - operand.span.start == 1
@@ -436,9 +439,9 @@ class Parser:
             self.operands.pop()
             self.open("indicator", operand.span.join(token.span))
             return position + 1, True
-        inside = [t.kind for t in self.tokens[position + 1 : position + 4]]
-        delta = self.indexed and inside == ["name", "op", "name"] and self.peek(position + 2).text == "="
-        if isinstance(operand, Number) or delta:
+        inside = takewhile(lambda t: t.kind != "end" and t.text != "]", self.tokens[position + 1 :])
+        beside = any(t.text == ";" or (self.indexed and t.text in SIGNS) for t in inside)
+        if isinstance(operand, Number) or beside:
             position, _ = self.juxtapose(token, position)
             return position, True
         self.reduce_postfix(token)
@@ -538,7 +541,7 @@ class Parser:
         if opened.kind not in ("call", "subscript", "[", "("):
             raise self.problem("one value stands here", token.span, hint="write [a, b] for a vector of two")
         if token.text == ";":
-            if opened.kind != "[" or self.dialect != "matlab":
+            if opened.kind != "[":
                 raise self.problem(
                     "`;` separates statements, not entries", token.span, hint="[[a, b], [c, d]] is a matrix"
                 )
@@ -587,9 +590,9 @@ class Parser:
             opened.kind in ("indicator", "[")
             and self.indexed
             and len(items) == 1
-            and (pair := _delta(items[0]))
+            and (place := index_condition(items[0], whole))
         ):
-            self.operands.append(Postfix(whole, "_", Special(whole, "δ"), pair))
+            self.operands.append(place)
         elif opened.kind == "indicator":
             self.operands.append(Bracket(whole, items[0]))
         elif opened.kind == "[" or len(items) > 1 or (items and self.tokens and self.trailing_comma(token)):
@@ -643,19 +646,6 @@ class Parser:
             left.span = span
             return left
         return Add(span, [left, right], [1, sign])
-
-
-def _delta(node: Node) -> str:
-    """The two letters of [i = j]."""
-    if (
-        isinstance(node, Binary)
-        and node.symbol == "=="
-        and isinstance(node.left, Name)
-        and isinstance(node.right, Name)
-    ):
-        pair = node.left.name + node.right.name
-        return pair if re.fullmatch("[i-t]{2}", pair) else ""
-    return ""
 
 
 # NumPy's functions that give several arrays, and which function gives each.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from chainrule.errors import ShapeMismatch
-from chainrule.expr.dims import Dim
+from chainrule.expr.dims import Dim, Monomial
 from chainrule.expr.nodes import Expr, Shape, Variable
 from chainrule.expr.walk import dim_names, substitute_dims
 
@@ -22,6 +22,7 @@ class Sizes:
     def __init__(self) -> None:
         self.bound: dict[str, Dim] = {}
         self.letters: dict[str, str] = {}
+        self.met: set[tuple[int, int]] = set()
 
     def resolve(self, dim: Dim) -> Dim:
         """`dim` with everything known put in."""
@@ -67,17 +68,12 @@ class Sizes:
             if name and name.startswith("?") and name not in other.names:
                 self.bound[name] = other
                 return True
-        for mine, other in ((a, b), (b, a)):
-            if (found := _factor(mine, other)) is not None:
-                self.bound[found[0]] = found[1]
-                return True
         difference = a - b
         for name in difference.names:
             held = [(monomial, count) for monomial, count in difference.terms if name in dict(monomial)]
-            if name.startswith("?") and len(held) == 1 and len(held[0][0]) == 1 and abs(held[0][1]) == 1:
-                rest = difference - Dim.of(name) * Dim.of(held[0][1])
-                value = rest if held[0][1] < 0 else -rest
-                if held[0][0][0][1] == 1 and any(count > 0 for _, count in value.terms):
+            if name.startswith("?") and len(held) == 1 and dict(held[0][0])[name] == 1:
+                value = _divided(Dim(tuple(t for t in difference.terms if t != held[0])), held[0], name)
+                if value is not None and any(count > 0 for _, count in value.terms):
                     self.bound[name] = value
                     return True
         return False
@@ -109,6 +105,12 @@ class Sizes:
                 used.add(letter)
                 self.bound[name] = Dim.of(letter)
 
+    def meets_again(self, start: int, end: int) -> bool:
+        """Whether a place of the text was asked about before: what it may bind waits for what must be so."""
+        again = (start, end) in self.met
+        self.met.add((start, end))
+        return again
+
     def shown(self, dim: Dim) -> str:
         """A size as an error names it; an unknown one gets a letter for the purpose."""
         dim = self.resolve(dim)
@@ -118,19 +120,14 @@ class Sizes:
         return str(dim.substitute({name: Dim.of(letter) for name, letter in self.letters.items()}))
 
 
-def _factor(a: Dim, b: Dim) -> tuple[str, Dim] | None:
-    """The unknown factor of a product that the other size decides: 2 of ?·m = 2m."""
-    names = [name for name in a.names if name.startswith("?")]
-    if len(a.terms) != 1 or len(b.terms) != 1 or len(names) != 1 or names[0] in b.names:
-        return None
-    ((monomial, count),), ((other, total),) = a.terms, b.terms
-    powers = dict(other)
-    for name, power in monomial:
-        powers[name] = powers.get(name, 0) - (power if name != names[0] else 0)
-    if dict(monomial)[names[0]] != 1 or total % count or min(powers.values(), default=0) < 0:
-        return None
-    found = Dim.of(total // count)
-    for name, power in powers.items():
-        for _ in range(power):
-            found = found * Dim.of(name)
-    return names[0], found
+def _divided(rest: Dim, held: tuple[Monomial, int], name: str) -> Dim | None:
+    """−rest divided by what stands beside `name` in a term: 2 for −2m and m·name; None if that is no size."""
+    beside = {other: power for other, power in held[0] if other != name}
+    terms: list[tuple[Monomial, int]] = []
+    for monomial, count in rest.terms:
+        powers = dict(monomial)
+        if count % held[1] or any(powers.get(other, 0) < power for other, power in beside.items()):
+            return None
+        left = {other: power - beside.get(other, 0) for other, power in powers.items()}
+        terms.append((tuple((other, power) for other, power in left.items() if power), -count // held[1]))
+    return Dim(tuple(sorted(terms)))

@@ -44,7 +44,7 @@ class Text(Node):
 
 @dataclass(slots=True, eq=False)
 class Special(Node):
-    """𝟏, 𝟎 or None."""
+    """𝟏, 𝟎, 𝐞 or None."""
 
     symbol: str
 
@@ -140,7 +140,7 @@ class Slice(Node):
 
 @dataclass(slots=True, eq=False)
 class Listing(Node):
-    """Entries in brackets; `rows` are those of a MATLAB matrix, separated by semicolons; `form` is [ or (."""
+    """Entries in brackets; a semicolon stands before each of `breaks`; `form` is [ or (."""
 
     entries: list[Node]
     form: str
@@ -173,6 +173,22 @@ class Bracket(Node):
     @property
     def children(self) -> Sequence[Node]:
         return (self.operand,)
+
+
+@dataclass(slots=True, eq=False)
+class Place(Node):
+    """[k = i + 1], [i = 2], [k ≤ i] in index notation.
+
+    What the sum of names times numbers, `terms`, has to do with 0; "" is the name of the constant.
+    """
+
+    sign: str
+    terms: tuple[tuple[str, int], ...]
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether it is [i = j]."""
+        return self.sign == "==" and sorted(count for _, count in self.terms) == [-1, 1]
 
 
 @dataclass(slots=True, eq=False)

@@ -22,7 +22,7 @@ from chainrule.language.marks import call_at
 class Token:
     """One token.
 
-    `kind` is num, imag, name, sub (an index below the line), op, str, special (𝟏 𝟎), call, newline or end,
+    `kind` is num, imag, name, sub (an index below the line), op, str, special (𝟏 𝟎 𝐞), call, newline or end,
     and word for `if` in a formula by cases.
     """
 
@@ -44,7 +44,7 @@ SPELLINGS = {
     **dict.fromkeys("≤⩽", "<="), **dict.fromkeys("≥⩾", ">="), "≠": "!=", "∥": "‖", "∣": "|", "≔": "=",
     **dict.fromkeys("′’\u2018\u02b9", "′"),
 }  # fmt: skip
-SPECIAL = {**dict.fromkeys("𝟏\U0001d7d9", "𝟏"), **dict.fromkeys("𝟎\U0001d7d8", "𝟎")}
+SPECIAL = {**dict.fromkeys("𝟏\U0001d7d9", "𝟏"), **dict.fromkeys("𝟎\U0001d7d8", "𝟎"), "𝐞": "𝐞"}
 VULGAR = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8"}
 SYMBOLS = frozenset("+-*/@^=<>(),[]{}|:;.·⊙⊘⊗⊕⊖‖√∂′&~") | set(SPELLINGS) | set(VULGAR)
 STATEMENTS = frozenset(

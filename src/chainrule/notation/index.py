@@ -13,12 +13,13 @@ from functools import reduce
 from itertools import pairwise
 from types import MappingProxyType
 
-from chainrule.expr.dims import ONE, Coefficient, Dim
+from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.notation.paired import Pieces, is_merge, joined, pieces_of, singles, sizes_of
+from chainrule.notation.places import CHOOSING, condition, is_plain, is_scattered, is_zero, shift, sizes_in
 from chainrule.notation.products import ONES_MATRIX
 from chainrule.notation.recover import (
     COMPARISONS,
@@ -40,7 +41,7 @@ from chainrule.notation.shifted import Shift, shifts_of, unfolded
 from chainrule.notation.views import size as size_tree
 from chainrule.notation.views import view_tree
 from chainrule.rules import constants, views
-from chainrule.rules.constants import MERGE
+from chainrule.rules.constants import BASIS, MERGE
 from chainrule.rules.linear_maps import copied
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import Unknown, unknown_in
@@ -112,7 +113,7 @@ def _alphabet(expr: Expr, axes: int) -> list[str]:
     """Letters for the axes, and then for sums: clear of the names in the formula where there are enough."""
     count = axes + SUMMED
     nodes = topological([expr])
-    used = {n.name for n in nodes if isinstance(n, Variable)}
+    used = {n.name for n in nodes if isinstance(n, Variable)} | sizes_in(expr)
     used |= {name for n in nodes if isinstance(n, Einsum) for name in n.coefficient.names}
     used.update(unknown_in(expr))
     letters = [c for c in ALPHABET if c not in used] + [c for c in ALPHABET if c in used]
@@ -148,6 +149,8 @@ class _Indexed:
 
     def entry(self, node: Expr, letters: Letters, used: Letters) -> Waiting:
         """The entry of `node` at `letters`; `used` are the letters that sums inside it must not take."""
+        if (chosen := condition(node, letters)) is not None:
+            return Reading(above=(chosen,))
         match node:
             case Apply(function=constants.MERGE):
                 product, pieces = pieces_of(_alone(node))
@@ -164,6 +167,8 @@ class _Indexed:
                 product = unfolded(_alone(node))
                 if len(product.operands) > 1:
                     return (yield self.entry(_einsum_of(product), letters, used))
+            case Stack() if is_scattered(node) and is_plain(letters[0]):
+                return (yield self.scattered(node, letters, used))
             case Sum() if self.opens(node):
                 readings = []
                 for term in node.terms:
@@ -179,6 +184,18 @@ class _Indexed:
         if node.rank <= 2 and (reading := self.reader.read(node)) is not None:
             return at(reading, letters)
         return Reading(above=(_whole_entry(node, letters, self.reader),))
+
+    def scattered(self, node: Stack, letters: Letters, used: Letters) -> Waiting:
+        """The entries that are not zero, each at its place along the first axis."""
+        readings = []
+        for k, part in enumerate(node.entries):
+            if not is_zero(part):
+                found = yield self.entry(part, letters[1:], used)
+                here = m.place(letters[0], "=", {}, Dim.of(k + 1))
+                readings.append(replace(found, above=(*found.above, here), opposite=None))
+        if len(readings) < 2:
+            return readings[0] if readings else Reading(coefficient=ZERO)
+        return self.sum(readings)
 
     def opens(self, node: Sum) -> bool:
         """Whether a sum is written term by term, not as an entry of a matrix."""
@@ -220,6 +237,7 @@ class _Indexed:
             for piece, own in zip(pieces.get(label, (label,)), inside, strict=True):
                 if name.setdefault(piece, own) != own:
                     above += self.deltas(name[piece], own)
+        product = product if pieces or shifts else _at_one_place(product)
         parted = [*pieces.values(), *(shift.parts for shift in shifts.values())]
         opened = dict.fromkeys(p for own in parted for p in own if p not in name)
         groups, explicit = self.groups(product, {*name, *pieces, *shifts}, list(opened))
@@ -236,10 +254,17 @@ class _Indexed:
         for group in groups:
             if isinstance(group, Product) and _is_entrywise(group):
                 group = group.operands[0]
+            if isinstance(group, Product) and (step := _shift(group)) is not None:
+                row, column = (name[label] for label in group.output)
+                if is_plain(row) and is_plain(column):
+                    coefficient = coefficient * group.coefficient
+                    above.append(m.place(column, "=", {row: 1}, step))
+                    continue
             if isinstance(group, Product):
                 reading = self.reader.product(group)
                 assert reading is not None
-                reading = at(reading, tuple(name[label] for label in group.output))
+                indices = tuple(name[label] for label in group.output)
+                reading = at(reading if all(map(is_plain, indices)) else _with_sizes(reading), indices)
             else:
                 operand, labels = group
                 reading = yield self.entry(operand, tuple(name[label] for label in labels), used)
@@ -304,7 +329,8 @@ class _Indexed:
         single: list[tuple[Expr, tuple[int, ...]]] = []
         matrices: list[tuple[Expr, tuple[int, ...]]] = []
         for operand, labels in product.operands:
-            if operand.rank > 2 or self.reader.read(operand) is None:
+            alone = is_scattered(operand) and set(labels) <= set(product.output)
+            if alone or operand.rank > 2 or self.reader.read(operand) is None:
                 single.append((operand, labels))
                 explicit |= dict.fromkeys(label for label in labels if label not in named)
             else:
@@ -387,12 +413,54 @@ def _viewed(product: Product, folds: dict[Function, Sequence[Fold]]) -> Product:
 
 
 def _is_entrywise(group: Product) -> bool:
-    """One function of entries, none of which is summed."""
+    """One function of entries, none of which is summed, or one tensor that picks places."""
     if len(group.operands) != 1:
         return False
     operand, labels = group.operands[0]
-    pointwise = isinstance(operand, Apply) and isinstance(operand.function, Elementwise)
-    return pointwise and set(labels) == set(group.output)
+    if not isinstance(operand, Apply) or set(labels) != set(group.output):
+        return False
+    return isinstance(operand.function, Elementwise) or (
+        operand.function in CHOOSING and len(set(labels)) == len(labels)
+    )
+
+
+def _with_sizes(reading: Reading) -> Reading:
+    """I_9[1:] in place of blocks, whose size an index that is a pair does not tell."""
+    if reading.body is None:
+        return reading
+    first, second = (m.rewritten(form, m.sliced_identity) for form in reading.body)
+    return replace(reading, body=(first, second))
+
+
+def _shift(group: Product) -> Dim | None:
+    """d, where a product of two selections is [l = j + d] at its two axes j and l."""
+    if len(group.operands) != 2 or len(group.output) != 2:
+        return None
+    (a, (rows, first)), (b, (others, second)) = (
+        (o, labels if len(labels) == 2 else (-1, -1)) for o, labels in group.operands
+    )
+    if rows != others or rows in group.output or {first, second} != set(group.output):
+        return None
+    return shift(a, b) if (first, second) == group.output else shift(b, a)
+
+
+def _at_one_place(product: Product) -> Product:
+    """X_ij [i = 2] for Σ_k X_kj [k = 2] beside [i = 2]: the first axis at a place serves all others."""
+    shown = [(o, labels[0]) for o, labels in product.operands if _is_basis(o)]
+    first: dict[Expr, int] = {}
+    for label in product.output:
+        first |= {o: label for o, own in shown if own == label and o not in first}
+    same = {own: first[o] for o, own in shown if o in first and own != first[o]}
+    operands = [
+        (o, labels if _is_basis(o) else tuple(same.get(a, a) for a in labels))
+        for o, labels in product.operands
+        if not (_is_basis(o) and labels[0] in same and labels[0] not in product.output)
+    ]
+    return replace(product, operands=tuple(operands)) if same else product
+
+
+def _is_basis(operand: Expr) -> bool:
+    return isinstance(operand, Apply) and operand.function is BASIS
 
 
 def _components(operands: Sequence[tuple[Expr, tuple[int, ...]]], kept: set[int]) -> list[list[int]]:
@@ -471,6 +539,7 @@ def array(root: Expr, reader: Reader) -> Tree:
         node = stack[-1]
         constant = constant_of(node)
         known = reader.tree(node) if node.rank <= 2 else None
+        known = None if known is None else m.sliced_identity(known)
         if constant is not None and node.rank > 2:
             known = _repeated(node, constant)
         children = _arguments(node)
@@ -747,6 +816,8 @@ class _Kronecker:
     def kron(self, *factors: tuple[Tree | None, str]) -> Tree:
         """P ⊗ Q."""
         present = [self.sized(part, axes) for part, axes in factors if part is not None]
+        if sum(m.takes_any_size(part) for part in present) > 1:
+            present = [m.sliced_identity(part) for part in present]
         return present[0] if len(present) == 1 else m.tree("kron", present)
 
     def sized(self, part: Tree, axes: str) -> Tree:

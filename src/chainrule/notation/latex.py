@@ -8,7 +8,7 @@ of their rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -151,7 +151,7 @@ def gaps(node: Tree) -> list[str]:
         if after.op == "operator" or (fraction and before.op in _QUOTIENTS) or _starts_with_digit(after):
             found.append("·")
         else:
-            found.append(" " if _is_word(before) or _is_word(after) else "")
+            found.append(" " if _is_word(before) or _is_word(after) or after.op == "place" else "")
     return found
 
 
@@ -281,6 +281,17 @@ def _array(node: Tree, parts: list[str]) -> str:
     return r"\begin{pmatrix} " + (" & " if node.data[0] else r" \\ ").join(parts) + r" \end{pmatrix}"
 
 
+def _column(parts: Sequence[str]) -> str:
+    return r"\begin{pmatrix} " + r" \\ ".join(parts) + r" \end{pmatrix}"
+
+
+def _select(node: Tree, parts: list[str]) -> str:
+    """Rows of I, as blocks where they are the first or the last ones."""
+    if found := m.blocks(node):
+        return r"\begin{pmatrix} " + " & ".join(found) + r" \end{pmatrix}"
+    return f"I_{{{_rows(*node.data[:3])},\\,:}}"
+
+
 def _rows(start: Dim, step: int, count: Dim) -> str:
     """Rows counted from 1, the last one included."""
     first, last = row_range(start, step, count)
@@ -315,7 +326,7 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "name": lambda t, p: name_latex(t.data[0]),
     "symbol": lambda t, p: str(t.data[1]),
     "number": lambda t, p: number_latex(t.data[0]),
-    "transpose": lambda t, p: p[0] + r"^\top",
+    "transpose": lambda t, p: _column(found) if (found := m.blocks(t.args[0])) else p[0] + r"^\top",
     "inverse": lambda t, p: p[0] + "^{-1}",
     "inverse_transpose": lambda t, p: p[0] + r"^{-\top}",
     "matrix_power": lambda t, p: f"{p[0]}^{{{t.data[0]}}}",
@@ -335,8 +346,11 @@ WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {
     "compare": lambda t, p: rf"\mathbf{{1}}[{m.compared([SIGNS[s] for s in t.data], p)}]",
     "array": _array,
     "entry": lambda t, p: f"{p[0]}_{{{_indices(t.data)}}}",
-    "basis": lambda t, p: f"e_{{{dim_latex(t.data[0] + Dim.of(1))}}}",
-    "select": lambda t, p: f"I_{{{_rows(*t.data[:3])},\\,:}}",
+    "basis": lambda t, p: rf"\mathbf{{e}}_{{{dim_latex(t.data[0] + Dim.of(1))}}}",
+    "select": _select,
+    "beside": lambda t, p: r"\begin{pmatrix} " + " & ".join(p) + r" \end{pmatrix}",
+    "stacked": lambda t, p: _column(p),
+    "place": lambda t, p: str(t.data[1]),
     "tuple": lambda t, p: f"({', '.join(p)})",
     "subscript": lambda t, p: f"{{{p[0]}}}_{{{','.join(_item(i, p) for i in t.data)}}}",
     "slice": lambda t, p: f"{{{p[0]}}}_{{{_rows(*t.data)}}}",

@@ -31,6 +31,8 @@ tuple             (3, 3)                          parts
 subscript         E[ids], X[0, :, 1:]             (base, indices...)   an item for each axis
 entry             X_ij, x₁                        (base,)              indices
 delta             δ_ij                                                 (i, j)
+place             [k = i + 1], [i = 2]                                 (text, LaTeX, letters)
+stacked, beside   [w; b], [X Y]                  parts
 sigma             Σ over indices                  (body,)              indices
 derivative        ∂Y_ij/∂X_kl, dy/dx              (of, by, by, ...)    "d" for a total derivative
 product           factors with a dot between them factors
@@ -137,6 +139,8 @@ def _indices(node: Tree) -> tuple[str, ...]:
     own: list[str] = []
     for letter in node.data if node.op in ("entry", "delta") else ():
         own += [i for i in re.findall(r"\w\d*", letter) if i[0].isalpha()]  # (ij) holds two
+    if node.op == "place":
+        own = list(node.data[2])
     inside = dict.fromkeys([*own, *(i for a in node.args for i in a.indices)])
     return tuple(i for i in inside if node.op != "sigma" or i not in node.data)
 
@@ -175,6 +179,8 @@ def _cost(node: Tree) -> int:
             # A diagonal matrix is one thing more to read: diag(d) Ax gives way to d ⊙ Ax.
             surcharge = 4 if node.data[0] == "diag" else 0
             return inside + 2 * len(node.data[0]) + 4 + 4 * (len(args) - 1) + surcharge
+        case "transpose" if blocks(args[0]):
+            return inside - 2
         case "transpose" | "inverse" | "inverse_transpose" | "matrix_power":
             return inside + EXTRA[op] + (PARENTHESES if needs_parentheses(args[0], node) else 0)
         case "array":
@@ -190,6 +196,9 @@ def _cost(node: Tree) -> int:
 def product_signs(node: Tree) -> tuple[str, str]:
     """The sign of an entrywise product or power, as text and in LaTeX; a profile may have put another."""
     return node.data[-2:] if len(node.data) > 1 else ("⊙", r"\odot")
+
+
+WRITTEN_OUT = ("basis", "select", "stacked", "beside", "array")
 
 
 def needs_parentheses(part: Tree, parent: Tree) -> bool:
@@ -232,11 +241,11 @@ def needs_parentheses(part: Tree, parent: Tree) -> bool:
         case "subscript":
             return part is parent.args[0] and (mine < ATOM or part.op == "number")
         case "differential":
-            return mine < ATOM or part.op in ("basis", "select", "slice", "subscript", "array")
+            return mine < ATOM or part.op in (*WRITTEN_OUT, "slice", "subscript")
         case "entry" if part.op == "differential":
             return False
         case "entry":
-            return mine < ATOM or part.op in ("basis", "select", "slice", "subscript", "array", "root")
+            return mine < ATOM or part.op in (*WRITTEN_OUT, "slice", "subscript", "root")
         case _:
             return False
 
@@ -400,15 +409,35 @@ def _sliced(factors: list[Tree]) -> list[Tree]:
     for factor in factors:
         if result and result[-1].op == "select" and factor.op == "name":
             result[-1] = tree("slice", (factor,), result[-1].data[:3])
+        elif result and result[-1].op == "select" and factor.op in ("sum", "call"):
+            result[-1] = tree("subscript", (factor,), (("slice", *result[-1].data[:3]),))
+        elif result and factor.op == "name" and (found := _difference(result[-1], False)):
+            signs = result[-1].data or result[-1].args[0].data
+            result[-1] = tree("sum", [tree("slice", (factor,), part.data[:3]) for part in found], signs)
+        elif result and _turned_name(result[-1]) and (found := _difference(factor, True)):
+            slices = [tree("slice", result[-1].args, part.data[:3]) for part in found]
+            signs = factor.data or factor.args[0].data
+            result[-1] = tree("transpose", (tree("sum", slices, signs),))
         elif (
             result and factor.op == "transpose" and factor.args[0].op == "select" and _turned_name(result[-1])
         ):
             result[-1] = tree("transpose", (tree("slice", result[-1].args, factor.args[0].data[:3]),))
-        elif result and (found := _picked(result[-1], factor)) is not None:
-            result[-1] = found
+        elif result and (picked := _picked(result[-1], factor)) is not None:
+            result[-1] = picked
         else:
             result.append(factor)
     return result
+
+
+def _difference(part: Tree, turned: bool) -> Sequence[Tree]:
+    """The selections of a sum of such, rows of I minus other rows, or of its transpose."""
+    if part.op == "transpose":
+        return _difference(part.args[0], not turned)
+    if part.op != "sum":
+        return ()
+    terms = [t.args[0] if turned and t.op == "transpose" else t for t in part.args]
+    same = all((t is not before) == turned for t, before in zip(terms, part.args, strict=True))
+    return terms if same and all(t.op == "select" for t in terms) else ()
 
 
 def _picked(left: Tree, right: Tree) -> Tree | None:
@@ -538,6 +567,51 @@ def scale(*factors: Tree) -> Tree:
         flat.extend(factor.args if factor.op == "scale" else (factor,))
     flat = ranges([f for f in flat if not is_one(f)]) or [ONE]
     return flat[0] if len(flat) == 1 else tree("scale", flat)
+
+
+def place(letter: str, sign: str, others: Mapping[str, int], constant: Dim) -> Tree:
+    """[letter = step · other + constant], a condition on indices that is worth 1 or 0."""
+    terms = [(count, _counted(count, [name])) for name, count in others.items()]
+    for monomial, count in sorted(constant.terms, key=lambda term: not term[0]):
+        terms.append((count, _counted(count, [name for name, power in monomial for _ in range(power)])))
+    terms.sort(key=lambda term: term[0] < 0)
+    right = "".join((" − " if count < 0 else " + ") + term for count, term in terms)
+    right = right.removeprefix(" + ").replace(" − ", "−", right.startswith(" − ")) or "0"
+    latex = f"[{letter} {sign} {right}]".replace("−", "-").replace("≤", r"\leq")
+    return tree("place", (), (f"[{letter} {sign} {right}]", latex, (letter, *others)))
+
+
+def _counted(count: int, names: Sequence[str]) -> str:
+    """2i, i, 3."""
+    return (str(abs(count)) if abs(count) != 1 or not names else "") + " ".join(names)
+
+
+def blocks(select: Tree) -> tuple[str, str] | None:
+    """I and 0 in their order, if the rows of I that are picked are its first or its last ones."""
+    if select.op != "select" or len(select.data) > 4 or select.data[1] != 1:
+        return None
+    start, _, count, size = select.data
+    if not start.terms:
+        return "I", "0"
+    return ("0", "I") if start + count == size else None
+
+
+def takes_any_size(part: Tree) -> bool:
+    """Whether it is a basis vector or blocks of I and 0, whose size only what stands around them tells."""
+    inner = part.args[0] if part.op == "transpose" else part
+    return inner.op == "basis" or blocks(inner) is not None
+
+
+def sliced_identity(part: Tree) -> Tree:
+    """I_5[:3] in place of blocks."""
+    if part.op == "transpose":
+        return transpose(sliced_identity(part.args[0]))
+    return tree("select", (), (*part.data, "sliced")) if blocks(part) else part
+
+
+def stacked(*parts: Tree) -> Tree:
+    """[w; b]: parts one below the other."""
+    return tree("stacked", parts)
 
 
 TURNED_SIGNS = {">": "<", "≥": "≤", "<": ">", "≤": "≥", "=": "=", "≠": "≠"}

@@ -142,6 +142,19 @@ def _array(node: Tree, parts: list[str]) -> str:
     return fenced(table(lines))
 
 
+def _transpose(node: Tree, parts: list[str]) -> str:
+    """Aᵀ; blocks stand one below the other."""
+    found = m.blocks(node.args[0])
+    return fenced(table([[from_tex(b)] for b in found])) if found else scripted(parts[0], above=TRANSPOSED)
+
+
+def _select(node: Tree, parts: list[str]) -> str:
+    """Rows of I, as blocks where they are the first or the last ones."""
+    if found := m.blocks(node):
+        return fenced(table([[from_tex(b) for b in found]]))
+    return scripted("<mi>I</mi>", row([*_rows(*node.data[:3]), operator(","), operator(":")]))
+
+
 def _cases(node: Tree, parts: list[str]) -> str:
     if_ = "<mtext>if\N{NO-BREAK SPACE}</mtext>"
     return cases([[value, row([if_, when])] for value, when in zip(parts[::2], parts[1::2], strict=True)])
@@ -228,7 +241,7 @@ WRITERS: dict[str, Writer] = {
     "name": lambda t, p: from_tex(latex.name_latex(t.data[0])),
     "symbol": lambda t, p: from_tex(t.data[1]),
     "number": lambda t, p: _number(t.data[0]),
-    "transpose": lambda t, p: scripted(p[0], above=TRANSPOSED),
+    "transpose": _transpose,
     "inverse": lambda t, p: scripted(p[0], above=INVERTED),
     "inverse_transpose": lambda t, p: scripted(p[0], above=row([NEGATIVE, TRANSPOSED])),
     "matrix_power": lambda t, p: scripted(p[0], above=from_tex(str(t.data[0]))),
@@ -248,8 +261,11 @@ WRITERS: dict[str, Writer] = {
     "compare": _compare,
     "array": _array,
     "entry": lambda t, p: scripted(p[0], _indices(t.data)),
-    "basis": lambda t, p: scripted("<mi>e</mi>", _dim(t.data[0] + Dim.of(1))),
-    "select": lambda t, p: scripted("<mi>I</mi>", row([*_rows(*t.data[:3]), operator(","), operator(":")])),
+    "basis": lambda t, p: scripted('<mi mathvariant="bold">e</mi>', _dim(t.data[0] + Dim.of(1))),
+    "select": _select,
+    "beside": lambda t, p: fenced(table([p])),
+    "stacked": lambda t, p: fenced(table([[part] for part in p])),
+    "place": lambda t, p: from_tex(t.data[1]),
     "tuple": lambda t, p: fenced(_joined(p, operator(","))),
     "subscript": lambda t, p: scripted(p[0], row(_items(t, p))),
     "slice": lambda t, p: scripted(p[0], row(_rows(*t.data))),

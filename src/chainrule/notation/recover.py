@@ -8,6 +8,7 @@ apart into the parts that the search joins. Nothing recurses over the depth of a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,7 +19,7 @@ from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
 from chainrule.notation import matform as m
-from chainrule.notation.joined import joined
+from chainrule.notation.joined import joined, padded
 from chainrule.notation.matform import Tree
 from chainrule.notation.products import (
     ALL_ONES,
@@ -111,13 +112,11 @@ class Reader:
                 symmetric = node.rank == 2 and not SYMMETRIC.isdisjoint(node.structure)
                 return Reading(body=(leaf, leaf) if symmetric else turned(leaf))
             case Einsum():
-                summed = self._summed(node) if self.as_typed else None
+                summed = (self._summed(node) if self.as_typed else None) or self._padded(node)
                 return self.product(flatten(node)) if summed is None else summed
             case Sum():
-                parts = joined(node)
-                if parts is not None and (whole_parts := [self.tree(part) for part in parts]):
-                    if None not in whole_parts:
-                        return Reading(body=turned(m.call("concat", *(t for t in whole_parts if t))))
+                if (beside := self._joined(node)) is not None:
+                    return beside
                 readings = self._all(node.terms)
                 return None if readings is None else self.sum(readings, node.shape)
             case Apply() if isinstance(node.function, View):
@@ -141,9 +140,35 @@ class Reader:
             elif reading is None:
                 return None
             else:
-                inside.append(whole(reading, 0))
+                inside.append(m.sliced_identity(whole(reading, 0)))
         made = view_tree(node, inside)
         return Reading(body=turned(made)) if node.rank else Reading(above=(made,))
+
+    def _joined(self, node: Sum) -> Reading | None:
+        """[w; b], [X; Y], and concat(X, Y, axis=1)."""
+        for axis in range(min(node.rank, 2)):
+            parts = joined(node, axis)
+            below = [self.tree(part, axis) for part in parts or ()]
+            if below and None not in below:
+                column = m.stacked(*(part for part in below if part))
+                if not axis:
+                    return Reading(body=turned(column))
+                inside = [t for part in parts or () if (t := self.tree(part))]
+                return Reading(body=(m.tree("beside", inside), column))
+        return None
+
+    def _padded(self, node: Einsum) -> Reading | None:
+        """[v; 0], and pad(v, (1, 2)) with zeros on both sides."""
+        found = padded(node)
+        inside = None if found is None else self.tree(found[1])
+        if found is None or inside is None:
+            return None
+        before, _, after = found
+        if before.terms and after.terms:
+            width = size(before) if before == after else m.tree("tuple", (size(before), size(after)))
+            return Reading(body=turned(m.call("pad", inside, width)))
+        zeros = m.number(0) if (before + after).constant == 1 else m.ZEROS
+        return Reading(body=turned(m.stacked(*((zeros, inside) if before.terms else (inside, zeros)))))
 
     def _summed(self, node: Einsum) -> Reading | None:
         """sum(M ⊙ (R − UVᵀ)²) as it was typed; the trace that it is too is what nobody wrote."""
@@ -645,7 +670,7 @@ def split(value: Coefficient) -> tuple[Coefficient, Coefficient]:
 def _scalar_order(part: Tree) -> tuple[int, int, tuple[tuple[int, str], ...], str]:
     rank, key = order(part)
     if part.indices or part.op == "sigma":
-        place = {"delta": 12, "sigma": 13}.get(part.op, 11 if rank == 4 else 10)
+        place = {"place": 12, "delta": 13, "sigma": 14}.get(part.op, 11 if rank == 4 else 10)
         return place, 0, tuple((len(i), i) for i in part.indices), key
     return {0: 0, 1: 9}.get(rank, rank), 0 if part.op != "symbol" else -1, (), key
 
@@ -678,7 +703,8 @@ def _terms(readings: list[Reading], side: int, direction: int, *, typed: bool = 
     diagonal = any(map(_on_diagonal, readings))
     for reading in readings:
         sign, term = parts(reading, side, drop_ones=not diagonal)
-        terms.append(((reading.ones or not term.leaves, -term.leaves, term.key), sign * direction, term))
+        place = (reading.ones or not term.leaves, -term.leaves, _natural(term.key))
+        terms.append((place, sign * direction, term))
     if typed:
         return m.signed_sum([(sign, term) for _, sign, term in terms])
     terms.sort(key=lambda t: t[0])
@@ -688,6 +714,11 @@ def _terms(readings: list[Reading], side: int, direction: int, *, typed: bool = 
     if not _is_polynomial([term for _, _, term in terms]):
         terms.insert(0, terms.pop(next((k for k, t in enumerate(terms) if t[1] > 0), 0)))
     return m.signed_sum([(sign, term) for _, sign, term in terms])
+
+
+def _natural(key: str) -> str:
+    """A key in whose order δ₁₂ stands behind δ₆."""
+    return re.sub(r"[0-9]+", lambda found: found[0].zfill(4), key)
 
 
 def _partial(term: Tree) -> tuple[int, tuple[int, ...]] | None:

@@ -19,6 +19,7 @@ from itertools import pairwise
 
 from chainrule.derive import pulled_back
 from chainrule.derive.flow import ACTIVATIONS, Flow, Part, flow
+from chainrule.derive.merged import merged
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, number, zeros
 from chainrule.expr.walk import substitute, topological, variables
 from chainrule.rules.elementwise import sigmoid
@@ -108,16 +109,20 @@ def recursion(
     """
     if expr.rank or not names:
         return None
-    steps = flow(expr, wrt, names, output=output, taken=taken, layers=True)
+    written = flow(expr, wrt, names, output=output, taken=taken, layers=True)
+    steps, starts = merged(written, lambda part: _is_affine(part.value))
     moving = _moving(steps)
-    layers = [part for part in moving[:-1] if _is_layer(part, steps)]
-    deep = any(part.symbol.rank or _feeds_activation(part, steps) for part in layers)
+    activated = {p for p in moving[:-1] if p.symbol in starts or _feeds_activation(p, steps)}
+    layers = [p for p in moving[:-1] if p in activated or len(steps.arguments(p)) > 1]
+    layers = [p for p in layers if _is_affine(p.value)]
+    states = set() if layers else _states(moving)
+    deep = states or any(part.symbol.rank or part in activated for part in layers)
     if not any(part.given for part in moving) or not deep:
         return None
-    hubs = [p for p in moving[:-1] if p in layers or len(steps.arguments(p)) > 1]
+    hubs = [p for p in moving[:-1] if p in layers or p in states or len(steps.arguments(p)) > 1]
     if len(hubs) < LAYERS:
         return None
-    found = _Backward(steps, moving, layers, hubs, taken, at_kink).run()
+    found = _Backward(steps, moving, layers, hubs, activated, taken, at_kink).run()
     return found if len(found.deltas) >= LAYERS else None
 
 
@@ -130,10 +135,12 @@ class _Backward:
         moving: Sequence[Part],
         layers: Sequence[Part],
         hubs: Sequence[Part],
+        activated: set[Part],
         taken: Iterable[str],
         at_kink: Fraction,
     ) -> None:
         self.steps, self.moving, self.at_kink = steps, moving, at_kink
+        self.activated = activated
         self.layers, self.hubs = set(layers), set(hubs)
         self.names = _names(steps, layers, hubs, taken)
         self.normal = Normaliser()
@@ -147,7 +154,7 @@ class _Backward:
             if part in self.hubs:
                 value = _simplest(upstream)
                 upstream = value
-                named = part in self.layers and (part.given or _feeds_activation(part, self.steps))
+                named = part in self.layers and (part.given or part in self.activated)
                 if named or not _is_short(value):
                     symbol = Variable(self.names[part], part.symbol.shape)
                     self.wholes[symbol] = substitute(value, self.wholes)
@@ -178,7 +185,7 @@ def _needed(
     for delta in reversed(everything.deltas):
         if delta.symbol in read:
             deltas.append(delta)
-            read.update(variables(delta.value))
+            read.update([delta.of, *variables(delta.value)])
     forward = []
     for part in reversed(everything.forward):
         if part.symbol in read:
@@ -217,6 +224,16 @@ def _moving(steps: Flow) -> list[Part]:
     return [p for p in steps.parts if p.symbol in reach and steps.arguments(p)]
 
 
+def _states(moving: Sequence[Part]) -> set[Part]:
+    """The states x₁, x₂, x₃ ... of a recurrence, at least as many as make a recursion and one more."""
+    series: dict[str, list[Part]] = {}
+    for part in moving[:-1]:
+        found = re.fullmatch(r"(.*?[^\W\d_])_?(\d+)", part.name) if part.given else None
+        if found is not None and int(found[2]) == len(series.get(found[1], ())) + 1:
+            series.setdefault(found[1], []).append(part)
+    return {part for parts in series.values() if len(parts) > LAYERS for part in parts}
+
+
 def _simplest(expr: Expr) -> Expr:
     return matrix_free([expr])[0]
 
@@ -235,12 +252,6 @@ def _is_short(value: Expr) -> bool:
 
 
 # ---------------------------------------------------------------- which parts are layers
-
-
-def _is_layer(part: Part, steps: Flow) -> bool:
-    """Whether it is a product of data and weights, plus a bias perhaps, that something is applied to."""
-    several = len(steps.arguments(part)) > 1
-    return _is_affine(part.value) and (several or _feeds_activation(part, steps))
 
 
 def _feeds_activation(part: Part, steps: Flow) -> bool:
@@ -309,7 +320,11 @@ def _number(part: Part, steps: Flow) -> int | None:
     """The number of a layer: that of its name, or of the only part that reads it."""
     users = steps.users(part.symbol)
     for candidate in (part, *users[: len(users) == 1]):
-        digits = re.search(r"(?<=[^\W\d_])_?(\d{1,4})$", candidate.name)
-        if digits and (candidate.given or not any(u.given for u in users)):
+        digits = _digits(candidate)
+        if digits and (candidate.given or not any(u.given and _digits(u) for u in users)):
             return int(digits[1])
     return None
+
+
+def _digits(part: Part) -> re.Match[str] | None:
+    return re.search(r"(?<=[^\W\d_])_?(\d{1,4})$", part.name)

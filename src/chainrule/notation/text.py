@@ -99,6 +99,8 @@ def juxtapose(node: Tree, parts: list[str]) -> str:
 
 
 def _gap(before: Tree, left: str, after: Tree, right: str) -> str:
+    if right.startswith(("[I; ", "[0; ")) or _end(after, 0).op in ("place", "stacked"):
+        return "" if before.op == "number" else " "
     if right[0] == "[" or after.op == "operator":
         return " · "
     if right[0] in "0123456789":
@@ -130,7 +132,7 @@ def _end(factor: Tree, side: int) -> Tree:
 WORDS = frozenset(
     (
         *("call", "diagonal", "compare", "root", "basis", "select", "slice", "subscript", "array"),
-        *("sigma", "differential"),
+        *("sigma", "differential", "stacked", "beside", "place"),
     )
 )
 
@@ -177,7 +179,30 @@ def _slice(start: Dim, step: int, count: Dim) -> str:
     stop = start + Dim.of(step) * (count - Dim.of(1)) + Dim.of(1 if step > 0 else -1)
     # A stop of -1 would be the last entry: down to the first one is written without a stop.
     last = "" if step < 0 and stop == Dim.of(-1) else dim_text(stop)
-    return f"{dim_text(start)}:{last}" + (f":{step}" if step != 1 else "")
+    first = dim_text(start) if start.terms or step < 0 else ""
+    return f"{first}:{last}" + (f":{step}" if step != 1 else "")
+
+
+def _basis(node: Tree, parts: list[str]) -> str:
+    """𝐞₂, 𝐞_n; an entry of I where its place has no short name."""
+    place = dim_text(node.data[0] + Dim.of(1))
+    if place.isdigit():
+        return "𝐞" + place.translate(SUBSCRIPTS)
+    return f"𝐞_{place}" if place.isalnum() else f"{_identity(node.data[1])}[{_index(node.data[0])}]"
+
+
+def _select(node: Tree, parts: list[str]) -> str:
+    """[I; 0]ᵀ, the first rows of I, or a slice of I."""
+    if found := m.blocks(node):
+        return f"[{'; '.join(found)}]ᵀ"
+    start, step, count, size = node.data[:4]
+    turned = step == -1 and start + Dim.of(1) == size == count
+    return f"{_identity(size)}[{'::-1' if turned else _slice(start, step, count)}]"
+
+
+def _identity(size: Dim) -> str:
+    text = dim_text(size)
+    return f"I_{text}" if text.isalnum() else f"eye({text})"
 
 
 def _item(item: tuple[Any, ...], parts: list[str]) -> str:
@@ -265,7 +290,7 @@ WRITERS: dict[str, Writer] = {
     "name": lambda t, p: pretty(t.data[0]),
     "symbol": lambda t, p: str(t.data[0]),
     "number": lambda t, p: number_text(t.data[0]),
-    "transpose": lambda t, p: p[0] + "ᵀ",
+    "transpose": lambda t, p: f"[{'; '.join(found)}]" if (found := m.blocks(t.args[0])) else p[0] + "ᵀ",
     "inverse": lambda t, p: p[0] + "⁻¹",
     "inverse_transpose": lambda t, p: p[0] + "⁻ᵀ",
     "matrix_power": lambda t, p: p[0] + str(t.data[0]).translate(SUPERSCRIPTS),
@@ -285,11 +310,14 @@ WRITERS: dict[str, Writer] = {
     "compare": lambda t, p: f"1[{m.compared(t.data, p)}]",
     "array": lambda t, p: "[" + ", ".join(p) + "]",
     "entry": _entry,
-    "basis": lambda t, p: f"eye({dim_text(t.data[1])})[{_index(t.data[0])}]",
+    "basis": _basis,
     "tuple": lambda t, p: f"({', '.join(p)})",
     "subscript": lambda t, p: f"{p[0]}[{', '.join(_item(i, p) for i in t.data)}]",
     "slice": lambda t, p: f"{p[0]}[{_slice(*t.data)}]",
-    "select": lambda t, p: f"eye({dim_text(t.data[3])})[{_slice(*t.data[:3])}]",
+    "select": _select,
+    "beside": lambda t, p: f"concat({', '.join(p)}, axis=1)",
+    "stacked": lambda t, p: "[" + "; ".join(p) + "]",
+    "place": lambda t, p: str(t.data[0]),
     "delta": lambda t, p: "δ" + _subscript(t.data),
     "sigma": lambda t, p: f"Σ{_subscript(t.data)} {p[0]}",
     "derivative": _derivative,

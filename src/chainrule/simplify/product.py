@@ -18,6 +18,7 @@ from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmo
 from chainrule.rules.elementwise import greater as greater_row
 from chainrule.rules.identities import content
 from chainrule.rules.indexing import one_hot
+from chainrule.rules.table import Elementwise
 from chainrule.rules.tensorial import inv, norm, softmax, unit
 from chainrule.simplify import masks
 from chainrule.simplify.factored import meet_factors
@@ -220,6 +221,13 @@ class Product:
                     work.drop(k)
                     work.settle()
                     return
+                if count == ONE_DIM and axes[0] not in (*work.output, axes[1]):
+                    # A single row is a basis vector; its own axis has one entry.
+                    work.factors[k] = (Apply(BASIS, (), (start, size)), axes[1:])
+                    if not work.uses(axes[0]):
+                        work.spent.add(axes[0])
+                    work.changed = True
+                    return
                 lone = axes[1:]
             else:
                 lone = axes[:1] if factor.function is BASIS or work.uses(axes[0]) == 1 else axes[1:]
@@ -227,6 +235,8 @@ class Product:
             if all(work.uses(label) == 1 for label in lone) and not set(lone) & set(work.output):
                 work.spent |= set(lone)
                 work.drop(k)
+                return
+            if factor.function is not MERGE and self._restrict(work, k):
                 return
         for k in constants:
             if self._pick_entry(work, k) or self._pull_entry(work, k):
@@ -303,6 +313,31 @@ class Product:
                 work.spent.add(o[1])
                 return True
         return False
+
+    def _restrict(self, work: Work, k: int) -> bool:
+        """Rows of exp(z) are exp of rows of z: done where z is joined from parts, of which one is left."""
+        (chosen, places), label = work.factors[k], work.factors[k][1][-1]
+        others = [p for p, (_, axes) in enumerate(work.factors) if p != k and label in axes]
+        if len(others) != 1 or label in (*work.output, *places[:-1]):
+            return False
+        whole, axes = work.factors[others[0]]
+        if axes.count(label) > 1 or not _is_joined(whole, axes.index(label)):
+            return False
+        assert isinstance(whole, Apply)
+        axis, own = axes.index(label), tuple(range(whole.rank))
+        kept = tuple(a for a in own if a != axis or len(places) > 1)
+        row = tuple(whole.rank if a == axis else a for a in kept)
+        parts = []
+        for argument in whole.arguments:
+            sizes = dict(enumerate(argument.shape)) | {whole.rank: chosen.shape[0]}
+            rows = (whole.rank, axis)[2 - len(places) :]
+            parts.append(self(ONE, (chosen, argument), (rows, own), row, sizes))
+        made = self.normal.apply(whole.function, tuple(parts), whole.parameters)
+        work.drop(*others, k)
+        work.spent.add(label)
+        self.inline(work, made, tuple(places[0] if a == axis else axes[a] for a in kept))
+        work.settle()
+        return True
 
     def _pick_entry(self, work: Work, k: int) -> bool:
         """e₂ contracted with a written-out vector is its entry."""
@@ -837,6 +872,8 @@ def _without_coefficient(operand: Expr) -> tuple[Coefficient, Expr]:
 
 
 SELECTORS = (BASIS, SELECT, MERGE)
+# How many nested functions are looked through for a joined vector.
+DEEP = 20
 # sin/cos = tan, sinh/cosh = tanh.
 TANGENTS = {sin: (cos, tan), sinh: (cosh, tanh)}
 
@@ -916,6 +953,24 @@ def _selected(expr: Apply) -> set[int] | None:
     if start.constant is None or count.constant is None:
         return None
     return {start.constant + step * k for k in range(count.constant)}
+
+
+def _is_joined(expr: Expr, axis: int) -> bool:
+    """Whether it is an elementwise function of something put together from parts along an axis."""
+    waiting: list[Expr] = []
+    if isinstance(expr, Apply) and isinstance(expr.function, Elementwise):
+        waiting.append(expr)
+    seen = 0
+    while waiting and seen < DEEP:
+        node, seen = waiting.pop(), seen + 1
+        if isinstance(node, Apply) and isinstance(node.function, Elementwise):
+            waiting += node.arguments
+        for term in node.terms if isinstance(node, Sum) else (node,):
+            if isinstance(term, Einsum) and term.output.count(label := term.output[axis]) == 1:
+                parts = zip(term.operands, term.labels, strict=True)
+                if any(_is_selector(o) and axes[-1] == label for o, axes in parts):
+                    return True
+    return False
 
 
 def _is_selector(factor: Expr) -> bool:
