@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from typing import Any
+
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.codegen.backends import BACKENDS
 from chainrule.codegen.source import write_source
 from chainrule.derive import jacobians
@@ -15,9 +20,9 @@ from chainrule.verify.reference import evaluate
 from tests.backends import backend
 from tests.rules.test_every_row import ROWS_AND_BATCHES, SIZES, derivable, node_of, values_of
 
-jax = backend("jax")
+jax, torch = backend("jax"), backend("torch")
 jax.config.update("jax_enable_x64", True)
-ARRAYS = {"jax": jax.numpy.asarray}
+ARRAYS = {"jax": jax.numpy.asarray, "torch": torch.as_tensor}
 
 
 # expm takes JAX seconds each time: once without a batch, and once with two directions, shows its helper.
@@ -36,7 +41,7 @@ def test_every_row_and_its_derivative(row: Row, batch: bool, name: str) -> None:
         derivatives = jacobians(node, node.arguments)
         outputs |= {v.name: normalise(d) for v, d in derivatives.items() if isinstance(v, Variable)}
     source = write_source(outputs, [], printer=BACKENDS[name].printer)
-    assert "np." not in source.text.replace("jnp.", "")
+    assert not re.search(r"(?<![\w.])(np|scipy)\.", source.text)
     space: dict[str, object] = {}
     exec(source.text, space)
     arrays = [ARRAYS[name](values[v]) for v in source.arrays]
@@ -45,3 +50,116 @@ def test_every_row_and_its_derivative(row: Row, batch: bool, name: str) -> None:
         expected = evaluate(expr, values, SIZES)
         assert np.shape(found[key]) == expected.shape
         assert np.allclose(found[key], expected, rtol=1e-10, atol=1e-12)
+
+
+# Losses by what their code is made of; the variable that is derived by comes first.
+LOSSES = [
+    ("mean((y - relu(X @ w + b))**2)", "w[n] X[N,n] b y[N]", 1),
+    ("mean(log(1 + exp(-y * (X @ w))))", "w[n] X[N,n] y[N]", 2),
+    ("logdet(X.T @ X + eye(n))", "X[N,n]", 1),
+    ("-sum(y * log(softmax(X @ w)))", "w[n] X[N,n] y[N]", 2),
+    ("sum((Y - U @ V.T)**2)", "U[m,k] Y[m,n] V[n,k]", 2),
+    ("norm(U)", "U[m,k]", 2),
+    ("sum(U[1:] * U[:-1]**2) + 3 * sum(w[::-1]**2 * w)", "U[m,k] w[n]", 2),
+    ("sum(E[ids]**3)", "E[V,k] ids[m]:integer(V)", 1),
+    ("sum(conv1d(w, q)**2)", "w[9] q[3]", 2),
+    ("sum(where(w > 0, w, 0.1 * w)**2) + max(w)", "w[n]", 1),
+    ("c @ eigvalsh(A)", "A[n,n] c[n]", 1),
+    ("sum(expm(A))", "A[n,n]", 1),
+]
+LENGTHS = {"N": 7, "n": 4, "m": 5, "k": 3, "V": 4}
+
+
+def loss_arrays(derivative: cr.Derivative, seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    given: dict[str, Any] = {}
+    for name, variable in derivative.formula.variables.items():
+        shape = [dim.evaluate(LENGTHS) for dim in variable.shape]
+        whole = variable.bound is not None
+        given[name] = rng.integers(0, LENGTHS["V"], shape) if whole else np.asarray(rng.normal(size=shape))
+    return given
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize(("text", "shapes", "order"), LOSSES, ids=lambda v: v if len(str(v)) > 20 else "")
+def test_losses_are_those_of_numpy(text: str, shapes: str, order: int, name: str) -> None:
+    derivative = cr.derive(text, wrt=shapes.partition("[")[0], shapes=shapes, order=order)
+    given = loss_arrays(derivative)
+    plain, compiled = derivative.compile(), derivative.compile(backend=name)
+    expected = plain(**given)
+    found = compiled(**given)
+    assert isinstance(found, (jax.Array, torch.Tensor))
+    assert np.asarray(found).dtype == np.float64
+    assert np.allclose(found, expected, rtol=1e-9, atol=1e-11)
+    singles = {n: v if v.dtype.kind == "i" else v.astype(np.float32) for n, v in given.items()}
+    single = np.asarray(compiled(**singles))
+    assert single.dtype == np.float32
+    assert np.allclose(single, expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_function_is_mapped_and_differentiated_again(name: str) -> None:
+    text, shapes = "mean((y - tanh(X @ w + b))**2)", "w[n] X[N,n] b y[N]"
+    derivative = cr.derive(text, wrt="w", shapes=shapes)
+    hessian = cr.derive(text, wrt="w", shapes=shapes, order=2)
+    given = {n: ARRAYS[name](v) for n, v in loss_arrays(derivative).items()}
+    rest = {n: v for n, v in given.items() if n != "w"}
+    gradient = derivative.compile(backend=name)
+    again = {"jax": jax.jacfwd, "torch": torch.func.jacrev}[name]
+    mapped = {"jax": jax.vmap, "torch": torch.func.vmap}[name]
+    expected = hessian.compile()(**loss_arrays(derivative))
+    assert np.allclose(again(lambda w: gradient(w=w, **rest))(given["w"]), expected)
+    assert np.allclose(hessian.compile(backend=name)(**given), expected)
+    several = ARRAYS[name](np.stack([np.ones(4), np.zeros(4)]))
+    rows = mapped(lambda w: gradient(w=w, **rest))(several)
+    assert np.allclose(rows[1], gradient(w=several[1], **rest))
+    placed = [given[n] for n in list(gradient.__signature__.parameters)[:4]]
+    assert np.allclose(gradient(*placed), gradient(**given))
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_what_does_not_fit_is_told(name: str) -> None:
+    f = cr.derive("norm(X @ w - y)**2", wrt="w", shapes="X[N,n] w[n] y[N]").compile(backend=name)
+    good = {"X": ARRAYS[name](np.ones((3, 2))), "w": ARRAYS[name](np.ones(2)), "y": ARRAYS[name](np.ones(3))}
+    for change, says in [
+        ({"w": ARRAYS[name](np.ones(3))}, r"w\[n\] was given shape \(3,\), n = 3, but"),
+        ({"w": np.ones((2, 2))}, r"w\[n\] has 1 axis"),
+        ({"v": np.ones(2)}, "there is no variable v"),
+        ({"w": ["a", "b"]}, "not of numbers"),
+        ({"N": 2.5}, "must be a whole number"),
+        ({"w": ARRAYS[name](np.ones(2) * 1j)}, "complex"),
+    ]:
+        with pytest.raises(cr.ChainruleError, match=says):
+            f(**{**good, **change})
+    with pytest.raises(cr.ChainruleError, match="y is missing"):
+        f(X=good["X"], w=good["w"])
+    with pytest.raises(cr.ChainruleError, match="X is given by position and by name"):
+        f(good["X"], X=good["X"])
+    with pytest.raises(cr.ChainruleError, match="check_finite is not for"):
+        cr.derive("x**2", wrt="x").compile(True, backend=name)
+    ids = cr.derive("sum(E[ids]**2)", wrt="E", shapes="E[V,k] ids[m]:integer(V)").compile(backend=name)
+    with pytest.raises(cr.ChainruleError, match="3 is out of range"):
+        ids(E=good["X"], ids=[0, 3])
+    lost = cr.derive("c @ eigvalsh(A)", wrt="A", shapes="A[n,n] c[n]").compile(backend=name)
+    assert np.isnan(np.asarray(lost(A=np.eye(2), c=np.ones(2)))).all()
+
+
+def test_backends_are_named_and_a_missing_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(cr.ChainruleError, match="there is no backend 'tensorflow'"):
+        cr.derive("x**2", wrt="x").compile(backend="tensorflow")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(cr.ChainruleError, match="needs the package torch") as caught:
+        cr.derive("x**2", wrt="x").compile(backend="torch")
+    assert "pip install 'chainrule[torch]'" in str(caught.value)
+
+
+def test_float64_is_never_rounded_silently_by_jax() -> None:
+    f = cr.derive("sum(exp(x))", wrt="x", shapes="x[n]").compile(backend="jax")
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(cr.ChainruleError, match=r"x\[n\] is given in float64"):
+            f(x=np.ones(2))
+        assert f(x=[1, 2.5]).dtype == f(x=np.ones(2, np.float32)).dtype == np.float32
+    finally:
+        jax.config.update("jax_enable_x64", True)
+    assert f(x=np.ones(2)).dtype == np.float64

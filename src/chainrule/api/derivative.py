@@ -561,8 +561,8 @@ class Derivative(Printable):
     def compile(self, check_finite: bool = False, *, backend: str = "numpy") -> CompiledFunction:
         """A function of the variables by keyword; axes of its result: output axes, then input axes.
 
-        `backend` is the library that it computes with: numpy, jax. `check_finite` makes NaN and infinity in
-        the input an error, with NumPy.
+        `backend` is the library that it computes with: numpy, jax or torch. `check_finite` makes NaN and
+        infinity in the input an error, with NumPy.
 
         >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").compile()
         >>> f(A=[[1, 2], [3, 4]], x=[1, 1])

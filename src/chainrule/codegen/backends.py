@@ -10,6 +10,8 @@ from chainrule.codegen.binding import Binding
 from chainrule.codegen.compiled import CompiledFunction
 from chainrule.codegen.jax import JAX
 from chainrule.codegen.numpy import NumPy
+from chainrule.codegen.tensors import TorchFunction
+from chainrule.codegen.torch import Torch
 from chainrule.codegen.traced import JAXFunction
 from chainrule.codegen.vocabulary import Vocabulary
 from chainrule.errors import OptionError
@@ -30,7 +32,11 @@ class Backend:
     package: str = ""
 
 
-BACKENDS = {"numpy": Backend(NumPy), "jax": Backend(JAX, JAXFunction, "jax")}
+BACKENDS = {
+    "numpy": Backend(NumPy),
+    "jax": Backend(JAX, JAXFunction, "jax"),
+    "torch": Backend(Torch, TorchFunction, "torch"),
+}
 
 
 def backend_named(name: str) -> Backend:

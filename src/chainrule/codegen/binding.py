@@ -44,9 +44,9 @@ class Binding:
         self.spelled = {identifier(v): v for v in self.variables if identifier(v) != v}
         self.check_finite = check_finite
 
-    def bind(self, given: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, int]]:
+    def bind(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
         """The arrays that are given and all sizes; raises ArrayMismatch if they do not fit."""
-        arrays: dict[str, Array] = {}
+        arrays: dict[str, Any] = {}
         sizes: dict[str, tuple[int, str]] = {}
         weak: list[str] = []
         for key, value in given.items():
@@ -194,8 +194,9 @@ class Binding:
 
     def _conflict(self, arrays: Mapping[str, Array], name: str, found: str, known: str) -> ArrayMismatch:
         return ArrayMismatch(
-            f"{_declared(self.variables[name])} was given shape {arrays[name].shape}, {found}, but {known}",
-            sizes={n: str(a.shape) for n, a in arrays.items()},
+            f"{_declared(self.variables[name])} was given shape {tuple(arrays[name].shape)}, "
+            f"{found}, but {known}",
+            sizes={n: str(tuple(a.shape)) for n, a in arrays.items()},
         )
 
 

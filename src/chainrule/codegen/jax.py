@@ -6,15 +6,12 @@ the first array that is given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from chainrule.codegen.facts import Facts
+from chainrule.codegen.functional import Functional
 from chainrule.codegen.jax_helpers import JAX_HELPERS
-from chainrule.codegen.numpy import NumPy, is_closed, mentions
-from chainrule.codegen.passes import without_transposes
-from chainrule.codegen.plan import Program
-from chainrule.codegen.program import Op, Place
+from chainrule.codegen.numpy import is_closed, mentions
+from chainrule.codegen.program import Op
 from chainrule.codegen.statements import is_diagonal
 from chainrule.codegen.vocabulary import ATOM, TIMES, Text
 from chainrule.expr.dims import Dim
@@ -22,17 +19,12 @@ from chainrule.expr.nodes import Variable
 from chainrule.rules.table import Row
 
 
-class JAX(NumPy):
+class JAX(Functional):
     """JAX source."""
 
-    assigns = False
     copy = ""
     xp = "jnp"
     behind = JAX_HELPERS
-
-    @classmethod
-    def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
-        return without_transposes(program, Facts(structures))
 
     def imports(self, written: str) -> list[str]:
         used = [name for name in ("linalg", "special") if mentions(written, name)]
@@ -90,37 +82,3 @@ class JAX(NumPy):
         value = Text(self.aligned(a, labels, places), a.level)
         added = value.text if sign > 0 else f"-{value.at(TIMES)}"
         return Text(f"{base.at(ATOM)}.at[{self.places(places, shape)}].add({added})")
-
-    def places(self, places: Sequence[Place], shape: Sequence[Dim]) -> str:
-        """The index of the entries that are set: slices, or indices where axes repeat each other."""
-        order = [place.label for place in places if place.label is not None]
-        every = list(dict.fromkeys(order))
-        if len(every) == len(order):
-            return self.index([place.index for place in places], shape)[1:-1] or "..."
-        texts = []
-        for place, size in zip(places, shape, strict=True):
-            if place.label is None:
-                texts.append(self.position(place.index[1], size))
-                continue
-            behind = len(every) - 1 - every.index(place.label)
-            texts.append(
-                self.indices(place.index, size) + (f"[:, {', '.join(['None'] * behind)}]" if behind else "")
-            )
-        return ", ".join(texts)
-
-    def indices(self, index: tuple[Any, ...], size: Dim) -> str:
-        """The indices along one axis, as an array."""
-        if index[0] == "all":
-            return f"{self.xp}.arange({self.dim(size).text})"
-        _, start, step, count = index
-        stop = start + Dim.of(step) * count
-        return f"{self.xp}.arange({self.dim(start).text}, {self.dim(stop).text}, {step})"
-
-    def aligned(self, value: Text, labels: Sequence[int], places: Sequence[Place]) -> str:
-        """The value with the axes that it lacks among those of its places."""
-        every = dict.fromkeys(place.label for place in places if place.label is not None)
-        pattern = [":" if label in labels else "None" for label in every]
-        first = pattern.index(":") if ":" in pattern else len(pattern)
-        if labels and "None" in pattern[first:]:
-            return f"{value.at(ATOM)}[{', '.join(pattern[first:])}]"
-        return value.text

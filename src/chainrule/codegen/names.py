@@ -9,11 +9,28 @@ from unicodedata import name as unicode_name
 from chainrule.codegen.helpers import BEHIND
 from chainrule.codegen.jax_helpers import JAX_HELPERS
 from chainrule.codegen.linear_helpers import defined
+from chainrule.codegen.torch_helpers import TORCH_HELPERS
 
 # What sources call or define themselves, in any library.
+TABLES = (BEHIND, JAX_HELPERS, TORCH_HELPERS)
 OWN = frozenset(
-    {*("np", "special", "linalg", "float", "tuple", "range", "max"), *("jax", "jnp", "dtype")}
-    | {defined(text) for table in (BEHIND, JAX_HELPERS) for texts in table.values() for text in texts}
+    {
+        *(
+            "np",
+            "special",
+            "linalg",
+            "float",
+            "tuple",
+            "range",
+            "max",
+            "jax",
+            "jnp",
+            "dtype",
+            "torch",
+            "like",
+        ),
+        *(defined(text) for table in TABLES for texts in table.values() for text in texts),
+    }
 )
 
 
