@@ -18,6 +18,7 @@ GLOSSES = {
     "overlap_add": "overlap_add(G, n): the transpose of windows, each window added at its place",
     "conv_transpose1d": "conv_transpose1d(G, K, n): the transpose of conv1d(X, K), for X of n entries",
     "conv_transpose2d": "conv_transpose2d(G, K, (m, n)): the transpose of conv2d(X, K), for X of m × n",
+    "unit": "unit(x): x/‖x‖, 0 at 0",
     "elimination": "elimination(n)_ijk: 1 where X_jk is entry i of vech(X), else 0",
     "inverse_gaps": "inverse_gaps(x): the matrix of 1/(x_j − x_i), 0 on the diagonal",
     "halftril": "halftril(M): the lower triangle of M with its diagonal halved",

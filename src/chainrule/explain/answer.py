@@ -20,7 +20,7 @@ from chainrule.notation.layout import is_turned
 from chainrule.notation.matform import Tree
 from chainrule.notation.notations import write
 from chainrule.notation.piecewise import by_cases
-from chainrule.notation.present import Presentation, Request, present_many
+from chainrule.notation.present import Presentation, Request, head, named_by, present_many
 from chainrule.notation.text import sizes_text
 from chainrule.simplify import Normaliser
 
@@ -51,7 +51,7 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
     if again:
         others = own - set(again)  # a name of the page has one meaning, whether the answer uses it or not
         shown, named = present_many(requests, {**given, **again}, taken=taken | others, errors=True)
-    where = tuple(Line(m.name(name), part.tree, value=part.part) for name, part in named)
+    where = tuple(Line(head(name, part), part.tree, value=part.part) for name, part in named)
     lines = [
         Line(
             _left(board, shown[0]),
@@ -84,7 +84,7 @@ def answer(board: Board) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
 def _under_masks(board: Board, where: Sequence[Line]) -> Words:
     """Under which masks a function stands as its branch, so that a name could be used."""
     names: dict[Expr, Expr] = {
-        line.value: Variable(line.left.data[0], line.value.shape)
+        line.value: Variable(named_by(line.left), line.value.shape)
         for line in where
         if line.value is not None and line.left is not None
     }

@@ -20,6 +20,7 @@ from chainrule.expr.walk import substitute, topological, tree_size
 from chainrule.expr.walk import variables as variables_of
 from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
+from chainrule.notation.present import named_by
 from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.table import Elementwise
 from chainrule.simplify import Normaliser, normalise
@@ -186,7 +187,7 @@ def _writing(board: Board, where: Sequence[Line]) -> Callable[[Expr], str]:
     shown = board.flow.parts if board.style in ("variables", "differentials", "layers") else ()
     named = {part: name for name, part in board.subject.names.items()}
     known = {normal(part): name for part, name in named.items()} | {normal(p.whole): p.name for p in shown}
-    known |= {normal(w.value): w.left.data[0] for w in where if w.value is not None and w.left is not None}
+    known |= {normal(w.value): named_by(w.left) for w in where if w.value is not None and w.left is not None}
 
     def write(part: Expr) -> str:
         name = known.get(part) if part.children else None

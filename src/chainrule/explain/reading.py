@@ -18,6 +18,7 @@ from chainrule.explain.readings import Reading
 from chainrule.explain.seen import Answer
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import tree_size, variables
+from chainrule.notation.present import named_by
 from chainrule.simplify import Normaliser
 
 POINTS = 6
@@ -77,7 +78,7 @@ def introduced(board: Board, style: str, where: Sequence[Line]) -> dict[Expr, Va
         named |= dict.fromkeys((part.whole, normal(part.whole)), part.symbol)
     for line in where:
         if line.left is not None and line.value is not None:
-            named[line.value] = Variable(line.left.data[0], line.value.shape)
+            named[line.value] = Variable(named_by(line.left), line.value.shape)
     return {part: symbol for part, symbol in named.items() if part.children}
 
 

@@ -75,6 +75,11 @@ def head(name: str, shown: Presentation) -> Tree:
     return m.tree("entry", (m.name(name),), shown.indices) if shown.indices else m.name(name)
 
 
+def named_by(left: Tree) -> str:
+    """The name on such a left side."""
+    return str((left.args[0] if left.op == "entry" else left).data[0])
+
+
 def present(
     expr: Expr, *, turned: bool = False, profile: str | None = None, as_typed: bool = False
 ) -> Presentation:
