@@ -110,7 +110,7 @@ def _ours(made: Evaluators, problem: Problem, case: Case) -> None:
         _add(made, "ours", derived, {}, lambda f: partial(f, **arrays))
         if "ours" in made.calls:
             _into_kept_buffer(made, arrays)
-        _add(made, "ours jax", derived, {"backend": "jax"}, lambda f: _jitted(f, arrays))
+        _add(made, "ours jax", derived, {"backend": "jax"}, lambda f: _on_device(f, arrays))
         _add(made, "ours torch", derived, {"backend": "torch"}, lambda f: _on_tensors(f, arrays))
         if problem.fused:
             _add(made, "ours numba", derived, {"backend": "numba"}, lambda f: partial(f, **arrays))
@@ -145,10 +145,9 @@ def _into_kept_buffer(made: Evaluators, arrays: Mapping[str, Array]) -> None:
     made.calls["ours out="] = partial(function, **arrays, out=kept)
 
 
-def _jitted(function: Any, arrays: Mapping[str, Array]) -> Call:
-    on_device = {name: jnp.asarray(array) for name, array in arrays.items()}
-    fast = jax.jit(lambda given: function(**given))
-    return lambda: jax.block_until_ready(fast(on_device))
+def _on_device(function: Any, arrays: Mapping[str, Array]) -> Call:
+    given = {name: jnp.asarray(array) for name, array in arrays.items()}
+    return lambda: jax.block_until_ready(function(**given))
 
 
 def _on_tensors(function: Any, arrays: Mapping[str, Array]) -> Call:

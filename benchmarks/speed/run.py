@@ -50,8 +50,9 @@ def main(quick: bool, only: Sequence[str], most_runs: int) -> int:
     print(tables(found))
     wrong = [f"{c.problem}, {c.size}, {name}: {text}" for c in compared for name, text in c.wrong.items()]
     print("\n".join(["", *dict.fromkeys(wrong)]) if wrong else "\nall results agree")
-    beside = {} if only else overhead_and_memory(budget)
-    WRITTEN.write_text(as_json(machine, found, compared, beside), "utf-8")
+    data = as_data(machine, found, compared)
+    data |= earlier(data) if only else overhead_and_memory(budget)
+    WRITTEN.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(f"written to {WRITTEN.name}")
     return 1 if wrong else 0
 
@@ -95,14 +96,24 @@ def overhead_and_memory(budget: Budget) -> dict[str, list[dict[str, Any]]]:
     return {"overhead": [{**asdict(call), "allowed": call.allowed} for call in calls], "memory": peaks}
 
 
-def as_json(
-    machine: Machine, found: Sequence[Row], compared: Sequence[Comparison], beside: dict[str, Any]
-) -> str:
+def as_data(machine: Machine, found: Sequence[Row], compared: Sequence[Comparison]) -> dict[str, Any]:
     """Everything that was measured."""
-    data: dict[str, Any] = {
+    return {
         "machine": {**described(), **machine.as_data()},
         "rows": [asdict(row) for row in found],
         "comparisons": [asdict(comparison) for comparison in compared],
-        **beside,
     }
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def earlier(data: dict[str, Any]) -> dict[str, Any]:
+    """What a run of some problems leaves as the file had it: the other problems, in the order of all."""
+    if not WRITTEN.exists():
+        return {}
+    before = json.loads(WRITTEN.read_text("utf-8"))
+    places = {problem.name: k for k, problem in enumerate(PROBLEMS)}
+    measured_now = {row["problem"] for row in data["rows"]}
+    kept = {key: value for key, value in before.items() if key not in data}
+    for part in ("rows", "comparisons"):
+        others = [row for row in before[part] if row["problem"] not in measured_now]
+        kept[part] = sorted([*others, *data[part]], key=lambda row: places[row["problem"]])
+    return kept

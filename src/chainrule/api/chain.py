@@ -18,7 +18,7 @@ from chainrule.derive import jacobians
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Shape, Stack, Variable, permute
 from chainrule.rules.structures import Structure
-from chainrule.simplify import Normaliser, simplify
+from chainrule.simplify import Normaliser, simplify_many
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Chains:
             below, target = self._derivative(targets[:-1]), targets[-1]
             if len(targets) > 1:
                 # Terms that merge now are not differentiated one by one.
-                below = simplify(below, self.normal.keep)
+                (below,) = simplify_many([below], normal=self.normal)
             raw = self._jointly(below, target) if target.joint else self._sweep(below)[target.variables[0]]
             self._done[targets] = self.normal(self._on_the_set(raw, targets))
         return self._done[targets]

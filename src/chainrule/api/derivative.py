@@ -156,7 +156,8 @@ def derive(
     if options.pullback is not None and order == 1:
         simplest = matrix_free(raw, options.pullback.value.rank or 2)
     else:
-        simplest = simplify_many(raw)
+        # With no structure kept, what the chains know of products serves here too.
+        simplest = simplify_many(raw, normal=None if chains.normal.keep else chains.normal)
     derivatives = [
         Derivative(parsed, key, options, chain, expression)
         for key, chain, expression in zip(keys, found, simplest, strict=True)

@@ -9,7 +9,7 @@ through which every node passes once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Parameter, Stack, Sum, Variable, number, zeros
@@ -73,9 +73,15 @@ class Normaliser:
 
     def has(self, expr: Expr, structure: str) -> bool:
         """Whether `expr` has that structure: a function by its row, a variable by its usable declaration."""
+        return structure in self.structures(expr)
+
+    def structures(self, expr: Expr) -> Collection[str]:
+        """All that it has."""
         if isinstance(expr, Apply):
-            return isinstance(expr.function, Row) and structure in expr.function.structure
-        return isinstance(expr, Variable) and structure in expr.structure and expr.name not in self.keep
+            return expr.function.structure if isinstance(expr.function, Row) else ()
+        if isinstance(expr, Variable) and expr.structure and expr.name not in self.keep:
+            return expr.structure
+        return ()
 
     def is_symmetric(self, expr: Expr) -> bool:
         """Whether a matrix is its own transpose, as far as its form shows."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard
 
 from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, Variable, constant_of, number, zeros
+from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, constant_of, number, zeros
 from chainrule.rules.constants import BASIS, MERGE, SELECT
 from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmoid, sign, sin, sinh, tan, tanh
 from chainrule.rules.elementwise import greater as greater_row
@@ -84,6 +84,7 @@ class Product:
     def __init__(self, normal: Normaliser) -> None:
         self.normal = normal
         self.memo: dict[object, Expr] = {}
+        self.primitives: dict[Sum, tuple[Coefficient, Expr]] = {}
 
     def __call__(
         self,
@@ -383,19 +384,19 @@ class Product:
 
     def _structures(self, work: Work) -> None:
         """QᵀQ = I, a skew matrix has no diagonal, and a diagonal one keeps only one label."""
-        has = self.normal.has
         for k, (factor, axes) in enumerate(work.factors):
-            if len(axes) != 2 or not isinstance(factor, Variable | Apply):
+            known = self.normal.structures(factor) if len(axes) == 2 else ()
+            if not known:
                 continue
-            if has(factor, "skew") and axes[0] == axes[1]:
+            if "skew" in known and axes[0] == axes[1]:
                 work.coefficient = work.coefficient * Coefficient.of(0)
                 return
-            if has(factor, "diagonal") and axes[0] != axes[1]:
+            if "diagonal" in known and axes[0] != axes[1]:
                 work.join(*axes)
                 work.settle()
                 work.changed = True
                 return
-            if has(factor, "orthogonal") or has(factor, "orthonormal"):
+            if "orthogonal" in known or "orthonormal" in known:
                 for p, (other, labels) in enumerate(work.factors[:k]):
                     # Of a tall matrix only the columns are orthonormal.
                     for side in (0, 1) if factor.shape[0] == factor.shape[1] else (0,):
@@ -544,7 +545,9 @@ class Product:
         groups: dict[tuple[Expr | None, Labels], list[tuple[Expr, Expr | Coefficient]]] = {}
         for factor, axes in work.factors:
             if isinstance(factor, Sum) and len(work.factors) > 1:
-                content, factor = primitive(factor, normal)
+                if factor not in self.primitives:
+                    self.primitives[factor] = primitive(factor, normal)
+                content, factor = self.primitives[factor]
                 work.coefficient = work.coefficient * content
             if len(axes) == 2 and axes[0] > axes[1] and normal.is_symmetric(factor):
                 axes = (axes[1], axes[0])
@@ -760,9 +763,10 @@ class Product:
     def _whole(self, factor: Expr, axes: Labels) -> Labels:
         """The labels over which the entries of a variable, or their squares, are declared to add up to 1."""
         base, exponent = _as_power(factor)
-        if self.normal.has(base, "simplex"):
+        known = self.normal.structures(base)
+        if "simplex" in known:
             return axes[-1:] if base is factor else ()
-        return axes if self.normal.has(base, "unit") and exponent == Coefficient.of(2) else ()
+        return axes if "unit" in known and exponent == Coefficient.of(2) else ()
 
     def _lone_labels(self, work: Work) -> None:
         """A summed label that no factor carries is worth its size.

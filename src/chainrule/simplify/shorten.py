@@ -49,13 +49,16 @@ def simplify(expr: Expr, keep: Iterable[str] = ()) -> Expr:
     return simplify_many([expr], keep)[0]
 
 
-def simplify_many(exprs: Sequence[Expr], keep: Iterable[str] = (), *, most: int = 2) -> list[Expr]:
+def simplify_many(
+    exprs: Sequence[Expr], keep: Iterable[str] = (), *, most: int = 2, normal: Normaliser | None = None
+) -> list[Expr]:
     """Several expressions at their simplest, parts that they share handled once.
 
     `most` is how many axes a sum may have that a common factor leaves behind where axes are contracted: with
-    1, Av + Bv stays so, for (A + B)v.
+    1, Av + Bv stays so, for (A + B)v. `normal`, if given, is what has normalised the expressions, and knows
+    what to keep.
     """
-    shortener = Shortener(Normaliser(keep), most)
+    shortener = Shortener(normal or Normaliser(keep), most)
     return [shortener(expr) for expr in exprs]
 
 
