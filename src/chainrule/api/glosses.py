@@ -34,6 +34,8 @@ GLOSSES = {
 _CALL = re.compile(r"(?<![A-Za-z_])([a-z_]+\d?)\(")
 _PLACE = re.compile(r"_([i-t]*(?:\([i-t]{2,}\)[i-t]*)+)(?!\w)")
 _SUM = re.compile(r"_\{[^{}]*[i-t][+−][^{}]*\}")
+_ROWS = re.compile(r"(?<!\w)I_\w+\[[^\]]*:[^\]]*\]")
+_HOLDS = re.compile(r"(?<![\w\]])\[[i-t] [=≤] [^\]]+\]")
 _PAIR = re.compile(r"\([i-t]+\)")
 
 
@@ -50,4 +52,8 @@ def glosses(lines: Iterable[str], typed: str) -> list[str]:
     pairs = [pair for place in places for pair in _PAIR.findall(place)]
     note = [paired_note(pairs)] if pairs else []
     note += ["an entry whose index lies outside its array is 0"] if any(map(_SUM.search, lines)) else []
+    if sliced := next((found[0] for line in lines if (found := _ROWS.search(line))), ""):
+        note.append(f"{sliced}: rows of the identity, picked as Python picks them")
+    if any(map(_HOLDS.search, lines)):
+        note.append("[…] around indices is 1 where the condition holds, else 0")
     return note + [GLOSSES[name] for name in used if name not in _CALL.findall(typed)]
