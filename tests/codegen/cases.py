@@ -47,7 +47,7 @@ AS_WRITTEN = [
     ("norm(x)", "x[n]", "return np.linalg.norm(x)", "norm(x)"),
     ("norm(A, axis=1)", "A[m,n]", "return np.linalg.norm(A, axis=1)", "norm(A, axis=1)"),
     ("unit(x)", "x[n]", "return unit(x, 1)", "unit(x)"),
-    ("softmax(A, axis=1)", "A[m,n]", "return special.softmax(A, axis=-1)", "softmax(A, axis=1)"),
+    ("softmax(A, axis=1)", "A[m,n]", "return softmax(A)", "softmax(A, axis=1)"),
     ("log(1 + exp(x))", "x[n]", "return np.logaddexp(0, x)", "log(1 + exp(x))"),
     ("1 / (1 + exp(-x))", "x[n]", "return special.expit(x)", "1 / (1 + exp(-x))"),
     ("exp(x) - 1", "x[n]", "return np.expm1(x)", "exp(x) - 1"),

@@ -64,6 +64,26 @@ HELPERS = {
     products = np.where(out > 0, 1, flat.reshape(lead + (1,) * k + (n,))).prod(axis=-1)
     return (products * (out.max(axis=-1) == 1)).reshape(lead + shape * k)
 ''',
+    "softmax": '''def softmax(x):
+    """exp(x) / sum(exp(x)) along the last axis."""
+    e = x - x.max(axis=-1, keepdims=True)
+    np.exp(e, out=e)
+    e /= e.sum(axis=-1, keepdims=True)
+    return e
+''',
+    "logsumexp": '''def logsumexp(x):
+    """log(sum(exp(x))) along the last axis."""
+    top = x.max(axis=-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    return np.log(np.exp(x - top).sum(axis=-1)) + top[..., 0]
+''',
+    "in_blocks": '''def in_blocks(part, rows, *arrays):
+    """The sums that part(*arrays) gives, added up over blocks of rows."""
+    sums = part(*[a[:rows] for a in arrays])
+    for i in range(rows, len(arrays[0]), rows):
+        sums = [s + t for s, t in zip(sums, part(*[a[i:i + rows] for a in arrays]))]
+    return sums
+''',
     "adjugate": '''def adjugate(A):
     """det(A) inv(A), which exists where A is singular too: from A = U diag(s) V'."""
     if not np.isfinite(A).all():

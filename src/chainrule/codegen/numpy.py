@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from chainrule.codegen.blocks import Body
 from chainrule.codegen.helpers import BEHIND
 from chainrule.codegen.passes import for_blas
 from chainrule.codegen.plan import Program
@@ -276,6 +277,17 @@ class NumPy(Vocabulary):
             view += "[...]"
         lines.append(f"{view} {('=', '+=', '-=')[sign]} {text}")
         return lines
+
+    def rows(self, body: Body) -> str:
+        """As many rows as stay in cache, and so many that adding up the sums of the blocks costs little."""
+        self.helpers["in_blocks"] = None
+        widths = [self.dim(d).at(TIMES + 1) for d in body.widths]
+        width = widths[0] if len(widths) == 1 else f"max({', '.join(widths)})"
+        sizes = [f"2**17 // {width}" if width != "1" else "2**17"]
+        for total in body.totals:
+            text = f"2*{self.dim(total).at(TIMES + 1)}"
+            sizes.append(text if len(widths) == 1 else f"{text} // {width}")
+        return f"max({', '.join(['256', *sizes])})"
 
 
 def mentions(written: str, module: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chainrule.codegen.blocks import in_blocks
 from chainrule.codegen.factored import with_factors
 from chainrule.codegen.facts import Facts
 from chainrule.codegen.gram import with_cheap_products
@@ -22,7 +23,7 @@ def for_blas(program: Program, structures: Mapping[str, Sequence[str]]) -> Progr
     """The program in the form that is fast in NumPy."""
     program = without_transposes(program, Facts(structures))
     program = with_factors(program, Facts(structures))
-    return with_cheap_products(program, Facts(structures))
+    return in_blocks(with_cheap_products(program, Facts(structures)))
 
 
 def without_transposes(program: Program, facts: Facts) -> Program:

@@ -80,7 +80,9 @@ def write_source(
     texts_ = dict.fromkeys(text.rstrip() for name in vocabulary.helpers for text in vocabulary.behind[name])
     imports = vocabulary.imports("\n".join([*texts_, *body]))
     parts = ["\n".join(imports), *texts_]
-    parts.append(f"def {function}({parameters}):\n" + "\n".join("    " + line for line in body))
+    parts.append(
+        f"def {function}({parameters}):\n" + "\n".join("    " + line if line else "" for line in body)
+    )
     return Source("\n\n\n".join(parts) + "\n", tuple(v.name for v in arrays), tuple(missing), function)
 
 

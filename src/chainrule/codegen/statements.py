@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chainrule.codegen.blocks import Body
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op, Place
 from chainrule.codegen.vocabulary import Text, Vocabulary
@@ -32,17 +33,21 @@ class Writer:
     lines: list[str] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
 
-    def run(self) -> dict[Any, Text]:
-        """The text of each output; `lines` are the statements before."""
+    def run(self, known: Mapping[Op, Text] | None = None) -> dict[Any, Text]:
+        """The text of each output; `lines` are the statements before; `known` texts are not written again."""
         program = self.program
         live = self._live()
         ops = [op for op in program.ops if op in live]
         results = set(program.outputs.values())
         uses = self._uses(ops)
-        texts: dict[Op, Text] = {}
+        texts: dict[Op, Text] = dict(known or {})
         counter = 0
         for op in ops:
             args = [texts[a] for a in op.args]
+            if op.kind == "blocks":
+                texts |= self._blocks(op, args, [part for part in ops if part.args == (op,)])
+            if op in texts:
+                continue
             given = program.names.get(op)
             if self.vocabulary.assigns and _is_written_into(op):
                 target = texts[op.args[0]].text if self._continues(op, texts, uses, given) else ""
@@ -75,8 +80,38 @@ class Writer:
         for op in reversed(ops):
             again = op.kind in FREE or (op.kind == "cast" and self.vocabulary.casts_freely)
             for a in op.args:
-                uses[a] = uses.get(a, 0) + (uses[op] if again else 1)
+                # What a block needs is made once, before the blocks.
+                uses[a] = uses.get(a, 0) + (uses[op] if again else 2 if op.kind == "blocks" else 1)
         return uses
+
+    def _blocks(self, op: Op, args: Sequence[Text], parts: Sequence[Op]) -> dict[Op, Text]:
+        """A function of some rows, and its sums over all blocks of them."""
+        body: Body = op.data[0]
+        vocabulary = self.vocabulary
+        sources = [text.text for text in args[: len(body.inputs)]]
+        outputs = dict(enumerate(body.results))
+        inner = Writer(Program(list(body.ops), outputs, dict(body.names)), vocabulary, self.taken, self.spell)
+        dims = vocabulary.dims
+        # A shape in the block has as many rows as the block.
+        vocabulary.dims = {**dims, str(body.length): f"len({sources[0]})"}
+        results = inner.run(dict(zip((*body.inputs, *body.outer), args, strict=True)))
+        vocabulary.dims = dims
+        function, rows = self._fresh("of_rows", 0), self._fresh("rows", 0)
+        texts: dict[Op, Text] = {}
+        for part in parts:
+            texts[part] = Text(self._fresh(self.program.names.get(part) or f"s{part.data[0] + 1}", 0))
+        names = {part.data[0]: text.text for part, text in texts.items()}
+        self.lines += [
+            "",
+            f"def {function}({', '.join(sources)}):",
+            *("    " + line for line in inner.lines),
+            f"    return {_tuple([results[k].text for k in outputs])}",
+            "",
+            f"{rows} = {vocabulary.rows(body)}",
+            f"{_tuple([names.get(k, '_') for k in outputs])} = "
+            f"in_blocks({function}, {rows}, {', '.join(sources)})",
+        ]
+        return {op: Text(function), **texts}
 
     def _continues(self, op: Op, texts: Mapping[Op, Text], uses: Mapping[Op, int], given: str | None) -> bool:
         """Whether an array that only this operation uses, and that has a name, is written into further."""
@@ -102,6 +137,10 @@ class Writer:
         self.taken.add(name)
         self.made.add(name)
         return name
+
+
+def _tuple(texts: Sequence[str]) -> str:
+    return ", ".join(texts) if len(texts) > 1 else f"({texts[0]},)"
 
 
 def _is_written_into(op: Op) -> bool:

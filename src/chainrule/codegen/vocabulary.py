@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from chainrule.codegen.blocks import Body
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op, is_decimal, is_long
 from chainrule.expr.dims import Dim
@@ -189,6 +190,10 @@ class Vocabulary(ABC):
     def first_lines(self, arrays: Sequence[tuple[str, Variable]], written: str) -> list[str]:
         """Statements in front of all others, by the arrays that are given and by what follows."""
         return []
+
+    def rows(self, body: Body) -> str:
+        """How many rows a block has."""
+        raise NotImplementedError
 
     def assignments(self, op: Op, args: Sequence[Text], target: str, shared: bool) -> list[str]:
         """Statements that make `target`: zeros, or an array to write into, copied if `shared`; then parts."""

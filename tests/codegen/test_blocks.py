@@ -1,0 +1,76 @@
+"""Sums over long arrays are evaluated in blocks of rows, with the same result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.codegen.numpy import NumPy
+
+SIZES = {"N": 11, "n": 3, "m": 4, "k": 2}
+CUT = [
+    ("mean((y - relu(X @ w + b))**2)", "w,b", "X[N,n] w[n] b y[N]", 1),
+    ("0.5*sum((softmax(Q @ K.T, axis=1) @ V - Y)**2)", "K", "Q[m,k] K[n,k] V[n,k] Y[m,k]", 1),
+    ("0.5*sum((softmax(Q @ K.T, axis=1) @ V - Y)**2)", "K", "Q[n,k] K[n,k] V[n,k] Y[n,k]", 1),
+    ("H = tanh(X @ A + c); mean((H @ B - Y)**2)", "A,B,c", "X[N,n] A[n,m] c[m] B[m,k] Y[N,k]", 1),
+    ("sum(log(1 + exp(-y*(X @ w))))", "w", "X[N,n] y[N] w[n]", 2),
+    ("cross_entropy(tanh(X @ A) @ B, c)", "A,B", "X[N,n] A[n,m] B[m,k] c[N]:integer(k)", 1),
+    ("mean(layernorm(X @ A)**3)", "A", "X[N,n] A[n,m]", 1),
+    ("0.5*sum((tanh(X @ W) @ v - y)**2)", "W", "X[N,n] W[n,k] v[k] y[N]", 2),
+]
+WHOLE = [
+    ("sum(batchnorm(X @ A)**3)", "A", "X[N,n] A[n,m]", 1),  # needs the mean of all rows first
+    ("sum(exp(X @ w))", "X", "X[N,n] w[n]", 1),  # the answer has all rows
+    ("sum(log(sum(exp(X @ A), axis=0)))", "A", "X[N,n] A[n,m]", 1),
+    ("x @ A @ x", "x", "A[n,n] x[n]", 1),
+]
+
+
+def drawn(derivative: Any) -> dict[str, Any]:
+    draw = np.random.default_rng(0)
+    given = {}
+    for v in derivative.formula.variables.values():
+        shape = [d.evaluate(SIZES) for d in v.shape]
+        given[v.name] = (
+            draw.normal(size=shape) if v.bound is None else draw.integers(v.bound.evaluate(SIZES), size=shape)
+        )
+    return given
+
+
+def arrays(result: Any) -> list[Any]:
+    return list(result.values()) if isinstance(result, dict) else [result]
+
+
+@pytest.mark.parametrize(("formula", "wrt", "shapes", "order"), CUT)
+def test_blocks_of_two_rows_give_what_all_rows_give(
+    formula: str, wrt: str, shapes: str, order: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    derivative = cr.derive(formula, wrt=wrt, shapes=shapes, order=order)
+    given = drawn(derivative)
+    whole = derivative.compile()
+    monkeypatch.setattr(NumPy, "rows", lambda self, body: self.helpers.setdefault("in_blocks") or "2")
+    cut = derivative.compile()
+    assert "in_blocks(of_rows, 2" in cut.__source__ or "rows = 2" in cut.__source__, cut.__source__
+    for one, other in zip(arrays(whole(**given)), arrays(cut(**given)), strict=True):
+        assert np.allclose(one, other, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("formula", "wrt", "shapes", "order"), WHOLE)
+def test_what_needs_all_rows_is_not_cut(formula: str, wrt: str, shapes: str, order: int) -> None:
+    assert "in_blocks" not in cr.derive(formula, wrt=wrt, shapes=shapes, order=order).compile().__source__
+
+
+def test_a_wrong_number_of_rows_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: blocks that overlap."""
+    derivative = cr.derive(*CUT[0][:1], wrt="w", shapes=CUT[0][2])
+    given = drawn(derivative)
+    whole = derivative.compile()(**given)
+    from chainrule.codegen import helpers
+
+    text = helpers.HELPERS["in_blocks"].replace("a[i:i + rows]", "a[i - 1:i + rows]")
+    monkeypatch.setitem(helpers.BEHIND, "in_blocks", (text,))
+    monkeypatch.setattr(NumPy, "rows", lambda self, body: self.helpers.setdefault("in_blocks") or "2")
+    assert not np.allclose(derivative.compile()(**given), whole, rtol=1e-6)
