@@ -116,7 +116,7 @@ class _Links:
         if component.length.name is None or any(op in axes for op in program.outputs.values()):
             return False
         late: set[Op] = set()  # what needs a total
-        wide = 0
+        read = made = 0
         for op in self.ops:
             carrying = [a for a in op.args if a in axes]
             if op in axes:
@@ -125,11 +125,11 @@ class _Links:
                 if not _names_once(op, axes[op], component.length):
                     return False
                 if op.kind != "input" and op.rank > 1 and op.kind not in ("permute", "expand"):
-                    wide += 1
+                    made += 1
             elif carrying or any(a in late for a in op.args):
                 late.add(op)
-            wide += sum(1 for a in carrying if a.kind == "input" and a.rank > 1)
-        return wide > 1 and bool(late)
+            read += sum(1 for a in carrying if a.kind == "input" and a.rank > 1)
+        return max(read, made) > 1 and bool(late)
 
     # ------------------------------------------------------------ operations
 
