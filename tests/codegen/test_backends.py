@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import sys
 from typing import Any
@@ -11,16 +12,22 @@ import pytest
 
 import chainrule as cr
 from chainrule.codegen.backends import BACKENDS
+from chainrule.codegen.fusion import fused
+from chainrule.codegen.load import compile_expressions
+from chainrule.codegen.numba import fusable
+from chainrule.codegen.plan import make_plan
 from chainrule.codegen.source import write_source
 from chainrule.derive import jacobians
-from chainrule.expr.nodes import Variable
-from chainrule.rules import Row
+from chainrule.expr.nodes import Apply, Variable
+from chainrule.language import parse_formula
+from chainrule.rules import ROWS, Elementwise, Row
 from chainrule.simplify import normalise
 from chainrule.verify.reference import evaluate
 from tests.backends import backend
+from tests.reliability.programs import program
 from tests.rules.test_every_row import ROWS_AND_BATCHES, SIZES, derivable, node_of, values_of
 
-jax, torch = backend("jax"), backend("torch")
+jax, torch, numba = backend("jax"), backend("torch"), backend("numba")
 jax.config.update("jax_enable_x64", True)
 ARRAYS = {"jax": jax.numpy.asarray, "torch": torch.as_tensor}
 
@@ -163,3 +170,69 @@ def test_float64_is_never_rounded_silently_by_jax() -> None:
     finally:
         jax.config.update("jax_enable_x64", True)
     assert f(x=np.ones(2)).dtype == np.float64
+
+
+SCALAR = [row for row in ROWS.values() if isinstance(row, Elementwise) and fusable(row)]
+
+
+def test_every_function_of_a_compiled_loop_is_that_of_its_row() -> None:
+    """All of them in one loop, which is compiled once."""
+    outputs, given, expected = {}, {}, {}
+    for row in SCALAR:
+        node = node_of(row)
+        names = {
+            v: Variable(f"{row.name}_{v.name}", v.shape) for v in node.arguments if isinstance(v, Variable)
+        }
+        values = values_of(node)
+        outputs[row.name] = 2 * Apply(row, list(names.values()))
+        given |= {new.name: values[old.name] for old, new in names.items()}
+        expected[row.name] = 2 * evaluate(node, values, SIZES)
+    compiled = compile_expressions(outputs, backend="numba")
+    assert compiled.__source__.count("@njit(") == 1
+    assert {"exp", "sigmoid", "softplus", "erf", "where", "maximum", "normcdf", "greater"} <= outputs.keys()
+    found = compiled(**given)
+    for name, value in expected.items():
+        assert np.allclose(found[name], value, rtol=1e-13, atol=1e-15), name
+
+
+FUSED = [
+    ("mean((y - relu(X @ w + b))**2)", "w[n] X[N,n] b y[N]", 1, 1),
+    ("sum(tanh(sin(w)**2) * exp(-w**2))", "w[n]", 2, 1),
+    ("sum(log(1 + exp(A * w - B)))", "w[k] A[m,k] B[m,k]", 1, 1),
+    ("-sum(y * log(softmax(X @ w)))", "w[n] X[N,n] y[N]", 1, 1),
+    ("logdet(X.T @ X + eye(n))", "X[N,n]", 1, 0),
+]
+
+
+@pytest.mark.parametrize(("text", "shapes", "order", "loops"), FUSED, ids=lambda v: str(v)[:30])
+def test_loops_compute_what_numpy_computes(text: str, shapes: str, order: int, loops: int) -> None:
+    derivative = cr.derive(text, wrt=shapes.partition("[")[0], shapes=shapes, order=order)
+    given = loss_arrays(derivative)
+    compiled = derivative.compile(backend="numba")
+    assert compiled.__source__.count("@njit(") == loops
+    assert np.allclose(compiled(**given), derivative.compile()(**given), rtol=1e-12, atol=1e-14)
+    single = compiled(**{n: v.astype(np.float32) for n, v in given.items()})
+    assert single.dtype == np.float32
+    assert np.allclose(single, derivative.compile()(**given), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_programs_with_loops_keep_their_operations_in_order(seed: int) -> None:
+    """A loop is never made of what waits for one of its own results."""
+    made = program(random.Random(seed).randrange, sizes=(3, 2, 4))
+    formula = parse_formula(made.text, made.shapes)
+    plan = make_plan({"": formula.expr})
+    looped = fused(plan, lambda op: True)
+    place = {op: k for k, op in enumerate(looped.ops)}
+    assert all(place[a] < place[op] for op in looped.ops for a in op.args)
+    inside = {op for made in looped.ops if made.kind == "fused" for op in made.data[0].members}
+    assert not inside & {op for made in looped.ops if made.kind == "fused" for op in made.data[0].reads} - {
+        op for made in looped.ops if made.kind == "fused" for op in made.data[0].results
+    }
+
+
+def test_a_loop_says_where_the_result_is_not_defined() -> None:
+    f = cr.derive("sum(log(x) * sin(x))", wrt="x", shapes="x[n]").compile(backend="numba")
+    assert "@njit(" in f.__source__
+    with pytest.raises(cr.ChainruleError, match="not defined at these arrays"):
+        f(x=np.array([1.0, -1.0]))

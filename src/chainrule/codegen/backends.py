@@ -9,6 +9,7 @@ from typing import Any
 from chainrule.codegen.binding import Binding
 from chainrule.codegen.compiled import CompiledFunction
 from chainrule.codegen.jax import JAX
+from chainrule.codegen.numba import Numba
 from chainrule.codegen.numpy import NumPy
 from chainrule.codegen.tensors import TorchFunction
 from chainrule.codegen.torch import Torch
@@ -35,6 +36,7 @@ class Backend:
 BACKENDS = {
     "numpy": Backend(NumPy),
     "jax": Backend(JAX, JAXFunction, "jax"),
+    "numba": Backend(Numba, None, "numba"),
     "torch": Backend(Torch, TorchFunction, "torch"),
 }
 

@@ -27,7 +27,7 @@ from chainrule.rules.tensorial import norm
 from chainrule.rules.unknown import unknown_in
 
 DOUBLE = np.dtype(np.float64)
-UNFLAGGED = re.compile(r"linalg\.(?!norm)")  # what may make NaN without NumPy's flags telling
+UNFLAGGED = re.compile(r"linalg\.(?!norm)|@njit")  # what may make NaN without NumPy's flags telling
 _serial = count(1)
 
 
@@ -145,7 +145,7 @@ def compile_expressions(
     declared = list({v.name: v for v in (*variables, *variables_of(*wanted.values()))}.values())
     known = backend_named(backend)
     if known.package:
-        if check_finite:
+        if check_finite and known.function is not None:
             raise OptionError(
                 f"check_finite is not for the {backend} backend, whose arrays may be traced",
                 hint="check the arrays before the call",

@@ -6,7 +6,8 @@ Numeric forms: `evaluate(xp, *arrays, *parameters)` is the plain reference, writ
 complex arrays (branches look at the real part), which is what the complex-step check needs. `code` is the
 NumPy source template of generated code: #1, #2 stand for arguments, $1, $2 for parameters. `jax` and `torch`
 are those of these libraries where more differs than the name of the library: an array that is made has the
-option dtype=dtype in JAX and **like in PyTorch, which the source defines by its first argument.
+option dtype=dtype in JAX and **like in PyTorch, which the source defines by its first argument. `numba` is
+that of one entry in a loop that Numba compiles, where NumPy's does not do.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Row(Function):
     domain: tuple[str, ...]
     jax: str = ""
     torch: str = ""
+    numba: str = ""
     at_kink: str = ""
     takes: str = ""
     kink: Callable[..., Any] | None = None

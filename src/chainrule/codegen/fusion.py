@@ -1,0 +1,185 @@
+"""Loops that read each array once: which operations of a program one compiled loop can do together.
+
+In: a program. Out: the same with operations `fused`, each of which stands for a Loop over some axes, and
+`item`, which takes a result of one. A loop holds what is done entry by entry along its axes, products X w of
+the rows of a matrix, and what is summed on the way: sums, v·u, and v X, in which rows of X are added up. So
+X′ g(X w) becomes one pass over X. What nothing gains from stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chainrule.codegen.plan import Program
+from chainrule.codegen.program import Builder, Op
+from chainrule.codegen.rewrite import again, live
+from chainrule.expr.nodes import Shape
+from chainrule.rules.table import Elementwise
+
+ENTRYWISE = ("add", "sub", "mul", "div", "neg", "pow", "sqrt", "cast")
+INLINE = ("number", "named")  # written where they are used, and not handed over
+LEAST = 2  # operations that a loop must do together to be worth it
+AXES = 3
+
+Scalar = Callable[[Op], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """What is done for each index of `dims`.
+
+    members  operations on entries, in order; a product of a matrix and a vector is the dot product of a row
+    reads    what lies outside: the arguments of the operation `fused`, in order
+    results  members that are kept as arrays, and reductions of members
+    """
+
+    dims: Shape
+    members: tuple[Op, ...]
+    reads: tuple[Op, ...]
+    results: tuple[Op, ...]
+
+
+def fused(program: Program, scalar: Scalar) -> Program:
+    """The program with loops; `scalar` says which functions a loop can call for one entry."""
+    shapes = dict.fromkeys(op.shape for op in live(program) if _is_member(op, op.shape, scalar))
+    for shape in shapes:
+        program = _with_loops(program, shape, scalar)
+    return program
+
+
+def is_row_product(op: Op) -> bool:
+    """Whether it is X @ w for a matrix X and a vector w."""
+    return op.kind == "matmul" and op.args[0].rank == 2 and op.args[1].rank == 1
+
+
+def _is_member(op: Op, dims: Shape, scalar: Scalar) -> bool:
+    if op.shape != dims or not 0 < len(dims) <= AXES:
+        return False
+    if is_row_product(op):
+        return True
+    called = op.kind == "call" and isinstance(op.data[0], Elementwise) and scalar(op)
+    return (op.kind in ENTRYWISE or called) and all(_fits(a.shape, dims) for a in op.args)
+
+
+def _fits(shape: Shape, dims: Shape) -> bool:
+    """Whether an array is read at the index of a loop over `dims`, as NumPy broadcasts."""
+    if len(shape) > len(dims):
+        return False
+    pairs = zip(shape, dims[len(dims) - len(shape) :], strict=True)
+    return all(a == b or a.constant == 1 for a, b in pairs)
+
+
+def summands(op: Op) -> tuple[Op, ...]:
+    """What a reduction reads entry by entry; nothing if it is none that a loop can do."""
+    if op.kind == "sum":
+        return op.args
+    if op.kind == "matmul" and op.args[0].rank == 1:
+        return op.args if op.args[1].rank == 1 else op.args[:1] if op.args[1].rank == 2 else ()
+    return ()
+
+
+@dataclass(slots=True)
+class _Region:
+    members: list[Op] = field(default_factory=list)
+    sums: list[Op] = field(default_factory=list)
+
+
+def _regions(ops: list[Op], dims: Shape, scalar: Scalar) -> list[_Region]:
+    """Members and reductions by how many whole results must be there before them."""
+    depth: dict[Op, int] = {}
+    members: set[Op] = set()
+    sums: set[Op] = set()
+    regions: dict[int, _Region] = {}
+    for op in ops:
+        whole = [depth[a] + (a in members or a in sums) for a in op.args]
+        if _is_member(op, dims, scalar):
+            if not is_row_product(op):
+                whole = [depth[a] + (a in sums) for a in op.args]
+            depth[op] = max(whole, default=0)
+            members.add(op)
+            regions.setdefault(depth[op], _Region()).members.append(op)
+            continue
+        parts = summands(op)
+        inner = [depth[a] + (a in sums or (a in members and a not in parts)) for a in op.args]
+        level = max(inner, default=0)
+        along = len(dims) == 1 or op.kind == "sum"
+        if along and any(a in members and depth[a] == level for a in parts):
+            depth[op] = level
+            sums.add(op)
+            regions.setdefault(level, _Region()).sums.append(op)
+        else:
+            depth[op] = max(whole, default=0)
+    return list(regions.values())
+
+
+def _with_loops(program: Program, dims: Shape, scalar: Scalar) -> Program:
+    ops = live(program)
+    readers: dict[Op, list[Op]] = {}
+    for op in ops:
+        for a in op.args:
+            readers.setdefault(a, []).append(op)
+    outputs = set(program.outputs.values())
+    loop_of: dict[Op, Loop] = {}
+    inside: set[Op] = set()
+    for region in _regions(ops, dims, scalar):
+        own = set(region.members)
+        done = own | set(region.sums)
+        kept = [m for m in region.members if m in outputs or any(r not in done for r in readers.get(m, ()))]
+        every = [a for op in (*region.members, *region.sums) for a in op.args]
+        reads = dict.fromkeys(a for a in every if a not in own and a.kind not in INLINE)
+        work = [m for m in region.members if m.kind not in ("cast", "neg")]
+        if len(work) < LEAST - bool(region.sums) or not _bounded(reads, dims):
+            continue
+        loop = Loop(dims, tuple(region.members), tuple(reads), (*kept, *region.sums))
+        loop_of.update(dict.fromkeys(loop.results, loop))
+        inside |= own - set(kept)
+    return _replaced(program, ops, loop_of, inside) if loop_of else program
+
+
+def _bounded(reads: dict[Op, None], dims: Shape) -> bool:
+    """Whether arrays that are read show how long each axis is."""
+    return all(shown(tuple(reads), dims, k) is not None for k in range(len(dims)))
+
+
+def shown(reads: tuple[Op, ...], dims: Shape, axis: int) -> tuple[int, int] | None:
+    """An array among those read, and its axis, along which a loop over an axis runs."""
+    for k, op in enumerate(reads):
+        own = axis - len(dims) + op.rank
+        if _fits(op.shape, dims) and own >= 0 and op.shape[own] == dims[axis]:
+            return k, own
+        if len(dims) == 1 and op.rank == 2 and op.shape[0] == dims[0]:
+            return k, 0
+    return None
+
+
+def _replaced(program: Program, ops: list[Op], loop_of: dict[Op, Loop], inside: set[Op]) -> Program:
+    build = Builder()
+    made: dict[Op, Op] = {}
+    for wanted in ops:
+        stack = [] if wanted in inside else [wanted]
+        while stack:
+            op = stack[-1]
+            loop = loop_of.get(op)
+            missing = [a for a in (loop.reads if loop else op.args) if a not in made]
+            if op in made or not missing:
+                stack.pop()
+                if op not in made:
+                    _make(build, op, loop, made)
+            else:
+                stack.extend(reversed(missing))
+    outputs = {key: made[op] for key, op in program.outputs.items()}
+    names = {made[op]: name for op, name in program.names.items() if op in made}
+    return Program(build.ops, outputs, names)
+
+
+def _make(build: Builder, op: Op, loop: Loop | None, made: dict[Op, Op]) -> None:
+    if loop is None:
+        made[op] = again(build, op, [made[a] for a in op.args])
+        return
+    several = len(loop.results) > 1
+    args = [made[a] for a in loop.reads]
+    pass_ = build.make("fused", args, (loop,), () if several else op.shape)
+    for k, result in enumerate(loop.results):
+        # Values that are true or false are kept as such.
+        made[result] = build.make("item", (pass_,), (k,), result.shape, result.boolean) if several else pass_
