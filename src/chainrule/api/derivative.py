@@ -19,6 +19,7 @@ from chainrule.api.abbreviations import Where, read_abbreviations
 from chainrule.api.backward import backward, code_names
 from chainrule.api.blocks import JoinedFunction
 from chainrule.api.chain import Chains, Target
+from chainrule.api.compiling import ValueAndDerivatives, code_forms, with_value
 from chainrule.api.document import document
 from chainrule.api.formulas import Functions, Shapes, latex_where, read, size, text_where
 from chainrule.api.layouts import is_turned, matrix_shape
@@ -580,6 +581,15 @@ class Derivative(Printable):
             backend=backend,
         )
 
+    def value_and_derivatives(self, *, backend: str = "numpy") -> ValueAndDerivatives:
+        """A function that returns the value of the formula and the derivative, what they share computed once.
+
+        >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").value_and_derivatives()
+        >>> f(A=[[1, 2], [3, 4]], x=[1, 1])
+        (np.float64(10.0), array([ 7., 13.]))
+        """
+        return with_value(self, backend)
+
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
         """Compare with an independent numeric derivative at random points."""
         from chainrule.verify.compare import check_derivative
@@ -676,6 +686,15 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
             backend=backend,
         )
 
+    def value_and_derivatives(self, *, backend: str = "numpy") -> ValueAndDerivatives:
+        """A function that returns the value of the formula and a dict of the derivatives.
+
+        >>> f = derive("x**2 * y", wrt="x,y").value_and_derivatives()
+        >>> f(x=3, y=2)
+        (np.float64(18.0), {'x': np.float64(12.0), 'y': np.float64(9.0)})
+        """
+        return with_value(self, backend)
+
     def compile_joined(self, check_finite: bool = False) -> JoinedFunction:
         """One NumPy function that returns the blocks of a second derivative as one matrix.
 
@@ -715,17 +734,6 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         if not report.passed:
             raise CheckFailed(f"the gradients by {', '.join(self)}: {report}")
         return report
-
-
-def code_forms(parts: Sequence[Derivative]) -> list[Expr]:
-    """What is compiled for derivatives: their closed forms, or equal ones that cost less to compute."""
-    from chainrule.codegen.forms import cheaper
-
-    printed = [d.expression for d in parts]
-    layered = any(d.recursion is not None for d in parts)
-    if layered or any(d.options.times is not None or unknown_in(d.expression) for d in parts):
-        return printed
-    return cheaper(printed, [d.chain[-1] for d in parts], {})
 
 
 def _points(asked: int | None, usual: int) -> int:

@@ -1,0 +1,63 @@
+"""From derivatives to what is compiled: the form that costs least, alone or with the value beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chainrule.api.backward import code_names
+from chainrule.expr.nodes import Expr
+from chainrule.rules.unknown import unknown_in
+
+if TYPE_CHECKING:
+    from chainrule.api.derivative import Derivative, Derivatives
+    from chainrule.codegen.compiled import CompiledFunction
+
+VALUE = "value"
+
+
+def code_forms(parts: Sequence[Derivative]) -> list[Expr]:
+    """What is compiled for derivatives: their closed forms, or equal ones that cost less to compute."""
+    from chainrule.codegen.forms import cheaper
+
+    printed = [d.expression for d in parts]
+    layered = any(d.recursion is not None for d in parts)
+    if layered or any(d.options.times is not None or unknown_in(d.expression) for d in parts):
+        return printed
+    return cheaper(printed, [d.chain[-1] for d in parts], {})
+
+
+class ValueAndDerivatives:
+    """f(X=..., w=...): the value of the formula, and its derivative as `compile()` returns it.
+
+    `__source__` is the source of one function for both: what they share is computed once.
+    """
+
+    def __init__(self, function: CompiledFunction, value: str, only: str | None) -> None:
+        self.__source__ = function.__source__
+        self._function, self._value, self._only = function, value, only
+
+    def __call__(self, **given: Any) -> tuple[Any, Any]:
+        results = dict(self._function(**given))
+        value = results.pop(self._value)
+        return value, results if self._only is None else results[self._only]
+
+
+def with_value(about: Derivative | Derivatives, backend: str) -> ValueAndDerivatives:
+    """The value and all derivatives as one function."""
+    from chainrule.codegen.load import compile_expressions
+
+    parts = about.parts()
+    single = not isinstance(about, Mapping)
+    keys: list[Any] = list(about) if isinstance(about, Mapping) else ["derivative"]
+    value = VALUE
+    while value in keys:
+        value += "_"
+    function = compile_expressions(
+        {value: about.formula.expr, **dict(zip(keys, code_forms(parts), strict=True))},
+        list(about.formula.variables.values()),
+        names=code_names(about),
+        backend=backend,
+        function="value_and_derivatives",
+    )
+    return ValueAndDerivatives(function, value, keys[0] if single else None)
