@@ -560,11 +560,13 @@ class Derivative(Printable):
         """
         return numpy_formula(self.expression, self.sheet.names)
 
-    def compile(self, check_finite: bool = False, *, backend: str = "numpy") -> CompiledFunction:
+    def compile(
+        self, check_finite: bool = False, *, backend: str = "numpy", memory: str = ""
+    ) -> CompiledFunction:
         """A function of the variables by keyword; axes of its result: output axes, then input axes.
 
-        `backend` is the library that it computes with: numpy, jax or torch. `check_finite` makes NaN and
-        infinity in the input an error, with NumPy.
+        `backend` is the library that it computes with: numpy, numba, jax or torch. `check_finite` makes NaN
+        and infinity in the input an error, with NumPy. `memory` "low" adds up sums over rows in small blocks.
 
         >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").compile()
         >>> f(A=[[1, 2], [3, 4]], x=[1, 1])
@@ -579,6 +581,7 @@ class Derivative(Printable):
             names=code_names(self),
             check_finite=check_finite,
             backend=backend,
+            memory=memory,
         )
 
     def value_and_derivatives(self, *, backend: str = "numpy") -> ValueAndDerivatives:
@@ -669,7 +672,9 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         labels = {f"d_{'_'.join(d.names)}": d.expression for d in self.parts()}
         return numpy_formulas(labels, self.sheet.names)
 
-    def compile(self, check_finite: bool = False, *, backend: str = "numpy") -> CompiledFunction:
+    def compile(
+        self, check_finite: bool = False, *, backend: str = "numpy", memory: str = ""
+    ) -> CompiledFunction:
         """One function that returns a dict of arrays with the keys of this mapping.
 
         >>> f = derive("x**2 * y", wrt="x,y").compile()
@@ -684,6 +689,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
             names=code_names(self),
             check_finite=check_finite,
             backend=backend,
+            memory=memory,
         )
 
     def value_and_derivatives(self, *, backend: str = "numpy") -> ValueAndDerivatives:

@@ -80,6 +80,26 @@ BLAS: dict[str, tuple[str, ...]] = {
     return np.prod(np.diagonal(LU)) * (-1)**swaps
 ''',
     ),
+    "grams_in_blocks": (
+        '''def grams_in_blocks(part, rows, grams, *arrays):
+    """The sums over blocks of rows of what part(*arrays) gives: of Z' Z where its number is in grams."""
+    sums = {}
+    for i in range(0, max(len(arrays[0]), 1), rows):
+        for k, t in enumerate(part(*[a[i:i + rows] for a in arrays])):
+            if k in grams:
+                syrk = linalg.blas.ssyrk if t.dtype == np.float32 else linalg.blas.dsyrk
+                s = sums[k] if i else np.zeros((t.shape[1],) * 2, t.dtype, order="F")
+                sums[k] = syrk(1, t.T, beta=1, c=s, overwrite_c=True) if len(t) else s
+            else:
+                sums[k] = sums[k] + t if i else t
+    for k in grams:
+        for i in range(0, len(sums[k]), 64):
+            block = sums[k][i:i + 64, i:i + 64]
+            block += np.triu(block, 1).T
+            sums[k][i + 64:, i:i + 64] = sums[k][i:i + 64, i + 64:].T
+    return [sums[k] for k in sorted(sums)]
+''',
+    ),
     "weighted_gram": (
         '''def weighted_gram(X, w):
     """X' diag(w) X; if large, rows of each sign of w apart, as Z' Z, of which BLAS makes one half."""

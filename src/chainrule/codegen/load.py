@@ -17,6 +17,7 @@ from chainrule.codegen.backends import backend_named
 from chainrule.codegen.binding import Binding, may_miss
 from chainrule.codegen.compiled import CompiledFunction, library
 from chainrule.codegen.entry import ABSENT, FLAGS, NOTED, entry, outside
+from chainrule.codegen.numpy import LowMemory
 from chainrule.codegen.source import write_source
 from chainrule.codegen.stable import stable
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
@@ -92,7 +93,8 @@ class NumPyFunction(CompiledFunction):
 
     def _refuse_undefined(self, results: Sequence[Any], given: Mapping[str, Any]) -> None:
         """Raises DomainProblem if finite arrays give NaN, or infinity by a norm that is 0."""
-        if all(np.isfinite(np.vdot(value, value)) for value in results):
+        flat = [np.ravel(value, order="K") for value in results]
+        if all(np.isfinite(np.dot(value, value)) for value in flat):
             return
         bad = any(np.isnan(value).any() for value in results)
         if not bad and not (self._lengths and any(np.isinf(value).any() for value in results)):
@@ -127,11 +129,13 @@ def compile_expressions(
     undefined: bool = False,
     function: str = "derivative",
     backend: str = "numpy",
+    memory: str = "",
 ) -> CompiledFunction:
     """A function for one expression (an array) or several (a dict), shared parts computed once.
 
     `variables` are all declared ones, in order; `names` the parts that a person named; `undefined` lets NaN
-    pass, which finite arrays otherwise give an error for; `backend` one of BACKENDS.
+    pass, which finite arrays otherwise give an error for; `backend` one of BACKENDS; `memory` "low" for sums
+    over rows in small blocks.
     Raises: OptionError if the library of the backend is not installed, or an option is not for it.
 
     >>> from chainrule.expr.dims import Dim
@@ -144,6 +148,11 @@ def compile_expressions(
     refuse_unknown(*wanted.values())
     declared = list({v.name: v for v in (*variables, *variables_of(*wanted.values()))}.values())
     known = backend_named(backend)
+    if memory and (memory != "low" or backend != "numpy"):
+        raise OptionError(
+            f"there is no memory={memory!r} for the {backend} backend",
+            hint='memory="low", for NumPy, adds up long sums in small blocks',
+        )
     if known.package:
         if check_finite and known.function is not None:
             raise OptionError(
@@ -152,7 +161,8 @@ def compile_expressions(
             )
         library(known.package)
     rewritten, kept = stable(wanted, names or {})
-    source = write_source(rewritten, declared, kept, single=single, function=function, printer=known.printer)
+    printer = LowMemory if memory else known.printer
+    source = write_source(rewritten, declared, kept, single=single, function=function, printer=printer)
     file = f"<chainrule {next(_serial)}>"
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
     namespace: dict[str, Any] = {}

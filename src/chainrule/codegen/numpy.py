@@ -280,7 +280,6 @@ class NumPy(Vocabulary):
 
     def rows(self, body: Body) -> str:
         """As many rows as stay in cache, and so many that adding up the sums of the blocks costs little."""
-        self.helpers["in_blocks"] = None
         widths = [self.dim(d).at(TIMES + 1) for d in body.widths]
         width = widths[0] if len(widths) == 1 else f"max({', '.join(widths)})"
         sizes = [f"2**17 // {width}" if width != "1" else "2**17"]
@@ -288,6 +287,26 @@ class NumPy(Vocabulary):
             text = f"2*{self.dim(total).at(TIMES + 1)}"
             sizes.append(text if len(widths) == 1 else f"{text} // {width}")
         return f"max({', '.join(['256', *sizes])})"
+
+    def sums(self, function: str, rows: str, sources: Sequence[str], grams: Sequence[int]) -> str:
+        self.helpers["in_blocks"] = None
+        return f"in_blocks({function}, {rows}, {', '.join(sources)})"
+
+
+class LowMemory(NumPy):
+    """NumPy source with small blocks, and sums of ZᵀZ in one array."""
+
+    def rows(self, body: Body) -> str:
+        return "128"
+
+    def factor(self, op: Op) -> Op | None:
+        return op.args[1] if op.kind == "matmul" and _is_gram(*op.args) and op.args[1].rank == 2 else None
+
+    def sums(self, function: str, rows: str, sources: Sequence[str], grams: Sequence[int]) -> str:
+        if not grams:
+            return super().sums(function, rows, sources, grams)
+        self.helpers["grams_in_blocks"] = None
+        return f"grams_in_blocks({function}, {rows}, {set(grams)}, {', '.join(sources)})"
 
 
 def mentions(written: str, module: str) -> bool:

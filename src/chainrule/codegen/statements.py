@@ -89,7 +89,8 @@ class Writer:
         body: Body = op.data[0]
         vocabulary = self.vocabulary
         sources = [text.text for text in args[: len(body.inputs)]]
-        outputs = dict(enumerate(body.results))
+        factors = {k: vocabulary.factor(result) for k, result in enumerate(body.results)}
+        outputs = {k: factors[k] or result for k, result in enumerate(body.results)}
         inner = Writer(Program(list(body.ops), outputs, dict(body.names)), vocabulary, self.taken, self.spell)
         dims = vocabulary.dims
         # A shape in the block has as many rows as the block.
@@ -109,7 +110,7 @@ class Writer:
             "",
             f"{rows} = {vocabulary.rows(body)}",
             f"{_tuple([names.get(k, '_') for k in outputs])} = "
-            f"in_blocks({function}, {rows}, {', '.join(sources)})",
+            + vocabulary.sums(function, rows, sources, [k for k in factors if factors[k]]),
         ]
         return {op: Text(function), **texts}
 

@@ -193,7 +193,15 @@ class Vocabulary(ABC):
 
     def rows(self, body: Body) -> str:
         """How many rows a block has."""
-        raise NotImplementedError
+        raise AssertionError(f"{type(self).__name__} has no blocks")
+
+    def factor(self, op: Op) -> Op | None:
+        """Z where the sums of ZᵀZ over blocks are made from Z."""
+        return None
+
+    def sums(self, function: str, rows: str, sources: Sequence[str], grams: Sequence[int]) -> str:
+        """The call that adds up what a function gives for all blocks; for `grams` it gives Z for ZᵀZ."""
+        raise AssertionError(f"{type(self).__name__} has no blocks")
 
     def assignments(self, op: Op, args: Sequence[Text], target: str, shared: bool) -> list[str]:
         """Statements that make `target`: zeros, or an array to write into, copied if `shared`; then parts."""
