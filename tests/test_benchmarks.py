@@ -80,12 +80,15 @@ def run_with(ours: float, expert: float = 1.0) -> Comparison:
 
 def test_a_floor_is_missed_if_two_of_three_runs_miss_it() -> None:
     problem = NAMES["quadratic"]  # its floor is 15
-    assert speed_rows.undecided(problem, (3,), [run_with(1.0)])
-    assert speed_rows.undecided(problem, (3,), [run_with(1.0), run_with(2.0)])
-    once = [run_with(1.0), run_with(2.0), run_with(1.0)]
+    assert not speed_rows.undecided(problem, (3,), [run_with(1.0)])
+    assert speed_rows.undecided(problem, (3,), [run_with(2.0)])
+    assert speed_rows.undecided(problem, (3,), [run_with(2.0), run_with(1.0)])
+    once = [run_with(2.0), run_with(1.0), run_with(1.0)]
     assert not speed_rows.undecided(problem, (3,), once)
     assert speed_rows.rows(problem, (3,), once)[0].met is True
-    assert speed_rows.rows(problem, (3,), [run_with(1.0), run_with(2.0), run_with(2.0)])[0].met is False
+    twice = [run_with(2.0), run_with(1.0), run_with(2.0)]
+    assert not speed_rows.undecided(problem, (3,), twice)
+    assert speed_rows.rows(problem, (3,), twice)[0].met is False
 
 
 def test_the_limit_is_what_takes_longest() -> None:

@@ -20,6 +20,7 @@ def on_one_core() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two sizes of each problem, short turns")
+    parser.add_argument("--short", action="store_true", help="all sizes, short turns")
     parser.add_argument("--only", default="", help="names of problems, separated by commas")
     parser.add_argument("--runs", type=int, default=3, help="at most so many runs of what is not decided")
     return parser.parse_args()
@@ -30,4 +31,5 @@ if __name__ == "__main__":
     on_one_core()  # before any library sizes its threads
     from benchmarks.speed.run import main
 
-    sys.exit(main(options.quick, [name for name in options.only.split(",") if name], options.runs))
+    names = [name for name in options.only.split(",") if name]
+    sys.exit(main(options.quick, options.short, names, options.runs))

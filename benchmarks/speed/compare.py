@@ -6,7 +6,7 @@ A result that differs is not timed: the comparison says so and counts as failed.
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,14 +61,14 @@ def compare(
 def compare_calls(problem: Problem, case: Case, made: Evaluators, budget: Budget) -> Comparison:
     """Check all calls against the first that is known to be independent of chainrule, then time them."""
     result = Comparison(problem.name, "", absent=dict(made.absent))
-    agreeing = dict(_agreeing(case, made.calls, result))
+    agreeing = _agreeing(problem, case, made.calls, result)
     gc.collect()
     once = {name: block(call, 1) for name, call in agreeing.items()}
     result.times.update(take_turns(_without_hopeless(agreeing, once, result), budget, once))
     return result
 
 
-def _agreeing(case: Case, calls: Mapping[str, Call], result: Comparison) -> dict[str, Call]:
+def _agreeing(problem: Problem, case: Case, calls: Mapping[str, Call], result: Comparison) -> dict[str, Call]:
     """The calls whose results agree; the others are named in `wrong`."""
     order = sorted(calls, key=lambda name: name.startswith("ours"))  # the judges come first
     agreeing: dict[str, Call] = {}
@@ -80,26 +80,26 @@ def _agreeing(case: Case, calls: Mapping[str, Call], result: Comparison) -> dict
         except MemoryError:
             result.absent[name] = "out of memory"
             continue
-        except Exception as problem:
+        except Exception as error:
             # Whatever a competitor or our own code raises here is a finding, not the end of the run.
-            first = (str(problem).splitlines() or [""])[0]
-            result.wrong[name] = f"{type(problem).__name__}: {first[:100]}"
+            first = (str(error).splitlines() or [""])[0]
+            result.wrong[name] = f"{type(error).__name__}: {first[:100]}"
             continue
         if _on_diagonal(name, case):
             found = flat(value.diagonal() if hasattr(value, "todense") else value)
             diagonal = found if diagonal is None else diagonal
             if whole is not None and name.startswith("along"):
                 diagonal = whole.reshape(found.size, -1).diagonal()
-            error = difference(found, diagonal)
+            apart = difference(found, diagonal)
         else:
-            found = flat(_dense(name, value, case))
+            found = flat(_dense(name, value, case), problem.names)
             whole = found if whole is None else whole
-            error = difference(found, whole)
+            apart = difference(found, whole)
         del value, found
-        if error < AGREE:
+        if apart < AGREE:
             agreeing[name] = calls[name]
         else:
-            result.wrong[name] = f"differs by {error:.1e} of the largest entry"
+            result.wrong[name] = f"differs by {apart:.1e} of the largest entry"
     return {name: agreeing[name] for name in calls if name in agreeing}
 
 
@@ -132,10 +132,11 @@ def _without_hopeless(
     return kept
 
 
-def flat(value: Any) -> Array:
-    """All numbers of an array, or of several, in one row."""
+def flat(value: Any, names: Sequence[str] = ()) -> Array:
+    """All numbers of an array, or of several, in one row; of a mapping in the order of the names."""
     if isinstance(value, Mapping):
-        value = tuple(value.values())
+        assert set(value) == set(names), f"results for {', '.join(value)}"
+        value = tuple(value[name] for name in names)
     if isinstance(value, tuple | list):
         return np.concatenate([flat(part) for part in value])
     if hasattr(value, "detach"):

@@ -1,6 +1,6 @@
 """The rows of the tables: what is compared with what, the floor, and whether it is met.
 
-A floor is missed if it is missed in two of three runs.
+A floor is missed if two of three runs miss it; what the first run meets is not run again.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ def missed(target: Target, run: Comparison) -> bool | None:
 
 
 def undecided(problem: Problem, size: Size, runs: Sequence[Comparison]) -> bool:
-    """Whether another run could change a verdict: two of three runs decide."""
+    """Whether a floor is missed, and another run could say otherwise: two of three decide."""
     for target in targets(problem, size):
         votes = [vote for run in runs if (vote := missed(target, run)) is not None]
-        if votes and max(votes.count(True), votes.count(False)) < 2 and not _absent(target, runs[0]):
+        if votes.count(True) == 1 and votes.count(False) < 2 and not _absent(target, runs[0]):
             return True
     return False
 

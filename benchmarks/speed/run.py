@@ -25,19 +25,19 @@ from benchmarks.speed.memory import ALLOWED, measured  # noqa: E402
 from benchmarks.speed.others import OTHERS  # noqa: E402
 from benchmarks.speed.overhead import overheads  # noqa: E402
 from benchmarks.speed.problem import Problem, Size  # noqa: E402
-from benchmarks.speed.report import aligned, cells, tables  # noqa: E402
+from benchmarks.speed.report import aligned, cells, tables, times  # noqa: E402
 from benchmarks.speed.rows import Row, rows, undecided  # noqa: E402
 
 PROBLEMS: tuple[Problem, ...] = (*GRADIENTS, *HESSIANS, *JACOBIANS, *OTHERS)
 WRITTEN = Path(__file__).parents[1] / "speed.json"
 
 
-def main(quick: bool, only: Sequence[str], most_runs: int) -> int:
+def main(quick: bool, short: bool, only: Sequence[str], most_runs: int) -> int:
     """Print the tables and write them; 1 if a result is wrong."""
     machine = measure_machine()
     print(", ".join(f"{name} {value}" for name, value in described().items()))
     print(", ".join(f"{name} {value:.3g}" for name, value in machine.as_data().items()), flush=True)
-    budget = QUICK if quick else FULL
+    budget = QUICK if quick or short else FULL
     found: list[Row] = []
     compared: list[Comparison] = []
     for problem in chosen(only):
@@ -50,7 +50,7 @@ def main(quick: bool, only: Sequence[str], most_runs: int) -> int:
     print(tables(found))
     wrong = [f"{c.problem}, {c.size}, {name}: {text}" for c in compared for name, text in c.wrong.items()]
     print("\n".join(["", *dict.fromkeys(wrong)]) if wrong else "\nall results agree")
-    data = as_data(machine, found, compared)
+    data = as_data(machine, found, compared) | {"runs": most_runs}
     data |= earlier(data) if only else overhead_and_memory(budget)
     WRITTEN.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(f"written to {WRITTEN.name}")
@@ -91,7 +91,7 @@ def overhead_and_memory(budget: Budget) -> dict[str, list[dict[str, Any]]]:
     print("\npeak memory over inputs and result")
     peaks = [measured(kind) for kind in ALLOWED]
     for peak in peaks:
-        found = peak.get("absent") or f"{peak['asked']:.2f}, resident {peak['resident']:.2f}"
+        found = peak.get("absent") or f"{peak['asked']:.2f}, resident {times(peak['resident'])}"
         print(f"{peak['memory'] or 'usual':10}{found}, at most {peak['allowed']}")
     return {"overhead": [{**asdict(call), "allowed": call.allowed} for call in calls], "memory": peaks}
 
