@@ -14,6 +14,7 @@ from typing import Any
 
 Call = Callable[[], Any]
 LONGEST_BLOCK = 3000  # calls
+VERY_LONG = 0.4  # seconds a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def take_turns(
 ) -> dict[str, Timing]:
     """The time of each call; blocks of calls alternate, every other round in reverse.
 
-    `known` are seconds a call from a trial. What takes long gets three rounds.
+    `known` are seconds a call from a trial. What takes long gets three rounds, what takes very long one.
     """
     estimates = dict(known or {})
     for name, call in calls.items():
@@ -64,7 +65,10 @@ def take_turns(
             estimates[name] = block(call, 1)
     share = budget.seconds / budget.rounds
     lengths = {name: max(1, min(LONGEST_BLOCK, int(share / max(estimates[name], 2e-7)))) for name in calls}
-    rounds = {n: budget.rounds if estimates[n] < budget.seconds else min(3, budget.rounds) for n in calls}
+    rounds = {
+        name: budget.rounds if t < budget.seconds else min(3, budget.rounds) if t < VERY_LONG else 1
+        for name, t in estimates.items()
+    }
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(budget.rounds):
         for name in list(calls)[:: -1 if turn % 2 else 1]:

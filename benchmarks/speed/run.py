@@ -47,12 +47,12 @@ def main(quick: bool, short: bool, only: Sequence[str], most_runs: int) -> int:
             print_progress(made)
             found += made
             compared += runs
+        write(as_data(machine, found, compared) | {"runs": most_runs})
     print(tables(found))
     wrong = [f"{c.problem}, {c.size}, {name}: {text}" for c in compared for name, text in c.wrong.items()]
     print("\n".join(["", *dict.fromkeys(wrong)]) if wrong else "\nall results agree")
-    data = as_data(machine, found, compared) | {"runs": most_runs}
-    data |= earlier(data) if only else overhead_and_memory(budget)
-    WRITTEN.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    if not only:
+        write({"runs": most_runs, **overhead_and_memory(budget)})
     print(f"written to {WRITTEN.name}")
     return 1 if wrong else 0
 
@@ -105,15 +105,16 @@ def as_data(machine: Machine, found: Sequence[Row], compared: Sequence[Compariso
     }
 
 
-def earlier(data: dict[str, Any]) -> dict[str, Any]:
-    """What a run of some problems leaves as the file had it: the other problems, in the order of all."""
-    if not WRITTEN.exists():
-        return {}
-    before = json.loads(WRITTEN.read_text("utf-8"))
+def write(data: dict[str, Any]) -> None:
+    """Into the file, where what was not measured now stays as it was: other problems, in the order of all."""
+    before = json.loads(WRITTEN.read_text("utf-8")) if WRITTEN.exists() else {}
     places = {problem.name: k for k, problem in enumerate(PROBLEMS)}
-    measured_now = {row["problem"] for row in data["rows"]}
-    kept = {key: value for key, value in before.items() if key not in data}
+    now = {row["problem"] for row in data.get("rows", ())}
+    whole = {**before, **data}
     for part in ("rows", "comparisons"):
-        others = [row for row in before[part] if row["problem"] not in measured_now]
-        kept[part] = sorted([*others, *data[part]], key=lambda row: places[row["problem"]])
-    return kept
+        others = [
+            row for row in before.get(part, ()) if row["problem"] not in now and row["problem"] in places
+        ]
+        measured_now = data.get(part, ())
+        whole[part] = sorted([*others, *measured_now], key=lambda row: places[row["problem"]])
+    WRITTEN.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
