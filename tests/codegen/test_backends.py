@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import random
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -236,3 +238,19 @@ def test_a_loop_says_where_the_result_is_not_defined() -> None:
     assert "@njit(" in f.__source__
     with pytest.raises(cr.ChainruleError, match="not defined at these arrays"):
         f(x=np.array([1.0, -1.0]))
+
+
+def test_the_examples_of_the_page_on_code_run() -> None:
+    page = Path(__file__).parents[2] / "docs" / "code.md"
+    result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    assert result.attempted > 15 and not result.failed
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_source_is_written_without_the_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("jax", "torch", "numba"):
+        monkeypatch.setitem(sys.modules, library, None)
+    derivatives = cr.derive("sum(exp(X @ w))", wrt="X,w", shapes="X[N,n] w[n]")
+    text = derivatives.source(name)
+    assert "def derivative(X, w):" in text
+    assert "def derivative(X, w):" in derivatives["X"].source(name)

@@ -43,6 +43,20 @@ class ValueAndDerivatives:
         return value, results if self._only is None else results[self._only]
 
 
+def written_for(
+    backend: str, asked: Derivative | Derivatives, outputs: Expr | Mapping[Any, Expr]
+) -> str:
+    """The source of a function that computes the outputs, one array or several."""
+    from chainrule.codegen.backends import backend_named
+    from chainrule.codegen.load import source_of
+
+    single = not isinstance(outputs, Mapping)
+    wanted = outputs if isinstance(outputs, Mapping) else {"": outputs}
+    variables = list(asked.formula.variables.values())
+    printer = backend_named(backend).printer
+    return source_of(wanted, variables, code_names(asked), single=single, printer=printer).text
+
+
 def with_value(about: Derivative | Derivatives, backend: str) -> ValueAndDerivatives:
     """The value and all derivatives as one function."""
     from chainrule.codegen.load import compile_expressions

@@ -19,7 +19,7 @@ from chainrule.api.abbreviations import Where, read_abbreviations
 from chainrule.api.backward import backward, code_names
 from chainrule.api.blocks import JoinedFunction
 from chainrule.api.chain import Chains, Target
-from chainrule.api.compiling import ValueAndDerivatives, code_forms, with_value
+from chainrule.api.compiling import ValueAndDerivatives, code_forms, with_value, written_for
 from chainrule.api.document import document
 from chainrule.api.formulas import Functions, Shapes, latex_where, read, size, text_where
 from chainrule.api.layouts import is_turned, matrix_shape
@@ -560,6 +560,15 @@ class Derivative(Printable):
         """
         return numpy_formula(self.expression, self.sheet.names)
 
+    def source(self, backend: str = "numpy") -> str:
+        """The source of what `compile` gives, for numpy, numba, jax or torch; no library is needed for it.
+
+        >>> d = derive("sum(exp(A @ x))", wrt="x", shapes="A[m,n] x[n]")
+        >>> print(d.source("jax").splitlines()[-1].strip())
+        return jnp.exp(A @ x) @ A
+        """
+        return written_for(backend, self, code_forms([self])[0])
+
     def compile(
         self, check_finite: bool = False, *, backend: str = "numpy", memory: str = ""
     ) -> CompiledFunction:
@@ -671,6 +680,11 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         """A program in the NumPy dialect: shared parts first, then one statement for each derivative."""
         labels = {f"d_{'_'.join(d.names)}": d.expression for d in self.parts()}
         return numpy_formulas(labels, self.sheet.names)
+
+    def source(self, backend: str = "numpy") -> str:
+        """The source of what `compile` gives, for numpy, numba, jax or torch; no library is needed for it."""
+        forms = code_forms(self.parts())
+        return written_for(backend, self, dict(zip(self._derivatives, forms, strict=True)))
 
     def compile(
         self, check_finite: bool = False, *, backend: str = "numpy", memory: str = ""

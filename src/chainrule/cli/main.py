@@ -27,6 +27,7 @@ FORMATS = ("text", "latex", "numpy", "json", "markdown")
 PAGES = ("text", "markdown", "latex", "html", "json")
 STYLES = ("operator", "variables", "components", "differentials", "layers")
 LAYOUTS = ("numerator", "denominator", "shape")
+CODES = ("numpy", "numba", "jax", "torch")
 DIALECTS = ("numpy", "matlab")
 TABLES = ("text", "markdown", "latex", "json")
 WIDE_TABLE = 140
@@ -46,6 +47,7 @@ DERIVE = """examples:
   chainrule derive "x @ A @ x" --shapes "A[n,n]:symmetric x[n]" --wrt x --order 2
   chainrule derive "[3*x**2*y, 2*x + y**8]" --wrt "[x, y]" --at "x=1,y=2"
   chainrule derive "logdet(X)" --shapes "X[n,n]" --wrt X --layout shape --format latex
+  chainrule derive "logdet(X)" --shapes "X[n,n]" --wrt X --code jax
   chainrule derive "f(g(x))" --functions "f: scalar, g: scalar" --wrt x
   chainrule derive "A @ X @ B" --shapes "A[m,n] X[n,p] B[p,q]" --wrt X --notation map
   chainrule derive "sum((X @ w - y)**2)" --shapes "X[N,n] w[n] y[N]" --wrt w --where "e = X @ w - y"
@@ -206,6 +208,7 @@ def build_parser() -> Parser:
     sub = command("derive", derive, "the derivative of a formula in closed form, checked", DERIVE)
     deriving(sub)
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
+    sub.add_argument("--code", metavar="|".join(CODES), help="print a Python function, checked, and no more")
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
     sub.add_argument("--gauss-newton", action="store_true", help="JᵀHJ of a loss ℓ(f(θ)), f a named part")
     sub.add_argument("--fisher", action="store_true", help="the same with the information of its likelihood")
@@ -283,7 +286,13 @@ def derive(options: argparse.Namespace) -> int:
     from chainrule.api.questions import ask
 
     choose(options.format, FORMATS, "--format")
+    if options.code is not None:
+        choose(options.code, CODES, "--code")
     result = _derived(options)
+    if options.code is not None:
+        write(result.source(options.code).rstrip(), sys.stdout)
+        say(result.formula.assumptions)
+        return 0
     answers = ask(
         result,
         stationary=options.stationary,

@@ -54,6 +54,15 @@ class JAX(Functional):
     def repeated(self, view: str, shape: Sequence[Dim]) -> str:
         return f"jnp.broadcast_to({view}, {self.full(shape)})"
 
+    def _call(self, op: Op, *args: Text) -> Text:
+        if "special." in self.code(op.data[0]):
+            # Those of jax.scipy take no integers, which a number of Python may be.
+            pairs = zip(op.args, args, strict=True)
+            args = tuple(
+                Text(f"float({a.text})") if inner.kind in ("number", "size") else a for inner, a in pairs
+            )
+        return super()._call(op, *args)
+
     def _cast(self, op: Op, a: Text) -> Text:
         return a if is_closed(op) and not op.rank else Text(f"{a.at(ATOM)}.astype(dtype)")
 

@@ -17,9 +17,10 @@ from chainrule.codegen.backends import backend_named
 from chainrule.codegen.binding import Binding, may_miss
 from chainrule.codegen.compiled import CompiledFunction, library
 from chainrule.codegen.entry import ABSENT, FLAGS, NOTED, entry, outside
-from chainrule.codegen.numpy import LowMemory
-from chainrule.codegen.source import write_source
+from chainrule.codegen.numpy import LowMemory, NumPy
+from chainrule.codegen.source import Source, write_source
 from chainrule.codegen.stable import stable
+from chainrule.codegen.vocabulary import Vocabulary
 from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
 from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import topological
@@ -120,6 +121,21 @@ class NumPyFunction(CompiledFunction):
             )
 
 
+def source_of(
+    outputs: Mapping[Any, Expr],
+    variables: Sequence[Variable],
+    names: Mapping[str, Expr] | None = None,
+    *,
+    single: bool = False,
+    function: str = "derivative",
+    printer: type[Vocabulary] = NumPy,
+) -> Source:
+    """The source of a function for all outputs: one array if `single`, else a dict. No library is needed."""
+    refuse_unknown(*outputs.values())
+    rewritten, kept = stable(outputs, names or {})
+    return write_source(rewritten, variables, kept, single=single, function=function, printer=printer)
+
+
 def compile_expressions(
     outputs: Expr | Mapping[Any, Expr],
     variables: Sequence[Variable] = (),
@@ -145,7 +161,6 @@ def compile_expressions(
     """
     single = isinstance(outputs, Expr)
     wanted = {"": outputs} if isinstance(outputs, Expr) else dict(outputs)
-    refuse_unknown(*wanted.values())
     declared = list({v.name: v for v in (*variables, *variables_of(*wanted.values()))}.values())
     known = backend_named(backend)
     if memory and (memory != "low" or backend != "numpy"):
@@ -160,9 +175,8 @@ def compile_expressions(
                 hint="check the arrays before the call",
             )
         library(known.package)
-    rewritten, kept = stable(wanted, names or {})
     printer = LowMemory if memory else known.printer
-    source = write_source(rewritten, declared, kept, single=single, function=function, printer=printer)
+    source = source_of(wanted, declared, names, single=single, function=function, printer=printer)
     file = f"<chainrule {next(_serial)}>"
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
     namespace: dict[str, Any] = {}
