@@ -37,8 +37,8 @@ class ValueAndDerivatives:
         self.__source__ = function.__source__
         self._function, self._value, self._only = function, value, only
 
-    def __call__(self, **given: Any) -> tuple[Any, Any]:
-        results = dict(self._function(**given))
+    def __call__(self, *positional: Any, **given: Any) -> tuple[Any, Any]:
+        results = dict(self._function(*positional, **given))
         value = results.pop(self._value)
         return value, results if self._only is None else results[self._only]
 
