@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.codegen import numba as loops
 from chainrule.codegen.backends import BACKENDS
 from chainrule.codegen.fusion import fused
 from chainrule.codegen.load import compile_expressions
@@ -177,7 +178,7 @@ def test_float64_is_never_rounded_silently_by_jax() -> None:
 SCALAR = [row for row in ROWS.values() if isinstance(row, Elementwise) and fusable(row)]
 
 
-def test_every_function_of_a_compiled_loop_is_that_of_its_row() -> None:
+def test_every_function_of_a_compiled_loop_is_that_of_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them in one loop, which is compiled once."""
     outputs, given, expected = {}, {}, {}
     for row in SCALAR:
@@ -189,6 +190,7 @@ def test_every_function_of_a_compiled_loop_is_that_of_its_row() -> None:
         outputs[row.name] = 2 * Apply(row, list(names.values()))
         given |= {new.name: values[old.name] for old, new in names.items()}
         expected[row.name] = 2 * evaluate(node, values, SIZES)
+    monkeypatch.setattr(loops, "MANY", frozenset())
     compiled = compile_expressions(outputs, backend="numba")
     assert compiled.__source__.count("@njit(") == 1
     assert {"exp", "sigmoid", "softplus", "erf", "where", "maximum", "normcdf", "greater"} <= outputs.keys()
@@ -199,7 +201,7 @@ def test_every_function_of_a_compiled_loop_is_that_of_its_row() -> None:
 
 FUSED = [
     ("mean((y - relu(X @ w + b))**2)", "w[n] X[N,n] b y[N]", 1, 1),
-    ("sum(tanh(sin(w)**2) * exp(-w**2))", "w[n]", 2, 1),
+    ("sum(tanh(sin(w)**2) * exp(-w**2))", "w[n]", 2, 2),
     ("sum(log(1 + exp(A * w - B)))", "w[k] A[m,k] B[m,k]", 1, 1),
     ("-sum(y * log(softmax(X @ w)))", "w[n] X[N,n] y[N]", 1, 1),
     ("logdet(X.T @ X + eye(n))", "X[N,n]", 1, 0),
@@ -234,7 +236,7 @@ def test_programs_with_loops_keep_their_operations_in_order(seed: int) -> None:
 
 
 def test_a_loop_says_where_the_result_is_not_defined() -> None:
-    f = cr.derive("sum(log(x) * sin(x))", wrt="x", shapes="x[n]").compile(backend="numba")
+    f = cr.derive("sum(sqrt(x) * sin(x))", wrt="x", shapes="x[n]").compile(backend="numba")
     assert "@njit(" in f.__source__
     with pytest.raises(cr.ChainruleError, match="not defined at these arrays"):
         f(x=np.array([1.0, -1.0]))

@@ -40,11 +40,16 @@ class Loop:
     results: tuple[Op, ...]
 
 
-def fused(program: Program, scalar: Scalar) -> Program:
-    """The program with loops; `scalar` says which functions a loop can call for one entry."""
-    shapes = dict.fromkeys(op.shape for op in live(program) if _is_member(op, op.shape, scalar))
+def fused(program: Program, scalar: Scalar, cheap: Scalar | None = None) -> Program:
+    """The program with loops; `scalar` says which functions a loop can call for one entry.
+
+    `cheap` are those that it may call where it reads no rows of a matrix, which cost more than any function.
+    """
+    ops = live(program)
+    shapes = dict.fromkeys(op.shape for op in ops if _is_member(op, op.shape, scalar))
+    of_rows = {op.shape for op in ops if is_row_product(op)}
     for shape in shapes:
-        program = _with_loops(program, shape, scalar)
+        program = _with_loops(program, shape, scalar if cheap is None or shape in of_rows else cheap)
     return program
 
 
