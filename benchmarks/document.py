@@ -85,7 +85,12 @@ def main() -> None:
     for (table, own), chosen in grouped(rows).items():
         if any(row.ours is not None for row in chosen):
             parts += [f"## {heading(table, own)}\n", *note_on(table), *markdown(chosen, COLUMNS), ""]
-    parts += [no_gain(main_rows), *overhead(speed.get("overhead", [])), *memory(speed.get("memory", []))]
+    parts += [
+        no_gain(main_rows),
+        *overhead(speed.get("overhead", [])),
+        *memory(speed.get("memory", [])),
+        *training(speed.get("training", [])),
+    ]
     parts += [*derivations(derivation), METHOD.format(runs=speed["runs"])]
     PAGE.write_text("\n".join(parts), "utf-8")
     print(f"written to docs/{PAGE.name} and docs/figures/{FIGURE.name}")
@@ -164,6 +169,19 @@ def memory(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"| {how} | {row['m']} | {row['n']} | {row['asked']:.2f}{verdict} | {times(row['resident'])}"
             f" | {row['allowed']} |"
         )
+    yield ""
+
+
+def training(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A step of gradient descent."""
+    if not found:
+        return
+    names = list(found[0]["seconds"])
+    yield "## Training\n"
+    yield "A step of gradient descent of a ReLU neuron; all come to the same weights, which have changed.\n"
+    yield f"| rows of a batch | {' | '.join(names)} |\n|--:|{'--:|' * len(names)}"
+    for row in found:
+        yield f"| {row['batch']} | {' | '.join(seconds(row['seconds'].get(name)) for name in names)} |"
     yield ""
 
 

@@ -14,7 +14,7 @@ backend("jax")
 backend("torch")
 
 from benchmarks.speed import rows as speed_rows  # noqa: E402
-from benchmarks.speed import run  # noqa: E402
+from benchmarks.speed import run, training  # noqa: E402
 from benchmarks.speed.chart import chart  # noqa: E402
 from benchmarks.speed.clock import TINY, Timing  # noqa: E402
 from benchmarks.speed.compare import Comparison, compare, compare_calls  # noqa: E402
@@ -89,6 +89,20 @@ def test_a_floor_is_missed_if_two_of_three_runs_miss_it() -> None:
     twice = [run_with(2.0), run_with(1.0), run_with(2.0)]
     assert not speed_rows.undecided(problem, (3,), twice)
     assert speed_rows.rows(problem, (3,), twice)[0].met is False
+
+
+def test_training_moves_the_weights_of_all_alike() -> None:
+    (found,) = training.trainings([(6, 3, 2)], TINY)
+    assert set(found.seconds) >= {"ours", "jax, step by step", "jax, lax.scan", "torch"}
+
+
+def test_weights_that_stand_still_or_differ_are_not_timed() -> None:
+    data = training.drawn(6, 3, 2)
+    run = training.ours(data)
+    with pytest.raises(AssertionError, match="have not changed"):
+        training.verify({"ours": lambda: (data.w, data.b)}, data)
+    with pytest.raises(AssertionError, match="other weights"):
+        training.verify({"ours": run, "other": lambda: (run()[0] + 1e-6, run()[1])}, data)
 
 
 def test_the_limit_is_what_takes_longest() -> None:

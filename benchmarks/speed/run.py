@@ -25,8 +25,9 @@ from benchmarks.speed.memory import ALLOWED, measured  # noqa: E402
 from benchmarks.speed.others import OTHERS  # noqa: E402
 from benchmarks.speed.overhead import overheads  # noqa: E402
 from benchmarks.speed.problem import Problem, Size  # noqa: E402
-from benchmarks.speed.report import aligned, cells, tables, times  # noqa: E402
+from benchmarks.speed.report import aligned, cells, seconds, tables, times  # noqa: E402
 from benchmarks.speed.rows import Row, rows, undecided  # noqa: E402
+from benchmarks.speed.training import FULL_BATCH, SIZES, trainings  # noqa: E402
 
 PROBLEMS: tuple[Problem, ...] = (*GRADIENTS, *HESSIANS, *JACOBIANS, *OTHERS)
 WRITTEN = Path(__file__).parents[1] / "speed.json"
@@ -52,7 +53,7 @@ def main(quick: bool, short: bool, only: Sequence[str], most_runs: int) -> int:
     wrong = [f"{c.problem}, {c.size}, {name}: {text}" for c in compared for name, text in c.wrong.items()]
     print("\n".join(["", *dict.fromkeys(wrong)]) if wrong else "\nall results agree")
     if not only:
-        write({"runs": most_runs, **overhead_and_memory(budget)})
+        write({"runs": most_runs, **overhead_and_memory(budget), **training(budget, quick)})
     print(f"written to {WRITTEN.name}")
     return 1 if wrong else 0
 
@@ -94,6 +95,17 @@ def overhead_and_memory(budget: Budget) -> dict[str, list[dict[str, Any]]]:
         found = peak.get("absent") or f"{peak['asked']:.2f}, resident {times(peak['resident'])}"
         print(f"{peak['memory'] or 'usual':10}{found}, at most {peak['allowed']}")
     return {"overhead": [{**asdict(call), "allowed": call.allowed} for call in calls], "memory": peaks}
+
+
+def training(budget: Budget, quick: bool) -> dict[str, Any]:
+    """A step of gradient descent, by competitor; printed as it is measured."""
+    print("\na step of gradient descent of a ReLU neuron with 100 weights")
+    found = []
+    for trained in trainings([*SIZES, *([] if quick else [FULL_BATCH])], budget):
+        took = ", ".join(f"{name} {seconds(t)}" for name, t in trained.seconds.items())
+        print(f"{trained.batch} rows: {took}", flush=True)
+        found.append(asdict(trained))
+    return {"training": found}
 
 
 def as_data(machine: Machine, found: Sequence[Row], compared: Sequence[Comparison]) -> dict[str, Any]:
