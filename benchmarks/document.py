@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
 FIGURE = HERE.parent / "docs" / "figures" / "performance.svg"
 # Columns of the tables of the page: where there is nothing to be said in a column, it is left out.
-COLUMNS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12)
+COLUMNS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13)
 
 INTRODUCTION = """\
 # How fast the code is
