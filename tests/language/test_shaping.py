@@ -60,6 +60,10 @@ CASES: list[tuple[str, str, Any]] = [
     ("pad(x, 2)", "x", lambda x: jnp.pad(x, 2)),
     ("pad(X, ((1, 0), (0, 2)))", "X", lambda X: jnp.pad(X, ((1, 0), (0, 2)))),
     ("concat(x[2:], x[:2])", "x", lambda x: jnp.concatenate([x[2:], x[:2]])),
+    ("split(S, 3, axis=1)[1]", "S", lambda S: jnp.split(S, 3, axis=1)[1]),
+    ("split(P, m)[0] * split(P, m)[-1]", "P", lambda P: P[:3] * P[3:]),
+    ("u[[0, 3, 3, -1]]", "u", lambda u: u[jnp.array([0, 3, 3, -1])]),
+    ("S[:, [5, 2, 0]]", "S", lambda S: S[:, jnp.array([5, 2, 0])]),
     ("einsum('...i,...i->...', T, T)", "T", lambda T: jnp.einsum("...i,...i->...", T, T)),
     ("einsum('...ij,...j', T, T[:, 0])", "T", lambda T: jnp.einsum("...ij,...j", T, T[:, 0])),
     ("where((x > 0) & (x < 1), x**2, -x)", "x", lambda x: jnp.where((x > 0) & (x < 1), x**2, -x)),
@@ -70,6 +74,7 @@ CASES: list[tuple[str, str, Any]] = [
 
 TWICE = (
     "S.reshape(3, 4)", "P.reshape(m, k, n)", "tile(x, 3)", "roll(x, 1)", "pad(x, 2)", "T[0, ..., -1]",
+    "split(S, 3, axis=1)[1]", "u[[0, 3, 3, -1]]",
     "einsum('...i,...i->...', T, T)",
 )  # fmt: skip
 
@@ -121,6 +126,10 @@ def test_values_and_derivatives_are_those_of_jax(formula: str, name: str, judge:
         ("moveaxis(T, 0, 5)", "axis 5 does not exist"),
         ("pad(X, ((1, 1),))", "a pair for each axis"),
         ("pad(x, -1)", "not negative"),
+        ("split(x, 2)", "no 2 parts of one size"),
+        ("split(x, [1, 2])", "a number of equal parts"),
+        ("x[[0, 3, 1]]", "may have no entry 3"),
+        ("X[[0, 1], [0, 1]]", "two arrays of indices"),
         ("tile(x, 0)", "copies are none"),
         ("X[..., ...]", "stands twice"),
         ("X[0, ..., 0, 0]", "too many indices"),

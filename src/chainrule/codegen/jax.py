@@ -68,7 +68,10 @@ class JAX(Functional):
 
     def _take(self, op: Op, a: Text, ids: Text) -> Text:
         # NaN where an index lies beyond the last row; a plain index would be moved to the last row.
-        return Text(f"jnp.take({a.text}, {ids.text}, axis=0)")
+        return Text(f"jnp.take({a.text}, {self.row_numbers(op.args[1], ids)}, axis=0)")
+
+    def row_numbers(self, op: Op, ids: Text) -> str:
+        return f"{ids.at(ATOM)}.astype(int)" if is_closed(op) else ids.text
 
     def _stack(self, op: Op, *args: Text) -> Text:
         if op.rank > 1 and any(inner.kind != "stack" for inner in op.args):

@@ -187,9 +187,14 @@ class NumPy(Vocabulary):
             return Text(f"{self.new('eye', every)}.reshape(-1, {sizes})")
         return self.fill_template(self.code(row), (), parameters)
 
+    def row_numbers(self, op: Op, ids: Text) -> str:
+        whole = op.kind == "stack" or not is_closed(op)
+        return ids.text if whole else f"{ids.at(ATOM)}.astype(int)"
+
     def _scatter_rows(self, op: Op, rows: Text, ids: Text) -> Text:
         self.helpers["scatter_rows"] = None
-        return Text(f"scatter_rows({rows.text}, {ids.text}, {self.dim(op.data[0]).text})")
+        places = self.row_numbers(op.args[1], ids)
+        return Text(f"scatter_rows({rows.text}, {places}, {self.dim(op.data[0]).text})")
 
     def _windows(self, op: Op, a: Text) -> Text:
         return self.helped("windows", op, a, 1)

@@ -96,8 +96,8 @@ class Torch(Functional):
         text = a.at(ATOM) + self.index(parts, op.args[0].shape)
         return Text(f"{text}.flip({', '.join(map(str, flipped))})" if flipped else text)
 
-    def _take(self, op: Op, a: Text, ids: Text) -> Text:
-        return Text(f"{a.at(ATOM)}[{ids.text}]")
+    def row_numbers(self, op: Op, ids: Text) -> str:
+        return f"{ids.at(ATOM)}.long()" if is_closed(op) else ids.text
 
     def _stack(self, op: Op, *args: Text) -> Text:
         if all(map(_is_host, op.args)):

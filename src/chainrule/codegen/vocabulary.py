@@ -176,7 +176,11 @@ class Vocabulary(ABC):
         return f"{','.join(text)}->{''.join(LETTERS[a] for a in kept)}"
 
     def _take(self, op: Op, a: Text, ids: Text) -> Text:
-        return Text(f"{a.at(ATOM)}[{ids.text}]")
+        return Text(f"{a.at(ATOM)}[{self.row_numbers(op.args[1], ids)}]")
+
+    def row_numbers(self, op: Op, ids: Text) -> str:
+        """Indices; those that are written in the formula become whole numbers where they are not."""
+        return ids.text
 
     @classmethod
     def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from chainrule.errors import ShapeMismatch, UnknownName
 from chainrule.expr import nodes
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Apply, Expr, number
+from chainrule.expr.nodes import Apply, Expr, Stack, number
 from chainrule.language import conditions, functions, problems
 from chainrule.language.context import Context
 from chainrule.language.instances import summed
 from chainrule.language.parser import COMPARISONS
 from chainrule.language.places import stacked
-from chainrule.language.subscripts import Item, Range, subscript
+from chainrule.language.subscripts import Item, Range, position, subscript
 from chainrule.language.syntax import (
     Bars,
     Binary,
+    Call,
     Listing,
     Node,
     Number,
@@ -233,12 +234,19 @@ class Attachments(Context):
             elif value.constant is None and value.items is None and value.text is None:
                 arrays.append((len(items), value, part))
                 items.append(value.expr)
+            elif value.items and isinstance(part, Listing):
+                entries = zip(value.items, part.entries, strict=True)
+                items.append(tuple(self.size(self.whole(v, n), n) for v, n in entries))
             else:
                 items.append(self.size(value, part))
 
         def make(x: Expr, *indices: Expr) -> Expr:
             for (place, _, _), index in zip(arrays, indices, strict=True):
                 items[place] = index
+            first = items[0].constant if isinstance(items[0], Dim) else None
+            if isinstance(node.operand, Call) and isinstance(x, Stack) and first is not None:
+                position(Dim.of(first), x.shape[0])
+                return subscript(x.entries[first], items[1:])  # split(x, 2)[0] is x[:n]
             return subscript(x, items)
 
         for _, value, part in arrays:

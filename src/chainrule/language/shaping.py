@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 from chainrule.errors import ShapeMismatch
@@ -19,6 +20,8 @@ from chainrule.language.subscripts import Item, Range, subscript
 from chainrule.rules import constants
 
 UNIT = Dim.of(1)
+# Up to here parts are slices, which read well; more of them are one reshape.
+MANY_PARTS = 16
 
 
 def _listed(given: Sequence[Any]) -> tuple[Any, ...]:
@@ -263,6 +266,31 @@ def _common_parts(before: list[Dim], after: list[Dim]) -> tuple[list[Dim], Cuts,
             return None
     cuts = [list(zip([0, *end[:-1]], end, strict=True)) for end in ends]
     return parts, cuts[0], cuts[1]
+
+
+def split(x: Any, parts: Any, axis: int = 0) -> Expr:
+    """As many parts of equal size as are asked for, along an axis; split(x, 2)[0] is the first of two.
+
+    >>> from chainrule.expr.nodes import Variable
+    >>> split(Variable("X", (Dim.of("n"), Dim.of(6))), 2, axis=1).shape
+    (Dim(2), Dim(n), Dim(3))
+    """
+    expr = as_expr(x)
+    if isinstance(parts, tuple | list):
+        raise ShapeMismatch("split takes a number of equal parts", hint="x[:2] and x[2:] are other parts")
+    a, count = one_axis(expr, _whole(axis, "an axis")), Dim.of(parts)
+    size = expr.shape[a]
+    each = _quotient(size, count) if count.constant is None or count.constant > 0 else None
+    if each is None:
+        raise ShapeMismatch(
+            f"{size} entries have no {count} parts of one size",
+            dims=(size, count),
+            hint="x[:2] and x[2:] are parts of any size",
+        )
+    if count.constant is None or count.constant > MANY_PARTS:
+        return moveaxis(reshape(expr, *expr.shape[:a], count, each, *expr.shape[a + 1 :]), a, 0)
+    ends = [each * Dim.of(k) for k in range(count.constant + 1)]
+    return nodes.Stack([_part(expr, a, Range(start, stop)) for start, stop in pairwise(ends)])
 
 
 # ---------------------------------------------------------------- repeated and moved entries

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from chainrule.errors import ShapeMismatch
-from chainrule.expr.dims import ONE, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr
+from chainrule.expr.dims import ONE, Coefficient, Dim
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, number
 from chainrule.rules import constants
 from chainrule.rules.indexing import index_bound, one_hot
 
@@ -21,7 +22,7 @@ class Range:
     step: int = 1
 
 
-Item = Dim | Range | Expr | None
+Item = Dim | Range | Expr | tuple[Dim, ...] | None
 # x[..., 0]: all axes that no other item takes.
 REST = Range(step=0)
 
@@ -45,24 +46,25 @@ def subscript(x: Expr, items: Sequence[Item]) -> Expr:
     output: list[int] = []
     sizes: dict[int, Dim] = {}
     axis, fresh = 0, x.rank
-    for item in full:
-        if item is None:
+    for wanted in full:
+        if wanted is None:
             output.append(fresh)
             sizes[fresh] = Dim.of(1)
             fresh += 1
             continue
         size = x.shape[axis]
+        item = picked(wanted, size) if isinstance(wanted, tuple) else wanted
         if isinstance(item, Expr):
-            operands.append(one_hot_of(item, size))
-            new = list(range(fresh, fresh + item.rank))
+            operands.append(item if isinstance(wanted, tuple) else one_hot_of(item, size))
+            new = list(range(fresh, fresh + operands[-1].rank - 1))
             labels.append([*new, axis])
             output += new
-            fresh += item.rank
+            fresh += len(new)
         elif isinstance(item, Dim):
             operands.append(position(item, size))
             labels.append([axis])
         else:
-            start, step, count = resolve(item, size)
+            start, step, count = item if isinstance(item, tuple) else resolve(item, size)
             if (start, step, count) == (Dim.of(0), 1, size):
                 output.append(axis)
             else:
@@ -72,6 +74,28 @@ def subscript(x: Expr, items: Sequence[Item]) -> Expr:
                 fresh += 1
         axis += 1
     return Einsum(ONE, operands, labels, output, sizes)
+
+
+def picked(places: tuple[Dim, ...], size: Dim) -> Expr | tuple[Dim, int, Dim]:
+    """The rows that a written list names, X[[0, 2, 1]]: start, step and count of a slice, or one-hot rows.
+
+    Raises ShapeMismatch where an entry may be missing.
+    """
+    for place in places:
+        position(place, size)
+    known = [size + place if _surely_negative(place) else place for place in places]
+    steps = {(b - a).constant for a, b in pairwise(known)} or {1}
+    step = steps.pop()
+    if not steps and step:
+        return known[0], step, Dim.of(len(known))
+    for place in known:
+        if not (size - place - Dim.of(1)).is_nonnegative:
+            raise ShapeMismatch(
+                f"an axis of {size} may have no entry {place}",
+                dims=(size, place),
+                hint="a list of indices needs a known size: declare it as a number, x[6]",
+            )
+    return Apply(one_hot, (Stack([number(Coefficient.of(place)) for place in known]),), (size,))
 
 
 def one_hot_of(indices: Expr, size: Dim) -> Expr:
@@ -90,12 +114,12 @@ def one_hot_of(indices: Expr, size: Dim) -> Expr:
 
 def check_items(items: Sequence[Item]) -> None:
     """One array of indices at most, and no index that NumPy would move its axes for."""
-    arrays = [k for k, item in enumerate(items) if isinstance(item, Expr)]
+    arrays = [k for k, item in enumerate(items) if isinstance(item, Expr | tuple)]
     if len(arrays) > 1:
         raise ShapeMismatch(
             "two arrays of indices in one subscript", hint="pick(P, c) is P[i, c_i] for every i"
         )
-    single = [k for k, item in enumerate(items) if isinstance(item, Dim | Expr)]
+    single = [k for k, item in enumerate(items) if isinstance(item, Dim | Expr | tuple)]
     if arrays and single[-1] - single[0] != len(single) - 1:
         raise ShapeMismatch(
             "an index and an array of indices with axes between them", hint="write X[0][:, ids]"

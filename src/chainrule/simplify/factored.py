@@ -8,14 +8,15 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from chainrule.expr.dims import Coefficient
+from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Function, Labels, constant_of
 from chainrule.rules.elementwise import exp, log, power
 from chainrule.rules.exponential import expm
 from chainrule.rules.factors import MASKS, cholesky, elimination, half_mask, lower_mask, pinv
+from chainrule.rules.reductions import prod_others
 from chainrule.rules.spectral import eigvalsh, eigvecsh, svd_left, svd_right, svdvals
 from chainrule.rules.table import Tensorial
-from chainrule.rules.tensorial import LARGEST_POWER, inv, logdet, matrix_power
+from chainrule.rules.tensorial import LARGEST_POWER, det, inv, logdet, matrix_power
 
 if TYPE_CHECKING:
     from chainrule.simplify.product import Product, Work
@@ -122,7 +123,7 @@ VECTORS: dict[Function, tuple[Tensorial, Tensorial]] = {
 
 
 def _spectral(product: Product, work: Work, k: int, factor: Apply, axes: Labels) -> bool:
-    """V diag(f(λ)) Vᵀ = f(A) for powers and exp; U diag(σ) Vᵀ = X, and U diag(1/σ) Vᵀ = X⁺ᵀ."""
+    """V diag(f(λ)) Vᵀ = f(A) for powers, exp, products of others; U diag(σ) Vᵀ = X, U diag(1/σ) Vᵀ = X⁺ᵀ."""
     partner, values = VECTORS[factor.function]
     shared = axes[-1]
     if len(axes) != 2 or shared in work.output or work.uses(shared) != 3 or axes[0] == shared:
@@ -164,6 +165,10 @@ def _function_of(product: Product, X: Expr, values: Expr, function: Expr, symmet
         return S if exponent == 1 else normal.apply(matrix_power, (S,), (exponent,))
     if isinstance(function, Apply) and function.function is exp and function.arguments[0] is values:
         return normal.apply(expm, (_symmetric(product, X),))
+    if function is Apply(prod_others, (values,), (1, 1)):
+        S = _symmetric(product, X)
+        parts = (normal.apply(det, (S,)), normal.apply(inv, (S,)))
+        return normal.product(ONE, parts, ((), (0, 1)), (0, 1), dict(enumerate(S.shape)))
     return None
 
 

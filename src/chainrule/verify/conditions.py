@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from chainrule.expr.nodes import Apply, Einsum, Expr, Variable
+from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, add
 from chainrule.expr.walk import depends_on, topological, variables
 from chainrule.rules.factors import cholesky, pinv
+from chainrule.rules.reductions import prod
+from chainrule.rules.spectral import eigvalsh
 from chainrule.rules.tensorial import det, inv, logdet, matrix_power
 from chainrule.simplify import Normaliser, normalise
 from chainrule.simplify.definite import Definite, Proof
@@ -49,16 +51,22 @@ def conditions(
     inverses = [n for n in topological(derivatives) if isinstance(n, Apply) and n.function is inv]
     inverted = {_upright(n.arguments[0]) for n in inverses}
     for node in parts:
-        matrix = _upright(node.arguments[0])
-        sentence = f"{write(matrix)} is taken to be invertible"
-        if (
-            node.function is det
-            and matrix in inverted
-            and not _is_invertible(matrix)
-            and sentence not in found
-        ):
-            found[f"where {write(matrix)} is singular, det has derivatives too, but not of this form"] = None
+        root = _determined(node, inverted)
+        if root is None or _is_invertible(root) or f"{write(root)} is taken to be invertible" in found:
+            continue
+        name = "det" if node.function is det else "the product"
+        found[f"where {write(root)} is singular, {name} has derivatives too, but not of this form"] = None
     return list(found)
+
+
+def _determined(node: Apply, inverted: set[Expr]) -> Expr | None:
+    """The matrix whose determinant it is, by name or as the product of eigenvalues, if that is inverted."""
+    matrix = node.arguments[0]
+    if node.function is prod and isinstance(matrix, Apply) and matrix.function is eigvalsh:
+        (matrix,) = matrix.arguments
+        known = [matrix, normalise(add(matrix, matrix.T))]
+        return next((m for m in known if m in inverted), None)
+    return _upright(matrix) if node.function is det and _upright(matrix) in inverted else None
 
 
 def _moved(expr: Expr, moving: Sequence[Variable]) -> list[Apply]:
