@@ -235,6 +235,13 @@ def test_programs_with_loops_keep_their_operations_in_order(seed: int) -> None:
     }
 
 
+def test_whole_numbers_are_not_read_in_a_loop() -> None:
+    """Its arrays would have their precision."""
+    d = cr.derive("sum(sin(x * ids) * ids)", wrt="x", shapes="x[n] ids[n]:integer(5)")
+    given = {"ids": [1, 3, 4], "x": np.array([0.5, 1.0, 2.0])}
+    assert np.allclose(d.compile(backend="numba")(**given), d.compile()(**given))
+
+
 def test_a_loop_says_where_the_result_is_not_defined() -> None:
     f = cr.derive("sum(sqrt(x) * sin(x))", wrt="x", shapes="x[n]").compile(backend="numba")
     assert "@njit(" in f.__source__

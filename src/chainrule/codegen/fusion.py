@@ -19,6 +19,7 @@ from chainrule.rules.table import Elementwise
 
 ENTRYWISE = ("add", "sub", "mul", "div", "neg", "pow", "sqrt", "cast")
 INLINE = ("number", "named")  # written where they are used, and not handed over
+MOVES = ("slice", "reshape", "permute", "expand", "fill", "take")  # these keep the entries of their array
 LEAST = 2  # operations that a loop must do together to be worth it
 AXES = 3
 
@@ -40,16 +41,20 @@ class Loop:
     results: tuple[Op, ...]
 
 
-def fused(program: Program, scalar: Scalar, cheap: Scalar | None = None) -> Program:
+def fused(
+    program: Program, scalar: Scalar, cheap: Scalar | None = None, integers: frozenset[str] = frozenset()
+) -> Program:
     """The program with loops; `scalar` says which functions a loop can call for one entry.
 
     `cheap` are those that it may call where it reads no rows of a matrix, which cost more than any function.
+    Nothing is done in a loop with the variables named `integers`, whose arrays have no precision to keep.
     """
     ops = live(program)
     shapes = dict.fromkeys(op.shape for op in ops if _is_member(op, op.shape, scalar))
     of_rows = {op.shape for op in ops if is_row_product(op)}
     for shape in shapes:
-        program = _with_loops(program, shape, scalar if cheap is None or shape in of_rows else cheap)
+        called = scalar if cheap is None or shape in of_rows else cheap
+        program = _with_loops(program, shape, called, integers)
     return program
 
 
@@ -118,7 +123,7 @@ def _regions(ops: list[Op], dims: Shape, scalar: Scalar) -> list[_Region]:
     return list(regions.values())
 
 
-def _with_loops(program: Program, dims: Shape, scalar: Scalar) -> Program:
+def _with_loops(program: Program, dims: Shape, scalar: Scalar, integers: frozenset[str]) -> Program:
     ops = live(program)
     readers: dict[Op, list[Op]] = {}
     for op in ops:
@@ -136,10 +141,19 @@ def _with_loops(program: Program, dims: Shape, scalar: Scalar) -> Program:
         work = [m for m in region.members if m.kind not in ("cast", "neg")]
         if len(work) < LEAST - bool(region.sums) or not _bounded(reads, dims):
             continue
+        if any(_is_integer(a, integers) for a in reads):
+            continue
         loop = Loop(dims, tuple(region.members), tuple(reads), (*kept, *region.sums))
         loop_of.update(dict.fromkeys(loop.results, loop))
         inside |= own - set(kept)
     return _replaced(program, ops, loop_of, inside) if loop_of else program
+
+
+def _is_integer(op: Op, integers: frozenset[str]) -> bool:
+    """Whether its entries may be those of a variable of whole numbers."""
+    while op.kind in MOVES:
+        op = op.args[0]
+    return op.kind == "input" and op.data[0] in integers
 
 
 def _bounded(reads: dict[Op, None], dims: Shape) -> bool:

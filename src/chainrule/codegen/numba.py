@@ -60,7 +60,8 @@ class Numba(NumPy):
 
     @classmethod
     def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
-        return for_blas(fused(program, _is_scalar, _is_cheap), structures)
+        integers = {name for name, s in structures.items() if any(t.startswith("integer") for t in s)}
+        return for_blas(fused(program, _is_scalar, _is_cheap, frozenset(integers)), structures)
 
     def imports(self, written: str) -> list[str]:
         lines = super().imports(written)
