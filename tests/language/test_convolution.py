@@ -94,7 +94,7 @@ def test_derivatives_are_those_of_jax(formula: str, name: str, judge: Any) -> No
         ("sum(tanh(conv1d(x, k)))", "k", "windows(x, w)ᵀ (1 − tanh(conv1d(x, k))²)"),
         ("sum(tanh(conv1d(x, k)))", "x", "−conv_transpose1d(tanh(conv1d(x, k))² − 1, k, n)"),
         ("sum(G * conv1d(X, K))", "X", "∂f/∂X_ijk = conv_transpose1d(G, K, 7)_ijk"),
-        ("sum(G * conv1d(X, K))", "K", "∂f/∂K_ijk = Σ_lm G_lim windows(X, w)_ljmk"),
+        ("sum(G * conv1d(X, K))", "K", "∂f/∂K_ijk = Σ_lm G_mil X_{m,j,l+k−1}"),
         ("sum(max_pool1d(z, 2))", "z",
          "overlap_add(first_max(windows(z, 2, stride=2), axis=1), 6, stride=2)"),
     ],
