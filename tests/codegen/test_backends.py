@@ -235,6 +235,17 @@ def test_programs_with_loops_keep_their_operations_in_order(seed: int) -> None:
     }
 
 
+def test_loops_run_on_several_cores() -> None:
+    d = cr.derive("mean((y - relu(X @ w + b))**2)", wrt="w,b", shapes="X[N,n] w[n] b y[N]")
+    given = {"X": np.ones((7, 3)) * np.arange(7)[:, None], "w": np.ones(3), "b": 0.5, "y": np.arange(7.0)}
+    compiled = d.compile(backend="numba", parallel=True)
+    assert "prange" in compiled.__source__
+    for name, value in d.compile()(**given).items():
+        assert np.allclose(compiled(**given)[name], value, rtol=1e-13)
+    with pytest.raises(cr.ChainruleError, match="parallel is not for the jax"):
+        d.compile(backend="jax", parallel=True)
+
+
 def test_whole_numbers_are_not_read_in_a_loop() -> None:
     """Its arrays would have their precision."""
     d = cr.derive("sum(sin(x * ids) * ids)", wrt="x", shapes="x[n] ids[n]:integer(5)")

@@ -570,12 +570,13 @@ class Derivative(Printable):
         return written_for(backend, self, code_forms([self])[0])
 
     def compile(
-        self, check_finite: bool = False, *, backend: str = "numpy", memory: str = ""
+        self, check_finite: bool = False, *, backend: str = "numpy", memory: str = "", parallel: bool = False
     ) -> CompiledFunction:
         """A function of the variables by keyword; axes of its result: output axes, then input axes.
 
         `backend` is the library that it computes with: numpy, numba, jax or torch. `check_finite` makes NaN
         and infinity in the input an error, with NumPy. `memory` "low" adds up sums over rows in small blocks.
+        `parallel` runs the loops of the numba backend on several cores.
 
         >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").compile()
         >>> f(A=[[1, 2], [3, 4]], x=[1, 1])
@@ -591,6 +592,7 @@ class Derivative(Printable):
             check_finite=check_finite,
             backend=backend,
             memory=memory,
+            parallel=parallel,
         )
 
     def value_and_derivatives(self, *, backend: str = "numpy") -> ValueAndDerivatives:
@@ -687,7 +689,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         return written_for(backend, self, dict(zip(self._derivatives, forms, strict=True)))
 
     def compile(
-        self, check_finite: bool = False, *, backend: str = "numpy", memory: str = ""
+        self, check_finite: bool = False, *, backend: str = "numpy", memory: str = "", parallel: bool = False
     ) -> CompiledFunction:
         """One function that returns a dict of arrays with the keys of this mapping.
 
@@ -704,6 +706,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
             check_finite=check_finite,
             backend=backend,
             memory=memory,
+            parallel=parallel,
         )
 
     def value_and_derivatives(self, *, backend: str = "numpy") -> ValueAndDerivatives:

@@ -17,6 +17,7 @@ from chainrule.codegen.backends import backend_named
 from chainrule.codegen.binding import Binding, may_miss
 from chainrule.codegen.compiled import CompiledFunction, library
 from chainrule.codegen.entry import ABSENT, FLAGS, NOTED, entry, outside
+from chainrule.codegen.numba import ParallelNumba
 from chainrule.codegen.numpy import LowMemory, NumPy
 from chainrule.codegen.source import Source, write_source
 from chainrule.codegen.stable import stable
@@ -146,6 +147,7 @@ def compile_expressions(
     function: str = "derivative",
     backend: str = "numpy",
     memory: str = "",
+    parallel: bool = False,
 ) -> CompiledFunction:
     """A function for one expression (an array) or several (a dict), shared parts computed once.
 
@@ -163,6 +165,11 @@ def compile_expressions(
     wanted = {"": outputs} if isinstance(outputs, Expr) else dict(outputs)
     declared = list({v.name: v for v in (*variables, *variables_of(*wanted.values()))}.values())
     known = backend_named(backend)
+    if parallel and backend != "numba":
+        raise OptionError(
+            f"parallel is not for the {backend} backend",
+            hint='backend="numba" runs its loops on several cores; other libraries have their own settings',
+        )
     if memory and (memory != "low" or backend != "numpy"):
         raise OptionError(
             f"there is no memory={memory!r} for the {backend} backend",
@@ -175,7 +182,7 @@ def compile_expressions(
                 hint="check the arrays before the call",
             )
         library(known.package)
-    printer = LowMemory if memory else known.printer
+    printer = LowMemory if memory else ParallelNumba if parallel else known.printer
     source = source_of(wanted, declared, names, single=single, function=function, printer=printer)
     file = f"<chainrule {next(_serial)}>"
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)

@@ -13,7 +13,7 @@ from chainrule.codegen.program import Op
 from chainrule.codegen.vocabulary import Text
 from chainrule.rules.table import Elementwise, Row
 
-HEAD = '@njit(error_model="numpy", fastmath={"reassoc", "contract"})'
+OPTIONS = 'error_model="numpy", fastmath={"reassoc", "contract"}'
 SHORT = 60
 INDICES = "ijl"
 # NumPy computes these of many entries at once, several times faster than one after the other.
@@ -53,6 +53,8 @@ def scalar_code(row: Row) -> str:
 class Numba(NumPy):
     """NumPy source with compiled loops."""
 
+    parallel = False
+
     def __init__(self, names: Mapping[str, str], dims: Mapping[str, str]) -> None:
         super().__init__(names, dims)
         self.behind = {**BEHIND, **SCALARS}
@@ -66,7 +68,8 @@ class Numba(NumPy):
     def imports(self, written: str) -> list[str]:
         lines = super().imports(written)
         if "@njit" in written:
-            lines.append("from numba import njit")
+            names = [n for n in ("get_num_threads", "njit", "prange") if n in written]
+            lines.append(f"from numba import {', '.join(names)}")
         return ["import math", *lines] if mentions(written, "math") else lines
 
     def code(self, row: Row) -> str:
@@ -90,6 +93,12 @@ class Numba(NumPy):
         return Text(f"{name}({', '.join(given)})")
 
 
+class ParallelNumba(Numba):
+    """The same with loops that run on several cores."""
+
+    parallel = True
+
+
 def fusable(row: Elementwise) -> bool:
     """Whether a compiled loop can call a function for one entry."""
     return row.indicator or bool(scalar_code(row))
@@ -108,12 +117,12 @@ class _Kernel:
 
     def __init__(self, printer: Numba, loop: Loop, name: str, given: Sequence[str]) -> None:
         self.printer, self.loop, self.name = printer, loop, name
-        self.taken = {"np", "math", "njit", "range", "max", "float", name, *printer.behind}
+        self.taken = {"np", "math", "njit", "prange", "range", "max", "float", name, *printer.behind}
         self.params = [
             self.fresh(text if text.isidentifier() else f"a{k + 1}") for k, text in enumerate(given)
         ]
         self.index = [self.fresh(letter) for letter in INDICES[: len(loop.dims)]]
-        self.inner = self.fresh("k")
+        self.inner, self.chunk, self.chunks = self.fresh("k"), self.fresh("p"), self.fresh("parts")
         self.read = dict(zip(loop.reads, self.params, strict=True))
         self.uses: dict[Op, int] = {}
         for op in dict.fromkeys((*loop.members, *loop.results)):
@@ -180,21 +189,49 @@ class _Kernel:
             assert place is not None
             sizes.append(f"{self.params[place[0]]}.shape[{place[1]}]")
         like = next(self.params[k] for k, op in enumerate(loop.reads) if op.rank and not op.boolean)
+        begun: list[str] = []
+        ended: list[str] = []
+        returned: list[str] = []
         for op in loop.results:
             names[op] = name = self.fresh(f"r{len(names) + 1}")
-            if op in sums:
+            returned.append(name)
+            if op in sums and self.printer.parallel:
+                # Each part has a sum of its own, and these are added up in the end.
+                start, own = self._start(op, sizes), self.fresh(f"s{len(names)}")
+                inner = start.removeprefix("np.zeros(").removesuffix(")") if op.rank else ""
+                shape = (
+                    f"({self.chunks}, {inner.removeprefix('(').removesuffix(',)')})" if inner else self.chunks
+                )
+                first.append(f"{name} = np.zeros({shape})")
+                begun.append(f"{own} = {start}")
+                body += self._added(op, own, texts)
+                ended.append(f"{name}[{self.chunk}] = {own}")
+                returned[-1] = f"{name}.sum(axis=0)" if op.rank else f"{name}.sum()"
+            elif op in sums:
                 first.append(f"{name} = {self._start(op, sizes)}")
                 body += self._added(op, name, texts)
             else:
                 kind = "np.bool_" if op.boolean else f"{like}.dtype"
                 first.append(f"{name} = np.empty(({', '.join(sizes)},), {kind})")
                 body.append(f"{name}[{', '.join(self.index)}] = {texts[op].text}")
-        lines = [*first]
-        for depth, (i, size) in enumerate(zip(self.index, sizes, strict=True)):
-            lines.append("    " * depth + f"for {i} in range({size}):")
-        lines += ["    " * len(sizes) + line for line in body]
-        lines.append(f"return {', '.join(names.values())}")
-        head = f"{HEAD}\ndef {self.name}({', '.join(self.params)}):\n"
+        ranges = [f"range({size})" for size in sizes]
+        if begun:
+            n, p, parts = sizes[0], self.chunk, self.chunks
+            first.insert(0, f"{parts} = get_num_threads()")
+            ranges[0] = f"range({p} * {n} // {parts}, ({p} + 1) * {n} // {parts})"
+        elif self.printer.parallel:
+            ranges[0] = f"prange({sizes[0]})"
+        looped = [
+            "    " * depth + f"for {i} in {over}:"
+            for depth, (i, over) in enumerate(zip(self.index, ranges, strict=True))
+        ]
+        looped += ["    " * len(sizes) + line for line in body]
+        if begun:
+            inside = ["    " + line for line in (*begun, *looped, *ended)]
+            looped = [f"for {self.chunk} in prange({self.chunks}):", *inside]
+        lines = [*first, *looped, f"return {', '.join(returned)}"]
+        options = f"{OPTIONS}, parallel=True" if self.printer.parallel else OPTIONS
+        head = f"@njit({options})\ndef {self.name}({', '.join(self.params)}):\n"
         arrays = [(p, op.shape) for p, op in zip(self.params, loop.reads, strict=True) if op.rank]
         shapes = ", ".join(f"{p}[{', '.join(map(str, shape))}]" for p, shape in arrays)
         return (
