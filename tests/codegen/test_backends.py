@@ -266,6 +266,13 @@ def test_the_examples_of_the_page_on_code_run() -> None:
     assert result.attempted > 15 and not result.failed
 
 
+def test_products_of_attention_are_made_once() -> None:
+    d = cr.derive("sum((softmax(Q @ K.T) @ V)**2)", wrt="K", shapes="Q[n,d] K[n,d] V[n,d]")
+    assert d.source("jax").count(" @ ") == 4 == d.source("torch").count(" @ ")
+    given = {n: np.random.default_rng(1).normal(size=(4, 3)) for n in "QKV"}
+    assert np.allclose(d.compile(backend="jax")(**given), d.compile()(**given))
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_source_is_written_without_the_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("jax", "torch", "numba"):

@@ -7,9 +7,10 @@ from typing import Any
 
 from chainrule.codegen.facts import Facts
 from chainrule.codegen.numpy import NumPy
-from chainrule.codegen.passes import without_transposes
+from chainrule.codegen.passes import SWAP, without_transposes
 from chainrule.codegen.plan import Program
-from chainrule.codegen.program import Place
+from chainrule.codegen.program import Builder, Op, Place
+from chainrule.codegen.rewrite import rewritten
 from chainrule.codegen.vocabulary import ATOM, Text
 from chainrule.expr.dims import Dim
 
@@ -21,7 +22,7 @@ class Functional(NumPy):
 
     @classmethod
     def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
-        return without_transposes(program, Facts(structures))
+        return without_transposes(with_products_once(with_row_sums(program)), Facts(structures))
 
     def places(self, places: Sequence[Place], shape: Sequence[Dim]) -> str:
         """The index of the entries that are set: slices, or indices where axes repeat each other."""
@@ -56,3 +57,39 @@ class Functional(NumPy):
         if labels and "None" in pattern[first:]:
             return f"{value.at(ATOM)}[{', '.join(pattern[first:])}]"
         return value.text
+
+
+ROW, COLUMN = (True, False, True), (True, True, False)
+
+
+def with_row_sums(program: Program) -> Program:
+    """Dot products of rows, which BLAS makes as a batch of matrix products, as a sum that compilers fuse."""
+
+    def change(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
+        if op.kind != "slice" or args[0].kind != "matmul":
+            return None
+        a, b = args[0].args
+        first = [("all",), *[("at", Dim.of(0))] * 2]
+        paired = a.kind == b.kind == "expand" and (a.data[0], b.data[0]) == (ROW, COLUMN)
+        if not paired or list(op.data) != first:
+            return None
+        return build.sum(build.binary("mul", a.args[0], b.args[0]), (1,))
+
+    return rewritten(program, change)
+
+
+def with_products_once(program: Program) -> Program:
+    """A product of matrices whose transpose is there already is the transpose of that."""
+    products: dict[tuple[Op, Op], Op] = {}
+
+    def change(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
+        if op.kind != "matmul" or any(a.rank != 2 for a in args):
+            return None
+        a, b = args
+        mirrored = products.get((build.permute(b, SWAP), build.permute(a, SWAP)))
+        if mirrored is not None:
+            return build.permute(mirrored, SWAP)
+        made = products[a, b] = build.matmul(a, b)
+        return made
+
+    return rewritten(program, change)
