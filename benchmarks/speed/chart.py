@@ -12,7 +12,7 @@ from html import escape
 
 from benchmarks.speed.rows import Row
 
-LINE, TOP, LEFT, WIDTH, RIGHT = 17, 64, 330, 430, 40
+LINE, TOP, LEFT, WIDTH, RIGHT = 17, 64, 400, 430, 40
 STYLE = """
   svg { background: #ffffff } text { font: 12px sans-serif; fill: #1c2230 }
   .small { font-size: 11px; fill: #545c6b } .grid { stroke: #dfe3ea } .one { stroke: #6a7280 }
