@@ -17,7 +17,7 @@ AS_WRITTEN = [
     ("diag(x)", "x[n]", "return np.diag(x)", "diag(x)"),
     ("diag(A) * x", "A[n,n] x[n]", "return np.diagonal(A) * x", "diag(A) * x"),
     ("eye(n) @ x", "x[n]", "return x.copy()", "x"),
-    ("A + eye(n)", "A[n,n]", "H = A.copy(); np.einsum('ii->i', H)[...] += 1; return H", "A + eye(n)"),
+    ("A + eye(n)", "A[n,n]", "H = A.copy(); H.ravel('K')[::len(H) + 1] += 1; return H", "A + eye(n)"),
     ("sum(A, axis=0)", "A[m,n]", "return np.sum(A, axis=0)", "sum(A, axis=0)"),
     ("mean(x)", "x[N]", "N, = x.shape; return np.sum(x) / N", "sum(x) / N"),
     ("x / y", "x[n] y[n]", "return x / y", "x / y"),

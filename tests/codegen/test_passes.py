@@ -105,6 +105,26 @@ def test_products_and_factors(text: str, shapes: str, wanted: str) -> None:
     assert code(text, shapes) == wanted
 
 
+@pytest.mark.parametrize(
+    ("text", "shapes", "wanted"),
+    [
+        ("-outer(x, y)", "x[m] y[n]", "return np.outer(-x, y)"),
+        ("2 * (outer(x, exp(x)) - x[:, None]) / c", "x[n] c",
+         "t1 = 2 / c; t2 = t1 * np.exp(x); "
+         "return np.array([x, -t1 * x]).T @ np.array([t2, np.ones_like(t2)])"),
+        ("outer(x, y) + outer(y, x)", "x[n] y[n]", "return np.array([x, y]).T @ np.array([y, x])"),
+        ("outer(x, y) - y", "x[m] y[n]",
+         "return np.array([x, np.ones_like(x)]).T @ np.array([y, -y])"),
+        ("A @ B - outer(x, y)", "A[m,k] B[k,n] x[m] y[n]", "return add_outer(A @ B, -x, y)"),
+        ("A - outer(x, y)", "A[m,n] x[m] y[n]", "return A - np.outer(x, y)"),
+        ("3 * (A * c + outer(x, x))", "A[n,n] x[n] c", "return add_outer(3 * c * A, 3 * x, x)"),
+        ("x[:, None] - x", "x[n]", "return x[:, None] - x"),
+    ],
+)  # fmt: skip
+def test_large_results_of_small_parts(text: str, shapes: str, wanted: str) -> None:
+    assert code(text, shapes) == wanted
+
+
 def test_bounds_come_from_how_an_array_is_made() -> None:
     def known(text: str, shapes: str) -> tuple[bool, bool]:
         parsed = parse_formula(text, shapes)

@@ -100,6 +100,13 @@ BLAS: dict[str, tuple[str, ...]] = {
     return [sums[k] for k in sorted(sums)]
 ''',
     ),
+    "add_outer": (
+        '''def add_outer(H, a, b):
+    """H + outer(a, b), written into H."""
+    ger = linalg.blas.sger if H.dtype == np.float32 else linalg.blas.dger
+    return ger(1.0, b, a, a=H.T, overwrite_a=1).T if H.size else H
+''',
+    ),
     "weighted_gram": (
         '''def weighted_gram(X, w):
     """X' diag(w) X; if large, rows of each sign of w apart, as Z' Z, of which BLAS makes one half."""

@@ -11,6 +11,7 @@ from chainrule.codegen.helpers import BEHIND
 from chainrule.codegen.passes import for_blas
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op
+from chainrule.codegen.statements import on_diagonal
 from chainrule.codegen.vocabulary import (
     ATOM,
     COMPARE,
@@ -27,6 +28,9 @@ from chainrule.codegen.vocabulary import (
 )
 from chainrule.expr.dims import Dim
 from chainrule.rules.table import Row
+
+# Operations whose result is a new array without gaps, in whatever order of its axes.
+ALLOCATED = frozenset({"add", "sub", "mul", "div", "neg", "cast", "pow", "sqrt", "matmul", "outer", "add_at"})
 
 
 class NumPy(Vocabulary):
@@ -163,6 +167,12 @@ class NumPy(Vocabulary):
     def _weighted_gram(self, op: Op, X: Text, w: Text) -> Text:
         return self.own("weighted_gram", X, w)
 
+    def _ones_like(self, op: Op, a: Text) -> Text:
+        return Text(f"np.ones_like({a.text})")
+
+    def _add_outer(self, op: Op, H: Text, a: Text, b: Text) -> Text:
+        return self.own("add_outer", H, a, b)
+
     def own(self, name: str, *args: Text) -> Text:
         """A call of a helper function."""
         self.helpers[name] = None
@@ -257,13 +267,16 @@ class NumPy(Vocabulary):
         lines: list[str] = []
         if op.kind == "scatter":
             labels, places, shape = op.data
-            value, sign = args[0], 0
+            value, sign, dense = args[0], 0, True
             lines.append(f"{target} = {self.new('zeros', self.full(shape))}")
         else:
             labels, places, shape, sign = op.data
             value = args[1]
             base = op.args[0]
-            copied = shared or base.kind in ("input", "permute", "slice", "reshape", "einsum")
+            while base.kind in ("permute", "reshape"):
+                base = base.args[0]
+            copied = shared or base.kind in ("input", "slice", "einsum")
+            dense = copied or base.kind in ALLOCATED
             if args[0].text != target:
                 lines.append(f"{target} = {args[0].at(ATOM) + '.copy()' if copied else args[0].text}")
         view = target + self.index([place.index for place in places], shape)
@@ -274,7 +287,9 @@ class NumPy(Vocabulary):
         text = value.text
         if labels and "None" in pattern[first:]:
             text = f"{value.at(ATOM)}[{', '.join(pattern[first:])}]"
-        if len(every) < len(order):
+        if dense and on_diagonal(places):
+            view = f"{target}.ravel('K')[::len({target}) + 1]"
+        elif len(every) < len(order):
             letters = {label: LETTERS[k] for k, label in enumerate(every)}
             spec = f"{''.join(letters[k] for k in order)}->{''.join(letters[k] for k in every)}"
             view = f"{self.xp}.einsum('{spec}', {view})[...]"

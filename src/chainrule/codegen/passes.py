@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chainrule.codegen.assemble import low_rank, numbers_inward
 from chainrule.codegen.blocks import in_blocks
 from chainrule.codegen.factored import with_factors
 from chainrule.codegen.facts import Facts
@@ -23,7 +24,8 @@ def for_blas(program: Program, structures: Mapping[str, Sequence[str]]) -> Progr
     """The program in the form that is fast in NumPy."""
     program = without_transposes(program, Facts(structures))
     program = with_factors(program, Facts(structures))
-    return in_blocks(with_cheap_products(program, Facts(structures)))
+    program = with_cheap_products(program, Facts(structures))
+    return in_blocks(low_rank(numbers_inward(program)))
 
 
 def without_transposes(program: Program, facts: Facts) -> Program:

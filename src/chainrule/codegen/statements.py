@@ -54,7 +54,7 @@ class Writer:
                 if not target:
                     target = self._fresh(given or ("H" if op in results else ""), counter)
                     counter += 1
-                self.lines += self.vocabulary.assignments(op, args, target, uses[op.args[0]] > 1)
+                self.lines += self.vocabulary.assignments(op, args, target, _is_shared(op.args[0], uses))
                 texts[op] = Text(target)
                 continue
             text = self.vocabulary.write(op, args)
@@ -144,6 +144,13 @@ def _tuple(texts: Sequence[str]) -> str:
     return ", ".join(texts) if len(texts) > 1 else f"({texts[0]},)"
 
 
+def _is_shared(op: Op, uses: Mapping[Op, int]) -> bool:
+    """Whether anything else reads the array, or the one that it is a view of."""
+    while uses.get(op) == 1 and op.kind in ("permute", "reshape"):
+        op = op.args[0]
+    return uses.get(op) != 1
+
+
 def _is_written_into(op: Op) -> bool:
     """Whether parts of an array are assigned to for it: not for np.diag(v) and c * np.eye(n)."""
     return op.kind == "add_at" or (op.kind == "scatter" and not is_diagonal(op))
@@ -151,7 +158,11 @@ def _is_written_into(op: Op) -> bool:
 
 def is_diagonal(op: Op) -> bool:
     """Whether a scatter writes a diagonal matrix."""
-    _, places, _ = op.data
+    return on_diagonal(op.data[1])
+
+
+def on_diagonal(places: Sequence[Place]) -> bool:
+    """Whether they are the whole diagonal of a matrix."""
     target = [place.label for place in places]
     whole = all(place.index == ("all",) for place in places)
     return whole and len(target) == 2 and target[0] is not None and target[0] == target[1]
