@@ -14,6 +14,7 @@ from reliability.judge import values
 from reliability.programs import program
 
 from chainrule.codegen import numpy as printer
+from chainrule.codegen import passes
 from chainrule.codegen.facts import Facts
 from chainrule.codegen.load import compile_expressions
 from chainrule.codegen.order import Tree, contraction_tree, tree_cost
@@ -101,7 +102,8 @@ def code(text: str, shapes: str, wrt: str = "", order: int = 1) -> str:
          "return (t1.T @ t1).reshape(d, h, d, h)"),
     ],
 )  # fmt: skip
-def test_products_and_factors(text: str, shapes: str, wanted: str) -> None:
+def test_products_and_factors(text: str, shapes: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "in_blocks", lambda program: program)
     assert code(text, shapes) == wanted
 
 
@@ -121,7 +123,10 @@ def test_products_and_factors(text: str, shapes: str, wanted: str) -> None:
         ("x[:, None] - x", "x[n]", "return x[:, None] - x"),
     ],
 )  # fmt: skip
-def test_large_results_of_small_parts(text: str, shapes: str, wanted: str) -> None:
+def test_large_results_of_small_parts(
+    text: str, shapes: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "in_blocks", lambda program: program)
     assert code(text, shapes) == wanted
 
 
