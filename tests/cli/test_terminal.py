@@ -35,7 +35,7 @@ def test_lines_are_as_wide_as_the_terminal(
     terminal_columns: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = os.terminal_size((terminal_columns, 24))
-    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda *_: size)
+    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda *_, **__: size)
     assert columns(Terminal()) == width
     assert columns(stream("utf-8")) == 110
 
