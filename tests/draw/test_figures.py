@@ -40,4 +40,7 @@ def test_the_page_shows_every_figure_with_its_words(request: pytest.FixtureReque
         (DOCS / "pictures.md").write_text(page_text, encoding="utf-8")
     shown = {name: words for words, name in FIGURE.findall(page_text)}
     assert shown == titles
-    assert sorted(path.stem for path in (DOCS / "figures").glob("*.svg")) == sorted(FIGURES)
+    drawn = {path.stem for path in (DOCS / "figures").glob("*.svg")}
+    assert drawn - {"performance"} == {
+        *FIGURES
+    }  # of docs/performance.md, which benchmarks/document.py writes

@@ -72,6 +72,7 @@ NAMES = {
     "matrix_power": np.linalg.matrix_power,
     "concat": lambda *p, axis=0: np.concatenate([np.atleast_1d(q) for q in p], axis=axis),
     "stack": lambda *p: np.stack(p),
+    "split": lambda x, k, axis=0: np.stack(np.split(x, k, axis=axis)),
     "stop": lambda x: x,
     "floor": np.floor,
     "round": np.round,
@@ -207,6 +208,8 @@ concat(x, y)
 concat(x, 1)
 concat(A, T[0], axis=0)
 concat(S, A, axis=1)
+split(concat(A, 2 * A, axis=0), 2)
+split(concat(A, 2 * A, axis=1), 2, axis=1)
 stack(x, u)
 stack(a, b, 1)
 stop(x) * x

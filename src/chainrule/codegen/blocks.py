@@ -128,7 +128,9 @@ class _Links:
                     made += 1
             elif carrying or any(a in late for a in op.args):
                 late.add(op)
-            read += sum(1 for a in carrying if a.kind == "input" and a.rank > 1)
+            # XᵀX reads X once.
+            seen = {a.args[0] if a.kind == "permute" else a for a in carrying} if op.kind != "permute" else ()
+            read += sum(1 for a in seen if a.kind == "input" and a.rank > 1)
         return max(read, made) > 1 and bool(late)
 
     # ------------------------------------------------------------ operations
