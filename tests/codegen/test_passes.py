@@ -197,3 +197,11 @@ def test_no_order_is_cheaper(count: int) -> None:
 
     best = cost(contraction_tree(arrays, kept, lambda k: float(dims[k].constant or 0)))
     assert all(best <= cost(some(list(range(count)))) for _ in range(300))
+
+
+def test_a_row_that_is_itself_a_product_is_no_outer_product() -> None:
+    parsed = parse_formula("A + B + x * y", "A[m,n] B[m,n] x[n] y[n]")
+    draw = np.random.default_rng(0)
+    given = {v.name: draw.normal(size=(3, 2)[-v.rank :]) for v in parsed.variables.values()}
+    expected = given["A"] + given["B"] + given["x"] * given["y"]
+    assert np.allclose(compile_expressions(parsed.expr)(**given), expected)

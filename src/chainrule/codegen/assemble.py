@@ -166,8 +166,8 @@ class _Terms:
         if pair is None:
             self.others.append((sign, term, alone))
         else:
-            self.outers += term.kind in ("outer", "mul")
             a, b = pair
+            self.outers += a is not None and b is not None
             if sign < 0:
                 a, b = (build.negate(a), b) if a is not None else (a, b and build.negate(b))
             self.pairs.append((a, b))

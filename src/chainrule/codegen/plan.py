@@ -188,6 +188,9 @@ class _Planner:
         """The array with its zeros; axes along which it repeats may still be missing if it has no places."""
         if not held.places:
             return held.op
+        if held.sign < 0 and not self.formula:
+            # The few entries that are written change their sign, not the whole array.
+            return self.build.scatter(self.build.negate(held.op), held.labels, held.places, node.shape)
         op = self.build.scatter(held.op, held.labels, held.places, node.shape)
         return self.build.negate(op) if held.sign < 0 else op
 
