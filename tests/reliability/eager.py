@@ -90,8 +90,8 @@ def _triangular_solve(
     if a.ndim > 2:
         raise NotImplementedError
     if left_side:
-        return solve_triangular(a, b, transpose_a, lower, unit_diagonal)
-    return solve_triangular(a, b.T, not transpose_a, lower, unit_diagonal).T
+        return solve_triangular(a, b, transpose_a, lower, unit_diagonal, check_finite=False)
+    return solve_triangular(a, b.T, not transpose_a, lower, unit_diagonal, check_finite=False).T
 
 
 def _plain(function: Any) -> Kernel:
