@@ -557,3 +557,12 @@ def test_options_of_a_wrong_kind_are_refused(options: dict[str, Any], message: s
 def test_a_check_at_no_point_is_refused(points: Any) -> None:
     with pytest.raises(cr.OptionError, match="at one point or more"):
         cr.derive("x**2", wrt="x").check(points=points)
+
+
+def test_nan_at_a_point_is_told_in_words():
+    told = cr.derive("sin(x)/x", wrt="x").sheet
+    point = cr.derive("sin(x)/x", wrt="x").at("x=0")
+    assert point.undefined
+    assert "no value there" in told.point_lines(point)[-1]
+    assert not cr.derive("sin(x)/x", wrt="x").at("x=1").undefined
+    assert not cr.derive("x*y", wrt="x").at({"x": float("nan"), "y": 1}).undefined

@@ -14,6 +14,10 @@ from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import Formula
 
+NO_VALUE = (
+    "nan: what is written has no value there (0/0, 0 · ∞, ∞ − ∞, the root or logarithm of a negative "
+    "number); a limit may exist"
+)
 _ASSIGNMENT = re.compile(r"\s*([^\s=,\[\]]+)\s*=\s*")
 
 
@@ -24,6 +28,16 @@ class Point:
     given: dict[str, Any]
     value: Any
     derivatives: dict[tuple[str, ...], Any]
+
+    @property
+    def undefined(self) -> bool:
+        """Whether NaN arose of finite arrays: the formula, or a derivative in this form, has no value."""
+        import numpy as np
+
+        found = (self.value, *self.derivatives.values())
+        return any(np.isnan(value).any() for value in found) and all(
+            np.isfinite(np.asarray(value, float)).all() for value in self.given.values()
+        )
 
 
 def evaluate(

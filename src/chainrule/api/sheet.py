@@ -17,6 +17,7 @@ from chainrule.api.blocks import block_line
 from chainrule.api.formulas import named_parts
 from chainrule.api.glosses import glosses
 from chainrule.api.layouts import is_gradient, is_turned, matrix_shape, wrapped
+from chainrule.api.point import NO_VALUE
 from chainrule.api.products import times_label
 from chainrule.api.structured import conventions
 from chainrule.derive.kinks import Kink
@@ -408,9 +409,8 @@ class Sheet:
         """The values at a point."""
         given = ", ".join(f"{name} = {_array_text(value)}" for name, value in point.given.items())
         lines = [f"at {given}", f"  {self.letter} = {_array_text(point.value)}"]
-        return lines + [
-            f"  {a.label} = {_array_text(point.derivatives[a.derivative.names])}" for a in self.answers
-        ]
+        lines += [f"  {a.label} = {_array_text(point.derivatives[a.derivative.names])}" for a in self.answers]
+        return lines + [f"  {NO_VALUE}"] * point.undefined
 
     # ---------------------------------------------------------- LaTeX
 

@@ -26,12 +26,15 @@ from chainrule.notation.layout import chain_layout, is_turned, layout_sizes
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Presentation, Readers, Request, present_many
 from chainrule.notation.recursion import Recursion
-from chainrule.rules.tensorial import softmax
+from chainrule.rules.table import Tensorial
+from chainrule.rules.tensorial import inv, matrix_power
 from chainrule.simplify import simplify
 from chainrule.steps import Claim
 
 # It sorts behind every letter, so derivatives stand behind what they are multiplied by.
 MARK = "∎"
+# Functions that have a sign of their own, so that no name is shorter: A⁻¹, A³.
+WITH_SIGNS = (inv, matrix_power)
 # Formulas with more names than this have their longest sums and products cut short inside a derivation;
 # what is still longer than that has dots for its innermost parts.
 ELIDED_LEAVES, MOST_LEAVES = 60, 200
@@ -161,12 +164,24 @@ class Board:
         """
         key = part, argument
         if key not in self._locals:
-            found = self.simplified(part.value, argument)
-            if isinstance(part.value, Apply) and part.value.function is softmax:
-                # diag(p) − ppᵀ, in the name of its value.
-                found = substitute(found, {part.value: part.symbol})
-            self._locals[key] = found
+            self._locals[key] = self.in_names(self.simplified(part.value, argument))
         return self._locals[key]
+
+    @cached_property
+    def _called(self) -> dict[Expr, Expr]:
+        """The symbols of parts that are calls of a function of whole arrays, such as cholesky(A)."""
+        return {
+            part.value: part.symbol
+            for part in self.flow.parts
+            if isinstance(part.value, Apply)
+            and isinstance(part.value.function, Tensorial)
+            and part.value.function not in WITH_SIGNS
+            and part.symbol.rank
+        }
+
+    def in_names(self, value: Expr) -> Expr:
+        """A local derivative in the names of the parts: diag(p) − ppᵀ, where p = softmax(z) is one."""
+        return substitute(value, self._called) if self._called else value
 
     def written_out(self, expr: Expr) -> Expr:
         """An expression in symbols in terms of the formula's variables."""

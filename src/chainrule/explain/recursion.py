@@ -14,13 +14,12 @@ from chainrule.explain.board import Board
 from chainrule.explain.derivation import Entry, Line, Sentence, Words
 from chainrule.explain.folding import Told, folded, kind
 from chainrule.expr.dims import ONE
-from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable
+from chainrule.expr.nodes import Einsum, Expr, Sum, Variable
 from chainrule.expr.walk import substitute
 from chainrule.notation import matform as m
 from chainrule.notation.layout import is_turned, layout_sizes
 from chainrule.notation.matform import Tree
 from chainrule.notation.text import sizes_text, to_text
-from chainrule.rules.tensorial import softmax
 from chainrule.simplify import simplify
 from chainrule.steps import Claim
 
@@ -70,9 +69,7 @@ def _by_argument(board: Board, part: Part) -> list[Moved]:
     terms: list[Moved] = []
     for argument in board.flow.arguments(part):
         inward = board.inward(part.value, argument, differential=True)
-        value = simplify(inward.end)
-        if isinstance(part.value, Apply) and part.value.function is softmax:
-            value = substitute(value, {part.value: part.symbol})  # in the name of its value
+        value = board.in_names(simplify(inward.end))
         board.claims.append(Claim(f"d{part.name}", value, part.value, argument, inward.moved))
         terms.append((argument, inward.moved, value))
     return terms
