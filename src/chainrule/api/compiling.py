@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.backward import code_names
+from chainrule.errors import OptionError
 from chainrule.expr.nodes import Expr
 from chainrule.rules.unknown import unknown_in
 
 if TYPE_CHECKING:
     from chainrule.api.derivative import Derivative, Derivatives
     from chainrule.codegen.compiled import CompiledFunction
+    from chainrule.codegen.structured import StructuredFunction
 
 VALUE = "value"
 
@@ -43,9 +45,7 @@ class ValueAndDerivatives:
         return value, results if self._only is None else results[self._only]
 
 
-def written_for(
-    backend: str, asked: Derivative | Derivatives, outputs: Expr | Mapping[Any, Expr]
-) -> str:
+def written_for(backend: str, asked: Derivative | Derivatives, outputs: Expr | Mapping[Any, Expr]) -> str:
     """The source of a function that computes the outputs, one array or several."""
     from chainrule.codegen.backends import backend_named
     from chainrule.codegen.load import source_of
@@ -75,3 +75,44 @@ def with_value(about: Derivative | Derivatives, backend: str) -> ValueAndDerivat
         function="value_and_derivatives",
     )
     return ValueAndDerivatives(function, value, keys[0] if single else None)
+
+
+def structured_function(
+    about: Derivative, check_finite: bool, backend: str, memory: str, parallel: bool
+) -> StructuredFunction:
+    """A function whose result keeps its structure; the first axes, those of what is differentiated, are rows.
+
+    Raises: OptionError for what has no rows or no columns, and for backends that are not of NumPy.
+    """
+    from chainrule.codegen.load import compile_expressions
+    from chainrule.codegen.structured import StructuredFunction, layout
+
+    if backend not in ("numpy", "numba"):
+        raise OptionError(
+            f"structured is not for the {backend} backend",
+            hint="numpy and numba give results with a structure",
+        )
+    rows = about.below.rank
+    if not rows or about.expression.rank == rows:
+        lacks = "rows" if not rows else "columns"
+        raise OptionError(
+            f"structured is for a matrix, and this {about.kind} has no {lacks}: it is "
+            + ("a derivative of one number" if not rows else "a derivative by one number"),
+            hint="compile() gives its array; a Jacobian of an array or a Hessian has a structure",
+        )
+    found = layout(code_forms([about])[0], rows)
+    if found.dense:
+        found = layout(about.expression, rows)
+    function = compile_expressions(
+        found.parts,
+        list(about.formula.variables.values()),
+        names=code_names(about),
+        backend=backend,
+        check_finite=check_finite,
+        memory=memory,
+        parallel=parallel,
+        function="parts",
+        about=f" The matrix is {found.says}.",
+        sizes=found.sizes,
+    )
+    return StructuredFunction(function, found.make)

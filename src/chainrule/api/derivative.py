@@ -19,7 +19,13 @@ from chainrule.api.abbreviations import Where, read_abbreviations
 from chainrule.api.backward import backward, code_names
 from chainrule.api.blocks import JoinedFunction
 from chainrule.api.chain import Chains, Target
-from chainrule.api.compiling import ValueAndDerivatives, code_forms, with_value, written_for
+from chainrule.api.compiling import (
+    ValueAndDerivatives,
+    code_forms,
+    structured_function,
+    with_value,
+    written_for,
+)
 from chainrule.api.document import document
 from chainrule.api.formulas import Functions, Shapes, latex_where, read, size, text_where
 from chainrule.api.layouts import is_turned, matrix_shape
@@ -570,13 +576,20 @@ class Derivative(Printable):
         return written_for(backend, self, code_forms([self])[0])
 
     def compile(
-        self, check_finite: bool = False, *, backend: str = "numpy", memory: str = "", parallel: bool = False
-    ) -> CompiledFunction:
+        self,
+        check_finite: bool = False,
+        *,
+        backend: str = "numpy",
+        memory: str = "",
+        parallel: bool = False,
+        structured: bool = False,
+    ) -> Any:
         """A function of the variables by keyword; axes of its result: output axes, then input axes.
 
         `backend` is the library that it computes with: numpy, numba, jax or torch. `check_finite` makes NaN
         and infinity in the input an error, with NumPy. `memory` "low" adds up sums over rows in small blocks.
-        `parallel` runs the loops of the numba backend on several cores.
+        `parallel` runs the loops of the numba backend on several cores. `structured`: the function returns a
+        matrix that is kept by its structure (diagonal, Kronecker, low rank, sums), with @, T, solve, todense.
 
         >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").compile()
         >>> f(A=[[1, 2], [3, 4]], x=[1, 1])
@@ -584,6 +597,8 @@ class Derivative(Printable):
         """
         from chainrule.codegen.load import compile_expressions
 
+        if structured:
+            return structured_function(self, check_finite, backend, memory, parallel)
         (form,) = code_forms([self])
         return compile_expressions(
             form,

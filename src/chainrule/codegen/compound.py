@@ -50,7 +50,7 @@ class Kronecker(Structured):
         return np.result_type(self.scale, *(part.dtype for part in self.parts))
 
     @property
-    def T(self) -> Kronecker:
+    def T(self) -> Kronecker:  # noqa: N802
         turned = [part.T for part in self.parts]
         return Kronecker(turned, self.right, self.left, self.down, self.up, self.scale)
 
@@ -129,7 +129,7 @@ class Sum(Structured):
         return np.result_type(*(term.dtype for term in self.terms))
 
     @property
-    def T(self) -> Sum:
+    def T(self) -> Sum:  # noqa: N802
         return Sum([term.T for term in self.terms])
 
     def _times(self, x: Array) -> Array:

@@ -66,7 +66,7 @@ def entry(
     arrays: Sequence[str],
     needed: Sequence[str],
     function: Callable[..., Any],
-    ranks: Sequence[int],
+    ranks: Sequence[int | None],
     single: bool,
     trusted: bool,
     noted: bool,
@@ -76,7 +76,7 @@ def entry(
     variables  all that may be given
     arrays     the names of those that `function` takes, and then
     needed     these sizes, which one of the others must show
-    ranks      of the results, which come as a dict unless `single`
+    ranks      of the results, which come as a dict unless `single`; None for one of any type
     trusted    whether the flags tell of every NaN
     noted      whether NaN is looked for at all
     None where fitting is not soon seen: shapes with sizes that no axis of their own shows.
@@ -100,6 +100,7 @@ def entry(
         if rank
         else f"type({part}) is {p}dtype.type"
         for part, rank in zip(parts, ranks, strict=True)
+        if rank is not None
     ]
     source = SOURCE.format(
         p=p,
@@ -111,7 +112,7 @@ def entry(
         numbers="; ".join(checks.numbers) or "pass",
         call=f"copied{p}().run(function{p}, {arguments})" if noted else f"function{p}({arguments})",
         parts="pass" if single else f"{', '.join(parts)}, = {p}result.values()",
-        plain=" and ".join(plain) if trusted or not noted else "False",
+        plain=(" and ".join(plain) or "True") if trusted or not noted else "False",
         handed=handed,
         handed_all=f"{{**{handed}, **{p}others}}",
     )

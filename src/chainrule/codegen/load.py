@@ -130,11 +130,14 @@ def source_of(
     single: bool = False,
     function: str = "derivative",
     printer: type[Vocabulary] = NumPy,
+    about: str = "",
 ) -> Source:
     """The source of a function for all outputs: one array if `single`, else a dict. No library is needed."""
     refuse_unknown(*outputs.values())
     rewritten, kept = stable(outputs, names or {})
-    return write_source(rewritten, variables, kept, single=single, function=function, printer=printer)
+    return write_source(
+        rewritten, variables, kept, single=single, function=function, printer=printer, about=about
+    )
 
 
 def compile_expressions(
@@ -148,12 +151,15 @@ def compile_expressions(
     backend: str = "numpy",
     memory: str = "",
     parallel: bool = False,
+    about: str = "",
+    sizes: Sequence[Any] = (),
 ) -> CompiledFunction:
     """A function for one expression (an array) or several (a dict), shared parts computed once.
 
     `variables` are all declared ones, in order; `names` the parts that a person named; `undefined` lets NaN
     pass, which finite arrays otherwise give an error for; `backend` one of BACKENDS; `memory` "low" for sums
-    over rows in small blocks.
+    over rows in small blocks; `about` what its docstring says; `sizes` the keys of results that are whole
+    numbers and need not be floats.
     Raises: OptionError if the library of the backend is not installed, or an option is not for it.
 
     >>> from chainrule.expr.dims import Dim
@@ -183,7 +189,9 @@ def compile_expressions(
             )
         library(known.package)
     printer = LowMemory if memory else ParallelNumba if parallel else known.printer
-    source = source_of(wanted, declared, names, single=single, function=function, printer=printer)
+    source = source_of(
+        wanted, declared, names, single=single, function=function, printer=printer, about=about
+    )
     file = f"<chainrule {next(_serial)}>"
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
     namespace: dict[str, Any] = {}
@@ -195,7 +203,7 @@ def compile_expressions(
         return known.function(namespace[function], source.text, binding, None if single else list(wanted))
     kind: type[NumPyFunction] = NumPyFunction
     if not (missed or check_finite):
-        ranks = [e.rank for e in wanted.values()]
+        ranks = [None if key in sizes else e.rank for key, e in wanted.items()]
         trusted = UNFLAGGED.search(source.text) is None
         given = (declared, source.arrays, source.sizes)
         called = entry(*given, namespace[function], ranks, single, trusted, not undefined)

@@ -49,7 +49,7 @@ class Structured(ABC):
 
     @property
     @abstractmethod
-    def T(self) -> Structured:
+    def T(self) -> Structured:  # noqa: N802
         """The transpose, which shares its arrays."""
 
     @abstractmethod
@@ -171,7 +171,7 @@ class Diagonal(Structured):
         return np.result_type(self.values)
 
     @property
-    def T(self) -> Diagonal:
+    def T(self) -> Diagonal:  # noqa: N802
         return self
 
     def _times(self, x: Array) -> Array:
@@ -212,7 +212,7 @@ class Dense(Structured):
         return self.array.dtype
 
     @property
-    def T(self) -> Dense:
+    def T(self) -> Dense:  # noqa: N802
         rank = self.array.ndim
         order = (*range(self.split, rank), *range(self.split))
         return Dense(self.array.transpose(order), rank - self.split)
@@ -256,7 +256,7 @@ class Blocks(Structured):
         return self.array.dtype
 
     @property
-    def T(self) -> Blocks:
+    def T(self) -> Blocks:  # noqa: N802
         start, end, rank = self.batch, self.batch + self.split, self.array.ndim
         order = (*range(start), *range(end, rank), *range(start, end))
         return Blocks(self.array.transpose(order), start, rank - end)
@@ -318,7 +318,7 @@ class LowRank(Structured):
         return np.result_type(self.U, self.V, self.C)
 
     @property
-    def T(self) -> LowRank:
+    def T(self) -> LowRank:  # noqa: N802
         return LowRank(self.V, self.U, np.transpose(self.C), self.batch)
 
     def factors(self) -> tuple[Array, Array, Array]:
@@ -334,7 +334,7 @@ class LowRank(Structured):
     def _times(self, x: Array) -> Array:
         U, V, C = self.factors()
         product = U @ (C @ (V.transpose(0, 2, 1) @ x.reshape(V.shape[0], V.shape[1], -1)))
-        return product.reshape(self.shape[0], x.shape[1])
+        return cast(Array, product.reshape(self.shape[0], x.shape[1]))
 
     def _dense(self) -> Array:
         U, V, C = self.factors()
@@ -343,7 +343,7 @@ class LowRank(Structured):
             *lead, *self.rows[self.batch :], *self.columns[self.batch :]
         )
         if not self.batch:
-            return cast(Array, blocks)
+            return blocks
         return Blocks(blocks, self.batch, len(self.rows) - self.batch)._dense()
 
     def _diagonal(self) -> Array:
@@ -358,7 +358,7 @@ class LowRank(Structured):
 
 
 def _as_columns(x: Array, shape: Sizes, what: str, result: Sizes) -> tuple[Array, Sizes]:
-    """x as a matrix of columns, and the shape of what is returned for it."""
+    """X as a matrix of columns, and the shape of what is returned for it."""
     size = prod(shape)
     if x.shape == shape:
         return x.reshape(size, 1), result

@@ -37,6 +37,7 @@ def write_source(
     printer: type[Vocabulary] = NumPy,
     single: bool = False,
     function: str = "derivative",
+    about: str = "",
 ) -> Source:
     """A Python function for all outputs: it returns one array if `single`, else a dict of them by name.
 
@@ -73,7 +74,9 @@ def write_source(
         for name, e in outputs.items()
     )
     parameters = ", ".join([*(spelled[v.name] for v in arrays), *(dims[d] for d in missing)])
-    summary = wrap(f'"""Arrays {shapes} -> {made}."""', WIDTH, break_long_words=False, break_on_hyphens=False)
+    summary = wrap(
+        f'"""Arrays {shapes} -> {made}.{about}"""', WIDTH, break_long_words=False, break_on_hyphens=False
+    )
     given = [(spelled[v.name], v) for v in arrays]
     first = vocabulary.first_lines(given, "\n".join([*writer.lines, *answer]))
     body = [*summary, *shown, *first, *writer.lines, *answer]
