@@ -205,3 +205,20 @@ def test_a_row_that_is_itself_a_product_is_no_outer_product() -> None:
     given = {v.name: draw.normal(size=(3, 2)[-v.rank :]) for v in parsed.variables.values()}
     expected = given["A"] + given["B"] + given["x"] * given["y"]
     assert np.allclose(compile_expressions(parsed.expr)(**given), expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sin(A + outer(x, y) + B) * (A + B)",
+        "(sin(A) + outer(x, y) + cos(B)) * (sin(A) + cos(B))",
+        "(A + outer(x, y) + B) @ (A + B).T",
+    ],
+)
+def test_an_outer_product_is_added_in_place_only_to_what_nothing_else_reads(text: str) -> None:
+    parsed = parse_formula(text, "A[m,n] B[m,n] x[m] y[n]")
+    draw = np.random.default_rng(0)
+    given = {v.name: draw.normal(size=[{"m": 3, "n": 2}[str(d)] for d in v.shape])
+             for v in parsed.variables.values()}  # fmt: skip
+    expected = eval(text, {"sin": np.sin, "cos": np.cos, "outer": np.outer}, given)
+    assert np.allclose(compile_expressions(parsed.expr)(**given), expected)

@@ -89,9 +89,12 @@ def _triangular_solve(
 ) -> Any:
     if a.ndim > 2:
         raise NotImplementedError
-    if left_side:
-        return solve_triangular(a, b, transpose_a, lower, unit_diagonal, check_finite=False)
-    return solve_triangular(a, b.T, not transpose_a, lower, unit_diagonal, check_finite=False).T
+    try:
+        if left_side:
+            return solve_triangular(a, b, transpose_a, lower, unit_diagonal, check_finite=False)
+        return solve_triangular(a, b.T, not transpose_a, lower, unit_diagonal, check_finite=False).T
+    except np.linalg.LinAlgError:
+        return np.full_like(b, np.nan)
 
 
 def _plain(function: Any) -> Kernel:

@@ -40,4 +40,22 @@ REGRESSIONS = {
         x0="m",
         x1="m",
     ),
+    "an outer product was added in place to a matrix that was read once more": _case(
+        "sum(sin(A + outer(x, y) + C) * (A + C))", "C", A="mn", C="mn", x="m", y="n"
+    ),
+    "a matrix times its transpose within a product of one more axis was a ValueError in the code": _case(
+        "p0 = mish(((normcdf((sin(sinh(arccos(tanh(X0) / 2) / 2)) + huber(log_softmax(X0), 0.5))) + x1) "
+        "* softmax(X2)[0, -1])); p1 = log1p(p0**2); p2 = sum(p1, axis=1); "
+        "p3 = normcdf((p2[:, None] - selu(sigmoid(log1p((0.5 * ((X3.T @ X3) "
+        "@ expm1(sum(attention(X4, X5, X6), axis=1) / 2)))**2))))); p4 = swapaxes(p3.T, 0, 1); "
+        "p5 = log(1 + p4**2); p6 = cholesky(p5 @ p5.T + 2 * eye(n)); softplus(p6)",
+        "X3",
+        X0="nm",
+        X2="kn",
+        X3="kk",
+        X4="km",
+        X5="mm",
+        X6="mn",
+        x1="m",
+    ),
 }

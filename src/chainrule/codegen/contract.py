@@ -243,6 +243,8 @@ class Contraction:
         if wanted[0] not in left:
             first, left = second, right
             mirror = {there: here for here, there in mirror.items()}
+        if any(label not in wanted or mirror[label] not in wanted for label in left - contracted):
+            return None
         build = self.build
         ends = self._exchanged(first, left, contracted, mirror, wanted)
         free = tuple(sorted(left - contracted, key=lambda label: wanted.index(ends[label][0])))

@@ -13,10 +13,11 @@ from typing import Any
 from chainrule.codegen.blocks import Body
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op, Place
-from chainrule.codegen.vocabulary import Text, Vocabulary
+from chainrule.codegen.vocabulary import ATOM, Text, Vocabulary
 from chainrule.expr.dims import Dim
 
 INLINE = 68  # characters of text that may stand inside a larger expression
+WRITES_INTO_FIRST = frozenset({"add_outer"})  # its first argument must be an array that nothing else reads
 FREE = frozenset(
     {"input", "number", "size", "named", "permute", "expand"}
 )  # as cheap to write again as to name
@@ -57,6 +58,8 @@ class Writer:
                 self.lines += self.vocabulary.assignments(op, args, target, _is_shared(op.args[0], uses))
                 texts[op] = Text(target)
                 continue
+            if op.kind in WRITES_INTO_FIRST and uses[op.args[0]] > 1:
+                args = [Text(f"{args[0].at(ATOM)}.copy()"), *args[1:]]
             text = self.vocabulary.write(op, args)
             free = op.kind in FREE or (op.kind == "cast" and text == args[0])
             last = op in results and uses[op] == 1
