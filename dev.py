@@ -30,9 +30,9 @@ DEMO = (
 
 # What is handed to pytest. Tracing which lines run makes the tests take three times as long.
 TESTS = {
-    "test": ("-q", "-n", "auto"),
-    "slow": ("-q", "-n", "auto", "-m", "slow"),
-    "coverage": ("-q", "-n", "auto", "--cov", "--cov-report=term"),
+    "test": ("-q", "-n", "auto", "--dist", "worksteal"),
+    "slow": ("-q", "-n", "auto", "--dist", "worksteal", "-m", "slow"),
+    "coverage": ("-q", "-n", "auto", "--dist", "worksteal", "--cov", "--cov-report=term"),
 }
 BENCH_OPTIONS = ("--quick", "--document")
 
