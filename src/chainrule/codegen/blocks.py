@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from chainrule.codegen.order import assumed_size
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Builder, Op
-from chainrule.codegen.rewrite import again, live
+from chainrule.codegen.rewrite import again, below, live
 from chainrule.expr.dims import Dim
 from chainrule.rules.table import Elementwise, Tensorial
 
@@ -279,7 +279,7 @@ def _rewritten(program: Program, ops: Sequence[Op], component: _Component) -> Pr
     build = Builder()
     made: dict[Op, Op] = {}
     # What the body needs is made first; ops are in order, so the rest can follow.
-    needed = _below([*inputs, *outer])
+    needed = below([*inputs, *outer])
     for op in ops:
         if op in needed:
             made[op] = again(build, op, [made[a] for a in op.args])
@@ -292,17 +292,6 @@ def _rewritten(program: Program, ops: Sequence[Op], component: _Component) -> Pr
     outputs = {key: made[op] for key, op in program.outputs.items()}
     names = {made[op]: name for op, name in program.names.items() if op in made}
     return Program(build.ops, outputs, names)
-
-
-def _below(ops: Sequence[Op]) -> set[Op]:
-    found: set[Op] = set()
-    pending = list(ops)
-    while pending:
-        op = pending.pop()
-        if op not in found:
-            found.add(op)
-            pending.extend(op.args)
-    return found
 
 
 def _product(dims: Sequence[Dim]) -> Dim:

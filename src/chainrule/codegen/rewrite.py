@@ -6,7 +6,7 @@ Out: a new program. Nothing is changed in place, and equal operations are still 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Builder, Op
@@ -37,14 +37,20 @@ def again(build: Builder, op: Op, args: Sequence[Op]) -> Op:
 
 def live(program: Program) -> list[Op]:
     """The operations that the outputs need, in order."""
-    needed: set[Op] = set()
-    pending = list(program.outputs.values())
+    needed = below(program.outputs.values())
+    return [op for op in program.ops if op in needed]
+
+
+def below(ops: Iterable[Op]) -> set[Op]:
+    """Operations and all that they are made from."""
+    found: set[Op] = set()
+    pending = list(ops)
     while pending:
         op = pending.pop()
-        if op not in needed:
-            needed.add(op)
+        if op not in found:
+            found.add(op)
             pending.extend(op.args)
-    return [op for op in program.ops if op in needed]
+    return found
 
 
 def uses(program: Program) -> dict[Op, int]:

@@ -11,6 +11,7 @@ from chainrule.codegen.names import OWN, identifier
 from chainrule.codegen.numpy import NumPy
 from chainrule.codegen.plan import Program, make_plan
 from chainrule.codegen.program import Op
+from chainrule.codegen.rewrite import live
 from chainrule.codegen.statements import Writer, dims_in
 from chainrule.codegen.vocabulary import ATOM, Text, Vocabulary
 from chainrule.expr.nodes import Expr, Variable
@@ -60,7 +61,7 @@ def write_source(
     vocabulary = printer(spelled, dims)
     writer = Writer(program, vocabulary, taken, identifier)
     texts = writer.run()
-    used = _inputs(program)
+    used = {op.data[0] for op in live(program) if op.kind == "input"}
     arrays = [v for v in declared.values() if v.name in used]
     shown, missing = _sizes_from(arrays, vocabulary.mentioned, spelled, dims)
     results = _fresh_results(program, texts, vocabulary.copy)
@@ -87,21 +88,6 @@ def write_source(
         f"def {function}({parameters}):\n" + "\n".join("    " + line if line else "" for line in body)
     )
     return Source("\n\n\n".join(parts) + "\n", tuple(v.name for v in arrays), tuple(missing), function)
-
-
-def _inputs(program: Program) -> set[str]:
-    """The variables that the outputs are made from."""
-    found: set[str] = set()
-    seen: set[Op] = set()
-    pending = list(program.outputs.values())
-    while pending:
-        op = pending.pop()
-        if op not in seen:
-            seen.add(op)
-            pending.extend(op.args)
-            if op.kind == "input":
-                found.add(op.data[0])
-    return found
 
 
 def _declaration(variable: Variable, spelled: Mapping[str, str], dims: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from chainrule.codegen.blocks import Body
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op, Place
+from chainrule.codegen.rewrite import live
 from chainrule.codegen.vocabulary import ATOM, Text, Vocabulary
 from chainrule.expr.dims import Dim
 
@@ -37,8 +38,7 @@ class Writer:
     def run(self, known: Mapping[Op, Text] | None = None) -> dict[Any, Text]:
         """The text of each output; `lines` are the statements before; `known` texts are not written again."""
         program = self.program
-        live = self._live()
-        ops = [op for op in program.ops if op in live]
+        ops = live(program)
         results = set(program.outputs.values())
         uses = self._uses(ops)
         texts: dict[Op, Text] = dict(known or {})
@@ -121,16 +121,6 @@ class Writer:
         """Whether an array that only this operation uses, and that has a name, is written into further."""
         base = op.args[0]
         return op.kind == "add_at" and given is None and uses[base] == 1 and texts[base].text in self.made
-
-    def _live(self) -> set[Op]:
-        live: set[Op] = set()
-        pending = [*self.program.outputs.values()]
-        while pending:
-            op = pending.pop()
-            if op not in live:
-                live.add(op)
-                pending.extend(op.args)
-        return live
 
     def _fresh(self, wish: str, counter: int) -> str:
         name = self.spell(wish) if wish else f"t{counter + 1}"
