@@ -47,7 +47,7 @@ class Body:
 def in_blocks(program: Program) -> Program:
     """The program with its long axis in blocks, if it has one along which all outputs are sums."""
     ops = live(program)
-    links = _Links(ops)
+    links = Links(ops)
     found = [c for c in links.components() if links.serves(c, program)]
     if not found:
         return program
@@ -56,7 +56,7 @@ def in_blocks(program: Program) -> Program:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Component:
+class Component:
     """Axes that run through the same rows: for each operation that has one its place."""
 
     axes: Mapping[Op, int]
@@ -64,7 +64,7 @@ class _Component:
     first: int
 
 
-class _Links:
+class Links:
     """Which axes of operations run together; those that an operation treats as a whole are broken."""
 
     def __init__(self, ops: Sequence[Op]) -> None:
@@ -90,7 +90,7 @@ class _Links:
     def split(self, op: Op, axes: Sequence[int]) -> None:
         self.broken.update((op, a) for a in axes)
 
-    def components(self) -> list[_Component]:
+    def components(self) -> list[Component]:
         """The sets that inputs begin, as first axes, with no broken axis and none twice in an operation."""
         broken = {self.root(axis) for axis in self.broken}
         groups: dict[Axis, dict[Op, int]] = {}
@@ -103,14 +103,15 @@ class _Links:
                 if op in group or (op.kind == "input" and a):
                     broken.add(root)
                 group[op] = a
+        self.broken |= broken
         found = []
         for number, (root, axes) in enumerate(groups.items()):
             lengths = [op.shape[a] for op, a in axes.items() if op.kind == "input"]
             if root not in broken and lengths:
-                found.append(_Component(axes, lengths[0], number))
+                found.append(Component(axes, lengths[0], number))
         return found
 
-    def serves(self, component: _Component, program: Program) -> bool:
+    def serves(self, component: Component, program: Program) -> bool:
         """Whether one pass is enough, all outputs are totals, and something wide is read or made twice."""
         axes = component.axes
         if component.length.name is None or any(op in axes for op in program.outputs.values()):
@@ -122,7 +123,7 @@ class _Links:
             if op in axes:
                 if any(a in late for a in op.args) or (not carrying and op.kind != "input"):
                     return False
-                if not _names_once(op, axes[op], component.length):
+                if not names_once(op, axes[op], component.length):
                     return False
                 if op.kind != "input" and op.rank > 1 and op.kind not in ("permute", "expand"):
                     made += 1
@@ -242,7 +243,7 @@ class _Links:
             source, target = source + len(before), target + len(after)
 
 
-def _names_once(op: Op, axis: int, length: Dim) -> bool:
+def names_once(op: Op, axis: int, length: Dim) -> bool:
     """Whether a shape that is written out names the length of the blocks only for their own axis."""
     if op.kind != "reshape":
         return True
@@ -250,7 +251,7 @@ def _names_once(op: Op, axis: int, length: Dim) -> bool:
     return not any(names & set(dim.names) for a, dim in enumerate(op.shape) if a != axis)
 
 
-def _rewritten(program: Program, ops: Sequence[Op], component: _Component) -> Program:
+def _rewritten(program: Program, ops: Sequence[Op], component: Component) -> Program:
     axes = component.axes
     inside = [op for op in ops if op in axes and op.kind != "input"]
     results = [op for op in ops if op not in axes and any(a in axes for a in op.args)]

@@ -192,25 +192,42 @@ def compile_expressions(
     source = source_of(
         wanted, declared, names, single=single, function=function, printer=printer, about=about
     )
+    every = topological(wanted.values())
+    missed = [n for n in every if isinstance(n, Apply) and may_miss(n)]
+    lengths = [n for n in every if isinstance(n, Apply) and n.function is norm]
+    ranks = [None if key in sizes else e.rank for key, e in wanted.items()]
+    binding = Binding(source.arrays, source.sizes, declared, missed, check_finite)
+    keys = None if single else list(wanted)
+    return loaded(source, binding, keys, ranks, backend, undefined=undefined, lengths=lengths)
+
+
+def loaded(
+    source: Source,
+    binding: Binding,
+    keys: Sequence[Any] | None,
+    ranks: Sequence[int | None],
+    backend: str = "numpy",
+    *,
+    undefined: bool = False,
+    lengths: Sequence[Expr] = (),
+) -> CompiledFunction:
+    """The function that a source defines; `keys` are the names of its results if it has several."""
     file = f"<chainrule {next(_serial)}>"
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
     namespace: dict[str, Any] = {}
     exec(compile(source.text, file, "exec"), namespace)
-    every = topological(wanted.values())
-    missed = [n for n in every if isinstance(n, Apply) and may_miss(n)]
-    binding = Binding(source.arrays, source.sizes, declared, missed, check_finite)
-    if known.function is not None:
-        return known.function(namespace[function], source.text, binding, None if single else list(wanted))
+    function = namespace[source.function]
+    make = backend_named(backend).function
+    if make is not None:
+        return make(function, source.text, binding, keys)
     kind: type[NumPyFunction] = NumPyFunction
-    if not (missed or check_finite):
-        ranks = [None if key in sizes else e.rank for key, e in wanted.items()]
+    if not (binding.slices or binding.check_finite):
         trusted = UNFLAGGED.search(source.text) is None
-        given = (declared, source.arrays, source.sizes)
-        called = entry(*given, namespace[function], ranks, single, trusted, not undefined)
+        given = (list(binding.variables.values()), source.arrays, source.sizes)
+        called = entry(*given, function, ranks, keys is None, trusted, not undefined)
         if called is not None:
             kind = type("NumPyFunction", (NumPyFunction,), {"__call__": called})
-    lengths = [n for n in every if isinstance(n, Apply) and n.function is norm]
-    return kind(namespace[function], source.text, binding, undefined=undefined, lengths=lengths)
+    return kind(function, source.text, binding, undefined=undefined, lengths=lengths)
 
 
 def refuse_unknown(*exprs: Expr) -> None:

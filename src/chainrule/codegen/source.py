@@ -45,8 +45,24 @@ def write_source(
     Its parameters are the variables that it uses, then the sizes that no array shows.
     """
     declared = {v.name: v for v in (*variables, *variables_of(*outputs.values()))}
-    structures = {v.name: v.structure for v in declared.values()}
-    program = printer.prepared(make_plan(outputs, names), structures)
+    program = make_plan(outputs, names)
+    return write_program(
+        program, list(declared.values()), printer=printer, single=single, function=function, about=about
+    )
+
+
+def write_program(
+    program: Program,
+    variables: Sequence[Variable],
+    *,
+    printer: type[Vocabulary] = NumPy,
+    single: bool = False,
+    function: str = "derivative",
+    about: str = "",
+) -> Source:
+    """The same for a program whose inputs are `variables`."""
+    declared = {v.name: v for v in variables}
+    program = printer.prepared(program, {v.name: v.structure for v in variables})
     spelled: dict[str, str] = {}
     for name in declared:
         spelled[name] = identifier(name, spelled.values())
@@ -72,7 +88,7 @@ def write_source(
     shapes = ", ".join(_declaration(v, spelled, dims) for v in arrays) or "none"
     made = ", ".join(
         ("" if single else f"{name}: ") + ("[" + ", ".join(map(str, e.shape)) + "]" if e.rank else "a number")
-        for name, e in outputs.items()
+        for name, e in program.outputs.items()
     )
     parameters = ", ".join([*(spelled[v.name] for v in arrays), *(dims[d] for d in missing)])
     summary = wrap(

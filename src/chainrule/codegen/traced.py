@@ -20,6 +20,13 @@ from chainrule.errors import ArrayMismatch
 from chainrule.expr.dims import Dim
 
 
+def in_double() -> Any:
+    """A context in which JAX computes in double precision, whatever is set outside."""
+    jax = library("jax")
+    where = jax if hasattr(jax, "enable_x64") else library("jax.experimental")
+    return where.enable_x64(True)
+
+
 class TracedBinding(Binding):
     """A Binding of arrays whose values JAX does not show."""
 
