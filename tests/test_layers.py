@@ -27,8 +27,8 @@ LAYERS = [
 RANK = {room: i for i, layer in enumerate(LAYERS) for room in layer.split()}
 # The rooms where numbers are computed; everywhere else these packages are imported nowhere.
 NUMERIC = {
-    "numpy": {"codegen", "verify", "api", "cli"},
-    "scipy": {"rules", "codegen", "verify"},
+    "numpy": {"codegen", "verify", "fit", "api", "cli"},
+    "scipy": {"rules", "codegen", "verify", "fit"},
     "rich": {"cli"},
 }
 NEVER = {"sympy", "jax", "torch", "mpmath", "hypothesis", "pytest"}

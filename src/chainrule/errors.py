@@ -104,6 +104,37 @@ class ArrayMismatch(ChainruleError):
     """An array given to a compiled function has the wrong name, shape or type."""
 
 
+class DataProblem(ChainruleError):
+    """Data that cannot be used: a cell without a value, a column that is missing, a file that cannot be read.
+
+    file    where the data are from, "" for arrays in memory
+    line    a line of text, counted from 1
+    row     a row of data that has no lines, counted from 0
+    column  the name of a column
+
+    >>> print(DataProblem("bmi has no value", file="patients.csv", line=7, column="bmi"))
+    patients.csv, line 7: bmi has no value
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str = "",
+        line: int | None = None,
+        row: int | None = None,
+        column: str = "",
+        **data: Any,
+    ) -> None:
+        place = [file] if file else []
+        if line is not None:
+            place.append(f"line {line}")
+        elif row is not None:
+            place.append(f"row {row}")
+        super().__init__(f"{', '.join(place)}: {message}" if place else message, **data)
+        self.file, self.line, self.row, self.column = file, line, row, column
+
+
 class DomainProblem(ChainruleError):
     """No point was found where a formula can be evaluated."""
 

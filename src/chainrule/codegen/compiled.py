@@ -12,6 +12,9 @@ from chainrule.codegen.binding import Binding
 from chainrule.codegen.names import identifier
 from chainrule.errors import ArrayMismatch, OptionError
 
+# What a package is called among the extras of chainrule, where not by its own name.
+EXTRAS = {"pyarrow": "data"}
+
 
 def library(name: str) -> Any:
     """A module of a library, imported now.
@@ -27,7 +30,7 @@ def library(name: str) -> Any:
         package = name.partition(".")[0]
         raise OptionError(
             f"this needs the package {package}, which cannot be imported: {problem}",
-            hint=f"install it with  pip install 'chainrule[{package}]'",
+            hint=f"install it with  pip install 'chainrule[{EXTRAS.get(package, package)}]'",
         ) from None
 
 
