@@ -1,0 +1,164 @@
+"""Methods that step by a matrix made from the closed form: Newton, and Gauss-Newton with damping.
+
+Both write a matrix of size × size and factor it in every step, so they are for few parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from chainrule.codegen.compiled import library
+from chainrule.errors import LimitExceeded
+from chainrule.fit.methods import Method, State, evaluated
+from chainrule.fit.objective import Array, Objective
+from chainrule.fit.search import ROUNDING, search
+
+MOST = 2000  # parameters for which a matrix is written: 32 MB, and a second or so to factor it
+SMALLEST = 1e-8  # of the largest curvature: what a direction counts for at least
+FIRST_DAMPING = 1e-3
+TRIES = 40
+
+
+def refuse_large(method: str, objective: Objective, matrix: str) -> None:
+    """Raises: LimitExceeded if the matrix would have more than MOST rows."""
+    if objective.size > MOST:
+        bytes_ = 8 * objective.size**2
+        raise LimitExceeded(
+            f"{method} writes the {matrix}, {objective.size:,} × {objective.size:,} numbers "
+            f"({bytes_ / 1e9:,.2g} GB); at most {MOST:,} parameters are fitted in this way",
+            hint="newton-cg uses Hessian-vector products only, lbfgs gradients only",
+        )
+
+
+class Newton(Method):
+    """θ ← θ − t H⁻¹ g, t found by halving from 1.
+
+    Where H is not positive definite, each of its eigenvalues λ is replaced by |λ|, and by 10⁻⁸ of the largest
+    if it is smaller: then the step goes downhill, and away from a saddle.
+    Source: Nocedal and Wright 2006, section 3.4.
+    """
+
+    def start(self, objective: Objective, theta: Array) -> State:
+        refuse_large("newton", objective, "Hessian")
+        return evaluated(objective, 0, theta, 0.0, mended=np.array(0))
+
+    def advance(self, objective: Objective, state: State) -> State:
+        hessian = objective.hessian(state.theta)
+        if not np.isfinite(hessian).all():
+            return replace(state, stuck="the Hessian is not finite at this point")
+        direction, mended = newton_direction(hessian, state.gradient)
+        found = search(objective, state.theta, state.loss, state.gradient, direction, 1.0)
+        if found is None:
+            gain = -float(state.gradient @ direction) / 2
+            return stopped(state, gain, "along the direction of Newton's step")
+        count = state.memory["mended"] + np.array(int(mended))
+        return State(
+            state.step + 1,
+            found.theta,
+            found.loss,
+            found.gradient,
+            found.length,
+            memory={"mended": count},
+        )
+
+    def notes(self, state: State) -> tuple[str, ...]:
+        count = int(state.memory["mended"])
+        if not count:
+            return ()
+        return (
+            f"the Hessian was not positive definite in {count} of {state.step} steps; there each "
+            f"eigenvalue λ was replaced by |λ|, at least {SMALLEST:g} of the largest",
+        )
+
+
+def newton_direction(hessian: Array, gradient: Array) -> tuple[Array, bool]:
+    """−H⁻¹ g, and whether H had to be made positive definite for it.
+
+    >>> newton_direction(np.diag([2.0, 4.0]), np.array([2.0, 2.0]))
+    (array([-1. , -0.5]), False)
+    """
+    try:
+        lower = np.linalg.cholesky(hessian)
+        pivots = np.abs(np.diagonal(lower)) ** 2
+        if pivots.min(initial=np.inf) > SMALLEST * pivots.max(initial=0.0):
+            return -_solved(lower, gradient), False
+    except np.linalg.LinAlgError:
+        pass
+    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    largest = float(np.abs(values).max())
+    if largest == 0:
+        return -gradient, True
+    definite = bool(values.min() > SMALLEST * largest)
+    sizes = np.maximum(np.abs(values), SMALLEST * largest)
+    return -(vectors @ ((vectors.T @ gradient) / sizes)), not definite
+
+
+def stopped(state: State, gain: float, where: str) -> State:
+    """The state where no step is found, though a whole one could lower the loss by `gain`."""
+    if 0 < gain <= ROUNDING * abs(state.loss):
+        reason = f"the loss is at its minimum up to rounding: a whole step would change it by {gain:.1e}"
+        return replace(state, stuck=reason, settled=True)
+    return replace(state, stuck=f"no smaller loss was found {where}")
+
+
+class GaussNewton(Method):
+    """θ ← θ − (G + μI)⁻¹ g with G = Jᵀ H J: Levenberg and Marquardt's damping μ, set as Nielsen does.
+
+    Source: Madsen, Nielsen and Tingleff 2004, Methods for non-linear least squares problems, section 3.2.
+    """
+
+    def start(self, objective: Objective, theta: Array) -> State:
+        refuse_large("gauss-newton", objective, "Gauss-Newton matrix")
+        return evaluated(objective, 0, theta, 0.0, damping=np.array(-1.0), growth=np.array(2.0))
+
+    def advance(self, objective: Objective, state: State) -> State:
+        matrix = objective.gauss_newton(state.theta)
+        if not np.isfinite(matrix).all():
+            return replace(state, stuck="the Gauss-Newton matrix is not finite at this point")
+        damping, growth = float(state.memory["damping"]), float(state.memory["growth"])
+        if damping < 0:
+            damping = FIRST_DAMPING * float(np.abs(np.diagonal(matrix)).max(initial=0.0)) or FIRST_DAMPING
+        gain = 0.0
+        for _ in range(TRIES):
+            step = _damped(matrix, damping, state.gradient)
+            if step is not None:
+                gain = gain or -float(state.gradient @ step) / 2
+                promised = float(step @ (damping * step - state.gradient)) / 2
+                theta = state.theta + step
+                loss, gradient = objective.value_and_gradient(theta)
+                if _better(state, loss, gradient):
+                    ratio = (state.loss - loss) / promised if promised > 0 else 0.0
+                    damping *= max(1 / 3, 1 - (2 * min(ratio, 1.0) - 1) ** 3)
+                    memory = {"damping": np.array(damping), "growth": np.array(2.0)}
+                    return State(state.step + 1, theta, loss, gradient, 1.0, memory=memory)
+            damping *= growth
+            growth *= 2
+            if not np.isfinite(damping):
+                break
+        return stopped(state, gain, "however much the step was damped")
+
+
+def _damped(matrix: Array, damping: float, gradient: Array) -> Array | None:
+    """−(G + μI)⁻¹ g; None if that matrix is not positive definite."""
+    try:
+        lower = np.linalg.cholesky(matrix + damping * np.eye(len(gradient)))
+    except np.linalg.LinAlgError:
+        return None
+    step = -_solved(lower, gradient)
+    return step if np.isfinite(step).all() else None
+
+
+def _solved(lower: Array, gradient: Array) -> Array:
+    """(LLᵀ)⁻¹ g."""
+    return np.asarray(library("scipy.linalg").cho_solve((lower, True), gradient, check_finite=False))
+
+
+def _better(state: State, loss: float, gradient: Array) -> bool:
+    """Whether the loss fell; where it can no longer tell, whether the gradient did."""
+    if not np.isfinite(gradient).all():
+        return False
+    if abs(loss - state.loss) <= ROUNDING * abs(state.loss):
+        return bool(np.linalg.norm(gradient) < state.gradient_norm)
+    return loss < state.loss

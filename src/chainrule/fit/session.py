@@ -1,0 +1,234 @@
+"""What is noted of a run at each point: the history, the best point, the checkpoint, and whether it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from chainrule.errors import DomainProblem
+from chainrule.fit.checkpoint import COLUMNS, Checkpoint
+from chainrule.fit.constraints import Constrained
+from chainrule.fit.methods import State
+from chainrule.fit.objective import Array, Objective
+from chainrule.fit.options import Options
+from chainrule.fit.search import ROUNDING
+from chainrule.fit.solvers import Tape
+
+PATH_ENTRIES = 2  # parameters up to which every θ is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What `watch` is given after each step; `whole` if the loss is that of all rows, not of a batch."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+    rate: float
+    theta: Array
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run ends."""
+
+    reason: str
+    hint: str = ""
+    converged: bool = False
+
+
+Row = tuple[int, float, float, float, bool]
+Best = tuple[Array, float, float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """A run between two steps; replaced as one, so that an interruption finds all of it or the last."""
+
+    state: State
+    best: Best
+    count: int
+    lows: Lows
+    evaluations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lows:
+    """The lowest loss and gradient norm over all rows so far, and how many points ago one of them was new."""
+
+    loss: float = np.inf
+    norm: float = np.inf
+    since: int = 0
+
+    def after(self, row: Row) -> Lows:
+        """With one more point; batches do not count."""
+        _, loss, norm, _, whole = row
+        if not whole:
+            return self
+        new = loss < self.loss or norm < self.norm
+        # A comparison with nan is false, so no nan gets in.
+        loss, norm = (loss if loss < self.loss else self.loss), (norm if norm < self.norm else self.norm)
+        return Lows(loss, norm, 0 if new else self.since + 1)
+
+
+class Session:
+    """What is noted of a run, and when it stops."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        options: Options,
+        identity: Mapping[str, str],
+        watch: Callable[[Progress], None] | None,
+        checkpoint: Path | None,
+        every: int,
+    ) -> None:
+        self.options, self.identity = options, identity
+        self.watch, self.checkpoint, self.every = watch, checkpoint, every
+        self.natural = objective.natural if isinstance(objective, Constrained) else np.array
+        self.rows: list[Row] = []
+        self.path: list[Array] = []
+        self.now: Now | None = None
+        self.stop: Stop | None = None
+        self.tape: Tape | None = None
+        self.saved = -1
+
+    def note(self, state: State, evaluations: int, live: bool = True) -> bool:
+        """Takes in the next state; whether the run ends with it. Unless `live`, nobody is told."""
+        theta = self.natural(state.theta)
+        norm = state.gradient_norm
+        if self.now is None and not (np.isfinite(state.loss) and np.isfinite(norm)):
+            what = "loss" if not np.isfinite(state.loss) else "gradient"
+            value = state.loss if what == "loss" else norm
+            raise DomainProblem(
+                f"the {what} is {value} at the start",
+                hint="look for such numbers in the data, or start elsewhere, with --init or another --seed",
+            )
+        # A state that is stuck is the last one once more.
+        count = 0 if self.now is None else self.now.count - bool(state.stuck)
+        row = (state.step, state.loss, norm, state.rate, state.whole)
+        # What an interrupted step may have left beyond the last committed count goes.
+        self.rows[count:] = [row]
+        if theta.size <= PATH_ENTRIES:
+            self.path[count:] = [theta]
+        self.now = self._next(state, theta, row, count + 1, evaluations)
+        self.stop = self._ends(state, norm)
+        if live:
+            if self.checkpoint is not None and state.step % self.every == 0 and self.stop is None:
+                self.save()
+            if self.watch is not None:
+                self.watch(Progress(state.step, state.loss, norm, state.rate, theta, state.whole))
+        return self.stop is not None
+
+    def _next(self, state: State, theta: Array, row: Row, count: int, evaluations: int) -> Now:
+        best, lows = (None, Lows()) if self.now is None else (self.now.best, self.now.lows)
+        _, loss, norm, _, whole = row
+        if best is None or (whole and np.isfinite(loss) and np.isfinite(norm) and better(loss, norm, best)):
+            best = (theta, loss, norm, state.step)
+        return Now(state, best, count, lows.after(row), evaluations)
+
+    def _ends(self, state: State, norm: float) -> Stop | None:
+        assert self.now is not None
+        options, best = self.options, self.now.best
+        if not (np.isfinite(state.loss) and np.isfinite(norm) and np.isfinite(state.theta).all()):
+            what, value = ("loss", state.loss) if not np.isfinite(state.loss) else ("gradient norm", norm)
+            rate = f" with the rate {state.rate:.3g}" if not options.scipy else ""
+            return Stop(
+                f"diverged: the {what} is {value} after {times(state.step, 'step')}{rate}; "
+                f"the parameters of step {best[3]} are kept",
+                hint=f"try a smaller rate, such as {state.rate / 10:.1g}" if rate else "",
+            )
+        if state.whole and norm == 0 and state.step == 0:
+            return Stop(
+                "the gradient is exactly zero at the start, so no method moves from there",
+                hint="unless this is the minimum, start elsewhere, with --init or another --seed",
+            )
+        if state.whole and norm <= options.tolerance:
+            if best[3] == state.step:
+                return Stop(
+                    f"the gradient norm is {norm:.2g} after {times(state.step, 'step')}, which counts as "
+                    f"zero (tolerance {options.tolerance:g})",
+                    converged=True,
+                )
+            return Stop(
+                f"the gradient vanished at step {state.step}, but the loss there, {state.loss:.6g}, is above "
+                f"the {best[1]:.6g} of step {best[3]}, whose parameters are kept",
+                hint="try a smaller rate, or another start with --init or --seed",
+            )
+        if state.stuck:
+            return Stop(f"{state.stuck}, after {times(state.step, 'step')}", converged=state.settled)
+        since = self.now.lows.since
+        if since >= options.patience:
+            unit = "epoch" if options.method in ("sgd", "adam") else "step"
+            return Stop(
+                f"no progress: neither the loss nor the gradient norm was a new low in {times(since, unit)}; "
+                f"the gradient norm is {best[2]:.2g}",
+                hint="" if options.scipy else "a smaller rate gets closer to a minimum",
+            )
+        if state.step >= options.steps:
+            return Stop(
+                f"the limit of {times(options.steps, 'step')} is reached; the gradient norm is {best[2]:.2g}",
+                hint="try a smaller rate"
+                if best[3] == 0 < state.step
+                else "allow more --steps, or try lbfgs",
+            )
+        return None
+
+    def save(self) -> None:
+        """Writes the checkpoint of what is committed."""
+        assert self.checkpoint is not None and self.now is not None
+        now = self.now
+        Checkpoint(
+            self.identity,
+            now.state if self.tape is None else None,
+            None if self.tape is None else self.tape.record(),
+            columns(self.rows[: now.count]),
+            now.best,
+            np.array(self.path[: now.count]) if self.path else None,
+            now.evaluations,
+        ).write(self.checkpoint)
+        self.saved = now.state.step
+
+    def restore(self, saved: Checkpoint) -> State:
+        """Continues a run that steps by itself."""
+        assert saved.state is not None
+        self.rows = [
+            (int(step), float(loss), float(norm), float(rate), bool(whole))
+            for step, loss, norm, rate, whole in zip(*(saved.columns[c] for c in COLUMNS), strict=True)
+        ]
+        self.path = [] if saved.path is None else list(saved.path)
+        lows = Lows()
+        for row in self.rows:
+            lows = lows.after(row)
+        self.now = Now(saved.state, saved.best, len(self.rows), lows, saved.evaluations)
+        self.stop = self._ends(saved.state, saved.state.gradient_norm)
+        return saved.state
+
+
+def better(loss: float, norm: float, best: Best) -> bool:
+    """Whether a point is better: a lower loss, or one equal up to rounding and a smaller gradient."""
+    if abs(loss - best[1]) <= ROUNDING * abs(best[1]):
+        return norm < best[2]
+    return loss < best[1]
+
+
+def times(count: int, unit: str) -> str:
+    """A count with its unit.
+
+    >>> times(1, "step"), times(1000, "step")
+    ('1 step', '1,000 steps')
+    """
+    return f"{count:,} {unit}" + "s" * (count != 1)
+
+
+def columns(rows: list[Row]) -> dict[str, Array]:
+    """The history as arrays."""
+    kinds = (np.int64, np.float64, np.float64, np.float64, np.bool_)
+    return {
+        name: np.array([row[i] for row in rows], kind)
+        for i, (name, kind) in enumerate(zip(COLUMNS, kinds, strict=True))
+    }
