@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.codegen.entry import BUFFER
 from chainrule.codegen.load import NumPyFunction
 from chainrule.errors import ArrayMismatch, DomainProblem
 
@@ -109,6 +110,17 @@ class TestUndefined:
         f = compiled("logdet(A)", "A[n,n]", "A")
         with pytest.raises(DomainProblem, match="singular"):
             f(A=np.zeros((2, 2)))
+
+
+class TestBuffer:
+    def test_is_small_in_a_call_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        f = compiled("softmax(x)", "x[n]", "x")
+        seen = []
+        real = np.exp
+        monkeypatch.setattr(np, "exp", lambda *a, **k: (seen.append(np.getbufsize()), real(*a, **k))[1])
+        usual = np.getbufsize()
+        f(x=np.ones(3))
+        assert seen == [BUFFER] and np.getbufsize() == usual != BUFFER
 
 
 class TestOut:
