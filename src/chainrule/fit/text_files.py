@@ -1,0 +1,236 @@
+"""CSV and its kin, a row on each line: read by pyarrow where it is installed, else by the csv module.
+
+The separator (`,` `;` tab `|`) and whether the first line names the columns are found by looking at the first
+lines. Errors know the line, and show it. A file without a header has the columns c0, c1, …
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from chainrule.errors import DataProblem, Span
+from chainrule.fit.cells import MISSING, NUMBER, Array, is_number, numbers, optional, texts
+from chainrule.fit.parts import Columns, Part, Wanted
+
+SEPARATORS = ",;\t|"
+LOOKED_AT = 50  # records from which separator and header are found
+BLOCK = 4 << 20  # bytes of text that pyarrow reads at once
+TOGETHER = 1 << 16  # records that the csv module turns into arrays at once
+
+
+class TextPart(Part):
+    """A text file; `header` says whether it begins with names, None to find out."""
+
+    def __init__(self, path: str, header: bool | None = None) -> None:
+        self.where = path
+        records = self._first_records(",")
+        if not records:
+            raise DataProblem("the file is empty", file=path, hint="it needs a line for each row")
+        self.separator = self._find_separator()
+        records = self._first_records(self.separator)
+        line, first = records[0]
+        found = has_header([cells for _, cells in records]) if header is None else header
+        self.names = tuple(
+            (cell.strip() if found else "") or f"c{number}" for number, cell in enumerate(first)
+        )
+        self._skip = line if found else 0
+
+    def load(self, wanted: Wanted) -> Columns:
+        arrow = optional("pyarrow.csv")
+        if arrow is None:
+            return _joined(list(self._plainly(wanted)), wanted)
+        for newlines in (False, True):
+            try:
+                table = arrow.read_csv(self.where, **self._options(arrow, wanted, newlines, BLOCK))
+                return {name: _array(table.column(name), kind) for name, kind in wanted.items()}
+            except (ValueError, OSError) as problem:
+                failed = problem
+                self._diagnose(wanted)
+        raise DataProblem(str(failed), file=self.where) from failed
+
+    def batches(self, wanted: Wanted, rows: int) -> Iterator[Columns]:
+        arrow = optional("pyarrow.csv")
+        if arrow is None:
+            yield from self._plainly(wanted)
+            return
+        try:
+            reader = arrow.open_csv(self.where, **self._options(arrow, wanted, True, BLOCK))
+            for batch in reader:
+                yield {name: _array(batch.column(name), kind) for name, kind in wanted.items()}
+        except (ValueError, OSError) as problem:
+            self._diagnose(wanted)
+            raise DataProblem(str(problem), file=self.where) from problem
+
+    def problem(self, message: str, row: int | None = None, column: str = "", hint: str = "") -> DataProblem:
+        if row is None:
+            return super().problem(message, None, column, hint)
+        for number, (line, cells) in enumerate(self._records()):
+            if number == row:
+                place = self.names.index(column) if column in self.names else None
+                return self._at(message, line, column, hint, cells, place)
+        return super().problem(message, row, column, hint)
+
+    def _at(
+        self, message: str, line: int, column: str, hint: str, cells: list[str], place: int | None
+    ) -> DataProblem:
+        """An error that shows the line, with a mark under the cell."""
+        text = self.separator.join(cells)
+        start = sum(len(cell) + 1 for cell in cells[:place]) if place is not None else 0
+        end = start + len(cells[place]) if place is not None else len(text)
+        source = text if "\n" not in text else ""
+        return DataProblem(
+            message,
+            file=self.where,
+            line=line,
+            column=column,
+            hint=hint,
+            source=source,
+            spans=(Span(start, end),),
+        )
+
+    def _open(self) -> IO[str]:
+        if self.where.lower().endswith(".gz"):
+            return io.TextIOWrapper(gzip.open(self.where), encoding="utf-8-sig", newline="")
+        return open(self.where, encoding="utf-8-sig", newline="")
+
+    def _lines(self, separator: str) -> Iterator[tuple[int, list[str]]]:
+        """Every record that is not blank, with the line on which it ends."""
+        try:
+            with self._open() as file:
+                reader = csv.reader(file, delimiter=separator)
+                for cells in reader:
+                    if cells:
+                        yield reader.line_num, cells
+        except UnicodeDecodeError:
+            raise DataProblem("this is not text in UTF-8", file=self.where, hint="save it as UTF-8") from None
+        except csv.Error as problem:
+            raise DataProblem(f"this cannot be read as CSV: {problem}", file=self.where) from None
+        except (OSError, EOFError) as problem:
+            raise DataProblem(f"the file cannot be read: {_reason(problem)}", file=self.where) from None
+
+    def _first_records(self, separator: str) -> list[tuple[int, list[str]]]:
+        return [record for record, _ in zip(self._lines(separator), range(LOOKED_AT), strict=False)]
+
+    def _find_separator(self) -> str:
+        """The one that cuts the first lines into most cells, equally many on each."""
+        best, most = ",", 1
+        for equal in (True, False):
+            for separator in SEPARATORS:
+                counts = [len(cells) for _, cells in self._first_records(separator)]
+                if counts[0] > most and (len(set(counts)) == 1 or not equal):
+                    best, most = separator, counts[0]
+            if most > 1:
+                break
+        return best
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """The rows of data."""
+        return ((line, cells) for line, cells in self._lines(self.separator) if line > self._skip)
+
+    def _plainly(self, wanted: Wanted) -> Iterator[Columns]:
+        """Batches by the csv module, which also finds what is wrong with a file."""
+        places = {name: self.names.index(name) for name in wanted}
+        columns: dict[str, list[str]] = {name: [] for name in wanted}
+        done = count = 0
+        for line, cells in self._records():
+            if len(cells) != len(self.names):
+                raise self._at(
+                    f"this line has {_cells(len(cells))}, and there are {_columns(len(self.names))}",
+                    line,
+                    "",
+                    "every line has a cell for each column; a cell that holds the separator stands in quotes",
+                    cells,
+                    None,
+                )
+            for name, place in places.items():
+                columns[name].append(cells[place])
+            count += 1
+            if count == TOGETHER:
+                yield self._converted(columns, wanted, done)
+                columns, done, count = {name: [] for name in wanted}, done + count, 0
+        yield self._converted(columns, wanted, done)
+
+    def _converted(self, columns: dict[str, list[str]], wanted: Wanted, done: int) -> Columns:
+        found: Columns = {}
+        for name, cells in columns.items():
+
+            def complain(message: str, row: int, hint: str, name: str = name) -> DataProblem:
+                return self.problem(message, done + row, name, hint)
+
+            array = np.array(cells, dtype=object)
+            found[name] = numbers(array, name, complain) if wanted[name] == NUMBER else texts(array)
+        return found
+
+    def _diagnose(self, wanted: Wanted) -> None:
+        """Raise the error that says what pyarrow stumbled over, with its place."""
+        for _ in self._plainly(wanted):
+            pass
+
+    def _options(self, arrow: Any, wanted: Wanted, newlines: bool, block: int) -> dict[str, Any]:
+        types = _types()
+        return {
+            "read_options": arrow.ReadOptions(
+                column_names=list(self.names), skip_rows=self._skip, block_size=block
+            ),
+            "parse_options": arrow.ParseOptions(delimiter=self.separator, newlines_in_values=newlines),
+            "convert_options": arrow.ConvertOptions(
+                include_columns=list(wanted),
+                column_types={name: types[kind] for name, kind in wanted.items()},
+                null_values=list(MISSING),
+                strings_can_be_null=True,
+            ),
+        }
+
+
+def _types() -> dict[str, Any]:
+    """The Arrow type of each kind."""
+    pyarrow = optional("pyarrow")
+    return {"number": pyarrow.float64(), "text": pyarrow.string()}
+
+
+def _array(column: Any, kind: str) -> Array:
+    array: Array = column.to_numpy() if hasattr(column, "chunks") else column.to_numpy(zero_copy_only=False)
+    return array if kind == NUMBER else texts(array)
+
+
+def _joined(pieces: list[Columns], wanted: Wanted) -> Columns:
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in wanted}
+
+
+def has_header(records: list[list[str]]) -> bool:
+    """Whether the first of some records names the columns.
+
+    It does if it has words where numbers follow, or no number at all.
+
+    >>> has_header([["age", "2019"], ["59", "1"]]), has_header([["59", "a"], ["48", "b"]])
+    (True, False)
+    """
+    first, *others = records
+    words = [not is_number(cell) and cell.strip() not in MISSING for cell in first]
+    if not any(is_number(cell) for cell in first):
+        return any(words)
+    for place, word in enumerate(words):
+        below = [
+            cells[place] for cells in others if place < len(cells) and cells[place].strip() not in MISSING
+        ]
+        if word and below and all(is_number(cell) for cell in below):
+            return True
+    return False
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
+
+
+def _reason(problem: Exception) -> str:
+    return getattr(problem, "strerror", None) or str(problem)
