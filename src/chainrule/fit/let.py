@@ -4,8 +4,9 @@
     binding = name "=" ("rest" | number | item | "[" item ("," item)* "]")
     item    = column | column ":" column              from one to the other, both included
 
-A bare column is a vector, a range, a list and `rest` are matrices; `rest` is every column that no other binding of the
-text uses. A name that is no word, or is a number, stands in quotes; X[3] is a column of the array X, and X all of it.
+A bare column is a vector, a range, a list and `rest` are matrices; `rest` is every column that no other
+binding of the text uses. A name that is no word, or is a number, stands in quotes; X[3] is a column of the
+array X, and X all of it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ EXAMPLE = "write as in  y = target, X = age:s6  or  X = [age, bmi]  or  X = rest
 
 @dataclass(frozen=True, slots=True)
 class Token:
+    """A number, a word, a name in quotes or a sign, and where it stands."""
+
     kind: str
     text: str
     span: Span
@@ -40,7 +43,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One column, or a range of columns; `words` says whether it was written without quotes."""
+    """One column, or a range of columns from `first` to `last`."""
 
     first: str
     last: str | None
@@ -250,7 +253,7 @@ class _Reader:
         if (
             behind.kind == "end"
             or behind.text in (",", ";")
-            or "\n" in self.text[made_end(made) : behind.span.start]
+            or "\n" in self.text[made.span.end : behind.span.start]
         ):
             return made
         if behind.text == "+":
@@ -265,7 +268,7 @@ class _Reader:
                 if made.items
                 else EXAMPLE
             )
-            raise self.problem(f"a comma is missing before {behind.text}", behind.span, hint)
+            raise self.problem(f"a comma is missing before `{behind.text}`", behind.span, hint)
         raise self.problem(f"a comma is missing before `{behind.text}`", behind.span)
 
     def columns(self, name: str, span: Span) -> Binding:
@@ -329,8 +332,3 @@ class _Reader:
                 f'a column that is called so stands in quotes, "{token.text}"',
             )
         raise self.problem("the name of a column is missing here", token.span)
-
-
-def made_end(binding: Binding) -> int:
-    """Where the text of a binding ends."""
-    return binding.span.end
