@@ -1,0 +1,65 @@
+"""Where the rows of the data are: in memory, here; other places sum in the same way (stream.py, workers.py).
+
+A place adds up what a compiled half gives for its rows, wherever they are, in an order that is always the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from chainrule.codegen.halves import Half
+from chainrule.errors import ArrayMismatch
+from chainrule.fit.objective import Array
+
+
+class Rows(Protocol):
+    """Rows of data: the arrays of some variables, which have the same first axis."""
+
+    @property
+    def count(self) -> int | None:
+        """How many there are; None before anybody counted."""
+        ...
+
+    def sums(
+        self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]
+    ) -> tuple[dict[str, Array], int]:
+        """The totals that `half` gives for all rows, beside other values, and the number of rows."""
+        ...
+
+    def some(self, batch: Array) -> dict[str, Array]:
+        """The rows of a minibatch; raises OptionError where single rows cannot be had."""
+        ...
+
+    def whole(self, why: str) -> dict[str, Array]:
+        """All rows as arrays; raises OptionError, with the reason why that is needed, where memory lacks."""
+        ...
+
+
+class MemoryRows:
+    """Arrays in memory.
+
+    >>> import numpy as np
+    >>> MemoryRows({"X": np.ones((4, 2)), "y": np.ones(4)}).count
+    4
+    """
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self.arrays = dict(arrays)
+        counts = {name: len(array) for name, array in arrays.items()}
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
+            raise ArrayMismatch(f"the arrays have different numbers of rows: {listed}")
+        self.count = next(iter(counts.values()), 0)
+
+    def sums(
+        self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]
+    ) -> tuple[dict[str, Array], int]:
+        return half({**values, **self.arrays}, sizes), self.count
+
+    def some(self, batch: Array) -> dict[str, Array]:
+        return {name: array[batch] for name, array in self.arrays.items()}
+
+    def whole(self, why: str) -> dict[str, Array]:
+        return self.arrays
