@@ -133,6 +133,8 @@ class DataProblem(ChainruleError):
             place.append(f"row {row}")
         super().__init__(f"{', '.join(place)}: {message}" if place else message, **data)
         self.file, self.line, self.row, self.column = file, line, row, column
+
+
 class FileProblem(ChainruleError):
     """A file that is missing, damaged, or not what it should be."""
 

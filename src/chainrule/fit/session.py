@@ -136,12 +136,7 @@ class Session:
         options, best = self.options, self.now.best
         if not (np.isfinite(state.loss) and np.isfinite(norm) and np.isfinite(state.theta).all()):
             what, value = ("loss", state.loss) if not np.isfinite(state.loss) else ("gradient norm", norm)
-            rate = f" with the rate {state.rate:.3g}" if not options.scipy else ""
-            return Stop(
-                f"diverged: the {what} is {value} after {times(state.step, 'step')}{rate}; "
-                f"the parameters of step {best[3]} are kept",
-                hint=f"try a smaller rate, such as {state.rate / 10:.1g}" if rate else "",
-            )
+            return self._diverged(f"the {what} is {value} after {times(state.step, 'step')}", state)
         if state.whole and norm == 0 and state.step == 0:
             return Stop(
                 "the gradient is exactly zero at the start, so no method moves from there",
@@ -163,6 +158,10 @@ class Session:
             return Stop(f"{state.stuck}, after {times(state.step, 'step')}", converged=state.settled)
         since = self.now.lows.since
         if since >= options.patience:
+            first = self.rows[0][1]
+            if state.loss > first:
+                rise = f"the loss rose from {first:.3g} to {state.loss:.3g}"
+                return self._diverged(f"{rise} in {times(state.step, 'step')}", state)
             unit = "epoch" if options.method in ("sgd", "adam") else "step"
             return Stop(
                 f"no progress: neither the loss nor the gradient norm was a new low in {times(since, unit)}; "
@@ -177,6 +176,15 @@ class Session:
                 else "allow more --steps, or try lbfgs",
             )
         return None
+
+    def _diverged(self, what: str, state: State) -> Stop:
+        assert self.now is not None
+        kept = f"the parameters of step {self.now.best[3]} are kept"
+        if self.options.scipy:
+            return Stop(f"diverged: {what}; {kept}")
+        smaller = float(f"{state.rate / 10:.1g}")
+        hint = f"try a smaller rate, such as {smaller:g}"
+        return Stop(f"diverged: {what} with the rate {state.rate:.3g}; {kept}", hint)
 
     def save(self) -> None:
         """Writes the checkpoint of what is committed."""

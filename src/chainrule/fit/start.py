@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -39,22 +40,26 @@ def relu_biases(loss: Expr, params: Collection[str]) -> dict[str, str]:
         if not isinstance(node, Sum) or len(node.terms) != 2:
             continue
         for one, other in (node.terms, node.terms[::-1]):
-            target, unit = _alone(one), _alone(other)
+            (target, factor), (unit, against) = _alone(one), _alone(other)
             if not isinstance(target, Variable) or target.name in params or not isinstance(unit, Apply):
                 continue
             inside = _relu_argument(unit)
-            for term in inside.terms if isinstance(inside, Sum) else ():
-                bias = _alone(term)
-                if isinstance(bias, Variable) and bias.name in params:
+            if abs(factor) != 1 or against != -factor or not isinstance(inside, Sum):
+                continue
+            for term in inside.terms:
+                bias, share = _alone(term)
+                if isinstance(bias, Variable) and bias.name in params and share == 1:
                     found.setdefault(bias.name, target.name)
     return found
 
 
-def _alone(node: Expr) -> Expr:
-    """What a term is but for a factor, an order of axes or a broadcast."""
+def _alone(node: Expr) -> tuple[Expr, Fraction]:
+    """What a term is but for a number, an order of axes or a broadcast, and that number; 0 for a size."""
+    factor = Fraction(1)
     while isinstance(node, Einsum) and len(node.operands) == 1:
+        factor *= Fraction(node.coefficient.rational) if not node.coefficient.powers else 0
         node = node.operands[0]
-    return node
+    return node, factor
 
 
 def _relu_argument(node: Apply) -> Expr | None:
