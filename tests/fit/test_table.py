@@ -191,6 +191,8 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         open_table(str(tmp_path / "*.parquet"))
     with pytest.raises(DataProblem, match=r"ending of its name is not known\n  known are \.csv"):
         open_table(written(tmp_path, CSV, "people.xlsx"))
+    with pytest.raises(OptionError, match="X is a file and lam is an array"):
+        open_table({"X": "X.npy", "lam": 0.5})
     with pytest.raises(OptionError, match="data cannot be of type int"):
         open_table(3)
 

@@ -149,6 +149,7 @@ class ArrayPart(Part):
                 self._columns |= {column: (name, j) for j, column in enumerate(inside)}
                 names += inside
         self.names = tuple(names)
+        self.plain = frozenset(g for g in self.groups if self.arrays[g].dtype.kind in "biuf")
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> ArrayPart:

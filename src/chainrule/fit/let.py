@@ -114,6 +114,8 @@ class Let:
     def _chosen(self, binding: Binding, table: Table) -> Chosen:
         span = binding.items[0].span.join(binding.items[-1].span)
         first = binding.items[0]
+        if binding.bare and first.first in table.constants:
+            return Chosen(value=table.constants[first.first], span=span)
         if (
             binding.bare
             and first.last is None

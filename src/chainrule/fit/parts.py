@@ -19,6 +19,7 @@ class Part(ABC):
     where      what to call it in an error
     names      its columns, in order
     groups     matrices that can be taken whole, with the names of their columns (none beyond two axes)
+    plain      the groups that hold numbers only
     constants  single numbers among the arrays
     rows       how many, None where only reading can tell
     """
@@ -26,6 +27,7 @@ class Part(ABC):
     where: str
     names: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]] = {}
+    plain: frozenset[str] = frozenset()
     constants: Mapping[str, float] = {}
     rows: int | None = None
 

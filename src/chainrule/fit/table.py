@@ -19,6 +19,7 @@ import numpy as np
 
 from chainrule.errors import DataProblem, OptionError
 from chainrule.fit import arrays, columnar, frames, text_files
+from chainrule.fit.cells import TEXT
 from chainrule.fit.parts import Columns, Part, Wanted
 
 
@@ -70,6 +71,21 @@ class Table:
         if len(pieces) == 1:
             return pieces[0]
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in wanted}
+
+    def problem(self, message: str, row: int, column: str = "", hint: str = "") -> DataProblem:
+        """An error about a row of all rows, with its place in the file where it is."""
+        for part in self.parts[:-1]:
+            count = self._count(part)
+            if row < count:
+                return part.problem(message, row, column, hint)
+            row -= count
+        return self.parts[-1].problem(message, row, column, hint)
+
+    def _count(self, part: Part) -> int:
+        if part.rows is not None:
+            return part.rows
+        name = self.names[0]
+        return sum(len(batch[name]) for batch in part.batches({name: TEXT}, 1 << 16))
 
     def unknown(self, name: str) -> DataProblem:
         """The error that no column is called so."""
@@ -126,10 +142,17 @@ def open_table(data: Any, header: bool | None = None) -> Table:
     if isinstance(data, str | os.PathLike):
         return _open_files([data], header)
     if isinstance(data, Mapping):
-        if any(_is_path(value) for value in data.values()):
+        files = [name for name, value in data.items() if _is_path(value)]
+        if files and len(files) < len(data):
+            other = next(name for name in data if name not in files)
+            raise OptionError(
+                f"{files[0]} is a file and {other} is an array",
+                hint="load the one, np.load(...), or save the other, np.save(...)",
+            )
+        if files:
             return Table(arrays.by_variable({str(k): _found(v) for k, v in data.items()}))
         return Table((arrays.ArrayPart.of(data),))
-    if isinstance(data, Sequence) and data and all(_is_path(item) for item in data):
+    if isinstance(data, Sequence) and data and all(isinstance(v, str | os.PathLike) for v in data):
         return _open_files(list(data), header)
     if isinstance(data, np.ndarray):
         return Table((arrays.ArrayPart.lone(data),))
@@ -143,10 +166,13 @@ def open_table(data: Any, header: bool | None = None) -> Table:
 
 
 def _is_path(value: Any) -> bool:
-    return isinstance(value, str | os.PathLike) or (
+    """Whether a value of a mapping names files; a list of words is a column of texts."""
+    if isinstance(value, str | os.PathLike):
+        return True
+    return (
         isinstance(value, list | tuple)
         and bool(value)
-        and all(isinstance(v, str | os.PathLike) for v in value)
+        and all(isinstance(v, os.PathLike) or (isinstance(v, str) and v.endswith(".npy")) for v in value)
     )
 
 
