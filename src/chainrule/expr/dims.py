@@ -15,6 +15,9 @@ from math import gcd
 Monomial = tuple[tuple[str, int], ...]
 
 
+_dims: dict[object, Dim] = {}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Dim:
     """An integer polynomial in named sizes: 3, n, n + 1, m·n.
@@ -24,6 +27,15 @@ class Dim:
     """
 
     terms: tuple[tuple[Monomial, int], ...]
+
+    def __new__(cls, terms: tuple[tuple[Monomial, int], ...]) -> Dim:
+        # Equal ones are one object: they stand in the keys of every product, and an object is hashed at once.
+        return _dims.setdefault(terms, object.__new__(cls))
+
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> tuple[type[Dim], tuple[object, ...]]:
+        return Dim, (self.terms,)
 
     @staticmethod
     def of(value: str | int | Dim) -> Dim:
@@ -71,9 +83,7 @@ class Dim:
 
         n − 1 is, n − 2 is not known to be.
         """
-        one = Dim.of(1)
-        shifted = self.substitute({name: Dim.of(name) + one for name in self.names})
-        return all(count >= 0 for _, count in shifted.terms)
+        return _is_nonnegative(self)
 
     def evaluate(self, sizes: Mapping[str, int]) -> int:
         """The integer it stands for; a KeyError names a size that is missing."""
@@ -119,6 +129,13 @@ def _written(dim: Dim) -> str:
 
 
 @lru_cache(maxsize=4096)
+def _is_nonnegative(dim: Dim) -> bool:
+    one = Dim.of(1)
+    shifted = dim.substitute({name: Dim.of(name) + one for name in dim.names})
+    return all(count >= 0 for _, count in shifted.terms)
+
+
+@lru_cache(maxsize=4096)
 def _atom(value: str | int) -> Dim:
     if isinstance(value, str):
         return Dim(((((value, 1),), 1),))
@@ -157,19 +174,28 @@ class Coefficient:
             return value
         if isinstance(value, Dim):
             return _from_dim(value)
-        return Coefficient(Fraction(value))
+        if value == 1:
+            return ONE
+        return Coefficient(value if isinstance(value, Fraction) else Fraction(value))
 
     @property
     def is_zero(self) -> bool:
         """Whether it is 0."""
-        return not self.rational
+        return self is not ONE and not self.rational
 
     @property
     def is_one(self) -> bool:
         """Whether it is 1."""
         return self is ONE or (not self.powers and self.rational == 1)
 
+    def __hash__(self) -> int:
+        # A Fraction finds an inverse modulo a prime for its hash.
+        rational = self.rational
+        return hash((rational.numerator, rational.denominator, self.powers))
+
     def __mul__(self, other: Coefficient) -> Coefficient:
+        if other is ONE or self is ONE:
+            return self if other is ONE else other
         if not other.powers:
             return Coefficient(self.rational * other.rational, self.powers if other.rational else ())
         rational = self.rational * other.rational
@@ -235,8 +261,12 @@ class Coefficient:
     def __repr__(self) -> str:
         # Part of the digest of every product, hence short work.
         rational = self.rational
-        fraction = f"Fraction({rational.numerator}, {rational.denominator})"
-        return f"Coefficient(rational={fraction}, powers={self.powers!r})"
+        return _coefficient_text(rational.numerator, rational.denominator, self.powers)
+
+
+@lru_cache(maxsize=4096)
+def _coefficient_text(numerator: int, denominator: int, powers: tuple[tuple[Dim, int], ...]) -> str:
+    return f"Coefficient(rational=Fraction({numerator}, {denominator}), powers={powers!r})"
 
 
 def _from_dim(dim: Dim) -> Coefficient:

@@ -7,9 +7,9 @@ Python operators on expressions mean what they mean in NumPy, broadcasting inclu
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
 from numbers import Integral, Rational, Real
@@ -24,17 +24,18 @@ Labels = tuple[int, ...]
 Parameter = Any  # int, str, Fraction, Dim, or a tuple of these: hashable, with a repr that names its value
 
 
-class Function(ABC):
+class Function:
     """What an Apply node applies: a row of a table in `rules`.
 
-    This room asks it only for its name and shape.
+    This room asks it only for its name and shape. No ABC, since nodes are asked for the kind of their
+    function all the time, and of an ABC that takes ten times as long.
     """
 
     name: str
 
-    @abstractmethod
     def result_shape(self, shapes: Sequence[Shape], parameters: tuple[Parameter, ...]) -> Shape:
         """The shape of the result; raises ShapeMismatch with the reason when there is none."""
+        raise NotImplementedError
 
 
 class Expr:
@@ -193,9 +194,8 @@ class Einsum(Expr):
         """
         operands, output = tuple(operands), tuple(output)
         places = tuple(map(tuple, labels))
-        rational = coefficient.rational
         given = None if sizes is None else tuple(map(sizes.get, output))
-        key = (rational.numerator, rational.denominator, coefficient.powers, operands, places, output, given)
+        key = (None if coefficient is ONE else coefficient, operands, places, output, given)
         found = _products.get(key)
         if found is None:
             found = _products[key] = cls._made(coefficient, operands, places, output, sizes)
@@ -210,32 +210,31 @@ class Einsum(Expr):
         output: tuple[int, ...],
         sizes: dict[int, Dim] | None,
     ) -> Einsum:
-        number: dict[int, int] = {}
-        known: list[Dim] = []
+        known: dict[int, Dim] = {}
         for operand, axes in zip(operands, labels, strict=True):
-            assert len(axes) == operand.rank, "one label for each axis"
+            assert len(axes) == len(operand.shape), "one label for each axis"
             for label, dim in zip(axes, operand.shape, strict=True):
-                if label not in number:
-                    number[label] = len(known)
-                    known.append(dim)
-                else:
-                    assert known[number[label]] == dim, (
-                        f"label {label} has two sizes, {known[number[label]]} and {dim}"
-                    )
+                first = known.setdefault(label, dim)
+                assert first is dim, f"label {label} has two sizes, {first} and {dim}"
         for label in output:
-            if label not in number:
+            if label not in known:
                 assert sizes is not None, "the size of a broadcast label must be given"
-                number[label] = len(known)
-                known.append(sizes[label])
-        renamed = tuple(tuple(number[label] for label in axes) for axes in labels)
-        target = tuple(number[label] for label in output)
-        shape, all_sizes = tuple(known[label] for label in target), tuple(known)
-
-        def fill(node: Einsum) -> None:
-            node.shape, node.coefficient, node.operands = shape, coefficient, operands
-            node.labels, node.output, node.sizes = renamed, target, all_sizes
-
-        node: Einsum = _intern(cls, ("einsum", coefficient, renamed, target, shape), operands, fill)
+                known[label] = sizes[label]
+        number = {label: k for k, label in enumerate(known)}
+        renamed = tuple([tuple([number[label] for label in axes]) for axes in labels])
+        target = tuple([number[label] for label in output])
+        shape = tuple([known[label] for label in output])
+        key = f"('einsum', {coefficient!r}, {renamed!r}, {target!r}, {_shape_text(shape)})"
+        digest = _digest(key, operands)
+        other = _nodes.get(digest)
+        if other is not None:
+            assert isinstance(other, Einsum)
+            return other
+        node: Einsum = object.__new__(cls)
+        node.shape, node.coefficient, node.operands = shape, coefficient, operands
+        node.labels, node.output, node.sizes = renamed, target, tuple(known.values())
+        node.digest = digest
+        _nodes[digest] = node
         return node
 
     @property
@@ -326,7 +325,7 @@ _products: WeakValueDictionary[tuple[object, ...], Einsum] = WeakValueDictionary
 def _intern(
     cls: Any, key: tuple[object, ...], children: tuple[Expr, ...], fill: Callable[[Any], None]
 ) -> Any:
-    digest = blake2b(repr(key).encode() + b"".join(c.digest for c in children), digest_size=16).digest()
+    digest = _digest(repr(key), children)
     node = _nodes.get(digest)
     if node is None:
         node = object.__new__(cls)
@@ -334,6 +333,15 @@ def _intern(
         node.digest = digest
         _nodes[digest] = node
     return node
+
+
+def _digest(key: str, children: tuple[Expr, ...]) -> bytes:
+    return blake2b(b"".join([key.encode(), *[c.digest for c in children]]), digest_size=16).digest()
+
+
+@lru_cache(maxsize=4096)
+def _shape_text(shape: Shape) -> str:
+    return repr(shape)
 
 
 # ---------------------------------------------------------------- arithmetic with NumPy's meaning

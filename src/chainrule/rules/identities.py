@@ -320,7 +320,7 @@ def _trivial_power(facts: Facts, node: Apply) -> Expr | None:
     if constant is not None and e is not None:
         value = _number_power(constant, e)
         return None if value is None else number(value, node.shape)
-    if base is Apply(E):
+    if isinstance(base, Apply) and base.function is E:
         return elementwise(exp, exponent)
     if e is not None and e > 0 and _indicator(base):
         return base

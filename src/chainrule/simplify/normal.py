@@ -44,6 +44,9 @@ class Normaliser:
         self.keep = frozenset(keep)
         self.memo: dict[Expr, Expr] = {}
         self._symmetric: dict[Expr, bool] = {}
+        self._split: dict[Expr, tuple[Coefficient, Expr, Expr]] = {}
+        self._sums: dict[tuple[Expr, ...], Expr] = {}
+        self._applied: dict[tuple[object, ...], Expr] = {}
         self.product = Product(self)
 
     def __call__(self, expr: Expr) -> Expr:
@@ -100,6 +103,9 @@ class Normaliser:
                     known = kept and all(map(self.is_symmetric, expr.arguments))
                 case Stack():
                     known = False
+                case Sum():
+                    # Terms of a canonical sum stay apart when they are transposed.
+                    known = all(self.transpose(term) in expr.terms for term in expr.terms)
                 case _:
                     known = self.transpose(expr) is expr
             self._symmetric[expr] = known
@@ -142,8 +148,16 @@ class Normaliser:
 
     def sum(self, terms: Sequence[Expr]) -> Expr:
         """The canonical sum of canonical terms: flat, like terms merged, common labels outside."""
+        key = tuple(terms)
+        known = self._sums.get(key)
+        if known is None:
+            known = self._sums[key] = self._summed(terms)
+        return known
+
+    def _summed(self, terms: Sequence[Expr]) -> Expr:
         shape = terms[0].shape
         total: dict[Expr, Coefficient] = {}
+        wholes: dict[Expr, tuple[Coefficient, Expr]] = {}
         pending = list(reversed(terms))
         while pending:
             term = pending.pop()
@@ -151,15 +165,21 @@ class Normaliser:
             if inner is not None:
                 pending.extend(reversed(inner))
                 continue
-            coefficient, body = split(term)
-            total[body] = total.get(body, ZERO) + coefficient
+            coefficient, body, whole = self.split(term)
+            if body in total:
+                total[body] = total[body] + coefficient
+            else:
+                total[body], wholes[body] = coefficient, (coefficient, whole)
         for identity in pairs_in_sum:
             self._pair(total, identity)
         parts = [(body, c) for body, c in total.items() if not c.is_zero]
         if not parts:
             return zeros(shape)
         parts.sort(key=lambda part: part[0].digest)
-        merged = [scaled(c, body) for body, c in parts]
+        merged = []
+        for body, c in parts:
+            first, whole = wholes.get(body, (None, body))
+            merged.append(whole if c is first else scaled(c, body))
         if len(merged) == 1:
             return merged[0]
         for rewrite in (self._common_labels, self._stacked, self._written_out):
@@ -167,6 +187,22 @@ class Normaliser:
             if rewritten is not None:
                 return rewritten
         return Sum(merged)
+
+    def split(self, term: Expr) -> tuple[Coefficient, Expr, Expr]:
+        """A canonical term as a coefficient and the rest, and the term that these make."""
+        known = self._split.get(term)
+        if known is None:
+            coefficient, body = split(term)
+            known = self._split[term] = (coefficient, body, scaled(coefficient, body))
+        return known
+
+    def times(self, coefficient: Coefficient, term: Expr) -> Expr:
+        """A number times a canonical term of a sum."""
+        own, body, _ = self.split(term)
+        if isinstance(body, Einsum) and len(body.operands) == 1 and isinstance(body.operands[0], Sum):
+            axes = tuple(range(term.rank))
+            return self.product(coefficient, (term,), (axes,), axes, dict(enumerate(term.shape)))
+        return scaled(coefficient * own, body)
 
     def _spread(self, term: Expr) -> tuple[Expr, ...] | None:
         """The terms of a sum that is only scaled, repeated or placed on a diagonal."""
@@ -274,6 +310,15 @@ class Normaliser:
         self, function: Function, arguments: Sequence[Expr], parameters: tuple[Parameter, ...] = ()
     ) -> Expr:
         """The canonical form of a function of canonical arguments."""
+        key = (function.name, *arguments, *parameters)
+        known = self._applied.get(key)
+        if known is None:
+            known = self._applied[key] = self._of(function, arguments, parameters)
+        return known
+
+    def _of(
+        self, function: Function, arguments: Sequence[Expr], parameters: tuple[Parameter, ...]
+    ) -> Expr:
         if isinstance(function, Elementwise) and arguments[0].rank:
             for outside in (self._repeated, self._permuted):
                 moved = outside(function, arguments, parameters)

@@ -7,12 +7,24 @@ factor, so that equal scalars meet as powers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard
 
 from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, constant_of, number, zeros
+from chainrule.expr.nodes import (
+    Apply,
+    Einsum,
+    Expr,
+    Labels,
+    Stack,
+    Sum,
+    Variable,
+    constant_of,
+    number,
+    zeros,
+)
 from chainrule.rules.constants import BASIS, MERGE, SELECT
 from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmoid, sign, sin, sinh, tan, tanh
 from chainrule.rules.elementwise import greater as greater_row
@@ -50,6 +62,7 @@ class Work:
     parent: dict[int, int] = field(default_factory=dict)
     spent: set[int] = field(default_factory=set)
     changed: bool = True
+    joined: bool = False
 
     def find(self, label: int) -> int:
         while label in self.parent:
@@ -60,10 +73,12 @@ class Work:
         a, b = self.find(a), self.find(b)
         if a != b:
             self.parent[max(a, b)] = min(a, b)
+            self.joined = True
 
     def settle(self) -> None:
         """Rewrites factors and output in terms of joined labels."""
-        if self.parent:
+        if self.joined:
+            self.joined = False
             self.factors = [(f, tuple(map(self.find, labels))) for f, labels in self.factors]
             self.output = tuple(map(self.find, self.output))
             self.alive = set(map(self.find, self.alive))
@@ -96,9 +111,8 @@ class Product:
     ) -> Expr:
         """The canonical form of the einsum with these parts, the operands canonical."""
         shape = tuple(sizes[label] for label in output)
-        rational, powers = coefficient.rational, coefficient.powers
         # Candidates for the shortest form are made of the same products again and again.
-        key = (rational.numerator, rational.denominator, powers, *operands, *labels, output, shape)
+        key = (None if coefficient is ONE else coefficient, *operands, *labels, output, shape)
         known = self.memo.get(key)
         if known is None:
             known = self.memo[key] = self._made(coefficient, operands, labels, output, sizes, shape)
@@ -119,6 +133,9 @@ class Product:
         work = Work(coefficient, [], output, dict(sizes), alive)
         self._inline_all(work, list(zip(operands, labels, strict=True)))
         work.settle()
+        if len(operands) == 1 and set(labels[0]) <= set(output) and len(set(labels[0])) == len(labels[0]):
+            # Moved, repeated or scaled, what is canonical meets nothing new.
+            work.changed = not all(map(self._is_at_rest, work.factors))
         while work.changed:
             while work.changed:
                 work.changed = False
@@ -145,6 +162,19 @@ class Product:
             self._close(work)
         return self._assemble(work)
 
+    def _is_at_rest(self, factor: Factor) -> bool:
+        """Whether no rule looks at where its axes stand."""
+        node, axes = factor
+        match node:
+            case Sum():
+                return True
+            case Apply():
+                return isinstance(node.function, Elementwise) and not self.normal.structures(node)
+            case Variable():
+                return not self.normal.structures(node)
+            case _:
+                return not axes
+
     # ------------------------------------------------------------ in
 
     def _inline_all(self, work: Work, parts: list[Factor]) -> None:
@@ -152,10 +182,13 @@ class Product:
 
         The order does not depend on how the product was written.
         """
+        if len(parts) == 1:
+            self.inline(work, *parts[0])
+            return
         total = len(parts)
         for operand, axes in sorted(parts, key=lambda part: (_count(part), part[0].digest)):
             grown = total - 1 + _count((operand, axes))
-            if len(parts) == 1 or grown <= FLAT or _count((operand, axes)) <= 1:
+            if grown <= FLAT or _count((operand, axes)) <= 1:
                 total = grown
                 self.inline(work, operand, axes)
             else:
@@ -773,13 +806,15 @@ class Product:
 
         Σ softmax = 1, and a unit vector's squares too.
         """
-        for k, (factor, axes) in enumerate(work.factors):
+        counts = Counter([label for _, axes in work.factors for label in axes])
+        alone = {label for label, count in counts.items() if count == 1}.difference(work.output)
+        for k, (factor, axes) in enumerate(work.factors if alone else ()):
             lone = self._whole(factor, axes) or _sums_to_one(factor, axes)
-            if lone and all(work.uses(a) == 1 and a not in work.output for a in lone):
+            if lone and alone.issuperset(lone):
                 work.spent |= set(lone)
                 work.drop(k)
                 break
-            if self._adds_up_to_zero(work, factor, axes):
+            if self._adds_up_to_zero(factor, axes, alone):
                 work.coefficient = ZERO
                 return
         used = {label for _, axes in work.factors for label in axes} | set(work.output) | work.spent
@@ -787,13 +822,13 @@ class Product:
             work.coefficient = work.coefficient * Coefficient.of(work.sizes[label])
             work.spent.add(label)
 
-    def _adds_up_to_zero(self, work: Work, factor: Expr, axes: Labels) -> bool:
+    def _adds_up_to_zero(self, factor: Expr, axes: Labels, alone: set[int]) -> bool:
         """Whether it is the direction of deviations from their mean, summed: u = (x − x̄)/‖x − x̄‖."""
         if not isinstance(factor, Apply) or factor.function is not unit:
             return False
         inside = factor.arguments[0]
         for k in range(inside.rank - factor.parameters[0], inside.rank):
-            if isinstance(inside, Sum) and work.uses(axes[k]) == 1 and axes[k] not in work.output:
+            if isinstance(inside, Sum) and axes[k] in alone:
                 own = tuple(range(inside.rank))
                 sizes = dict(enumerate(inside.shape))
                 terms = [self(ONE, (t,), (own,), (*own[:k], *own[k + 1 :]), sizes) for t in inside.terms]
@@ -899,6 +934,8 @@ def _ordered(
     parts = [(ranks[f.digest], axes, free) for (f, axes), free in zip(factors, symmetric, strict=True)]
     colours = _ranked({a: tuple(p for p, b in enumerate(output) if a == b) for a in labels})
     for _ in range(min(4, len(labels))):
+        if len(set(colours.values())) == len(labels):
+            break
         seen: dict[int, list[object]] = {a: [] for a in labels}
         for rank, axes, free in parts:
             around = tuple(colours[b] for b in axes)
@@ -1023,6 +1060,4 @@ def primitive(expr: Sum, normal: Normaliser) -> tuple[Coefficient, Expr]:
     common = content(expr)
     if common.is_one:
         return ONE, expr
-    axes = tuple(range(expr.rank))
-    sizes = dict(enumerate(expr.shape))
-    return common, normal.sum([normal.product(common**-1, (t,), (axes,), axes, sizes) for t in expr.terms])
+    return common, normal.sum([normal.times(common**-1, term) for term in expr.terms])

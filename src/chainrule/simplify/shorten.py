@@ -33,6 +33,7 @@ TRIAL_FACTORS = 8
 FACTORED_TERMS = 64
 # So many terms are multiplied out on trial in one expression; what is longer stays as it is.
 TRIAL_BUDGET = 6000
+UNPOWERED = Fraction(1)
 # A fixed point is reached in two or three rounds; the bound only guards against an endless exchange.
 ROUNDS = 6
 
@@ -88,6 +89,7 @@ class Shortener:
         self.best: dict[Expr, Expr] = {}
         self.short_sums: dict[Expr, Expr] = {}
         self.last: dict[Expr, Expr] = {}
+        self.places: dict[Einsum, list[tuple[_Place | None, Fraction]]] = {}
         self.budget = TRIAL_BUDGET
 
     def __call__(self, expr: Expr) -> Expr:
@@ -175,9 +177,7 @@ class Shortener:
         if node.rank > 1 or len(node.terms) > TRIAL_FACTORS:
             return found
         for parts in map(self._parts, node.terms):
-            for k, operand in enumerate(parts.operands if parts is not None else ()):
-                assert parts is not None
-                place, exponent = _place(parts, k, operand)
+            for place, exponent in self._places(parts) if parts is not None else ():
                 if place is None or exponent >= 0 or exponent.denominator > 2:
                     continue
                 if place.axes == tuple(range(node.rank)):
@@ -205,9 +205,7 @@ class Shortener:
     def _exponent(self, term: Expr, base: Expr) -> Fraction:
         """The exponent of the base as a factor of a term, entry by entry."""
         parts = self._parts(term)
-        for k, operand in enumerate(parts.operands if parts is not None else ()):
-            assert parts is not None
-            place, exponent = _place(parts, k, operand)
+        for place, exponent in self._places(parts) if parts is not None else ():
             if place is not None and place.base is base and place.axes == tuple(range(term.rank)):
                 return exponent
         return Fraction(0)
@@ -314,15 +312,14 @@ class Shortener:
             if parts is None:
                 continue
             seen: set[_Place] = set()
-            for k, operand in enumerate(parts.operands):
-                place, exponent = _place(parts, k, operand)
+            for k, (place, exponent) in enumerate(self._places(parts)):
                 if place is not None and place not in seen:
                     seen.add(place)
                     groups.setdefault(place, []).append(_Member(t, k, exponent))
         ranked: list[tuple[int, bytes, _Place, list[_Member]]] = []
         for place, members in groups.items():
-            positive = [m for m in members if m.exponent > 0]
-            negative = [m for m in members if m.exponent < 0]
+            negative = [m for m in members if m.exponent.numerator < 0]
+            positive = [m for m in members if m.exponent.numerator > 0]
             for side in (positive, negative):
                 if len(side) > 1:
                     saving = (len(side) - 1) * self.cost(place.base)
@@ -348,6 +345,14 @@ class Shortener:
             axes = tuple(range(term.rank))
             return Einsum(ONE, (term,), (axes,), axes)
         return term if term.operands else None
+
+    def _places(self, parts: Einsum) -> list[tuple[_Place | None, Fraction]]:
+        """Where the operands of a term stand, and their exponents."""
+        known = self.places.get(parts)
+        if known is None:
+            known = [_place(parts, k, operand) for k, operand in enumerate(parts.operands)]
+            self.places[parts] = known
+        return known
 
     def _take_out(
         self, node: Sum, terms: list[Einsum | None], place: _Place, members: list[_Member]
@@ -406,7 +411,7 @@ class Shortener:
         """2Ax + 2λx as 2(Ax + λx): a number or size that all terms share goes in front."""
         if not isinstance(node, Sum):
             return node
-        parts = [split(t) for t in node.terms]
+        parts = [self.normal.split(t)[:2] for t in node.terms]
         if any(constant_of(body) is not None for _, body in parts):
             return node
         common = _shared([c for c, _ in parts])
@@ -490,7 +495,7 @@ def _shared(coefficients: list[Coefficient]) -> Coefficient:
 
 def _place(parts: Einsum, k: int, operand: Expr) -> tuple[_Place | None, Fraction]:
     """The base of an operand with its place in the term, and its exponent."""
-    base, exponent = operand, Fraction(1)
+    base, exponent = operand, UNPOWERED
     if isinstance(operand, Apply) and operand.function is power:
         constant = constant_of(operand.arguments[1])
         if constant is not None and not constant.powers:
@@ -498,12 +503,12 @@ def _place(parts: Einsum, k: int, operand: Expr) -> tuple[_Place | None, Fractio
     axes = parts.labels[k]
     if len(set(axes)) != len(axes) or (axes and len(set(parts.output)) != len(parts.output)):
         return None, exponent
-    elsewhere = {a for j, labels in enumerate(parts.labels) if j != k for a in labels}
+    others = parts.labels[:k] + parts.labels[k + 1 :]
     where = []
     for a in axes:
         if a in parts.output:
             where.append(parts.output.index(a))
-        elif a in elsewhere:
+        elif any(a in labels for labels in others):
             where.append(-1)
         else:
             return None, exponent
