@@ -1,0 +1,164 @@
+"""What a fit gives: the parameters, how they were found, and what they belong to; kept in one file.
+
+A file is npz or safetensors, by its name: the arrays, and beside them a text in JSON with everything else. It
+holds no pickle, so reading one runs no code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from chainrule.errors import FileProblem
+from chainrule.fit.checkpoint import COLUMNS, versions
+from chainrule.fit.files import damaged, known_suffix, read_arrays, write_arrays
+from chainrule.fit.objective import Array
+from chainrule.fit.run import Outcome
+
+FORMAT, NUMBER = "chainrule result", 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The parameters of a formula, fitted.
+
+    params           arrays by name, those of the best point; loss and gradient norm are there
+    history          arrays "step", "loss", "gradient_norm", "rate", "whole", a place for each point
+    path             every θ of at most two entries, None for more
+    reason           why the run ended; `hint` a way out, `converged` whether at a minimum
+    step             where the best point was, of so many `steps` and `evaluations`
+    formula, shapes  as they were given
+    names            one for each entry of θ: "w[bmi]"; `labels` the same by parameter
+    rows             how many rows of data the loss was over, None if it is not over rows
+    updates          what a step is, as lines of text
+    notes            what else a reader should know
+    validation_loss  the loss on rows that were held back
+    baseline         what a simpler predictor gives, by name
+    condition        largest curvature over smallest, at the end
+    """
+
+    params: dict[str, Array]
+    loss: float
+    gradient_norm: float
+    history: dict[str, Array]
+    path: Array | None = None
+    reason: str
+    hint: str = ""
+    converged: bool
+    step: int
+    steps: int
+    evaluations: int
+    method: str
+    formula: str
+    shapes: str = ""
+    names: tuple[str, ...] = ()
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: int | None = None
+    updates: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    validation_loss: float | None = None
+    baseline: dict[str, float] = field(default_factory=dict)
+    condition: float | None = None
+    seed: int = 0
+    versions: dict[str, str] = field(default_factory=lambda: dict(versions()))
+
+    @classmethod
+    def of(cls, outcome: Outcome, params: Mapping[str, Array], **about: Any) -> Result:
+        """The result of a run, with what the run does not know in `about`."""
+        taken = [f.name for f in fields(cls) if hasattr(outcome, f.name) and f.name not in about]
+        return cls(params=dict(params), **{name: getattr(outcome, name) for name in taken}, **about)
+
+    def save(self, path: Path | str) -> None:
+        """Writes everything into a file, .npz or .safetensors, in one step.
+
+        Raises: OptionError for another name; FileProblem if it cannot be written.
+        """
+        path = Path(path)
+        known_suffix(path)
+        arrays = {f"params.{name}": array for name, array in self.params.items()}
+        arrays |= {f"history.{name}": array for name, array in self.history.items()}
+        if self.path is not None:
+            arrays["path"] = self.path
+        about = {f.name: getattr(self, f.name) for f in fields(self) if f.name in READERS}
+        text = json.dumps({"format": FORMAT, "number": NUMBER, "order": list(self.params), **about})
+        write_arrays(path, arrays, text)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Result:
+        """The result in a file that `save` wrote.
+
+        Raises: FileProblem if it is missing, damaged, or something else.
+        """
+        path = Path(path)
+        arrays, text = read_arrays(path)
+        try:
+            about = json.loads(text)
+            kind, number = about["format"], about["number"]
+        except (ValueError, KeyError, TypeError):
+            kind, number = "", 0
+        if kind != FORMAT:
+            raise FileProblem(f"{path} holds no result of a fit", hint="a result is written by save")
+        if number != NUMBER:
+            raise FileProblem(
+                f"{path} is in format {number} of results, and this version reads {NUMBER}",
+                hint="read it with the version that wrote it, or fit anew",
+            )
+        try:
+            parts: dict[str, Any] = {name: read(about[name]) for name, read in READERS.items()}
+            parts["params"] = {str(name): arrays[f"params.{name}"] for name in about["order"]}
+            parts["history"] = {name: arrays[f"history.{name}"] for name in COLUMNS}
+        except KeyError as problem:
+            raise damaged(path, f"it lacks {problem.args[0]}") from None
+        except (TypeError, ValueError, AttributeError) as problem:
+            raise damaged(path, str(problem)) from None
+        return cls(path=arrays.get("path"), **parts)
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r} is not of the type {kind.__name__}")
+        return value
+
+    return read
+
+
+def _maybe(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(_exactly(str), _exactly(list)(value)))
+
+
+def _by_name(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: {str(name): read(part) for name, part in _exactly(dict)(value).items()}
+
+
+# How each part of the text is read; the parts that are not here are arrays.
+READERS: dict[str, Callable[[Any], Any]] = {
+    "loss": _exactly(float),
+    "gradient_norm": _exactly(float),
+    "reason": _exactly(str),
+    "hint": _exactly(str),
+    "converged": _exactly(bool),
+    "step": _exactly(int),
+    "steps": _exactly(int),
+    "evaluations": _exactly(int),
+    "method": _exactly(str),
+    "formula": _exactly(str),
+    "shapes": _exactly(str),
+    "names": _texts,
+    "labels": _by_name(_texts),
+    "rows": _maybe(_exactly(int)),
+    "updates": _texts,
+    "notes": _texts,
+    "validation_loss": _maybe(float),
+    "baseline": _by_name(float),
+    "condition": _maybe(float),
+    "seed": _exactly(int),
+    "versions": _by_name(_exactly(str)),
+}
