@@ -7,10 +7,34 @@ from collections.abc import Mapping
 from chainrule.codegen.blas_helpers import BLAS
 from chainrule.codegen.linear_helpers import LINEAR_ALGEBRA
 
+MILLS = '''def mills(x):
+    """The normal density divided by the distribution function, where that underflows too."""
+    low, high = np.minimum(x, 0), np.maximum(x, 0)
+    below = np.sqrt(2 / np.pi) / special.erfcx(-low / np.sqrt(2))
+    return np.where(x < 0, below, np.exp(-high * high / 2) / np.sqrt(2 * np.pi) / special.ndtr(high))
+'''
+
 HELPERS = {
+    "norm": '''def norm(x, axes):
+    """||x|| over the last axes; x is divided by its largest entry where squares overflow or underflow."""
+    axis = tuple(range(-axes, 0))
+    length = np.linalg.norm(x) if axes == x.ndim else np.sqrt(np.sum(x * x, axis=axis))
+    limits = np.finfo(length.dtype)
+    if (limits.tiny / limits.eps)**0.5 < np.min(length, initial=1) and np.max(length, initial=1) < np.inf:
+        return length
+    top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+    top = np.where((top > 0) & (top < np.inf), top, 1)
+    return np.sqrt(np.sum((x / top)**2, axis=axis)) * top.reshape(length.shape)
+''',
     "unit": '''def unit(x, axes):
-    """x / ||x|| over the last axes, 0 where x is 0."""
-    length = np.sqrt(np.sum(x * x, axis=tuple(range(-axes, 0)), keepdims=True))
+    """x / ||x|| over the last axes, 0 where x is 0; first x / max |x| where squares overflow."""
+    axis = tuple(range(-axes, 0))
+    length = np.sqrt(np.sum(x * x, axis=axis, keepdims=True))
+    limits = np.finfo(length.dtype)
+    if np.min(length, initial=1) <= (limits.tiny / limits.eps)**0.5 or not np.max(length, initial=1) < np.inf:
+        top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+        x = x / np.where((top > 0) & (top < np.inf), top, 1)
+        length = np.sqrt(np.sum(x * x, axis=axis, keepdims=True))
     return x / np.where(length == 0, 1, length)
 ''',
     "first_max": '''def first_max(x, axes):
@@ -37,10 +61,7 @@ HELPERS = {
     """The density of the standard normal distribution."""
     return np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
 ''',
-    "mills": '''def mills(x):
-    """The normal density divided by the distribution function, where that underflows too."""
-    return np.sqrt(2 / np.pi) / special.erfcx(-x / np.sqrt(2))
-''',
+    "mills": MILLS,
     "masked_softmax": '''def masked_softmax(x, mask):
     """softmax along the last axis over the entries where the mask is not 0, and 0 elsewhere."""
     seen = mask != 0
@@ -122,6 +143,20 @@ HELPERS = {
 # The texts behind each name: helper functions may call others.
 BEHIND: Mapping[str, tuple[str, ...]] = {
     **{name: (text,) for name, text in HELPERS.items()},
+    "mills_excess": (
+        MILLS,
+        '''def mills_excess(x):
+    """mills(x) + x; below -3 by a continued fraction, since the sum cancels there."""
+    near = np.asarray(mills(np.maximum(x, -3)) + x)
+    far = np.asarray(x < -3)
+    if far.any():
+        rest = 0
+        for k in range(60, 0, -1):
+            rest = k / (rest - np.asarray(x)[far])
+        near[far] = rest
+    return near[()]
+''',
+    ),
     **LINEAR_ALGEBRA,
     **BLAS,
 }

@@ -54,6 +54,25 @@ POLAR = '''def polar(X):
 
 # Texts that differ by more than a name, in the place of those with the same name.
 CHANGED: Mapping[str, tuple[str, ...]] = {
+    "norm": (
+        '''def norm(x, axes):
+    """||x|| over the last axes, by way of x / max |x|, whose squares do not overflow."""
+    axis = tuple(range(-axes, 0))
+    top = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0))
+    top = jnp.where((top > 0) & (top < jnp.inf), top, 1)
+    return jnp.sqrt(jnp.sum((x / top)**2, axis=axis)) * jnp.squeeze(top, axis)
+''',
+    ),
+    "unit": (
+        '''def unit(x, axes):
+    """x / ||x|| over the last axes, 0 where x is 0, by way of x / max |x|, whose squares do not overflow."""
+    axis = tuple(range(-axes, 0))
+    top = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0))
+    x = x / jnp.where((top > 0) & (top < jnp.inf), top, 1)
+    length = jnp.sqrt(jnp.sum(x * x, axis=axis, keepdims=True))
+    return x / jnp.where(length == 0, 1, length)
+''',
+    ),
     "first_max": (
         '''def first_max(x, axes):
     """1 at the first largest entry of the last axes, 0 elsewhere."""
@@ -86,6 +105,17 @@ CHANGED: Mapping[str, tuple[str, ...]] = {
         rest = k / (far + rest)
     density = jnp.exp(-near * near / 2) / jnp.sqrt(2 * jnp.pi)
     return jnp.where(x < -5, far + rest, density / special.ndtr(near))
+''',
+    ),
+    "mills_excess": (
+        '''def mills_excess(x):
+    """mills(x) + x; below -3 by a continued fraction, since the sum cancels there."""
+    far, near = jnp.maximum(-x, 3), jnp.maximum(x, -3)
+    rest = 0
+    for k in range(60, 0, -1):
+        rest = k / (far + rest)
+    density = jnp.exp(-near * near / 2) / jnp.sqrt(2 * jnp.pi)
+    return jnp.where(x < -3, rest, density / special.ndtr(near) + near)
 ''',
     ),
     "adjugate": (
@@ -210,7 +240,7 @@ CHANGED: Mapping[str, tuple[str, ...]] = {
     ),
 }
 SAME = (
-    *("unit", "elu", "softsign", "normpdf", "masked_softmax", "prod_others"),
+    *("elu", "softsign", "normpdf", "masked_softmax", "prod_others"),
     *("cholesky", "eigvalsh", "svdvals", "expm_frechet", "expm_frechet2", "expm_frechet3"),
 )
 JAX_HELPERS: Mapping[str, tuple[str, ...]] = {

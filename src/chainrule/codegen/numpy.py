@@ -228,8 +228,6 @@ class NumPy(Vocabulary):
 
     def _call(self, op: Op, *args: Text) -> Text:
         row, *parameters = op.data
-        if row.name == "norm":
-            return self._norm(op, args[0])
         if row.name in REDUCTIONS:
             return Text(f"{self.xp}.{REDUCTIONS[row.name]}({args[0].text}{axis_option(op, op.data[1])})")
         if row.name in self.behind:
@@ -240,15 +238,6 @@ class NumPy(Vocabulary):
         if row.name == "power":
             return Text(f"{args[0].at(ATOM)}**{args[1].at(SIGN)}", POWER)
         return self.fill_template(self.code(row), args, parameters)
-
-    def _norm(self, op: Op, a: Text) -> Text:
-        core, rank = op.data[1], op.args[0].rank
-        if core == rank:
-            return Text(f"{self.xp}.linalg.norm({a.text})")
-        axes = tuple(range(rank - core, rank))
-        if core < 3:
-            return Text(f"{self.xp}.linalg.norm({a.text}, axis={axes[0] if core == 1 else axes})")
-        return Text(f"{self.xp}.sqrt({self.xp}.sum({a.at(ATOM)}**2, axis={axes}))")
 
     def _scatter(self, op: Op, a: Text) -> Text:
         """np.diag(v) or c * np.eye(n); others are assignments."""

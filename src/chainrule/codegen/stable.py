@@ -1,111 +1,90 @@
 """Forms that neither overflow nor cancel, put in place of those that do, before code is made.
 
-In: expressions. Out: expressions of the same value: log(1 + u) becomes log1p(u), exp(u) − 1 expm1(u), log(1
-+ exp(u)) softplus(u), 1/(1 + exp(−u)) sigmoid(u), log(sigmoid(u)) −softplus(−u), log(softmax(x)) x −
-logsumexp(x). A factor that is 0 off a condition keeps roots and logarithms beside it from where they have no
-value, and xʸ ln(x) is 0 at x = 0. What is printed is not changed by this.
+In: expressions. Out: expressions of the same value, by the rows of `cancelling.py` and `overflowing.py`: 1 −
+cos(u) becomes 2 sin(u/2)², log(1 + exp(u)) softplus(u), exp(x)/Σ exp(x) softmax(x). A factor that is 0 off a
+condition keeps roots and logarithms beside it from where they have no value, and xʸ ln(x) is 0 at x = 0. What
+is printed is not changed by this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from chainrule.expr.dims import ONE, Coefficient
-from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, negate, number
-from chainrule.expr.walk import rebuild, transform
-from chainrule.rules.elementwise import (
-    exp,
-    expm1,
-    log,
-    log1p,
-    not_equal,
-    power,
-    sigmoid,
-    softplus,
-    where,
-)
+from chainrule.codegen.cancelling import SUMS, TANHS
+from chainrule.codegen.matching import Form, of, raised, scaled
+from chainrule.codegen.overflowing import LOGARITHMS, POWERS, PRODUCTS
+from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, number
+from chainrule.expr.walk import rebuild, topological, transform
+from chainrule.rules.elementwise import log, log1p, not_equal, power, sqrt, tanh, where
 from chainrule.rules.table import Elementwise
-from chainrule.rules.tensorial import logsumexp, softmax
 from chainrule.simplify.definite import Definite
 from chainrule.simplify.normal import Normaliser
+
+FORMS = (*SUMS, *PRODUCTS, *LOGARITHMS, *POWERS, *TANHS)
+BY_FUNCTION = {log: LOGARITHMS, log1p: LOGARITHMS, power: POWERS, sqrt: POWERS}
 
 
 def stable(outputs: Mapping[Any, Expr], names: Mapping[str, Expr]) -> tuple[dict[Any, Expr], dict[str, Expr]]:
     """The outputs and the named parts, rewritten."""
     memo: dict[Expr, Expr] = {}
-    rewritten = {name: transform(expr, _stable, memo) for name, expr in outputs.items()}
-    return rewritten, {name: memo[expr] for name, expr in names.items() if expr in memo}
+    first = {key: transform(expr, _stable, memo) for key, expr in outputs.items()}
+    kept = {name: memo[expr] for name, expr in names.items() if expr in memo}
+    summed = _summed_tanhs(first.values())
+
+    def last(node: Expr) -> Expr:
+        return _by(TANHS, node) if isinstance(node, Sum) and not summed.intersection(_tanhs(node)) else node
+
+    memo = {}
+    second = {key: transform(expr, last, memo) for key, expr in first.items()}
+    return second, {name: memo[expr] for name, expr in kept.items() if expr in memo}
 
 
 def _stable(node: Expr) -> Expr:
     if isinstance(node, Sum):
-        return _minus_one(node)
+        return _by(SUMS, node)
     if isinstance(node, Einsum):
-        return _guarded(node)
-    if not isinstance(node, Apply):
-        return node
-    if node.function is log:
-        return _log(node.arguments[0], node)
-    if node.function is log1p:
-        inner = node.arguments[0]
-        if isinstance(inner, Apply) and inner.function is exp:
-            return elementwise(softplus, inner.arguments[0])
-    if node.function is power:
-        exponent = constant_of(node.arguments[1])
-        if exponent == Coefficient(Fraction(-1)):
-            return _logistic(node.arguments[0], node)
+        made = _by(PRODUCTS, node)
+        return _guarded(made) if isinstance(made, Einsum) else made
+    if isinstance(node, Apply):
+        return _by(BY_FUNCTION.get(node.function, ()), node)  # type: ignore[call-overload]
     return node
 
 
-def _log(argument: Expr, node: Expr) -> Expr:
-    if isinstance(argument, Apply) and argument.function is sigmoid:
-        return negate(elementwise(softplus, negate(argument.arguments[0])))
-    if isinstance(argument, Apply) and argument.function is softmax:
-        x = argument.arguments[0]
-        axes = tuple(range(x.rank))
-        total = Einsum(-ONE, (Apply(logsumexp, (x,)),), (axes[:-1],), axes, dict(enumerate(x.shape)))
-        return Sum((x, total))
-    rest = _without(argument, Fraction(1))
-    if rest is None:
-        return node
-    if isinstance(rest, Apply) and rest.function is exp:
-        return elementwise(softplus, rest.arguments[0])
-    return elementwise(log1p, rest)
-
-
-def _logistic(argument: Expr, node: Expr) -> Expr:
-    """1/(1 + exp(u)) is sigmoid(−u)."""
-    rest = _without(argument, Fraction(1))
-    if isinstance(rest, Apply) and rest.function is exp:
-        return elementwise(sigmoid, negate(rest.arguments[0]))
+def _by(forms: Sequence[Form], node: Expr) -> Expr:
+    """The node by the first form that applies, and what that makes by the next."""
+    for form in forms:
+        made = form.make(node)
+        if made is not None and made is not node:
+            # What is new below it may be written better too; what was below it is.
+            return transform(made, _stable, {part: part for part in (node, *_operands(node))})
     return node
 
 
-def _minus_one(node: Sum) -> Expr:
-    """exp(u) − 1, other terms kept."""
-    rest = _without(node, Fraction(-1))
-    if rest is None:
-        return node
-    terms = list(rest.terms) if isinstance(rest, Sum) else [rest]
-    for k, term in enumerate(terms):
-        if isinstance(term, Apply) and term.function is exp:
-            terms[k] = elementwise(expm1, term.arguments[0])
-            return Sum(terms) if len(terms) > 1 else terms[0]
-    return node
+def _operands(node: Expr) -> Iterable[Expr]:
+    for child in node.children:
+        yield child
+        yield from child.children
 
 
-def _without(node: Expr, number: Fraction) -> Expr | None:
-    """A sum without its constant term `number`; None if it has no such term."""
-    if not isinstance(node, Sum):
-        return None
-    for k, term in enumerate(node.terms):
-        constant = constant_of(term)
-        if constant is not None and constant == Coefficient(number):
-            rest = [*node.terms[:k], *node.terms[k + 1 :]]
-            return Sum(rest) if len(rest) > 1 else rest[0]
-    return None
+def _tanhs(node: Sum) -> set[Expr]:
+    """Each tanh(u) that is a term of a sum, or whose square is."""
+    found = (raised(e)[0] for _, e in map(scaled, node.terms) if e is not None)
+    return {base for base in found if of(base, tanh) is not None}
+
+
+def _summed_tanhs(outputs: Iterable[Expr]) -> set[Expr]:
+    """Each tanh(u) whose entries are summed in a product, as in the layers of a network.
+
+    There an error counts by its size against 1, and 1 − tanh(u)² costs nothing once tanh(u) is there.
+    """
+    return {
+        operand
+        for node in topological(outputs)
+        if isinstance(node, Einsum)
+        for operand, labels in zip(node.operands, node.labels, strict=True)
+        if isinstance(operand, Apply) and operand.function is tanh and not set(labels) <= set(node.output)
+    }
 
 
 def _guarded(node: Einsum) -> Expr:

@@ -138,12 +138,6 @@ class Torch(Functional):
         dim = "" if core == rank else f", dim={axes[0] if core == 1 else axes}"
         return Text(f"torch.{row.name}({a.text}{dim})")
 
-    def _norm(self, op: Op, a: Text) -> Text:
-        core, rank = op.data[1], op.args[0].rank
-        axes = tuple(range(rank - core, rank))
-        dim = "" if core == rank else f", dim={axes[0] if core == 1 else axes}"
-        return Text(f"torch.linalg.vector_norm({a.text}{dim})")
-
     def _scatter(self, op: Op, a: Text) -> Text:
         labels, places, shape = op.data
         if is_diagonal(op):

@@ -66,11 +66,31 @@ PLACES = '''def places(count, width, stride, dilation, device):
     return start[:, None] + dilation * torch.arange(width, device=device)
 '''
 
+MILLS = '''def mills(x):
+    """The normal density divided by the distribution function, where that underflows too."""
+    low, high = torch.clamp(x, max=0), torch.clamp(x, min=0)
+    below = (2 / torch.pi)**0.5 / torch.special.erfcx(-low / 2**0.5)
+    above = torch.exp(-high * high / 2) / (2 * torch.pi)**0.5 / torch.special.ndtr(high)
+    return torch.where(x < 0, below, above)
+'''
+
 TORCH_HELPERS: Mapping[str, tuple[str, ...]] = {
+    "norm": (
+        '''def norm(x, axes):
+    """||x|| over the last axes, by way of x / max |x|, whose squares do not overflow."""
+    dims = tuple(range(-axes, 0))
+    top = torch.linalg.vector_norm(x.detach(), torch.inf, dim=dims, keepdim=True)
+    top = torch.where((top > 0) & (top < torch.inf), top, 1)
+    return torch.linalg.vector_norm(x / top, dim=dims) * top.reshape(top.shape[:x.ndim - axes])
+''',
+    ),
     "unit": (
         '''def unit(x, axes):
-    """x / ||x|| over the last axes, 0 where x is 0."""
-    length = torch.linalg.vector_norm(x, dim=tuple(range(-axes, 0)), keepdim=True)
+    """x / ||x|| over the last axes, 0 where x is 0, by way of x / max |x|, whose squares do not overflow."""
+    dims = tuple(range(-axes, 0))
+    top = torch.linalg.vector_norm(x.detach(), torch.inf, dim=dims, keepdim=True)
+    x = x / torch.where((top > 0) & (top < torch.inf), top, 1)
+    length = torch.linalg.vector_norm(x, dim=dims, keepdim=True)
     return x / torch.where(length == 0, 1, length)
 ''',
     ),
@@ -115,10 +135,16 @@ TORCH_HELPERS: Mapping[str, tuple[str, ...]] = {
     return torch.exp(-x * x / 2) / (2 * torch.pi)**0.5
 ''',
     ),
-    "mills": (
-        '''def mills(x):
-    """The normal density divided by the distribution function, where that underflows too."""
-    return (2 / torch.pi)**0.5 / torch.special.erfcx(-x / 2**0.5)
+    "mills": (MILLS,),
+    "mills_excess": (
+        MILLS,
+        '''def mills_excess(x):
+    """mills(x) + x; below -3 by a continued fraction, since the sum cancels there."""
+    far, near = torch.clamp(-x, min=3), torch.clamp(x, min=-3)
+    rest = 0
+    for k in range(60, 0, -1):
+        rest = k / (far + rest)
+    return torch.where(x < -3, rest, mills(near) + near)
 ''',
     ),
     "masked_softmax": (

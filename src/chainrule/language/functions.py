@@ -79,7 +79,8 @@ exp, log, sqrt, abs, sign = map(_entrywise, (rows.exp, rows.log, rows.sqrt, rows
 sin, cos, tan = map(_entrywise, (rows.sin, rows.cos, rows.tan))
 sinh, cosh, tanh = map(_entrywise, (rows.sinh, rows.cosh, rows.tanh))
 arcsin, arccos, arctan = map(_entrywise, (rows.arcsin, rows.arccos, rows.arctan))
-log1p, expm1, erf = map(_entrywise, (rows.log1p, rows.expm1, rows.erf))
+log1p, expm1, erf, erfc = map(_entrywise, (rows.log1p, rows.expm1, rows.erf, rows.erfc))
+hypot = _entrywise(rows.hypot)
 relu, sigmoid, softplus = map(_entrywise, (rows.relu, rows.sigmoid, rows.softplus))
 where, floor, round, stop, power = map(
     _entrywise, (rows.where, rows.floor, rows.round_, rows.stop, rows.power)
@@ -541,7 +542,7 @@ def _table() -> dict[str, Entry]:
         row.__name__: Entry(row)
         for row in (
             exp, log, sqrt, abs, sign, sin, cos, tan, sinh, cosh, tanh, arcsin, arccos, arctan,
-            log1p, expm1, erf, relu,
+            log1p, expm1, erf, erfc, hypot, relu,
             sigmoid, softplus, floor, round, stop, square, tr, det, logdet, inv, adj, diag,
             ones_like, zeros_like,
         )

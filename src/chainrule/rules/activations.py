@@ -79,6 +79,20 @@ mills: Elementwise = Elementwise(
 )
 
 
+mills_excess: Elementwise = Elementwise(
+    name="mills_excess",
+    d=(lambda x, y: 1 - elementwise(mills, x) * y,),
+    says="m(x) + x, by how much the inverse Mills ratio exceeds −x",
+    evaluate=lambda xp, x: xp.sqrt(2 / xp.pi) / _special().erfcx(-x / xp.sqrt(2)) + x,
+    code="mills_excess(#1)",
+    text="mills_excess(#1)",
+    latex=r"\operatorname{mills\_excess}(#1)",
+    source="Abramowitz and Stegun 26.2.14",
+    domain=("real",),
+    positive=True,
+)
+
+
 def _one_is_smooth(arguments: Sequence[Expr]) -> int:
     """With a = 1 both sides of 0 have the slope 1."""
     constant = constant_of(arguments[1])

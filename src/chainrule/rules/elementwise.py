@@ -282,6 +282,30 @@ erf = Elementwise(
     domain=("real",),
     parity="odd",
 )
+erfc = Elementwise(
+    name="erfc",
+    d=(lambda x, y: -2 * Apply(PI) ** _half(-1) * elementwise(exp, -(x**2)),),
+    says="derivative of 1 − erf",
+    evaluate=lambda xp, x: _scipy_special().erfc(x),
+    code="special.erfc(#1)",
+    numba="math.erfc(#1)",
+    text="erfc(#1)",
+    latex=r"\operatorname{erfc}(#1)",
+    source="NIST DLMF 7.2.2",
+    domain=("real",),
+    positive=True,
+)
+hypot: Elementwise = Elementwise(
+    name="hypot",
+    d=(lambda a, b, y: a / y, lambda a, b, y: b / y),
+    says="derivative of √(a² + b²)",
+    evaluate=lambda xp, a, b: xp.sqrt(a * a + b * b),
+    code="np.hypot(#1, #2)",
+    text="hypot(#1, #2)",
+    latex=r"\sqrt{{#1}^2 + {#2}^2}",
+    source=CALCULUS,
+    domain=("nonzero", "nonzero"),
+)
 relu: Elementwise = Elementwise(
     name="relu",
     d=_relu(NOTHING),

@@ -111,7 +111,7 @@ norm = Tensorial(
     d=(_norm_d,),
     says="d‖x‖ = xᵀdx/‖x‖",
     evaluate=lambda xp, x, r: xp.sqrt((x * x).sum(axis=tuple(range(-r, 0)))),
-    code="np.sqrt(np.sum((#1)**2, axis=tuple(range(-$1, 0))))",
+    code="norm(#1, $1)",
     text="norm(#1)",
     latex=r"\lVert #1 \rVert",
     source="Matrix Cookbook (2012), eq. 129",

@@ -1,0 +1,101 @@
+"""Forms that neither overflow nor cancel: each keeps the value, and digits are kept at extreme inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.codegen.load import compile_expressions
+from chainrule.codegen.matching import Form
+from chainrule.codegen.stable import FORMS
+from chainrule.expr.walk import topological
+from chainrule.language import parse_formula
+from chainrule.verify.reference import evaluate
+from tests.codegen.extremes import FORMULAS, WELL, Measured, Row, measure
+
+ULPS = 16
+# Those whose errors are looked at each time; `python -m tests.codegen.extremes` looks at all of them.
+FEW = (
+    "1 - cos(x)",
+    "log(1 - exp(-x))",
+    "log(cosh(x))",
+    "sqrt(1 + x**2) - x",
+    "exp(x) / sum(exp(x))",
+    "norm(x)",
+)
+
+
+def keeps(form: Form) -> bool:
+    """Whether a form is used in its example and both sides of it agree at random points."""
+    names = [n for n in "xyu" if n in form.example.replace("exp", "").replace("sum", "").replace("max", "")]
+    expr = parse_formula(form.example, " ".join("u[n]" if n == "u" else n for n in names)).expr
+    made = [(node, form.make(node)) for node in topological([expr])]
+    pairs = [(node, new) for node, new in made if new is not None]
+    assert pairs, f"{form.says} is not used in {form.example}"
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        point = {n: rng.uniform(0.2, 3, (4,) if n == "u" else ()) for n in names}
+        if form.at == "any":
+            point = {n: v * rng.choice([-1, 1], np.shape(v)) for n, v in point.items()}
+        for node, new in pairs:
+            if not np.allclose(evaluate(new, point), evaluate(node, point), rtol=1e-11, atol=0):
+                return False
+    return True
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.says)
+def test_each_form_is_used_and_keeps_the_value(form: Form) -> None:
+    assert keeps(form)
+
+
+def test_a_wrong_form_is_found() -> None:
+    form = FORMS[0]
+    assert not keeps(replace(form, make=lambda node: None if (e := form.make(node)) is None else 1.001 * e))
+
+
+def fails(found: Measured) -> bool:
+    """Whether a result is no number, or far off where the problem is well conditioned."""
+    return not np.isfinite(found.ulps) or (found.condition <= WELL and found.ulps > ULPS)
+
+
+def named(row: Row) -> str:
+    """A formula with the order of its derivative."""
+    return f"{row.formula}, {row.order}"
+
+
+@pytest.mark.parametrize("row", [r for r in FORMULAS if r.formula in FEW and r.order < 2], ids=named)
+def test_digits_are_kept_at_extreme_inputs(row: Row) -> None:
+    assert [m for point in row.points for m in measure(row, point) if fails(m)] == []
+
+
+def test_lost_digits_are_found() -> None:
+    lost = Row("(1 - sqrt(1 - x)) * 2", lambda x: x, (1e-12,), 0)
+    assert any(map(fails, measure(lost, 1e-12)))
+
+
+def test_a_tanh_that_is_summed_is_made_once() -> None:
+    d = cr.derive("sum((tanh(X @ w) @ v - y)**2)", wrt="w", shapes="X[N,n,m] w[m] v[n] y[N]")
+    assert "1 - t" in d.source() and "cosh" not in d.source()
+    assert "1 / np.cosh(x)**2" in cr.derive("tanh(x)", wrt="x", shapes="x").source()
+
+
+def test_several_axes_and_permuted_ones() -> None:
+    X = np.random.default_rng(0).standard_normal((3, 4)) * 10
+    e = np.exp(X)
+    for text, want in {
+        "exp(X) / sum(exp(X), axis=0)": e / e.sum(axis=0),
+        "exp(X) / sum(exp(X), axis=1, keepdims=True)": e / e.sum(axis=1, keepdims=True),
+        "exp(X) / sum(exp(X))": e / e.sum(),
+        "log(sum(exp(X), axis=0))": np.log(e.sum(axis=0)),
+        "log(sum(exp(X)))": np.log(e.sum()),
+        "log(mean(exp(X), axis=1))": np.log(e.mean(axis=1)),
+        "sqrt(sum(X**2, axis=0))": np.linalg.norm(X, axis=0),
+        "sum(exp(X), axis=1) / sum(exp(X))": e.sum(axis=1) / e.sum(),
+    }.items():
+        assert np.allclose(compile_expressions(parse_formula(text, "X[m,n]").expr)(X=X), want, rtol=1e-12), (
+            text
+        )
+        assert np.isfinite(compile_expressions(parse_formula(text, "X[m,n]").expr)(X=100 * X)).all(), text
