@@ -23,6 +23,7 @@ from chainrule.rules.elementwise import (
     erfc,
     exp,
     expm1,
+    hypot,
     log,
     log1p,
     sigmoid,
@@ -215,6 +216,20 @@ def _mills(node: Expr) -> Expr | None:
     return None
 
 
+def _hypotenuse(node: Expr) -> Expr | None:
+    """C √(a² + b²)² − c a²."""
+    parts = _split(node)
+    for (i, (c, e)), (j, (d, f)) in permutations(enumerate(parts or ()), 2):
+        if e is None or f is None or d != -c:
+            continue
+        (h, p), (x, q) = raised(e), raised(f)
+        if p == q == 2 and isinstance(h, Apply) and h.function is hypot and x in h.arguments:
+            assert isinstance(node, Sum)
+            other = h.arguments[0] if x is h.arguments[1] else h.arguments[1]
+            return _replaced(node, (i, j), times(c, other**2))
+    return None
+
+
 SUMS = (
     Form("exp(u) − exp(−u) = 2 sinh(u), with + 2 cosh(u)", "exp(x) - exp(-x)", _two_exponentials),
     Form("√a − √b = (a − b)/(√a + √b)", "sqrt(1 + x) - 1", _difference_of_roots, "above 0"),
@@ -227,6 +242,7 @@ SUMS = (
         _less_one(LESS_ONE, 1),
     ),
     Form("1 − cos(u)² = sin(u)², cosh(u)² − 1 = sinh(u)²", "1 - cos(x)**2", _less_one(SQUARE_LESS_ONE, 2)),
+    Form("√(u² + v²)² − u² = v²", "hypot(x, y)**2 - x**2", _hypotenuse),
     Form("ln(1 + u) − ln(u) = ln(1 + 1/u)", "log1p(x) - log(x)", _difference_of_logarithms, "above 0"),
     Form("m(x) + x for the inverse Mills ratio m by a continued fraction", "mills(x) + x", _mills),
 )

@@ -41,6 +41,11 @@ def mills(x: Any) -> Expr:
     return elementwise(rows.mills, as_expr(x))
 
 
+def mills_excess(x: Any) -> Expr:
+    """φ(x)/Φ(x) + x, exact far below 0 where the two terms cancel."""
+    return elementwise(rows.mills_excess, as_expr(x))
+
+
 def leaky_relu(x: Any, slope: Any = Fraction(1, 100)) -> Expr:
     """X where x > 0, else slope·x."""
     a = as_expr(slope)
@@ -132,8 +137,8 @@ def pinball(r: Any, tau: Any = Fraction(1, 2)) -> Expr:
 
 
 _PLAIN = (
-    normcdf, normpdf, lognormcdf, mills, selu, gelu, gelu_tanh, relu6, hardsigmoid, hardswish, softsign, mish,
-    logsigmoid, hinge,
+    normcdf, normpdf, lognormcdf, mills, mills_excess, selu, gelu, gelu_tanh, relu6, hardsigmoid, hardswish,
+    softsign, mish, logsigmoid, hinge,
 )  # fmt: skip
 ENTRIES = {build.__name__: Entry(build) for build in _PLAIN} | {
     "leaky_relu": Entry(leaky_relu, "xx", optional=1, expressions=("slope",)),

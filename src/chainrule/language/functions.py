@@ -542,7 +542,7 @@ def _table() -> dict[str, Entry]:
         row.__name__: Entry(row)
         for row in (
             exp, log, sqrt, abs, sign, sin, cos, tan, sinh, cosh, tanh, arcsin, arccos, arctan,
-            log1p, expm1, erf, erfc, hypot, relu,
+            log1p, expm1, erf, erfc, relu,
             sigmoid, softplus, floor, round, stop, square, tr, det, logdet, inv, adj, diag,
             ones_like, zeros_like,
         )
@@ -571,7 +571,8 @@ def _table() -> dict[str, Entry]:
         for row in (argmax, softmax, norm1, unit, first_max, first_min)
     }
     entries |= {
-        "where": Entry(where, "xxx"), "power": Entry(power, "xx"), "clip": Entry(clip, "xxx"),
+        "where": Entry(where, "xxx"), "power": Entry(power, "xx"), "hypot": Entry(hypot, "xx"),
+        "clip": Entry(clip, "xxx"),
         "maximum": Entry(maximum, "xx", many=True), "minimum": Entry(minimum, "xx", many=True),
         "max": Entry(max, "x", reduction, many=True, forces=True),
         "min": Entry(min, "x", reduction, many=True, forces=True),
