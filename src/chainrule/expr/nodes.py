@@ -164,6 +164,9 @@ class Variable(Expr):
         node: Variable = _intern(cls, ("variable", name, shape, structure), (), fill)
         return node
 
+    def __reduce__(self) -> tuple[type[Variable], tuple[str, Shape, tuple[str, ...]]]:
+        return Variable, (self.name, self.shape, self.structure)
+
 
 class Einsum(Expr):
     """coefficient · Σ over labels not in `output` of the product of the operands.

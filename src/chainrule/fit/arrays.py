@@ -7,6 +7,8 @@ are X, one below the other.
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
 import re
 import zipfile
@@ -29,6 +31,7 @@ class Stored:
     """An array in a file: where its numbers begin, and how they are laid out.
 
     offset  the byte of the file at which they begin, None if they are compressed
+    header  how many bytes of the array itself come before them
     member  the name of the array inside an npz file, "" for npy
     """
 
@@ -37,6 +40,7 @@ class Stored:
     dtype: np.dtype[Any]
     fortran: bool
     offset: int | None
+    header: int
     member: str = ""
 
     def array(self) -> Array:
@@ -63,7 +67,7 @@ def stored_npy(path: str) -> Stored:
     needed = offset + int(np.prod(shape)) * dtype.itemsize
     if size < needed:
         raise DataProblem(f"the file is cut short: {size} bytes, and its array needs {needed}", file=path)
-    return Stored(path, shape, dtype, fortran, offset)
+    return Stored(path, shape, dtype, fortran, offset, offset)
 
 
 def _header(file: IO[bytes], path: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -97,7 +101,7 @@ def stored_npz(path: str) -> dict[str, Stored]:
                 if info.compress_type == zipfile.ZIP_STORED:
                     offset = _begin(path, info.header_offset) + header
                 name = info.filename.removesuffix(".npy")
-                found[name] = Stored(path, shape, dtype, fortran, offset, name)
+                found[name] = Stored(path, shape, dtype, fortran, offset, header, name)
     except (OSError, zipfile.BadZipFile) as problem:
         raise DataProblem(f"this is no npz file: {problem}", file=path) from None
     if not found:
@@ -170,25 +174,44 @@ class ArrayPart(Part):
         """The array that a column or a group is of, and the place in its second axis."""
         return (name, None) if name in self.groups else self._columns[name]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(a.path for a in self.arrays.values() if isinstance(a, Stored)))
+
+    def cut(self, count: int) -> Sequence[Part]:
+        rows = self.rows or 0
+        bounds = [rows * k // count for k in range(count + 1)]
+        found: list[Part] = []
+        for low, high in itertools.pairwise(bounds):
+            if high > low:
+                piece = copy.copy(self)
+                piece.first, piece.rows = self.first + low, high - low
+                found.append(piece)
+        return found
+
     def load(self, wanted: Wanted) -> Columns:
         return self._slice(wanted, {}, 0, self.rows or 0)
 
     def batches(self, wanted: Wanted, rows: int) -> Iterator[Columns]:
         kept: dict[str, Array] = {}
         for start in range(0, self.rows or 0, rows):
-            yield self._slice(wanted, kept, start, start + rows)
+            yield self._slice(wanted, kept, start, min(start + rows, self.rows or 0))
 
     def _slice(self, wanted: Wanted, kept: dict[str, Array], start: int, stop: int) -> Columns:
-        found: Columns = {}
-        for name, kind in wanted.items():
-            source, place = self.source(name)
-            if source not in kept:
-                kept[source] = self.array(source)
-            values = kept[source][start:stop]
-            if values.dtype.names:
-                values = values[name]
-            found[name] = self._converted(values if place is None else values[:, place], name, kind, start)
-        return found
+        for name in dict.fromkeys(self.source(name)[0] for name in wanted):
+            if name not in kept:
+                kept[name] = self.array(name)
+        rows = slice(self.first + start, self.first + stop)
+        values = {name: array[rows] for name, array in kept.items()}
+        return {name: self.pick(name, kind, values, self.first + start) for name, kind in wanted.items()}
+
+    def pick(self, name: str, kind: str, arrays: Mapping[str, Array], start: int) -> Array:
+        """A column or group of some rows of the arrays, of which the first is row `start`."""
+        source, place = self.source(name)
+        values = arrays[source]
+        if values.dtype.names:
+            values = values[name]
+        return self._converted(values if place is None else values[:, place], name, kind, start)
 
     def _converted(self, values: Array, name: str, kind: str, start: int) -> Array:
         def complain(message: str, row: int, hint: str) -> DataProblem:

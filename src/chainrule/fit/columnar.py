@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +25,10 @@ class ParquetPart(Part):
             file = library("pyarrow.parquet").ParquetFile(path)
             self.names = tuple(file.schema_arrow.names)
             self.rows = int(file.metadata.num_rows)
+            self.groups_of_rows = tuple(
+                int(file.metadata.row_group(k).num_rows) for k in range(file.metadata.num_row_groups)
+            )
+            self.first_group = 0
             file.close()
 
     def load(self, wanted: Wanted) -> Columns:
@@ -31,11 +37,26 @@ class ParquetPart(Part):
         return converted(table, wanted, self, 0)
 
     def batches(self, wanted: Wanted, rows: int) -> Iterator[Columns]:
-        done = 0
+        done = self.first
+        groups = range(self.first_group, self.first_group + len(self.groups_of_rows))
         with _reading(self.where), library("pyarrow.parquet").ParquetFile(self.where) as file:
-            for batch in file.iter_batches(batch_size=rows, columns=list(wanted)):
+            for batch in file.iter_batches(batch_size=rows, row_groups=list(groups), columns=list(wanted)):
                 yield converted(batch, wanted, self, done)
                 done += batch.num_rows
+
+    def cut(self, count: int) -> Sequence[Part]:
+        number = len(self.groups_of_rows)
+        bounds = [number * k // count for k in range(count + 1)]
+        found: list[Part] = []
+        for low, high in itertools.pairwise(bounds):
+            if high > low:
+                piece = copy.copy(self)
+                piece.first_group = self.first_group + low
+                piece.groups_of_rows = self.groups_of_rows[low:high]
+                piece.first = self.first + sum(self.groups_of_rows[:low])
+                piece.rows = sum(piece.groups_of_rows)
+                found.append(piece)
+        return found
 
 
 class ArrowPart(Part):

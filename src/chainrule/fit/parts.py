@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from chainrule.errors import DataProblem
 from chainrule.fit.cells import Array
@@ -21,6 +21,7 @@ class Part(ABC):
     groups     matrices that can be taken whole, with the names of their columns (none beyond two axes)
     plain      the groups that hold numbers only
     constants  single numbers among the arrays
+    first      its first row, of those that errors count; more than 0 in a part that was cut off another
     rows       how many, None where only reading can tell
     """
 
@@ -29,6 +30,7 @@ class Part(ABC):
     groups: Mapping[str, tuple[str, ...]] = {}
     plain: frozenset[str] = frozenset()
     constants: Mapping[str, float] = {}
+    first: int = 0
     rows: int | None = None
 
     @abstractmethod
@@ -38,6 +40,15 @@ class Part(ABC):
     @abstractmethod
     def batches(self, wanted: Wanted, rows: int) -> Iterator[Columns]:
         """The same in pieces, of about so many rows."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it is read from."""
+        return (self.where,) if self.where else ()
+
+    def cut(self, count: int) -> Sequence[Part]:
+        """The same rows in at most so many parts, one after the other; itself if it cannot be cut."""
+        return [self]
 
     def problem(self, message: str, row: int | None = None, column: str = "", hint: str = "") -> DataProblem:
         """An error with its place in this part."""
