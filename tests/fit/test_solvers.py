@@ -11,6 +11,7 @@ from objectives import Function, Rosenbrock, quadratic, table
 from chainrule.errors import LimitExceeded
 from chainrule.fit.newton import newton_direction
 from chainrule.fit.run import run
+from chainrule.fit.solvers import Solver, Tape
 
 SOLVERS = ["lbfgs", "newton-cg", "newton", "gauss-newton"]
 
@@ -114,3 +115,43 @@ def test_gauss_newton_solves_a_singular_problem() -> None:
     outcome = run(objective, "gauss-newton", np.zeros(2))
     assert outcome.converged
     assert outcome.theta.sum() == pytest.approx(3, abs=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["squares", "logistic"])
+@pytest.mark.parametrize("method", SOLVERS)
+def test_a_tolerance_of_zero_is_met_up_to_rounding(method: str, kind: str) -> None:
+    outcome = run(table(kind), method, np.full(5, 0.1), tolerance=0.0)
+    assert outcome.converged, outcome.reason
+    assert outcome.gradient_norm < 1e-12
+    assert "up to rounding" in outcome.reason or outcome.gradient_norm == 0
+
+
+def test_a_kink_is_not_taken_for_a_minimum_up_to_rounding() -> None:
+    """Σ |x − 0.3| + 0.1 x²: damping shrinks the steps to nothing, yet more could be gained."""
+    objective = Function(
+        (2,),
+        lambda x: np.abs(x - 0.3).sum() + 0.1 * x @ x,
+        lambda x: np.where(x > 0.3, 1.0, -1.0) + 0.2 * x,
+        lambda x: 0.2 * np.eye(2),
+    )
+    outcome = run(objective, "gauss-newton", np.array([0.7, -1.3]))
+    assert not outcome.converged
+    assert outcome.reason.startswith("no smaller loss was found")
+
+
+def test_a_solver_keeps_no_record_without_a_checkpoint() -> None:
+    objective = table("squares")
+    tape = Tape(objective, None, keep=False)
+    Solver(tape, np.zeros(5), None).solve("lbfgs", 1e-8, lambda state: state.gradient_norm < 1e-6)
+    assert (tape.evaluations, len(tape.kinds)) == (objective.asked, 0)
+
+
+@pytest.mark.parametrize("method", ["momentum", "nesterov", *SOLVERS])
+def test_a_loss_with_rounding_errors_of_a_long_sum_is_minimised(method: str) -> None:
+    """Wrong by up to 10⁻¹³ of itself, as a sum over a million rows may be, in no order."""
+    objective = quadratic([1.0, 0.01, 30.0], [1.0, -2.0, 3.0], offset=1e3)
+    exact = objective.f
+    objective.f = lambda x: exact(x) * (1 + 1e-13 * np.sin(1e15 * x.sum()))
+    outcome = run(objective, method, np.zeros(3), steps=20000, tolerance=1e-9)
+    assert outcome.converged, outcome.reason
+    assert np.abs(outcome.theta - [1, -2, 3]).max() < 1e-6

@@ -49,9 +49,11 @@ class Newton(Method):
         if not np.isfinite(hessian).all():
             return replace(state, stuck="the Hessian is not finite at this point")
         direction, mended = newton_direction(hessian, state.gradient)
+        gain = -float(state.gradient @ direction) / 2
         found = search(objective, state.theta, state.loss, state.gradient, direction, 1.0)
-        if found is None:
-            gain = -float(state.gradient @ direction) / 2
+        # Where the loss cannot tell, a step that does not halve the gradient is a step among rounding errors.
+        level = 0 < gain <= ROUNDING * abs(state.loss)
+        if found is None or (level and np.linalg.norm(found.gradient) > state.gradient_norm / 2):
             return stopped(state, gain, "along the direction of Newton's step")
         count = state.memory["mended"] + np.array(int(mended))
         return State(
@@ -120,11 +122,9 @@ class GaussNewton(Method):
         damping, growth = float(state.memory["damping"]), float(state.memory["growth"])
         if damping < 0:
             damping = FIRST_DAMPING * float(np.abs(np.diagonal(matrix)).max(initial=0.0)) or FIRST_DAMPING
-        gain = 0.0
         for _ in range(TRIES):
             step = _damped(matrix, damping, state.gradient)
             if step is not None:
-                gain = gain or -float(state.gradient @ step) / 2
                 promised = float(step @ (damping * step - state.gradient)) / 2
                 theta = state.theta + step
                 loss, gradient = objective.value_and_gradient(theta)
@@ -137,6 +137,9 @@ class GaussNewton(Method):
             growth *= 2
             if not np.isfinite(damping):
                 break
+        # What is left to gain is judged by a step that is hardly damped.
+        free = _damped(matrix, SMALLEST * float(np.diagonal(matrix).max()) or SMALLEST, state.gradient)
+        gain = 0.0 if free is None else -float(state.gradient @ free) / 2
         return stopped(state, gain, "however much the step was damped")
 
 
@@ -156,9 +159,9 @@ def _solved(lower: Array, gradient: Array) -> Array:
 
 
 def _better(state: State, loss: float, gradient: Array) -> bool:
-    """Whether the loss fell; where it can no longer tell, whether the gradient did."""
+    """Whether the loss fell; where it can no longer tell, whether the gradient fell to half."""
     if not np.isfinite(gradient).all():
         return False
     if abs(loss - state.loss) <= ROUNDING * abs(state.loss):
-        return bool(np.linalg.norm(gradient) < state.gradient_norm)
+        return bool(np.linalg.norm(gradient) < state.gradient_norm / 2)
     return loss < state.loss

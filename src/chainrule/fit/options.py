@@ -15,23 +15,29 @@ from chainrule.fit.start import suggested_rate
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A method: what it is, which options are for it, its rate unless given (0: found at the start)."""
+    """A method: what it is, which options are for it, its rate and tolerance unless given.
+
+    The rate 0 stands for one that is found at the start.
+    """
 
     says: str
     takes: tuple[str, ...] = ()
     rate: float = 0.0
+    tolerance: float = 1e-8
 
 
+# These converge so fast, or know so well when rounding is all that is left, that they can be exact.
+FINE = 1e-10
 METHODS = {
     "gd": Row("gradient descent, w ← w − η ∂C/∂w over all rows", ("rate", "backtracking")),
     "momentum": Row("gradient descent with a velocity, v ← βv + g and w ← w − ηv", ("rate", "momentum")),
     "nesterov": Row("gradient descent with a velocity that looks ahead", ("rate", "momentum")),
     "sgd": Row("gradient descent by some rows at a time", ("rate", "batch"), 0.01),
     "adam": Row("steps scaled by moving averages of g and g²", ("rate", "batch", "betas", "epsilon"), 0.001),
-    "lbfgs": Row("L-BFGS-B of SciPy: a quadratic model from the last gradients"),
-    "newton-cg": Row("trust-region Newton-CG of SciPy, by Hessian-vector products"),
-    "newton": Row("Newton's method with the closed-form Hessian, for few parameters"),
-    "gauss-newton": Row("Gauss-Newton with Levenberg-Marquardt damping, for few parameters"),
+    "lbfgs": Row("L-BFGS-B of SciPy: a quadratic model from the last gradients", tolerance=FINE),
+    "newton-cg": Row("trust-region Newton-CG of SciPy, by Hessian-vector products", tolerance=FINE),
+    "newton": Row("Newton's method with the closed-form Hessian, for few parameters", tolerance=FINE),
+    "gauss-newton": Row("Gauss-Newton with Levenberg-Marquardt damping, for few parameters", tolerance=FINE),
 }
 
 
@@ -47,7 +53,7 @@ class Options:
     method: str
     rate: float | None = None
     steps: int = 1000
-    tolerance: float = 1e-8
+    tolerance: float | None = None
     batch: int | None = None
     seed: int = 0
     momentum: float | None = None
@@ -79,6 +85,16 @@ class Options:
     def scipy(self) -> bool:
         """Whether a solver of SciPy does the steps."""
         return self.method in ("lbfgs", "newton-cg")
+
+    @property
+    def rated(self) -> bool:
+        """Whether there is a rate to choose."""
+        return "rate" in METHODS[self.method].takes
+
+    @property
+    def zero(self) -> float:
+        """The gradient norm that counts as zero."""
+        return METHODS[self.method].tolerance if self.tolerance is None else self.tolerance
 
     def identity(self) -> dict[str, str]:
         """What decides the course of a run, as text; when to stop is no part of it."""

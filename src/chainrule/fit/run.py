@@ -72,7 +72,7 @@ def run(
     *,
     rate: float | None = None,
     steps: int = 1000,
-    tolerance: float = 1e-8,
+    tolerance: float | None = None,
     batch: int | None = None,
     seed: int = 0,
     momentum: float | None = None,
@@ -156,7 +156,8 @@ def _solved(
     objective: Objective, session: Session, theta: Array, saved: Checkpoint | None, said: list[str]
 ) -> None:
     """A solver of SciPy, from the start; what a checkpoint recorded is not computed again."""
-    tape = session.tape = Tape(objective, None if saved is None else saved.tape)
+    record = None if saved is None else saved.tape
+    tape = session.tape = Tape(objective, record, keep=session.checkpoint is not None)
     bounds = objective.bounds if isinstance(objective, Constrained) else None
     solver = Solver(tape, theta, bounds)
 
@@ -164,7 +165,7 @@ def _solved(
         return session.note(state, tape.evaluations, tape.live)
 
     try:
-        state = solver.solve(session.options.method, session.options.tolerance, tell)
+        state = solver.solve(session.options.method, session.options.zero, tell)
         if session.stop is None:
             session.note(state, tape.evaluations, tape.live)
     finally:

@@ -17,6 +17,8 @@ from chainrule.fit.options import Options
 from chainrule.fit.search import ROUNDING
 from chainrule.fit.solvers import Tape
 
+MORE = "allow more --steps, or try lbfgs"
+SURELY = 1e-9  # what a loss is lower by, relative to it, if that is no rounding
 PATH_ENTRIES = 2  # parameters up to which every θ is kept
 
 
@@ -127,7 +129,9 @@ class Session:
     def _next(self, state: State, theta: Array, row: Row, count: int, evaluations: int) -> Now:
         best, lows = (None, Lows()) if self.now is None else (self.now.best, self.now.lows)
         _, loss, norm, _, whole = row
-        if best is None or (whole and np.isfinite(loss) and np.isfinite(norm) and better(loss, norm, best)):
+        if best is None or (
+            whole and np.isfinite(loss) and np.isfinite(norm) and better(loss, norm, best, self.options.zero)
+        ):
             best = (theta, loss, norm, state.step)
         return Now(state, best, count, lows.after(row), evaluations)
 
@@ -142,17 +146,18 @@ class Session:
                 "the gradient is exactly zero at the start, so no method moves from there",
                 hint="unless this is the minimum, start elsewhere, with --init or another --seed",
             )
-        if state.whole and norm <= options.tolerance:
+        if state.whole and norm <= options.zero:
             if best[3] == state.step:
                 return Stop(
                     f"the gradient norm is {norm:.2g} after {times(state.step, 'step')}, which counts as "
-                    f"zero (tolerance {options.tolerance:g})",
+                    f"zero (tolerance {options.zero:g})",
                     converged=True,
                 )
+            slower = "a smaller rate, or " if options.rated else ""
             return Stop(
                 f"the gradient vanished at step {state.step}, but the loss there, {state.loss:.6g}, is above "
                 f"the {best[1]:.6g} of step {best[3]}, whose parameters are kept",
-                hint="try a smaller rate, or another start with --init or --seed",
+                hint=f"try {slower}another start with --init or --seed",
             )
         if state.stuck:
             return Stop(f"{state.stuck}, after {times(state.step, 'step')}", converged=state.settled)
@@ -166,21 +171,19 @@ class Session:
             return Stop(
                 f"no progress: neither the loss nor the gradient norm was a new low in {times(since, unit)}; "
                 f"the gradient norm is {best[2]:.2g}",
-                hint="" if options.scipy else "a smaller rate gets closer to a minimum",
+                hint="a smaller rate gets closer to a minimum" if options.rated else "",
             )
         if state.step >= options.steps:
             return Stop(
                 f"the limit of {times(options.steps, 'step')} is reached; the gradient norm is {best[2]:.2g}",
-                hint="try a smaller rate"
-                if best[3] == 0 < state.step
-                else "allow more --steps, or try lbfgs",
+                hint="try a smaller rate" if options.rated and best[3] == 0 < state.step else MORE,
             )
         return None
 
     def _diverged(self, what: str, state: State) -> Stop:
         assert self.now is not None
         kept = f"the parameters of step {self.now.best[3]} are kept"
-        if self.options.scipy:
+        if not self.options.rated:
             return Stop(f"diverged: {what}; {kept}")
         smaller = float(f"{state.rate / 10:.1g}")
         hint = f"try a smaller rate, such as {smaller:g}"
@@ -217,9 +220,13 @@ class Session:
         return saved.state
 
 
-def better(loss: float, norm: float, best: Best) -> bool:
-    """Whether a point is better: a lower loss, or one equal up to rounding and a smaller gradient."""
-    if abs(loss - best[1]) <= ROUNDING * abs(best[1]):
+def better(loss: float, norm: float, best: Best, zero: float) -> bool:
+    """Whether a point is better: a lower loss, or one equal up to rounding and a smaller gradient.
+
+    Losses of a point without a gradient need not agree to rounding, as errors of long sums add up.
+    """
+    margin = SURELY if norm <= zero < best[2] else ROUNDING
+    if abs(loss - best[1]) <= margin * abs(best[1]):
         return norm < best[2]
     return loss < best[1]
 

@@ -36,10 +36,10 @@ Bounds = tuple[Array, Array]
 
 
 class Tape:
-    """An objective that answers from a record as far as that goes, and continues it."""
+    """An objective that answers from a record as far as that goes, and continues it if it is to be kept."""
 
-    def __init__(self, objective: Objective, record: Mapping[str, Array] | None = None) -> None:
-        self.objective = objective
+    def __init__(self, objective: Objective, record: Mapping[str, Array] | None, keep: bool) -> None:
+        self.objective, self.keep = objective, keep
         self.kinds: list[int] = []
         self.digests: list[bytes] = []
         self.values: list[float] = []
@@ -82,23 +82,27 @@ class Tape:
     def _answer(
         self, kind: int, question: bytes, ask: Callable[[], tuple[float, Array]]
     ) -> tuple[float, Array]:
-        digest = hashlib.sha256(question).digest()[:16]
-        if self.position == len(self.kinds):
-            value, vector = ask()
-            self.vectors.append(np.array(vector, np.float64))
-            self.values.append(float(value))
-            self.digests.append(digest)
-            # Last, since an interruption in between must leave no half answer that counts.
-            self.kinds.append(kind)
-        elif (self.kinds[self.position], self.digests[self.position]) != (kind, digest):
-            raise FileProblem(
-                f"the checkpoint cannot be continued: question {self.position + 1} is another",
-                hint="it was written by another build of NumPy or SciPy, or on another processor; start anew",
-            )
         at = self.position
+        if at < len(self.kinds):
+            digest = hashlib.sha256(question).digest()[:16]
+            if (self.kinds[at], self.digests[at]) != (kind, digest):
+                raise FileProblem(
+                    f"the checkpoint cannot be continued: question {at + 1} is another",
+                    hint="another build of NumPy or SciPy wrote it, or another processor; start anew",
+                )
+            value, vector = self.values[at], self.vectors[at].copy()
+        else:
+            answer = ask()
+            value, vector = float(answer[0]), np.array(answer[1], np.float64)
+            if self.keep:
+                self.vectors.append(vector.copy())
+                self.values.append(value)
+                self.digests.append(hashlib.sha256(question).digest()[:16])
+                # Last, since an interruption in between must leave no half answer that counts.
+                self.kinds.append(kind)
         self.position += 1
         self.evaluations += kind == VALUE
-        return self.values[at], self.vectors[at].copy()
+        return value, vector
 
 
 class Solver:
