@@ -287,3 +287,11 @@ def test_source_is_written_without_the_library(name: str, monkeypatch: pytest.Mo
     text = derivatives.source(name)
     assert "def derivative(X, w):" in text
     assert "def derivative(X, w):" in derivatives["X"].source(name)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("text", ["diag(x)", "x[1:] * x[:-1]"])
+def test_constants_alone_need_no_array(text: str, name: str) -> None:
+    derivative = cr.derive(text, wrt="x", shapes="x[n]", order=1 + (text != "diag(x)"))
+    found = derivative.compile(backend=name)(x=np.ones(3))
+    assert np.array_equal(found, derivative.compile()(x=np.ones(3)))

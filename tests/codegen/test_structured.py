@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, assert_type
 
 import numpy as np
 import pytest
 
-from chainrule import derive
+from chainrule import Derivative, derive
+from chainrule.codegen.compiled import CompiledFunction
 from chainrule.codegen.compound import Kronecker, Sum
 from chainrule.codegen.operators import Blocks, Dense, Diagonal, LowRank, Structured
-from chainrule.errors import OptionError
+from chainrule.codegen.structured import StructuredFunction
+from chainrule.errors import DomainProblem, OptionError
 from tests.codegen.test_operators import wrong
 
 SIZES = {"m": 3, "n": 4, "k": 2, "p": 5, "q": 3, "r": 4, "s": 2}
@@ -84,3 +86,40 @@ def test_what_is_no_matrix_is_refused() -> None:
         derive("t * x", "t", "t x[n]").compile(structured=True)
     with pytest.raises(OptionError, match="jax"):
         derive("exp(x)", "x", "x[n]").compile(structured=True, backend="jax")
+
+
+def test_blocks_of_a_hessian_share_one_function() -> None:
+    derived = derive("sum(exp(X) * Y) + t * sum(Y**2)", "X,Y,t", "X[m,n] Y[m,n] t", order=2)
+    f = derived.compile(structured=True)
+    given = {**arrays("X[m,n] Y[m,n]"), "t": np.array(1.5)}
+    found, dense = f(**given), derived.compile()(**given)
+    assert found.keys() == dense.keys() and f.__source__.count("np.exp(") == 1
+    for key, matrix in found.items():
+        if isinstance(matrix, Structured):
+            assert wrong(matrix, dense[key]) == []
+        else:
+            assert "t" in key and np.allclose(matrix, dense[key])
+    assert isinstance(found["X", "Y"], Diagonal)
+    with pytest.raises(OptionError, match="has no rows"):
+        derive("x @ y", "x,y", "x[n] y[n]").compile(structured=True)
+
+
+def test_types_are_told() -> None:
+    derived = derive("exp(x)", "x", "x[n]")
+    assert isinstance(derived, Derivative)
+    assert_type(derived.compile(), CompiledFunction)
+    assert_type(derived.compile(structured=True), StructuredFunction)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_is_singular_up_to_rounding_is_never_solved_with(dtype: Any) -> None:
+    plain = np.arange(1, 10, dtype=dtype).reshape(3, 3)  # of rank 2, which rounding hides
+    b = np.ones(3, dtype)
+    regular = np.array([[1e-30, 2e-30], [3e8, 4e8]], dtype)
+    assert np.allclose(Dense(regular).solve(b[:2]), [-2e30, 1.5e30], rtol=1e-5)
+    one, axes = np.eye(3, dtype=dtype), [(0,), (1,)]
+    crossed = Kronecker([Dense(plain), Dense(one)], axes, axes, (0, 1), (0, 1))
+    blocks = Blocks(np.stack([one, plain]))
+    for matrix, given in ((Dense(plain), b), (crossed, one), (blocks, one[:2])):
+        with pytest.raises(DomainProblem, match="singular"):
+            matrix.solve(given)

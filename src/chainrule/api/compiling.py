@@ -13,7 +13,7 @@ from chainrule.rules.unknown import unknown_in
 if TYPE_CHECKING:
     from chainrule.api.derivative import Derivative, Derivatives
     from chainrule.codegen.compiled import CompiledFunction
-    from chainrule.codegen.structured import StructuredFunction
+    from chainrule.codegen.structured import Layout, StructuredFunction, StructuredFunctions
 
 VALUE = "value"
 
@@ -85,24 +85,11 @@ def structured_function(
     Raises: OptionError for what has no rows or no columns, and for backends that are not of NumPy.
     """
     from chainrule.codegen.load import compile_expressions
-    from chainrule.codegen.structured import StructuredFunction, layout
+    from chainrule.codegen.structured import StructuredFunction
 
-    if backend not in ("numpy", "numba"):
-        raise OptionError(
-            f"structured is not for the {backend} backend",
-            hint="numpy and numba give results with a structure",
-        )
-    rows = about.below.rank
-    if not rows or about.expression.rank == rows:
-        lacks = "rows" if not rows else "columns"
-        raise OptionError(
-            f"structured is for a matrix, and this {about.kind} has no {lacks}: it is "
-            + ("a derivative of one number" if not rows else "a derivative by one number"),
-            hint="compile() gives its array; a Jacobian of an array or a Hessian has a structure",
-        )
-    found = layout(code_forms([about])[0], rows)
-    if found.dense:
-        found = layout(about.expression, rows)
+    _require_numpy(backend)
+    _require_matrix(about)
+    found = _layout(about, code_forms([about])[0])
     function = compile_expressions(
         found.parts,
         list(about.formula.variables.values()),
@@ -116,3 +103,85 @@ def structured_function(
         sizes=found.sizes,
     )
     return StructuredFunction(function, found.make)
+
+
+def structured_functions(
+    about: Derivatives, check_finite: bool, backend: str, memory: str, parallel: bool
+) -> StructuredFunctions:
+    """One function for several derivatives: those that are matrices keep their structure.
+
+    Raises: OptionError where none is a matrix, and for backends that are not of NumPy.
+    """
+    from chainrule.codegen.load import compile_expressions
+    from chainrule.codegen.structured import StructuredFunctions
+
+    _require_numpy(backend)
+    parts = about.parts()
+    if not any(map(_is_matrix, parts)):
+        _require_matrix(parts[0])
+    outputs: dict[str, Expr] = {}
+    sizes: list[str] = []
+    makes: list[tuple[Any, str, Layout | None]] = []
+    says = []
+    for key, part, form in zip(about, parts, code_forms(parts), strict=True):
+        name = " ".join(part.names)
+        found = _layout(part, form) if _is_matrix(part) else None
+        makes.append((key, name, found))
+        if found is None:
+            outputs[name] = form
+            continue
+        outputs.update({f"{name}: {kind}": expr for kind, expr in found.parts.items()})
+        sizes += [f"{name}: {kind}" for kind in found.sizes]
+        says.append(f" The matrix {name} is {found.says}.")
+
+    def make(results: Mapping[str, Any]) -> dict[Any, Any]:
+        return {
+            key: results[name]
+            if found is None
+            else found.make({kind: results[f"{name}: {kind}"] for kind in found.parts})
+            for key, name, found in makes
+        }
+
+    function = compile_expressions(
+        outputs,
+        list(about.formula.variables.values()),
+        names=code_names(about),
+        backend=backend,
+        check_finite=check_finite,
+        memory=memory,
+        parallel=parallel,
+        function="parts",
+        about="".join(says),
+        sizes=sizes,
+    )
+    return StructuredFunctions(function, make)
+
+
+def _layout(about: Derivative, form: Expr) -> Layout:
+    """The structure of the form that is compiled; of the one that prints, where that has none."""
+    from chainrule.codegen.structured import layout
+
+    found = layout(form, about.below.rank)
+    return layout(about.expression, about.below.rank) if found.dense else found
+
+
+def _is_matrix(about: Derivative) -> bool:
+    return 0 < about.below.rank < about.expression.rank
+
+
+def _require_matrix(about: Derivative) -> None:
+    if not _is_matrix(about):
+        lacks = "rows" if not about.below.rank else "columns"
+        raise OptionError(
+            f"structured is for a matrix, and this {about.kind} has no {lacks}: it is "
+            + ("a derivative of one number" if lacks == "rows" else "a derivative by one number"),
+            hint="compile() gives its array; a Jacobian of an array or a Hessian has a structure",
+        )
+
+
+def _require_numpy(backend: str) -> None:
+    if backend not in ("numpy", "numba"):
+        raise OptionError(
+            f"structured is not for the {backend} backend",
+            hint="numpy and numba give results with a structure",
+        )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from itertools import product
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from chainrule.api.abbreviations import Where, read_abbreviations
 from chainrule.api.backward import backward, code_names
@@ -23,6 +23,7 @@ from chainrule.api.compiling import (
     ValueAndDerivatives,
     code_forms,
     structured_function,
+    structured_functions,
     with_value,
     written_for,
 )
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from chainrule.api.taylor import Taylor
     from chainrule.api.why_shape import WhyShape
     from chainrule.codegen.compiled import CompiledFunction
+    from chainrule.codegen.structured import StructuredFunction, StructuredFunctions
     from chainrule.draw import Drawing
     from chainrule.notation.written import Written
     from chainrule.verify.compare import Report
@@ -575,6 +577,28 @@ class Derivative(Printable):
         """
         return written_for(backend, self, code_forms([self])[0])
 
+    @overload
+    def compile(
+        self,
+        check_finite: bool = False,
+        *,
+        backend: str = "numpy",
+        memory: str = "",
+        parallel: bool = False,
+        structured: Literal[False] = False,
+    ) -> CompiledFunction: ...
+
+    @overload
+    def compile(
+        self,
+        check_finite: bool = False,
+        *,
+        backend: str = "numpy",
+        memory: str = "",
+        parallel: bool = False,
+        structured: Literal[True],
+    ) -> StructuredFunction: ...
+
     def compile(
         self,
         check_finite: bool = False,
@@ -583,7 +607,7 @@ class Derivative(Printable):
         memory: str = "",
         parallel: bool = False,
         structured: bool = False,
-    ) -> Any:
+    ) -> CompiledFunction | StructuredFunction:
         """A function of the variables by keyword; axes of its result: output axes, then input axes.
 
         `backend` is the library that it computes with: numpy, numba, jax or torch. `check_finite` makes NaN
@@ -703,10 +727,40 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         forms = code_forms(self.parts())
         return written_for(backend, self, dict(zip(self._derivatives, forms, strict=True)))
 
+    @overload
     def compile(
-        self, check_finite: bool = False, *, backend: str = "numpy", memory: str = "", parallel: bool = False
-    ) -> CompiledFunction:
+        self,
+        check_finite: bool = False,
+        *,
+        backend: str = "numpy",
+        memory: str = "",
+        parallel: bool = False,
+        structured: Literal[False] = False,
+    ) -> CompiledFunction: ...
+
+    @overload
+    def compile(
+        self,
+        check_finite: bool = False,
+        *,
+        backend: str = "numpy",
+        memory: str = "",
+        parallel: bool = False,
+        structured: Literal[True],
+    ) -> StructuredFunctions: ...
+
+    def compile(
+        self,
+        check_finite: bool = False,
+        *,
+        backend: str = "numpy",
+        memory: str = "",
+        parallel: bool = False,
+        structured: bool = False,
+    ) -> CompiledFunction | StructuredFunctions:
         """One function that returns a dict of arrays with the keys of this mapping.
+
+        `structured`: those that are matrices are kept by their structure, as `compile` of one of them does.
 
         >>> f = derive("x**2 * y", wrt="x,y").compile()
         >>> f(x=3, y=2)
@@ -714,6 +768,8 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         """
         from chainrule.codegen.load import compile_expressions
 
+        if structured:
+            return structured_functions(self, check_finite, backend, memory, parallel)
         return compile_expressions(
             dict(zip(self._derivatives, code_forms(self.parts()), strict=True)),
             list(self.formula.variables.values()),

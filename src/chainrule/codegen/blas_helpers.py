@@ -55,7 +55,7 @@ BLAS: dict[str, tuple[str, ...]] = {
     """The inverse of the matrix that lu_factor was given."""
     LU, pivots = factors
     getri = linalg.lapack.sgetri if LU.dtype == np.float32 else linalg.lapack.dgetri
-    return getri(LU, pivots)[0].T if len(LU) else LU
+    return getri(LU, pivots, lwork=64 * len(LU))[0].T if len(LU) else LU
 ''',
     ),
     "lu_solve": (

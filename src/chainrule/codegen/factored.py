@@ -1,8 +1,9 @@
 """Factorisations made once and used again: Cholesky where a matrix is positive definite, LU where it is not.
 
 In: a program, after lowering. Out: the same with inverses, solutions, determinants and their logarithms from
-one factor of each matrix. A matrix of which nothing is known, and of which only one of these is asked, stays
-with np.linalg.
+one factor of each matrix. A matrix of which nothing is known, and of which only a solution or a
+determinant is asked, stays with np.linalg; its inverse does not, since np.linalg.inv, which solves for all
+columns of I, takes half as long again.
 """
 
 from __future__ import annotations
@@ -55,4 +56,4 @@ def _method(A: Op, asked: set[str], solved: int, facts: Facts) -> str:
     inverts = bool(asked & {"inv", "solve"})
     if facts.is_declared_definite(A) or (inverts and facts.is_semidefinite(A)):
         return "cholesky_factor"
-    return "lu_factor" if inverts and len(asked) + max(solved - 1, 0) > 1 else ""
+    return "lu_factor" if "inv" in asked or (inverts and len(asked) + max(solved - 1, 0) > 1) else ""

@@ -373,7 +373,41 @@ def _as_columns(x: Array, shape: Sizes, what: str, result: Sizes) -> tuple[Array
 
 
 def inverse_times(matrix: Array, b: Array) -> Array:
-    """matrix⁻¹ b, also for stacks of them; raises DomainProblem."""
+    """matrix⁻¹ b, also for stacks of them; raises DomainProblem where one is singular up to rounding.
+
+    Rows and columns are first brought to one scale, so that matrices which are only badly scaled are not.
+    """
+    size = matrix.shape[-1]
+    if not size or not np.isfinite(matrix).all():
+        return _solution(matrix, b)
+    left = _scale(matrix, -1)
+    right = _scale(matrix * left, -2)
+    scaled, b = matrix * left * right, b * left
+    rounding = size * np.finfo(np.result_type(scaled, np.float32)).eps
+    lengths = np.abs(scaled).sum(axis=-2).max(axis=-1)
+    if scaled.ndim > 2:
+        inverse = _solution(scaled, np.broadcast_to(np.eye(size, dtype=scaled.dtype), scaled.shape))
+        if np.any(lengths * np.abs(inverse).sum(axis=-2).max(axis=-1) * rounding >= 1):
+            raise singular("a block has no inverse up to rounding")
+        return inverse @ b * right.swapaxes(-1, -2)
+    from scipy.linalg import get_lapack_funcs
+
+    getrf, gecon, getrs = get_lapack_funcs(("getrf", "gecon", "getrs"), (scaled, b))
+    factors, pivots, failed = getrf(scaled)
+    if failed or gecon(factors, lengths)[0] <= rounding:
+        raise singular("it has no inverse up to rounding")
+    return cast(Array, getrs(factors, pivots, b)[0] * right.T)
+
+
+def _scale(matrix: Array, axis: int) -> Array:
+    """Powers of 2 that bring the largest entries of rows or columns near to 1."""
+    largest = np.abs(matrix).max(axis=axis, keepdims=True)
+    if not largest.all():
+        raise singular("a row or a column of it is 0")
+    return cast(Array, np.ldexp(np.ones_like(largest), -np.frexp(largest)[1]))
+
+
+def _solution(matrix: Array, b: Array) -> Array:
     try:
         return cast(Array, np.linalg.solve(matrix, b))
     except np.linalg.LinAlgError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chainrule.codegen.compiled import CompiledFunction
 from chainrule.codegen.compound import Kronecker, Sum
@@ -39,19 +39,30 @@ class Layout:
     dense: bool
 
 
-class StructuredFunction:
+class _FromParts(Generic[T]):
+    """A function of the variables that computes parts and puts them together."""
+
+    def __init__(self, function: CompiledFunction, make: Callable[[Results], T]) -> None:
+        self.__source__, self.__doc__ = function.__source__, function.__doc__
+        self.__signature__ = function.__signature__
+        self._function, self._make = function, make
+
+    def __call__(self, **given: Any) -> T:
+        return self._make(self._function(**given))
+
+
+class StructuredFunction(_FromParts[Structured]):
     """f(X=..., w=...): the derivative as a matrix that is kept by its structure.
 
     `__source__` is the source of the function that computes its parts.
     """
 
-    def __init__(self, function: CompiledFunction, make: Make) -> None:
-        self.__source__, self.__doc__ = function.__source__, function.__doc__
-        self.__signature__ = function.__signature__
-        self._function, self._make = function, make
 
-    def __call__(self, **given: Any) -> Structured:
-        return self._make(self._function(**given))
+class StructuredFunctions(_FromParts[dict[Any, Any]]):
+    """f(X=..., w=...): several derivatives by their keys, each kept by its structure.
+
+    One that is no matrix, such as a gradient, is an array. What they share is computed once.
+    """
 
 
 def layout(expr: Expr, rows: int) -> Layout:

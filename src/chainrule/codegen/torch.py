@@ -40,6 +40,8 @@ class Torch(Functional):
         if floats:
             return [f'like = {{"dtype": {floats[0]}.dtype, "device": {floats[0]}.device}}']
         device = f', "device": {arrays[0][0]}.device' if arrays else ""
+        if not arrays and 'like["device"]' in written:
+            device = ', "device": None'
         return [f'like = {{"dtype": torch.get_default_dtype(){device}}}']
 
     def code(self, row: Row) -> str:
