@@ -136,6 +136,7 @@ POSITIVE = (1e-300, 1e-20, 1e-8, 0.3, 1.5, 40.0, 700.0, 1e8)
 SMALL = (-1e-3, 1e-150, 1e-20, 1e-8, 1e-3, 0.5, 3.0, 100.5)
 LOGITS = ((1000.0, -1000.0, 0.0), (1000.0, 1000.0, 999.0), (-1000.0, -1001.0, -1000.5), (1e-8, 0.0, 2e-8))
 PAIRS = ((1000.0, -1000.0), (1000.0, 999.0), (-1000.0, 1000.0))
+MATRICES = ((2e-200, 1e-200), (2e200, 1e200), (2.0, 1.0))
 LENGTHS = ((3e-200, 4e-200), (3e200, -4e200), (1.0, 1e-200), (3e-308, 1e-308), (1.0, 2.0))
 
 
@@ -196,6 +197,15 @@ FORMULAS = (
     Row("x / norm(x)", lambda *x: [v / _norm(*x) for v in x], LENGTHS, 0),
     Row("sqrt(x[0]**2 + x[1]**2)", _norm, LENGTHS, 0),
     Row("sqrt(x[0]**2 + x[1]**2)", _norm, LENGTHS, 1),
+    Row("1 - tanh(x)", lambda x: 1 - mp.tanh(x), WIDE, 0),
+    Row("1 - tanh(x)**2", lambda x: 1 - mp.tanh(x) ** 2, WIDE, 0),
+    Row("(exp(x) - exp(-x)) / (exp(x) + exp(-x))", mp.tanh, WIDE, 0),
+    Row("exp(x) / (exp(x) + exp(-x))", lambda x: S(2 * x), WIDE, 0),
+    Row("sqrt(1 + x) - sqrt(x)", lambda x: mp.sqrt(1 + x) - mp.sqrt(x), POSITIVE, 0),
+    Row("log(1 + x) - log(x)", lambda x: mp.log(1 + x) - mp.log(x), POSITIVE, 0),
+    Row("log(exp(x[0]) + exp(x[1]))", _logsumexp, PAIRS, 0),
+    Row("exp(x[0]) / (exp(x[0]) + exp(x[1]))", lambda a, b: S(a - b), PAIRS, 0),
+    Row("logdet([[x[0], x[1]], [x[1], x[0]]])", lambda a, b: mp.log(a * a - b * b), MATRICES, 0),
     Row("sigmoid(x[0] - x[1])", lambda a, b: S(a - b), PAIRS, 1),
 )
 

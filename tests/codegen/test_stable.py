@@ -15,9 +15,10 @@ from chainrule.expr.walk import topological
 from chainrule.language import parse_formula
 from chainrule.verify.reference import evaluate
 from tests.codegen.extremes import FORMULAS, WELL, Measured, Row, measure
+from tests.codegen.stability import HEAD, ORDERS, PAGE, forms
 
 ULPS = 16
-# Those whose errors are looked at each time; `python -m tests.codegen.extremes` looks at all of them.
+# Those whose errors are looked at each time; the slow test looks at all of them.
 FEW = (
     "1 - cos(x)",
     "log(1 - exp(-x))",
@@ -99,3 +100,33 @@ def test_several_axes_and_permuted_ones() -> None:
             text
         )
         assert np.isfinite(compile_expressions(parse_formula(text, "X[m,n]").expr)(X=100 * X)).all(), text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", FORMULAS, ids=named)
+def test_digits_are_kept_in_every_row(row: Row) -> None:
+    assert [m for point in row.points for m in measure(row, point) if fails(m)] == []
+
+
+def test_the_page_lists_every_form_and_every_formula() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert all(text in page for text in forms())
+    _, _, table = page.partition(HEAD)
+    rows = [line.strip("| ").split(" | ") for line in table.split("\n\n")[0].splitlines()[2:]]
+    assert [(r[0], r[1].strip()) for r in rows] == [(f"`{r.formula}`", ORDERS[r.order]) for r in FORMULAS]
+    assert len({r.formula for r in FORMULAS}) >= 40
+    assert all(float(r[4]) <= ULPS for r in rows)
+
+
+@pytest.mark.parametrize(
+    ("formula", "order"),
+    [("mean((y - relu(X @ w))**2)", 1), ("sum(log(1 + exp(-y * (X @ w))))", 1), ("norm(X @ w - y)", 1)],
+)
+def test_single_precision_over_a_million_rows(formula: str, order: int) -> None:
+    f = cr.derive(formula, wrt="w", shapes="X[N,n] w[n] y[N]", order=order).compile()
+    rng = np.random.default_rng(0)
+    arrays = {"X": rng.standard_normal((10**6, 3)) + 1, "w": np.array([0.5, -0.25, 1]), "y": np.ones(10**6)}
+    single = {name: value.astype(np.float32) for name, value in arrays.items()}
+    got, want = f(**single), f(**{name: value.astype(np.float64) for name, value in single.items()})
+    assert got.dtype == np.float32
+    assert np.abs(got - want).max() <= 2e-5 * np.abs(want).max()

@@ -52,6 +52,16 @@ POLAR = '''def polar(X):
     return U @ Vt * full_rank(X)
 '''
 
+MILLS = '''def mills(x):
+    """The normal density divided by the distribution function; below -5 by a continued fraction."""
+    far, near = jnp.maximum(-x, 5), jnp.maximum(x, -5)
+    rest = 0
+    for k in range(40, 0, -1):
+        rest = k / (far + rest)
+    density = jnp.exp(-near * near / 2) / jnp.sqrt(2 * jnp.pi)
+    return jnp.where(x < -5, far + rest, density / special.ndtr(near))
+'''
+
 # Texts that differ by more than a name, in the place of those with the same name.
 CHANGED: Mapping[str, tuple[str, ...]] = {
     "norm": (
@@ -96,15 +106,15 @@ CHANGED: Mapping[str, tuple[str, ...]] = {
     return jnp.where(size <= d, x * x / 2, d * (size - d / 2))
 ''',
     ),
-    "mills": (
-        '''def mills(x):
-    """The normal density divided by the distribution function; below -5 by a continued fraction."""
-    far, near = jnp.maximum(-x, 5), jnp.maximum(x, -5)
-    rest = 0
-    for k in range(40, 0, -1):
-        rest = k / (far + rest)
-    density = jnp.exp(-near * near / 2) / jnp.sqrt(2 * jnp.pi)
-    return jnp.where(x < -5, far + rest, density / special.ndtr(near))
+    "mills": (MILLS,),
+    "lognormcdf": (
+        MILLS,
+        '''def lognormcdf(x):
+    """The logarithm of the normal distribution function, where that underflows or is close to 1 too."""
+    far, left, right = jnp.minimum(x, -5), jnp.clip(x, -5, 0), jnp.maximum(x, 0)
+    tail = -far * far / 2 - jnp.log(jnp.sqrt(2 * jnp.pi) * mills(far))
+    near = jnp.where(x < 0, jnp.log(special.ndtr(left)), jnp.log1p(-special.ndtr(-right)))
+    return jnp.where(x < -5, tail, near)
 ''',
     ),
     "mills_excess": (

@@ -380,7 +380,7 @@ def _divided(w: Expr, base: Expr, p: Fraction) -> tuple[int, list[Expr]] | None:
             return None
         sign = -1 if share % 2 else 1
         return sign, [to_power(elementwise(expm1, negative(u)), -share), _rest_power(base, p + share)]
-    parts = exponents(base) if isinstance(base, Sum) and p < 0 else None
+    parts = _exponents(base) if p < 0 else None
     if parts is None or not all(is_positive(c) for c, _ in parts) or all(u is None for _, u in parts):
         return None
     less = (1 / p) * w
@@ -389,6 +389,16 @@ def _divided(w: Expr, base: Expr, p: Fraction) -> tuple[int, list[Expr]] | None:
     for k in constants:
         terms[k] = number(parts[k][0], w.shape)
     return 1, [to_power(total(terms), p)]
+
+
+def _exponents(base: Expr) -> list[tuple[Coefficient, Expr | None]] | None:
+    """C and u for each term c exp(u) of a sum or of a multiple of cosh(u)."""
+    c, e = scaled(base)
+    u = of(e, cosh)
+    if u is not None:
+        half = c * Coefficient(HALF)
+        return [(half, u), (half, negative(u))]
+    return exponents(base) if isinstance(base, Sum) else None
 
 
 def _sum_of(u: Expr, v: Expr) -> Expr:
@@ -405,16 +415,19 @@ def _sinh_over_cosh(node: Expr) -> Expr | None:
     """sinh(u) cosh(u)⁻ᵏ = tanh(u) cosh(u)¹⁻ᵏ."""
     factors = _factors(node)
     for i, (a, labels) in enumerate(factors):
-        top, m = raised(a)
+        c, e = scaled(a)
+        top, m = raised(e) if e is not None else (a, Fraction(0))
         u = of(top, sinh)
         for j, (b, places) in enumerate(factors):
             base, p = raised(b)
-            whole = m.denominator == 1 and 0 < m <= -p
-            if u is None or places != labels or of(base, cosh) is not u or not whole:
+            d, f = scaled(base)
+            whole = m.denominator == p.denominator == 1 and 0 < m <= -p
+            if u is None or places != labels or of(f, cosh) is not u or not whole:
                 continue
-            assert isinstance(node, Einsum)
-            made = [to_power(elementwise(tanh, u), m), _rest_power(base, p + m)]
-            return _product(node, (i, j), [(f, labels) for f in made])
+            assert isinstance(node, Einsum) and f is not None
+            made = [to_power(elementwise(tanh, u), m), _rest_power(f, p + m)]
+            result = _product(node, (i, j), [(g, labels) for g in made])
+            return times(c * d ** int(p), result)
     return None
 
 

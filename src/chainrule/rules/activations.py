@@ -47,6 +47,7 @@ normcdf: Elementwise = Elementwise(
     says="Φ′ = φ, the normal density",
     evaluate=lambda xp, x: _special().ndtr(x),
     code="special.ndtr(#1)",
+    torch="torch.special.erfc(-#1 / 2**0.5) / 2",  # torch.special.ndtr is 0 below −8
     numba="math.erfc(-(#1) / math.sqrt(2)) / 2",
     text="normcdf(#1)",
     latex=r"\Phi(#1)",
@@ -60,6 +61,7 @@ lognormcdf: Elementwise = Elementwise(
     says="(ln Φ)′ = φ/Φ, the inverse Mills ratio",
     evaluate=lambda xp, x: _special().log_ndtr(x),
     code="special.log_ndtr(#1)",
+    jax="lognormcdf(#1)",
     text="lognormcdf(#1)",
     latex=r"\ln \Phi(#1)",
     source="Greene 2012, Econometric Analysis, section 17.3",
