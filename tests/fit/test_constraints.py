@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from objectives import Function
 
-from chainrule.errors import DomainProblem, OptionError
+from chainrule.errors import DomainProblem, FileProblem, OptionError
 from chainrule.fit.constraints import Constrained, constrained
 from chainrule.fit.options import METHODS
-from chainrule.fit.run import run
+from chainrule.fit.run import Outcome, run
 from chainrule.fit.start import random_start
 from chainrule.language.declarations import STRUCTURES
 from chainrule.verify.sample import draw
@@ -54,20 +55,36 @@ def case(structure: tuple[str, ...], seed: int = 0) -> tuple[Constrained, Any]:
     return objective, objective.inverse(start["x"].ravel()) + 0.3 * rng.standard_normal(objective.size)
 
 
-@pytest.mark.parametrize("structure", CASES)
-def test_gradients_and_products_are_those_of_differences(structure: tuple[str, ...]) -> None:
-    objective, t = case(structure)
+def wrong(objective: Constrained, t: Any) -> list[str]:
+    """Which derivatives disagree with differences."""
     h = 1e-6
     units = np.eye(objective.size)
     value = [objective.value_and_gradient(t + s * h * unit)[0] for unit in units for s in (1, -1)]
-    gradient = objective.value_and_gradient(t)[1]
-    assert np.allclose(gradient, np.subtract(value[::2], value[1::2]) / (2 * h), rtol=1e-6, atol=1e-7)
-    hessian = objective.hessian(t)
-    for unit in units:
-        ends = [objective.value_and_gradient(t + s * h * unit)[1] for s in (1, -1)]
-        product = objective.product(t, unit)
-        assert np.allclose(product, (ends[0] - ends[1]) / (2 * h), rtol=1e-6, atol=1e-7)
-        assert np.allclose(hessian @ unit, product, rtol=1e-9, atol=1e-12)
+    gradients = [objective.value_and_gradient(t + s * h * unit)[1] for unit in units for s in (1, -1)]
+    products = np.array([objective.product(t, unit) for unit in units])
+    slopes = np.subtract(value[::2], value[1::2]) / (2 * h)
+    curvatures = np.subtract(gradients[::2], gradients[1::2]) / (2 * h)
+    pairs = {
+        "gradient": (objective.value_and_gradient(t)[1], slopes),
+        "product": (products, curvatures),
+        "hessian": (objective.hessian(t), curvatures),
+    }
+    return [name for name, (one, other) in pairs.items() if not np.allclose(one, other, rtol=1e-6, atol=1e-7)]
+
+
+@pytest.mark.parametrize("structure", CASES)
+def test_derivatives_are_those_of_differences(structure: tuple[str, ...]) -> None:
+    assert wrong(*case(structure)) == []
+
+
+@pytest.mark.parametrize("part", ["push", "pull", "bend"])
+@pytest.mark.parametrize("structure", ["positive", "simplex", "spd", "unit", "orthogonal"])
+def test_a_wrong_derivative_is_found(structure: str, part: str) -> None:
+    objective, t = case((structure,))
+    block = objective.parts[0].block
+    right = getattr(block, part)
+    setattr(block, part, lambda *given: 1.001 * right(*given))
+    assert ("gradient" if part == "pull" else "product") in wrong(objective, t)
 
 
 @pytest.mark.parametrize("structure", CASES)
@@ -158,6 +175,28 @@ def test_orthonormal_columns_find_the_leading_eigenvectors() -> None:
     start = random_start({"x": (5, 2)}, {"x": ("orthonormal",)}, 0)
     outcome = run(constrained(objective, {"x": ("orthonormal",)}, start, "newton-cg"), "newton-cg", start)
     assert outcome.loss == pytest.approx(-np.linalg.eigvalsh(a)[-2:].sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("method", "structure"), [("lbfgs", "nonnegative"), ("newton-cg", "orthogonal"), ("adam", "simplex")]
+)
+def test_a_fit_with_a_structure_goes_on_to_the_same_bits(method: str, structure: str, tmp_path: Path) -> None:
+    start = random_start({"x": (3, 3)}, {"x": (structure,)}, 2)
+
+    def to(steps: int, **files: Path) -> Outcome:
+        objective = constrained(cubic((3, 3)), {"x": (structure,)}, start, method)
+        return run(objective, method, start, steps=steps, **files)
+
+    path = tmp_path / "run.npz"
+    to(3, checkpoint=path)
+    one, other = to(9, resume=path), to(9)
+    assert one.theta.tobytes() == other.theta.tobytes()
+    assert one.history["loss"].tobytes() == other.history["loss"].tobytes()
+    assert one.steps > 3
+    other_start = random_start({"x": (3, 3)}, {"x": (structure,)}, 3)
+    objective = constrained(cubic((3, 3)), {"x": (structure,)}, other_start, method)
+    with pytest.raises(FileProblem, match="another start"):
+        run(objective, method, other_start, resume=path)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,13 @@ def same(one: Outcome, other: Outcome) -> bool:
     )
 
 
+def test_a_difference_in_one_bit_is_found() -> None:
+    one, other = (run(table("squares"), "gd", START, rate=0.1, steps=4) for _ in range(2))
+    assert same(one, other)
+    other.history["loss"][2] = np.nextafter(other.history["loss"][2], 0)
+    assert not same(one, other)
+
+
 class Killed(BaseException):
     """What no code of a run catches."""
 

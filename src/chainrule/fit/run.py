@@ -8,6 +8,7 @@ checkpoint a run that was stopped or killed goes on to the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,16 +121,17 @@ def _outcome(
 ) -> Outcome:
     drive = _solved if session.options.scipy else _stepped
     said: list[str] = []
-    interrupted = False
     try:
         drive(objective, session, theta, saved, said)
     except KeyboardInterrupt:
         if session.now is None:
             raise
-        interrupted = True
-    if session.checkpoint is not None and session.now is not None:
-        session.save()
-    return ended(objective, session, interrupted, (*notes, *said))
+    if session.checkpoint is not None:
+        try:
+            session.save()
+        except KeyboardInterrupt:
+            session.save()
+    return ended(objective, session, (*notes, *said))
 
 
 def _stepped(
@@ -172,7 +174,7 @@ def _solved(
         said += solver.notes()
 
 
-def ended(objective: Objective, session: Session, interrupted: bool, notes: tuple[str, ...]) -> Outcome:
+def ended(objective: Objective, session: Session, notes: tuple[str, ...]) -> Outcome:
     """The outcome of a session; where a batch is all that the last point was seen by, all rows are taken.
 
     That is no part of the run, which goes on from a checkpoint without it.
@@ -183,16 +185,14 @@ def ended(objective: Objective, session: Session, interrupted: bool, notes: tupl
     state, best, evaluations = now.state, now.best, now.evaluations
     stop = session.stop
     if not state.whole and (stop is None or np.isfinite(state.loss)):
-        try:
+        with suppress(KeyboardInterrupt):
             state = evaluated(objective, state.step, state.theta, state.rate)
-        except KeyboardInterrupt:
-            interrupted = True
-        else:
             session.note(state, evaluations + 1, live=False)
             assert session.now is not None
             rows, path, best = session.rows, session.path, session.now.best
             evaluations, stop = evaluations + 1, session.stop
-    if interrupted or stop is None:
+    if stop is None:
+        # Nothing else ends a run without a stop.
         kept = f"the parameters of step {best[3]}, the best so far, are kept"
         stop = Stop(f"stopped by Ctrl-C after {times(state.step, 'step')}; {kept}")
     return Outcome(
