@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,3 +233,43 @@ def test_a_mistake_of_the_reader_reaches_the_loop(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(feeds._Reader, "read", broken)
     with pytest.raises(RuntimeError, match="broken"):
         gathered(stream(data, let, variables()).chunks)
+
+
+MEASURED = """
+import sys
+import numpy as np
+from chainrule.fit.stream import stream
+from chainrule.language.declarations import parse_declarations
+
+def anonymous():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
+
+folder, shapes = sys.argv[1], parse_declarations("X[N,n] y[N]").variables
+np.ones((100, 100)) @ np.ones(100)
+before = peak = anonymous()
+for data, let in (([folder + "/X.npy", folder + "/y.npy"], None), (folder + "/X.npy", "y = c99, X = rest")):
+    total = rows = 0
+    for chunk in stream(data, let, shapes).chunks:
+        total += float((chunk["X"] @ np.ones(chunk["X"].shape[1]) + chunk["y"]).sum())
+        rows += len(chunk["y"])
+        peak = max(peak, anonymous())
+    print(rows, total)
+print(peak - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell the memory so")
+def test_200_mb_take_less_than_50_mb_of_memory(tmp_path: Path) -> None:
+    rows = 250_000
+    mapped = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.float64, (rows, 100))
+    mapped[:] = 1
+    mapped.flush()
+    del mapped
+    np.save(tmp_path / "y.npy", np.full(rows, 2.0))
+    told = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert told[:4] == [str(rows), str(102.0 * rows), str(rows), str(100.0 * rows)]
+    assert 0 < float(told[4]) < 50
+    (tmp_path / "X.npy").unlink()

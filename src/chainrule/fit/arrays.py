@@ -43,6 +43,11 @@ class Stored:
     header: int
     member: str = ""
 
+    @property
+    def row(self) -> int:
+        """How many bytes one row has."""
+        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+
     def array(self) -> Array:
         """The array, memory-mapped where it can be."""
         if self.offset is None or 0 in self.shape or not self.shape:

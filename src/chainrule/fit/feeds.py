@@ -27,6 +27,7 @@ from chainrule.fit.structure import check_entries
 
 # The rows of a part that are taken, of `count` from `start` on; None for all.
 Choice = Callable[[int, int], Array]
+AT_ONCE = 1 << 20  # bytes that are read before they are rearranged, while they are in the cache
 
 
 @dataclass(slots=True)
@@ -182,22 +183,30 @@ class ArrayFeed(Feed):
             if len(used) == 1 and _as_needed(self.arrays[name], *used[0])
         }
         self.files = {name: _Reader(stored, self.at) for name, stored in self.arrays.items()}
+        laid_out = [a for name, a in self.arrays.items() if name not in self.direct]
+        width = sum(a.row for a in laid_out)
+        # Reading column by column is a jump for each column, so it is done for all rows at once.
+        self.block = max(1, AT_ONCE // width) if laid_out and not any(a.fortran for a in laid_out) else None
 
     def fill(self, buffer: Buffer, capacity: int) -> int | None:
-        count = min(capacity, self.stop - self.at)
-        if count <= 0:
+        if self.at >= self.stop:
             return None
-        read: dict[str, Array] = {}
-        for name, reader in self.files.items():
-            target = (
-                buffer.floats[self.direct[name]] if name in self.direct else self._scratch(name, capacity)
-            )
-            reader.read(target, count)
-            read[name] = target[:count]
-        plan, part = self.finish.plan, self.part
-        columns = {name: part.pick(name, kind, read, self.at) for name, kind in plan.wanted.items()}
-        start, self.at = self.at, self.at + count
-        return self.finish.rows(columns, buffer, 0, start, part, frozenset(self.direct.values()))
+        plan, direct = self.finish.plan, frozenset(self.direct.values())
+        filled = 0
+        while filled < capacity and self.at < self.stop:
+            count = min(capacity - filled, self.stop - self.at, self.block or capacity)
+            read: dict[str, Array] = {}
+            for name, reader in self.files.items():
+                if name in self.direct:
+                    target = buffer.floats[self.direct[name]][filled:]
+                else:
+                    target = self._scratch(name, self.block or capacity)
+                reader.read(target, count)
+                read[name] = target[:count]
+            columns = {name: self.part.pick(name, kind, read, self.at) for name, kind in plan.wanted.items()}
+            start, self.at = self.at, self.at + count
+            filled += self.finish.rows(columns, buffer, filled, start, self.part, direct)
+        return filled
 
     def _scratch(self, name: str, capacity: int) -> Array:
         kept, stored = self.finish.scratch, self.arrays[name]
@@ -224,7 +233,7 @@ class _Reader:
 
     def __init__(self, stored: Stored, first: int) -> None:
         self.stored, self.at = stored, first
-        self.row = int(np.prod(stored.shape[1:], dtype=np.int64)) * stored.dtype.itemsize
+        self.row = stored.row
         self.archive: zipfile.ZipFile | None = None
         self.file: IO[bytes]
         if stored.offset is not None:
