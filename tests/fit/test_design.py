@@ -100,6 +100,15 @@ def test_arrays_by_their_own_names_are_not_copied(tmp_path: Path) -> None:
     assert mixed.arrays["X"][1].tolist() == [5, 3]
 
 
+def test_variables_that_are_not_declared_have_the_axes_of_their_columns() -> None:
+    nothing = dict.fromkeys(("X", "y", "z", "lam"))
+    found = design(PEOPLE, "y = target, X = [age], z = age, lam = 2", nothing)
+    assert found.arrays["X"].shape == (4, 1) and found.arrays["z"].shape == found.arrays["y"].shape == (4,)
+    assert found.arrays["lam"] == 2
+    images = design({"X": np.ones((4, 2, 2)), "y": np.ones(4)}, None, dict.fromkeys(("X", "y")))
+    assert images.arrays["X"].shape == (4, 2, 2)
+
+
 def test_the_split_is_the_same_for_the_same_seed() -> None:
     one, other = (
         made(DIABETES, "y = target, X = rest", "X[N,n] y[N]", validation=0.2, seed=s) for s in (7, 7)

@@ -158,6 +158,7 @@ class ArrayPart(Part):
                 self._columns |= {column: (name, j) for j, column in enumerate(inside)}
                 names += inside
         self.names = tuple(names)
+        self.axes = {g: len(self.arrays[g].shape) for g in self.groups}
         self.plain = frozenset(g for g in self.groups if self.arrays[g].dtype.kind in "biuf")
 
     @classmethod

@@ -55,7 +55,7 @@ class Design:
 def design(
     data: Any,
     let: str | Let | None,
-    variables: Mapping[str, Variable],
+    variables: Mapping[str, Variable | None],
     *,
     one_hot: Collection[str] = (),
     standardise: Collection[str] = (),
@@ -66,7 +66,7 @@ def design(
 ) -> Design:
     """Read the data and lay them out.
 
-    variables    those that need data, by name
+    variables    those that need data, by name; None for one that is not declared
     let          which columns make which; None if columns or arrays are called like the variables
     one_hot      columns of which each value becomes a column (of an integer variable, its number)
     standardise  variables or columns that get mean 0 and deviation 1, both taken from the rows to fit to

@@ -19,6 +19,7 @@ class Part(ABC):
     where      what to call it in an error
     names      its columns, in order
     groups     matrices that can be taken whole, with the names of their columns (none beyond two axes)
+    axes       how many axes each group has
     plain      the groups that hold numbers only
     constants  single numbers among the arrays
     first      its first row, of those that errors count; more than 0 in a part that was cut off another
@@ -28,6 +29,7 @@ class Part(ABC):
     where: str
     names: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]] = {}
+    axes: Mapping[str, int] = {}
     plain: frozenset[str] = frozenset()
     constants: Mapping[str, float] = {}
     first: int = 0

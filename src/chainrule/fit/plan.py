@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ChainruleError, DataProblem, OptionError, ShapeMismatch
+from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Variable
 from chainrule.fit.cells import NUMBER, TEXT, Array, is_number
 from chainrule.fit.let import Chosen, Let
@@ -184,11 +185,11 @@ class Plan:
 def make_plan(
     table: Table,
     let: Let,
-    variables: Mapping[str, Variable],
+    variables: Mapping[str, Variable | None],
     one_hot: Collection[str] = (),
     standardise: Collection[str] = (),
 ) -> Plan:
-    """The plan for the variables that need data.
+    """The plan for the variables that need data; one that is not declared has the axes of its columns.
 
     one_hot      columns of which each value becomes a column
     standardise  variables or columns that get mean 0 and deviation 1
@@ -212,7 +213,8 @@ def make_plan(
             raise _unused(table, name, [*chosen, *sorted(columns)], "standardisation")
     laid, constants = [], {}
     for name, choice in chosen.items():
-        variable = variables[name]
+        declared = variables[name]
+        variable = _formed(name, choice, table) if declared is None else declared
         if choice.value is not None:
             if variable.shape:
                 raise _misfit(let, choice, f"{name} is {_said(variable)}, and gets a number")
@@ -222,6 +224,14 @@ def make_plan(
     if not laid:
         raise DataProblem("no variable gets a column", hint="write as in  y = target, X = rest")
     return Plan(tuple(laid), constants, _shared(chosen))
+
+
+def _formed(name: str, choice: Chosen, table: Table) -> Variable:
+    """A variable as its columns are: a number, a vector, a matrix, or an array as it is stored."""
+    if choice.value is not None:
+        return Variable(name)
+    axes = 1 if choice.bare else 2 if choice.columns else table.parts[0].axes[choice.group]
+    return Variable(name, tuple(Dim.of(size) for size in ("N", *(f"{name}_{k}" for k in range(1, axes)))))
 
 
 def _lay(

@@ -240,7 +240,7 @@ class Streamed:
 def stream(
     data: Any,
     let: str | Let | None,
-    variables: Mapping[str, Variable],
+    variables: Mapping[str, Variable | None],
     *,
     one_hot: Collection[str] = (),
     standardise: Collection[str] = (),
