@@ -295,3 +295,13 @@ def test_constants_alone_need_no_array(text: str, name: str) -> None:
     derivative = cr.derive(text, wrt="x", shapes="x[n]", order=1 + (text != "diag(x)"))
     found = derivative.compile(backend=name)(x=np.ones(3))
     assert np.array_equal(found, derivative.compile()(x=np.ones(3)))
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("how", ["", ", padding=1", ", stride=2"])
+def test_windows_in_two_dimensions_are_added_at_their_places(how: str, name: str) -> None:
+    text, shapes = f"sum(conv2d(X, K{how})**2)", "X[2,6,7] K[3,2,2,3]"
+    derivative = cr.derive(text, wrt="X", shapes=shapes)
+    given = loss_arrays(derivative)
+    expected = derivative.compile()(**given)
+    assert np.allclose(derivative.compile(backend=name)(**given), expected, rtol=1e-10, atol=1e-10)

@@ -224,7 +224,7 @@ TORCH_HELPERS: Mapping[str, tuple[str, ...]] = {
         axis = len(lead) + k
         n = sizes[k] + 2 * paddings[k]
         where = places(counts[k], widths[k], strides[k], dilations[k], parts.device).reshape(-1)
-        flat = parts.movedim(axis + k + 1, axis + 1).flatten(axis, axis + 1)
+        flat = parts.movedim(len(lead) + axes + k, axis + 1).flatten(axis, axis + 1)
         total = flat.new_zeros(flat.shape[:axis] + (n,) + flat.shape[axis + 1:])
         parts = total.index_add(axis, where, flat).narrow(axis, paddings[k], sizes[k])
     return parts
