@@ -193,8 +193,9 @@ class Evaluator:
         if self.halves is None:
             return self._whole(values, batch)
         if batch is None:
-            count = about.place.count if self.halves.counted else None
-            sizes = about.sizes if count is None else {**about.sizes, self.halves.count: count}
+            sizes = dict(about.sizes)
+            if self.halves.counted:
+                sizes[self.halves.count] = about.place.counted()
             totals, found = about.place.sums(self.halves.part, values, sizes)
             return self.halves.of_totals(totals, values, about.sizes, found)
         every = about.place.count or len(batch)

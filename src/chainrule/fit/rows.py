@@ -1,4 +1,4 @@
-"""Where the rows of the data are: in memory, here; other places sum in the same way (stream.py, workers.py).
+"""Where the rows of the data are: in memory, here; other places sum in the same way (pieces.py, workers.py).
 
 A place adds up what a compiled half gives for its rows, wherever they are, in an order that is always the
 same.
@@ -20,6 +20,10 @@ class Rows(Protocol):
     @property
     def count(self) -> int | None:
         """How many there are; None before anybody counted."""
+        ...
+
+    def counted(self) -> int:
+        """How many there are, even if that takes reading them."""
         ...
 
     def sums(
@@ -52,6 +56,9 @@ class MemoryRows:
             listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
             raise ArrayMismatch(f"the arrays have different numbers of rows: {listed}")
         self.count = next(iter(counts.values()), 0)
+
+    def counted(self) -> int:
+        return self.count
 
     def sums(
         self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]

@@ -1,0 +1,143 @@
+"""Rows in pieces: each piece is read where it is summed, in this process, another, or on another machine.
+
+Totals of pieces are added in their order, whoever made them and when, so that a sum is the same to the last
+bit for the same pieces.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from chainrule.codegen.halves import Half
+from chainrule.errors import OptionError
+from chainrule.fit.objective import Array
+
+Totals = dict[str, Array]
+Summed = tuple[Totals, int]
+
+
+class Piece(Protocol):
+    """Some of the rows, in chunks: arrays by the names of variables. It can be sent to another process."""
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]: ...
+
+
+@dataclass(frozen=True)
+class ArrayPiece:
+    """Rows `start` to `stop` of arrays in npy files, by the names of variables, as one chunk."""
+
+    files: Mapping[str, str]
+    start: int
+    stop: int
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        whole = {name: np.load(file, mmap_mode="r") for name, file in self.files.items()}
+        yield {name: np.asarray(array[self.start : self.stop]) for name, array in whole.items()}
+
+
+class Shared:
+    """Arrays written to files once, so that other processes can map them; they go when this is closed.
+
+    >>> with Shared({"y": np.arange(5.0)}, 2) as shared:
+    ...     [[chunk["y"].tolist() for chunk in piece] for piece in shared.pieces]
+    [[[0.0, 1.0]], [[2.0, 3.0, 4.0]]]
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], count: int) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="chainrule-", ignore_cleanup_errors=True)
+        files = {}
+        for number, (name, array) in enumerate(arrays.items()):
+            file = Path(self._folder.name) / f"{number}.npy"
+            np.save(file, array)
+            files[name] = str(file)
+        rows = len(next(iter(arrays.values())))
+        ends = [rows * k // count for k in range(count + 1)]
+        self.pieces = [ArrayPiece(files, a, b) for a, b in pairwise(ends) if b > a]
+
+    def __enter__(self) -> Shared:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes the files."""
+        self._folder.cleanup()
+
+
+def sum_piece(piece: Piece, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]) -> Summed:
+    """The totals of a piece, and how many rows it has."""
+    totals: Totals = {}
+    count = 0
+    for chunk in piece:
+        found = half({**values, **chunk}, sizes)
+        totals = {name: totals[name] + found[name] for name in found} if totals else found
+        count += len(next(iter(chunk.values())))
+    return totals, count
+
+
+def added(parts: Sequence[Summed]) -> Summed:
+    """The totals of all pieces, added in their order; pieces without rows are left out.
+
+    Raises: OptionError if there are no rows at all.
+    """
+    filled = [part for part in parts if part[1]]
+    if not filled:
+        raise OptionError("there are no rows of data")
+    totals, count = filled[0]
+    for more, rows in filled[1:]:
+        totals = {name: totals[name] + more[name] for name in totals}
+        count += rows
+    return totals, count
+
+
+def count_rows(pieces: Sequence[Piece]) -> int:
+    """How many rows there are, by reading them."""
+    return sum(len(next(iter(chunk.values()))) for piece in pieces for chunk in piece)
+
+
+class PiecedRows:
+    """Rows that are read piece by piece in this process: a part of Rows that needs little memory.
+
+    `count` is the number of rows if it is known; otherwise the first sum finds it.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], count: int | None = None) -> None:
+        self.pieces, self.count = list(pieces), count
+
+    def sums(self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]) -> Summed:
+        totals, count = added(self.parts(half, values, sizes))
+        self.count = count
+        return totals, count
+
+    def parts(self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]) -> list[Summed]:
+        """The totals of each piece, in order."""
+        return [sum_piece(piece, half, values, sizes) for piece in self.pieces]
+
+    def counted(self) -> int:
+        """The number of rows, read if it is not known."""
+        if self.count is None:
+            self.count = count_rows(self.pieces)
+        return self.count
+
+    def some(self, batch: Array) -> dict[str, Array]:
+        raise OptionError(
+            "rows that are streamed or kept by workers cannot be picked one by one",
+            hint="sgd and adam with a batch need the data in memory; gd, lbfgs and newton-cg do not",
+        )
+
+    def whole(self, why: str) -> dict[str, Array]:
+        raise OptionError(
+            f"this loss needs all rows at once: {why}",
+            hint="give data that fit in memory, and no workers",
+        )
+
+    def close(self) -> None:
+        """Ends whatever runs elsewhere."""

@@ -1,0 +1,127 @@
+"""Rows that processes on this machine sum, each its own pieces.
+
+What is compiled goes to a worker once, parameters each time, and only totals and counts come back. A worker
+that dies is replaced, and its piece is asked for again: nothing is lost, and the sum has the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from chainrule.codegen.halves import Half
+from chainrule.errors import DomainProblem, LimitExceeded, OptionError
+from chainrule.fit.objective import Array
+from chainrule.fit.pieces import Piece, PiecedRows, Summed
+
+MOST_DEATHS = 3  # of workers in a row at one piece
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+START = "from chainrule.fit.worker import main; main()"
+
+
+class WorkerRows(PiecedRows):
+    """Pieces shared out among processes: piece k is always for worker k modulo their number."""
+
+    def __init__(self, pieces: Sequence[Piece], workers: int, count: int | None = None) -> None:
+        super().__init__(pieces, count)
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise OptionError(f"workers is {workers!r}", hint="it is a number of processes, at least 1")
+        self.workers = [Worker() for _ in range(min(workers, len(self.pieces)))]
+        self._threads = ThreadPoolExecutor(len(self.workers), thread_name_prefix="chainrule")
+        self._halves: list[Half] = []
+
+    def parts(self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]) -> list[Summed]:
+        if not any(half is known for known in self._halves):
+            self._halves.append(half)
+        number = next(k for k, known in enumerate(self._halves) if known is half)
+        needed = {name: values[name] for name in half.source.arrays if name in values}
+        found: dict[int, Summed] = {}
+
+        def share(first: int) -> None:
+            for k in range(first, len(self.pieces), len(self.workers)):
+                request = ("sum", self.pieces[k], number, needed, dict(sizes))
+                found[k] = self.workers[first].ask(number, half, request)
+
+        for done in [self._threads.submit(share, first) for first in range(len(self.workers))]:
+            done.result()
+        return [found[k] for k in range(len(self.pieces))]
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+        self._threads.shutdown(wait=True)
+
+
+class Worker:
+    """A process, or the one in its place; it starts when it is first asked."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._known: set[int] = set()
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process, if there is one."""
+        return None if self._process is None else self._process.pid
+
+    def ask(self, number: int, half: Half, request: tuple[Any, ...]) -> Summed:
+        """The answer to a request, from a new process if this one dies.
+
+        Raises: DomainProblem with what the worker says; LimitExceeded if processes die again and again.
+        """
+        for _ in range(MOST_DEATHS):
+            try:
+                kind, *rest = self._asked(number, half, request)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                self.close()
+                continue
+            if kind == "problem":
+                raise DomainProblem(rest[0], hint=rest[1])
+            totals, count = rest
+            return totals, count
+        raise LimitExceeded(
+            f"a worker died {MOST_DEATHS} times at the same rows",
+            hint="it may lack memory: use fewer workers, or smaller files",
+        )
+
+    def _asked(self, number: int, half: Half, request: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self._process is None:
+            self._process = _started()
+            self._known = set()
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        if number not in self._known:
+            pickle.dump(("half", number, half), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            self._known.add(number)
+        pickle.dump(request, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+        process.stdin.flush()
+        answer: tuple[Any, ...] = pickle.load(process.stdout)
+        return answer
+
+    def close(self) -> None:
+        """Ends the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    pass  # what was to be written has no reader any more
+
+
+def _started() -> subprocess.Popen[bytes]:
+    """A process that finds what this one imports, with one thread for linear algebra."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": paths}
+    return subprocess.Popen(
+        [sys.executable, "-c", START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
