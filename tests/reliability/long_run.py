@@ -24,6 +24,8 @@ from reliability.programs import SIZES, Program, program  # noqa: E402
 EXPLAINED = {
     (1, 2703): "log(1 + u)² > 0 for u below the last digit: 0 in the judge, log1p(u)² here",
     (1, 37694): "max(relu(X), X) ties wherever X > 0, where JAX gives each side half",
+    (1, 40349): "max(p, stop(p)) ties everywhere, where JAX gives each side half",
+    (2, 8823): "the determinant of a matrix whose rows sum to 0 is 0, and |0| has no derivative",
     (2, 3525): "terms of 3e10 cancel to 11; JAX keeps digits by way of the Cholesky factor",
 }
 BLOCK = 100  # seeds between two savings

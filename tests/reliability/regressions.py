@@ -58,4 +58,23 @@ REGRESSIONS = {
         X6="mn",
         x1="m",
     ),
+    "windows of windows were taken for windows along two axes": _case(
+        "p = conv1d(max_pool1d(pad(avg_pool1d(maximum(x, y * a), 3, stride=1, padding=1), (1, 1)), 3, "
+        "stride=1)**3, stack(a, b, a), padding=1); max(avg_pool1d(p, 3, stride=1, padding=1))",
+        "x",
+        a="",
+        b="",
+        x="n",
+        y="n",
+    ),
+    "so they were in a Hessian": _case(
+        "max(log(1 + selu(cumsum(cos(expm1((gelu_tanh(avg_pool1d(conv1d(x, stack(a, b, s), padding=1), 3, "
+        "stride=1, padding=1)) - c) / 2))))**2))",
+        "s",
+        a="",
+        b="",
+        s="",
+        x="m",
+        c="m",
+    ),
 }

@@ -307,6 +307,8 @@ def windows(parts: Parts, window: Factor) -> bool:
             together.append(other)
     group = [g for g in group if not any(g is w for w in together)]
     taken = {a for w in together for a in w[1][:2]}
+    if any(w[1][2] in taken for w in together):
+        return False  # windows of windows are not windows along two axes
     if not group or any(taken & set(labels) or _head(f) is WINDOW for f, labels in group):
         return False
     held = [a for _, labels in group for a in labels]
@@ -332,6 +334,8 @@ def overlap(parts: Parts, window: Factor) -> bool:
     group = _carriers(parts, together)
     inside = [tuple(w[1][k] for w in together) for k in (0, 1)]
     places = {w[1][2] for w in together}
+    if any(places & set(side) for side in inside):
+        return False  # windows of windows are not windows along two axes
     if not group or any(places & set(labels) for _, labels in group):
         return False
     if any(_head(f) is WINDOW for f, _ in group):
