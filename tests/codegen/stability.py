@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.codegen.matching import Form
 from chainrule.codegen.stable import FORMS
 from tests.codegen.extremes import FORMULAS, WELL, Measured, Row, measure
 
@@ -53,7 +54,12 @@ def lines() -> list[str]:
 
 def forms() -> list[str]:
     """The table of forms, each with a formula in which it is used."""
-    return ["| form | used in |", "|---|---|", *(f"| {form.says} | `{form.example}` |" for form in FORMS)]
+    return ["| form | used in |", "|---|---|", *map(_form, FORMS)]
+
+
+def _form(form: Form) -> str:
+    says = form.says.replace("|", r"\|")  # a bar would end a cell
+    return f"| {says} | `{form.example}` |"
 
 
 def main(measured: list[str]) -> None:
