@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,8 @@ def test_a_cell_that_is_no_number_is_shown(tmp_path: Path, reader: str) -> None:
         ("", None, "the file is empty"),
         ("\n\n", None, "the file is empty"),
         ("age,bmi\n", None, "there are no rows of data"),
+        ("age,bmi", None, "there are no rows of data"),
+        ('note,bmi\n",1\na,2\nb,3\n', 2, "a quotation mark is never closed"),
     ],
 )
 def test_what_is_wrong_with_a_text_has_its_line(
@@ -168,6 +171,34 @@ def test_both_readers_agree_on_cells(cell: str, tmp_path: Path, monkeypatch: pyt
     found = open_table(path).load({"bmi": "number"})["bmi"]
     monkeypatch.setattr(text_files, "optional", lambda name: None)
     np.testing.assert_array_equal(open_table(path).load({"bmi": "number"})["bmi"], found)
+
+
+def test_both_readers_agree_on_odd_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values or the same error, on texts with quotes, gaps, words and ragged lines in odd places."""
+    pytest.importorskip("pyarrow")
+    odd = ["", "NA", "x", '"q,r"', '"a""b"', " 4 ", "nan", "1_0", "true", "+5", "1,5", '"', "é", "#"]
+    draw = random.Random(4)
+
+    def loaded(path: str) -> object:
+        try:
+            table = open_table(path)
+            kinds = {name: draw_kinds[k % 2] for k, name in enumerate(table.names)}
+            return {name: list(map(str, values)) for name, values in table.load(kinds).items()}
+        except DataProblem as problem:
+            return str(problem)
+
+    for _ in range(150):
+        draw_kinds = draw.sample(["number", "text"], 2)
+        width, mark, end = draw.randint(1, 4), draw.choice(",;\t|"), draw.choice(["\n", "\r\n"])
+        rows = [["a", "b", "c", "d"][:width]] if draw.random() < 0.7 else []
+        for _ in range(draw.randint(0, 6)):
+            length = width if draw.random() < 0.97 else draw.randint(0, 5)
+            rows.append([draw.choice(odd if draw.random() < 0.4 else ["1", "2.5"]) for _ in range(length)])
+        path = written(tmp_path, end.join(mark.join(row) for row in rows) + draw.choice(["", end]))
+        with monkeypatch.context() as patch:
+            known = loaded(path)
+            patch.setattr(text_files, "optional", lambda name: None)
+            assert loaded(path) == known
 
 
 def test_several_files_are_read_in_sorted_order(tmp_path: Path) -> None:

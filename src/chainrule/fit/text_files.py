@@ -29,6 +29,7 @@ class TextPart(Part):
 
     def __init__(self, path: str, header: bool | None = None) -> None:
         self.where = path
+        self._lone_mark: bool | None = None
         records = self._first_records(",")
         if not records:
             raise DataProblem("the file is empty", file=path, hint="it needs a line for each row")
@@ -42,30 +43,29 @@ class TextPart(Part):
         self._skip = line if found else 0
 
     def load(self, wanted: Wanted) -> Columns:
-        arrow = optional("pyarrow.csv")
+        arrow = self._arrow()
         if arrow is None:
             return _joined(list(self._plainly(wanted)), wanted)
         for newlines in (False, True):
             try:
                 table = arrow.read_csv(self.where, **self._options(arrow, wanted, newlines, BLOCK))
                 return {name: _array(table.column(name), kind) for name, kind in wanted.items()}
-            except (ValueError, OSError) as problem:
-                failed = problem
-                self._diagnose(wanted)
-        raise DataProblem(str(failed), file=self.where) from failed
+            except (ValueError, OSError):
+                continue
+        return _joined(list(self._plainly(wanted)), wanted)
 
     def batches(self, wanted: Wanted, rows: int) -> Iterator[Columns]:
-        arrow = optional("pyarrow.csv")
+        arrow = self._arrow()
         if arrow is None:
             yield from self._plainly(wanted)
             return
+        done = 0
         try:
-            reader = arrow.open_csv(self.where, **self._options(arrow, wanted, True, BLOCK))
-            for batch in reader:
+            for batch in arrow.open_csv(self.where, **self._options(arrow, wanted, True, BLOCK)):
                 yield {name: _array(batch.column(name), kind) for name, kind in wanted.items()}
-        except (ValueError, OSError) as problem:
-            self._diagnose(wanted)
-            raise DataProblem(str(problem), file=self.where) from problem
+                done += batch.num_rows
+        except (ValueError, OSError):
+            yield from _behind(self._plainly(wanted), done)
 
     def problem(self, message: str, row: int | None = None, column: str = "", hint: str = "") -> DataProblem:
         if row is None:
@@ -94,23 +94,43 @@ class TextPart(Part):
             spans=(Span(start, end),),
         )
 
+    def _arrow(self) -> Any:
+        """The reader of pyarrow, which loses rows behind a quotation mark that is never closed."""
+        return None if self.lone_mark else optional("pyarrow.csv")
+
+    @property
+    def lone_mark(self) -> bool:
+        """Whether the quotation marks are odd in number: one of them is not closed, or means inches."""
+        if self._lone_mark is None:
+            opened = gzip.open if self.where.lower().endswith(".gz") else open
+            try:
+                with opened(self.where, "rb") as file:
+                    marks = sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b""))
+            except (OSError, EOFError) as problem:
+                raise DataProblem(f"the file cannot be read: {_reason(problem)}", file=self.where) from None
+            self._lone_mark = marks % 2 == 1
+        return self._lone_mark
+
     def _open(self) -> IO[str]:
         if self.where.lower().endswith(".gz"):
             return io.TextIOWrapper(gzip.open(self.where), encoding="utf-8-sig", newline="")
         return open(self.where, encoding="utf-8-sig", newline="")
 
-    def _lines(self, separator: str) -> Iterator[tuple[int, list[str]]]:
+    def _lines(self, separator: str, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Every record that is not blank, with the line on which it ends."""
+        line = 0
         try:
             with self._open() as file:
-                reader = csv.reader(file, delimiter=separator)
+                reader = csv.reader(file, delimiter=separator, strict=strict)
                 for cells in reader:
+                    line = reader.line_num
                     if cells:
-                        yield reader.line_num, cells
+                        yield line, cells
         except UnicodeDecodeError:
             raise DataProblem("this is not text in UTF-8", file=self.where, hint="save it as UTF-8") from None
         except csv.Error as problem:
-            raise DataProblem(f"this cannot be read as CSV: {problem}", file=self.where) from None
+            said = "a quotation mark is never closed" if "end of data" in str(problem) else str(problem)
+            raise DataProblem(f"this is no CSV: {said}", file=self.where, line=line + 1) from None
         except (OSError, EOFError) as problem:
             raise DataProblem(f"the file cannot be read: {_reason(problem)}", file=self.where) from None
 
@@ -131,7 +151,8 @@ class TextPart(Part):
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """The rows of data."""
-        return ((line, cells) for line, cells in self._lines(self.separator) if line > self._skip)
+        lines = self._lines(self.separator, strict=self.lone_mark)
+        return ((line, cells) for line, cells in lines if line > self._skip)
 
     def _plainly(self, wanted: Wanted) -> Iterator[Columns]:
         """Batches by the csv module, which also finds what is wrong with a file."""
@@ -167,11 +188,6 @@ class TextPart(Part):
             found[name] = numbers(array, name, complain) if wanted[name] == NUMBER else texts(array)
         return found
 
-    def _diagnose(self, wanted: Wanted) -> None:
-        """Raise the error that says what pyarrow stumbled over, with its place."""
-        for _ in self._plainly(wanted):
-            pass
-
     def _options(self, arrow: Any, wanted: Wanted, newlines: bool, block: int) -> dict[str, Any]:
         types = _types()
         return {
@@ -197,6 +213,14 @@ def _types() -> dict[str, Any]:
 def _array(column: Any, kind: str) -> Array:
     array: Array = column.to_numpy() if hasattr(column, "chunks") else column.to_numpy(zero_copy_only=False)
     return array if kind == NUMBER else texts(array)
+
+
+def _behind(batches: Iterator[Columns], done: int) -> Iterator[Columns]:
+    """Batches without their first rows."""
+    for batch in batches:
+        count = len(next(iter(batch.values())))
+        yield {name: values[done:] for name, values in batch.items()}
+        done = max(0, done - count)
 
 
 def _joined(pieces: list[Columns], wanted: Wanted) -> Columns:
