@@ -9,6 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from chainrule.errors import ShapeMismatch
 from chainrule.expr.nodes import Apply, Expr, as_expr, constant_of, elementwise, number
 from chainrule.language import functions as f
 from chainrule.language.functions import Entry
@@ -122,6 +123,9 @@ def logsigmoid(x: Any) -> Expr:
 
 def huber(r: Any, delta: Any = 1) -> Expr:
     """½ r² where |r| ≤ δ, else δ (|r| − ½ δ)."""
+    constant = constant_of(as_expr(delta))
+    if constant is not None and not constant.names and constant.rational <= 0:
+        raise ShapeMismatch(f"the delta of huber is positive, not {constant.rational}", hint="huber(r, 1)")
     return elementwise(rows.huber, as_expr(r), as_expr(delta))
 
 
