@@ -24,6 +24,9 @@ Array = npt.NDArray[Any]
 SMALL = 20_000  # products of fewer entries than this need no contraction path
 EPSILON = float(np.finfo(float).eps)
 MANY = 12  # operands of one call
+# Entries that an intermediate product may have; without a limit of ours np.einsum takes the largest operand's
+# size, and multiplies all operands at once where none is that small.
+ROOM = 2**22
 
 
 def evaluate(expr: Expr, values: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> Array:
@@ -143,7 +146,7 @@ def _contract(operands: list[Array], labels: list[Labels], present: list[int], l
         pairs += [operand, [letter[a] for a in axes]]
     for label in letter:
         work *= lengths[label]
-    path = "greedy" if len(operands) > 2 and work > SMALL else False
+    path: Any = ("greedy", ROOM) if len(operands) > 2 and work > SMALL else False
     return np.asarray(np.einsum(*pairs, [letter[a] for a in present], optimize=path))
 
 
