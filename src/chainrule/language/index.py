@@ -19,7 +19,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, elementwise
 from chainrule.language import functions
 from chainrule.language.elaborate import Elaborator
 from chainrule.language.limits import check_shape
-from chainrule.language.places import LETTER, placed
+from chainrule.language.places import LETTER, bound, placed
 from chainrule.language.syntax import (
     Add,
     Bars,
@@ -193,7 +193,9 @@ class _Indices:
         return Value(self.regrouped(self.aligned(made.expr, letters, self.output), self.axes, apart=False))
 
     def has_pairs(self) -> bool:
-        """Whether an axis is written by several letters."""
+        """Whether an axis is written by several letters, or a condition says how far one goes."""
+        if any(isinstance(node, Place) and bound(node, self.letters_in(node)) for node in self.order):
+            return True
         below = [node.indices for node in self.order if isinstance(node, Postfix) and node.symbol == "_"]
         several = any("(" in indices or "{" in indices for indices in below)
         return several or any(len(axis) > 1 for axis in self.axes)
@@ -206,6 +208,10 @@ class _Indices:
             variable = self.elaborator.variables.get(name)
             if variable is not None and variable.rank == len(axes_of(node.indices)):
                 sources.append((variable, axes_of(node.indices), node))
+        for place in (node for node in self.order if isinstance(node, Place)):
+            letters = self.letters_in(place)
+            if (size := bound(place, letters)) is not None:
+                self.elaborator.sizes.unify(self.size(letters[0]), size)
         plain = [s for s in sources if all(len(letters) == 1 for letters in s[1])]
         for variable, axes, place in plain:
             self.fit(variable, axes, place)
@@ -335,9 +341,7 @@ class _Indices:
 
     def place(self, node: Place) -> Value:
         """[k = i + 1]: a tensor of zeros and ones; a name that is no index of the statement is a size."""
-        names = [name for name, _ in node.terms if name]
-        sizes = self.elaborator.setting.dims
-        letters = tuple(n for n in names if n in self.output or n in self.bound[id(node)] or n not in sizes)
+        letters = self.letters_in(node)
         if wrong := [n for n in letters if not LETTER.fullmatch(n)]:
             raise self.problem(f"{wrong[0]} is no index", node, "indices are letters from i to t")
         self.mark(node, letters, list(letters))
@@ -346,6 +350,12 @@ class _Indices:
         if node.is_delta and len(letters) == 2 and len(known) < 2 and again:
             return self.delta(letters, node)
         return Value(self.elaborator.built(lambda: placed(node, letters, self.size), [], node.span))
+
+    def letters_in(self, node: Place) -> Letters:
+        """The names in a condition that are indices."""
+        names = [name for name, _ in node.terms if name]
+        sizes = self.elaborator.setting.dims
+        return tuple(n for n in names if n in self.output or n in self.bound[id(node)] or n not in sizes)
 
     def delta(self, letters: Letters, node: Node) -> Value:
         """δ_ij: the identity."""

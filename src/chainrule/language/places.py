@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
 
 from chainrule.errors import ShapeMismatch, Span
 from chainrule.expr.dims import ONE, Dim
@@ -15,6 +17,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, constant_of, number
 from chainrule.language.syntax import Add, Binary, Name, Node, Number, Place, Prefix
 from chainrule.rules.constants import BASIS, SELECT
 from chainrule.rules.factors import lower_mask
+from chainrule.rules.indexing import WINDOW
 
 SIGNS = frozenset({"=", "==", "<=", ">="})
 LETTER = re.compile("[i-t]")
@@ -75,6 +78,8 @@ def placed(place: Place, letters: Sequence[str], size: Callable[[str], Dim]) -> 
         return number(1, sizes)  # a stand-in of the same shape, as long as sizes are looked for
     if len(letters) == 1:
         (letter,) = letters
+        if place.sign == "<=" and counts[letter] == 1 and sizes[0] == -constant:
+            return number(1, sizes)
         if place.sign == "==" and abs(counts[letter]) == 1:
             index = constant if counts[letter] < 0 else -constant
             return Apply(BASIS, (), (_inside(index - UNIT, sizes[0], letter), sizes[0]))
@@ -94,9 +99,28 @@ def placed(place: Place, letters: Sequence[str], size: Callable[[str], Dim]) -> 
             row = next(k for k, letter in enumerate(letters) if rising * counts[letter] == 1)
             mask = Apply(lower_mask, (), (offset, sizes[row], sizes[1 - row]))
             return mask if row == 0 else mask.T
+    elif len(letters) == 3 and place.sign == "==":
+        for b in (2, 1, 0):
+            turn, others = -counts[letters[b]], [a for a in range(3) if a != b]
+            factors = [turn * counts[letters[a]] for a in others]
+            if abs(turn) == 1 and min(factors) > 0:
+                # entry = stride · t + dilation · k − padding, counted from 0
+                padding = Dim.of(1 - sum(factors)) - Dim.of(turn) * constant
+                parameters = (*(sizes[a] for a in others), *factors, padding, sizes[b])
+                return Einsum(ONE, (Apply(WINDOW, (), parameters),), ((*others, b),), (0, 1, 2))
     raise ShapeMismatch(
-        "this condition on indices is not read", hint="write [i = 2], [k = i + 1], [k = 2i − 1] or [k ≤ i]"
+        "this condition on indices is not read",
+        hint="write [i = 2], [k = i + 1], [k = 2i − 1], [k = 2i + j − 2] or [k ≤ i]",
     )
+
+
+def bound(place: Place, letters: Sequence[str]) -> Dim | None:
+    """The size of the letter in [k ≤ 3]; None for other conditions."""
+    counts = dict(place.terms)
+    if place.sign != "<=" or len(letters) != 1 or counts[letters[0]] != 1:
+        return None
+    rest = [Dim.of(-count) * (Dim.of(name) if name else UNIT) for name, count in place.terms]
+    return reduce(add, (dim for (name, _), dim in zip(place.terms, rest, strict=True) if name != letters[0]))
 
 
 def _inside(index: Dim, size: Dim, letter: str) -> Dim:

@@ -37,12 +37,13 @@ from chainrule.notation.recover import (
     swapped,
     whole,
 )
-from chainrule.notation.shifted import Shift, shifts_of, unfolded
+from chainrule.notation.shifted import Shift, shifts_of, unbounded, unfolded
 from chainrule.notation.views import size as size_tree
 from chainrule.notation.views import view_tree
 from chainrule.rules import constants, views
 from chainrule.rules.constants import BASIS, MERGE
 from chainrule.rules.linear_maps import copied
+from chainrule.rules.reductions import masked_softmax
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import Unknown, unknown_in
 from chainrule.rules.views import FOR_INDICES, Fold, Parts, View, double_reshape, fold, fold_parts
@@ -250,6 +251,8 @@ class _Indexed:
         name |= {flat: joined(name[piece] for piece in own) for flat, own in pieces.items()}
         name |= {label: shift.spelled([name[p] for p in shift.parts]) for label, shift in shifts.items()}
         used = (*used, *free)
+        limits = unbounded(product, shifts)
+        above += [m.place(name[k], "≤", {}, product.sizes[k]) for k in explicit if k in limits]
         coefficient = product.coefficient
         for group in groups:
             if isinstance(group, Product) and _is_entrywise(group):
@@ -564,11 +567,23 @@ def needs_code(expr: Expr, reader: Reader) -> bool:
 
 
 def _arguments(node: Expr) -> Sequence[Expr]:
-    """The children; of a map of many directions at one matrix, the matrix once."""
+    """The children; of a map of many directions at one matrix, the matrix once; masks without batches."""
+    if isinstance(node, Apply) and node.function is masked_softmax:
+        return [node.arguments[0], _within_batches(node.arguments[1])]
     if not isinstance(node, Apply) or not getattr(node.function, "back", ()):
         return node.children
     once = [(a, copied(a)) for a in node.arguments]
     return [a if matrix is None else matrix for a, matrix in once]
+
+
+def _within_batches(mask: Expr) -> Expr:
+    """What is repeated along the first axes, which broadcasting does as well."""
+    if not isinstance(mask, Einsum) or not mask.coefficient.is_one or len(mask.operands) != 1:
+        return mask
+    (labels,) = mask.labels
+    first = mask.output[: mask.rank - len(labels)]
+    plain = len(set(mask.output)) == mask.rank and not set(first) & set(labels)
+    return mask.operands[0] if labels and plain and (*first, *labels) == mask.output else mask
 
 
 def _array(node: Expr, inside: list[Tree], reader: Reader) -> Tree:

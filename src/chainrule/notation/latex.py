@@ -319,7 +319,7 @@ def _item(item: tuple[Any, ...], parts: list[str]) -> str:
 
 def _indices(indices: tuple[str, ...]) -> str:
     separator = "" if all(len(i) == 1 or i.startswith("(") for i in indices) else ","
-    return separator.join(re.sub(r"([a-z])(\d+)", r"\1_{\2}", i) for i in indices)
+    return separator.join(re.sub(r"([a-z])(\d+)", r"\1_{\2}", i).replace("−", "-") for i in indices)
 
 
 WRITERS: dict[str, Callable[[Tree, list[str]], str]] = {

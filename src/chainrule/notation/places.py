@@ -15,6 +15,7 @@ from chainrule.notation import matform as m
 from chainrule.notation.matform import Tree
 from chainrule.rules.constants import BASIS, SELECT
 from chainrule.rules.factors import lower_mask
+from chainrule.rules.indexing import WINDOW
 from chainrule.rules.reductions import TRIANGLE
 
 CHOOSING = (BASIS, SELECT, TRIANGLE, lower_mask)
@@ -40,6 +41,9 @@ def condition(node: Expr, letters: tuple[str, ...]) -> Tree | None:
     if node.function is SELECT:
         start, step = given[:2]
         return m.place(letters[1], "=", {letters[0]: step}, start + Dim.of(1 - step))
+    if node.function is WINDOW and given[4].constant is not None:
+        first = Dim.of(1 - given[2] - given[3]) - given[4]
+        return m.place(letters[2], "=", {letters[0]: given[2], letters[1]: given[3]}, first)
     if node.function in (TRIANGLE, lower_mask):
         offset = given[0] if node.function is lower_mask else 0
         return m.place(letters[1], "≤", {letters[0]: 1}, Dim.of(offset))

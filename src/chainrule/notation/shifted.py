@@ -6,11 +6,12 @@ tensor need not be written. Indices count from 1, and entries outside an array a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply, Expr, Variable
+from chainrule.expr.walk import topological
 from chainrule.notation.recover import Product
 from chainrule.rules.constants import MERGE
 from chainrule.rules.indexing import WINDOW
@@ -84,18 +85,31 @@ def shifts_of(product: Product, made: set[int]) -> tuple[Product, dict[int, Shif
         padding = Dim.of(operand.parameters[4])
         if padding.constant is None or made & set(labels) or found.keys() & set(labels):
             continue
-        ranges = {a for o, own in product.operands if not _slides(o) for a in own} | set(product.output)
         others = [f for f in kept if f is not factor]
-        # A summed letter must stand somewhere by itself, else nothing says how far it goes.
-        if n not in used and {t, k} <= ranges and _is_alone(product, others, n):
+        if n not in used and _is_alone(product, others, n):
             found[n] = Shift((t, k), _forward(stride, dilation, 1 - stride - dilation - padding.constant))
-        elif dilation == 1 and k not in used and {t, n} <= ranges and _is_alone(product, others, k):
+        elif dilation == 1 and k not in used and _is_alone(product, others, k):
             found[k] = Shift((n, t), _backward(stride, padding.constant + stride))
         else:
             continue
         used |= set(labels)
         kept.remove(factor)
     return replace(product, operands=tuple(kept)), found
+
+
+def unbounded(product: Product, shifts: Mapping[int, Shift]) -> set[int]:
+    """The summed labels of which no array says how far they go: they stand in sums of indices alone."""
+    told = {a for o, own in product.operands if _tells(o) for a in own} | set(product.output)
+    every = {a for o, own in product.operands if _slides(o) for a in own}
+    return (every | {part for shift in shifts.values() for part in shift.parts}) - told
+
+
+def _tells(operand: Expr) -> bool:
+    """Whether its letters stand on arrays by themselves, in whatever it is written as."""
+    sliding = (WINDOW, WINDOWS, OVERLAP)
+    if isinstance(operand, Apply) and operand.function not in sliding and _is_direct(operand):
+        return True
+    return not any(isinstance(n, Apply) and n.function in sliding for n in topological([operand]))
 
 
 def _slides(operand: Expr) -> bool:
