@@ -208,9 +208,9 @@ class _Indices:
             variable = self.elaborator.variables.get(name)
             if variable is not None and variable.rank == len(axes_of(node.indices)):
                 sources.append((variable, axes_of(node.indices), node))
-        for place in (node for node in self.order if isinstance(node, Place)):
-            letters = self.letters_in(place)
-            if (size := bound(place, letters)) is not None:
+        for condition in (node for node in self.order if isinstance(node, Place)):
+            letters = self.letters_in(condition)
+            if (size := bound(condition, letters)) is not None:
                 self.elaborator.sizes.unify(self.size(letters[0]), size)
         plain = [s for s in sources if all(len(letters) == 1 for letters in s[1])]
         for variable, axes, place in plain:

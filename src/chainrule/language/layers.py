@@ -120,7 +120,8 @@ def dropout(x: Any, mask: Any, rate: Any = 0) -> Expr:
     constant = constant_of(as_expr(rate))
     if constant is not None and not constant.names and not 0 <= constant.rational < 1:
         raise ShapeMismatch(
-            f"the rate of dropout is at least 0 and below 1, not {constant.rational}", hint="dropout(x, m, 0.1)"
+            f"the rate of dropout is at least 0 and below 1, not {constant.rational}",
+            hint="dropout(x, m, 0.1)",
         )
     kept = 1 - as_expr(rate)
     return as_expr(x) * as_expr(mask) / kept
