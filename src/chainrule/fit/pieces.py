@@ -42,6 +42,26 @@ class ArrayPiece:
         yield {name: np.asarray(array[self.start : self.stop]) for name, array in whole.items()}
 
 
+@dataclass(frozen=True)
+class MemoryPiece:
+    """Arrays that are here, and go along where the piece goes."""
+
+    arrays: Mapping[str, Array]
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        yield self.arrays
+
+
+def cut(rows: int, count: int) -> list[tuple[int, int]]:
+    """The ends of `count` parts of the rows, about equal; fewer where there are not so many rows.
+
+    >>> cut(5, 2)
+    [(0, 2), (2, 5)]
+    """
+    ends = [rows * k // count for k in range(count + 1)]
+    return [(a, b) for a, b in pairwise(ends) if b > a]
+
+
 class Shared:
     """Arrays written to files once, so that other processes can map them; they go when this is closed.
 
@@ -58,8 +78,7 @@ class Shared:
             np.save(file, array)
             files[name] = str(file)
         rows = len(next(iter(arrays.values())))
-        ends = [rows * k // count for k in range(count + 1)]
-        self.pieces = [ArrayPiece(files, a, b) for a, b in pairwise(ends) if b > a]
+        self.pieces = [ArrayPiece(files, start, stop) for start, stop in cut(rows, count)]
 
     def __enter__(self) -> Shared:
         return self
