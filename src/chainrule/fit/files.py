@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import threading
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +31,49 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], text: str) -> None:
 
     Raises: FileProblem if it cannot be written.
     """
+    with undisturbed():
+        replace_file(path, _content(path, arrays, text))
+
+
+def _content(path: Path, arrays: Mapping[str, Array], text: str) -> bytes:
     if path.suffix == ".safetensors":
         tensors = {name: np.array(array, order="C") for name, array in arrays.items()}
         content: bytes = library("safetensors.numpy").save(tensors, metadata={TEXT: text})
-    else:
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, array in {TEXT: np.array(text), **arrays}.items():
-                # An entry without the time of day, so that equal arrays make equal files.
-                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
-                    np.lib.format.write_array(entry, array, allow_pickle=False)
-        content = buffer.getvalue()
-    replace_file(path, content)
+        return content
+    buffer = io.BytesIO()
+    archive = zipfile.ZipFile(buffer, "w")
+    for name, array in {TEXT: np.array(text), **arrays}.items():
+        # An entry without the time of day, so that equal arrays make equal files.
+        with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+            np.lib.format.write_array(entry, array, allow_pickle=False)
+    archive.close()
+    return buffer.getvalue()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Lets Ctrl-C count only once the block is done; a second one counts at once.
+
+    An interruption inside a library may come out of it as another error.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    caught: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        raise KeyboardInterrupt
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -112,7 +146,8 @@ def _npz(path: Path, content: bytes) -> tuple[dict[str, Array], str]:
 def _safetensors(path: Path, content: bytes) -> tuple[dict[str, Array], str]:
     module = library("safetensors")
     try:
-        arrays = dict(library("safetensors.numpy").load(content))
+        # The library gives them in another order each time.
+        arrays = dict(sorted(library("safetensors.numpy").load(content).items()))
         with module.safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(TEXT, "")
     except (module.SafetensorError, ValueError, KeyError) as problem:
