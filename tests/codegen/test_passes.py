@@ -13,6 +13,7 @@ from practice.test_practice import SIZES, values_of
 from reliability.judge import values
 from reliability.programs import program
 
+import chainrule as cr
 from chainrule.codegen import numpy as printer
 from chainrule.codegen import passes
 from chainrule.codegen.facts import Facts
@@ -20,7 +21,7 @@ from chainrule.codegen.load import compile_expressions
 from chainrule.codegen.order import Tree, contraction_tree, tree_cost
 from chainrule.codegen.plan import make_plan
 from chainrule.derive import jacobians
-from chainrule.errors import ChainruleError, DomainProblem
+from chainrule.errors import ChainruleError, DomainProblem, OptionError
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.language import parse_formula
@@ -197,6 +198,48 @@ def test_no_order_is_cheaper(count: int) -> None:
 
     best = cost(contraction_tree(arrays, kept, lambda k: float(dims[k].constant or 0)))
     assert all(best <= cost(some(list(range(count)))) for _ in range(300))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "product", "says"),
+    [
+        ({}, "A @ (B @ C)", "N ≫ n ≈ p ≈ q ≫ 1."),
+        ({"N": 10}, "A @ B @ C", "N = 10 and n ≈ p ≈ q ≫ 1."),
+        ("N=10, n = 90", "A @ B @ C", "N = 10, n = 90 and p ≈ q ≫ 1."),
+    ],
+)
+def test_products_are_ordered_for_the_sizes_given(sizes: Any, product: str, says: str) -> None:
+    d = cr.derive("A @ B @ C @ x", wrt="x", shapes="A[N,n] B[n,p] C[p,q] x[q]")
+    f = d.compile(sizes=sizes)
+    assert f"return {product}\n" in f.__source__ and says in f.__doc__
+    A, B, C = np.ones((3, 2)), np.ones((2, 4)), np.ones((4, 5))
+    assert np.allclose(f(A=A, B=B, C=C), A @ B @ C)  # arrays of other sizes
+    assert f"return {product}\n" in d.source("torch", sizes=sizes)
+
+
+def test_sizes_decide_only_where_another_order_would_be_cheaper() -> None:
+    d = cr.derive("sum(log(1 + exp(X @ w)))", wrt="w", shapes="X[N,n] w[n]", order=2)
+    assert "ordered" not in d.source()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"N": 3, "M": 4}, "no array has a size M"),
+        ("n=2, z = 4", "no array has a size z"),
+        ("n=2.5", "the size n is a whole number from 1 on, not 2.5"),
+        ({"N": 0}, "the size N is a whole number from 1 on, not 0"),
+        ({"N": True}, "not True"),
+        ("N=2, N=3", "N is given twice"),
+        ("N", "sizes are written name=number"),
+        ([3], "sizes are given by name"),
+    ],
+)
+def test_what_is_no_size_is_an_error_with_its_place(sizes: Any, message: str) -> None:
+    d = cr.derive("X @ w", wrt="w", shapes="X[N,n] w[n]")
+    with pytest.raises(OptionError, match=message) as caught:
+        d.source(sizes=sizes)
+    assert caught.value.hint or caught.value.spans
 
 
 def test_a_row_that_is_itself_a_product_is_no_outer_product() -> None:

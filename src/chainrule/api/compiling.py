@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.backward import code_names
+from chainrule.api.sizes import Sizes, read_sizes
 from chainrule.errors import OptionError
 from chainrule.expr.nodes import Expr
 from chainrule.rules.unknown import unknown_in
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 VALUE = "value"
 
 
-def code_forms(parts: Sequence[Derivative]) -> list[Expr]:
-    """What is compiled for derivatives: their closed forms, or equal ones that cost less to compute."""
+def code_forms(parts: Sequence[Derivative], sizes: Mapping[str, int] | None = None) -> list[Expr]:
+    """What is compiled for derivatives: their closed forms, or equal ones that cost less at these sizes."""
     from chainrule.codegen.forms import cheaper
 
     printed = [d.expression for d in parts]
     layered = any(d.recursion is not None for d in parts)
     if layered or any(d.options.times is not None or unknown_in(d.expression) for d in parts):
         return printed
-    return cheaper(printed, [d.chain[-1] for d in parts], {})
+    return cheaper(printed, [d.chain[-1] for d in parts], sizes or {})
 
 
 class ValueAndDerivatives:
@@ -45,40 +46,59 @@ class ValueAndDerivatives:
         return value, results if self._only is None else results[self._only]
 
 
-def written_for(backend: str, asked: Derivative | Derivatives, outputs: Expr | Mapping[Any, Expr]) -> str:
-    """The source of a function that computes the outputs, one array or several."""
+def written_for(backend: str, asked: Derivative | Derivatives, sizes: Sizes) -> str:
+    """The source of a function that computes a derivative, or all of them."""
     from chainrule.codegen.backends import backend_named
     from chainrule.codegen.load import source_of
 
-    single = not isinstance(outputs, Mapping)
-    wanted = outputs if isinstance(outputs, Mapping) else {"": outputs}
+    given = read_sizes(sizes, asked.formula)
+    forms = code_forms(asked.parts(), given)
+    keys: list[Any] = list(asked) if isinstance(asked, Mapping) else [""]
+    wanted, single = dict(zip(keys, forms, strict=True)), not isinstance(asked, Mapping)
     variables = list(asked.formula.variables.values())
     printer = backend_named(backend).printer
-    return source_of(wanted, variables, code_names(asked), single=single, printer=printer).text
+    return source_of(wanted, variables, code_names(asked), single=single, printer=printer, sizes=given).text
 
 
-def with_value(about: Derivative | Derivatives, backend: str) -> ValueAndDerivatives:
+def compiled(asked: Derivative | Derivatives, sizes: Sizes, **options: Any) -> CompiledFunction:
+    """The function that computes a derivative, or a dict of all of them."""
+    from chainrule.codegen.load import compile_expressions
+
+    given = read_sizes(sizes, asked.formula)
+    forms = code_forms(asked.parts(), given)
+    return compile_expressions(
+        dict(zip(asked, forms, strict=True)) if isinstance(asked, Mapping) else forms[0],
+        list(asked.formula.variables.values()),
+        names=code_names(asked),
+        sizes=given,
+        **options,
+    )
+
+
+def with_value(about: Derivative | Derivatives, backend: str, sizes: Sizes) -> ValueAndDerivatives:
     """The value and all derivatives as one function."""
     from chainrule.codegen.load import compile_expressions
 
     parts = about.parts()
+    given = read_sizes(sizes, about.formula)
     single = not isinstance(about, Mapping)
     keys: list[Any] = list(about) if isinstance(about, Mapping) else ["derivative"]
     value = VALUE
     while value in keys:
         value += "_"
     function = compile_expressions(
-        {value: about.formula.expr, **dict(zip(keys, code_forms(parts), strict=True))},
+        {value: about.formula.expr, **dict(zip(keys, code_forms(parts, given), strict=True))},
         list(about.formula.variables.values()),
         names=code_names(about),
         backend=backend,
         function="value_and_derivatives",
+        sizes=given,
     )
     return ValueAndDerivatives(function, value, keys[0] if single else None)
 
 
 def structured_function(
-    about: Derivative, check_finite: bool, backend: str, memory: str, parallel: bool
+    about: Derivative, check_finite: bool, backend: str, memory: str, parallel: bool, sizes: Sizes
 ) -> StructuredFunction:
     """A function whose result keeps its structure; the first axes, those of what is differentiated, are rows.
 
@@ -89,7 +109,8 @@ def structured_function(
 
     _require_numpy(backend)
     _require_matrix(about)
-    found = _layout(about, code_forms([about])[0])
+    given = read_sizes(sizes, about.formula)
+    found = _layout(about, code_forms([about], given)[0])
     function = compile_expressions(
         found.parts,
         list(about.formula.variables.values()),
@@ -100,13 +121,14 @@ def structured_function(
         parallel=parallel,
         function="parts",
         about=f" The matrix is {found.says}.",
-        sizes=found.sizes,
+        whole=found.sizes,
+        sizes=given,
     )
     return StructuredFunction(function, found.make)
 
 
 def structured_functions(
-    about: Derivatives, check_finite: bool, backend: str, memory: str, parallel: bool
+    about: Derivatives, check_finite: bool, backend: str, memory: str, parallel: bool, sizes: Sizes
 ) -> StructuredFunctions:
     """One function for several derivatives: those that are matrices keep their structure.
 
@@ -120,10 +142,11 @@ def structured_functions(
     if not any(map(_is_matrix, parts)):
         _require_matrix(parts[0])
     outputs: dict[str, Expr] = {}
-    sizes: list[str] = []
+    given = read_sizes(sizes, about.formula)
+    whole: list[str] = []
     makes: list[tuple[Any, str, Layout | None]] = []
     says = []
-    for key, part, form in zip(about, parts, code_forms(parts), strict=True):
+    for key, part, form in zip(about, parts, code_forms(parts, given), strict=True):
         name = " ".join(part.names)
         found = _layout(part, form) if _is_matrix(part) else None
         makes.append((key, name, found))
@@ -131,7 +154,7 @@ def structured_functions(
             outputs[name] = form
             continue
         outputs.update({f"{name}: {kind}": expr for kind, expr in found.parts.items()})
-        sizes += [f"{name}: {kind}" for kind in found.sizes]
+        whole += [f"{name}: {kind}" for kind in found.sizes]
         says.append(f" The matrix {name} is {found.says}.")
 
     def make(results: Mapping[str, Any]) -> dict[Any, Any]:
@@ -152,7 +175,8 @@ def structured_functions(
         parallel=parallel,
         function="parts",
         about="".join(says),
-        sizes=sizes,
+        whole=whole,
+        sizes=given,
     )
     return StructuredFunctions(function, make)
 

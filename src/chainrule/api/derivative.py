@@ -16,12 +16,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from chainrule.api.abbreviations import Where, read_abbreviations
-from chainrule.api.backward import backward, code_names
+from chainrule.api.backward import backward
 from chainrule.api.blocks import JoinedFunction
 from chainrule.api.chain import Chains, Target
 from chainrule.api.compiling import (
     ValueAndDerivatives,
-    code_forms,
+    compiled,
     structured_function,
     structured_functions,
     with_value,
@@ -37,6 +37,7 @@ from chainrule.api.products import along as along_times
 from chainrule.api.products import check_along, directed, pulled, refuse_products
 from chainrule.api.questions import as_markdown, as_text
 from chainrule.api.sheet import Sheet
+from chainrule.api.sizes import Sizes
 from chainrule.api.structured import names_of_sets, sets_of
 from chainrule.api.targets import Wrt, parse_targets
 from chainrule.codegen.formula import numpy_formula, numpy_formulas
@@ -568,14 +569,14 @@ class Derivative(Printable):
         """
         return numpy_formula(self.expression, self.sheet.names)
 
-    def source(self, backend: str = "numpy") -> str:
+    def source(self, backend: str = "numpy", *, sizes: Sizes = None) -> str:
         """The source of what `compile` gives, for numpy, numba, jax or torch; no library is needed for it.
 
         >>> d = derive("sum(exp(A @ x))", wrt="x", shapes="A[m,n] x[n]")
         >>> print(d.source("jax").splitlines()[-1].strip())
         return jnp.exp(A @ x) @ A
         """
-        return written_for(backend, self, code_forms([self])[0])
+        return written_for(backend, self, sizes)
 
     @overload
     def compile(
@@ -586,6 +587,7 @@ class Derivative(Printable):
         memory: str = "",
         parallel: bool = False,
         structured: Literal[False] = False,
+        sizes: Sizes = None,
     ) -> CompiledFunction: ...
 
     @overload
@@ -597,6 +599,7 @@ class Derivative(Printable):
         memory: str = "",
         parallel: bool = False,
         structured: Literal[True],
+        sizes: Sizes = None,
     ) -> StructuredFunction: ...
 
     def compile(
@@ -607,6 +610,7 @@ class Derivative(Printable):
         memory: str = "",
         parallel: bool = False,
         structured: bool = False,
+        sizes: Sizes = None,
     ) -> CompiledFunction | StructuredFunction:
         """A function of the variables by keyword; axes of its result: output axes, then input axes.
 
@@ -614,34 +618,28 @@ class Derivative(Printable):
         and infinity in the input an error, with NumPy. `memory` "low" adds up sums over rows in small blocks.
         `parallel` runs the loops of the numba backend on several cores. `structured`: the function returns a
         matrix that is kept by its structure (diagonal, Kronecker, low rank, sums), with @, T, solve, todense.
+        `sizes`, {"N": 1000} or "N=1000", is what the order of products is chosen for; others work as well.
 
         >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").compile()
         >>> f(A=[[1, 2], [3, 4]], x=[1, 1])
         array([ 7., 13.])
         """
-        from chainrule.codegen.load import compile_expressions
-
         if structured:
-            return structured_function(self, check_finite, backend, memory, parallel)
-        (form,) = code_forms([self])
-        return compile_expressions(
-            form,
-            list(self.formula.variables.values()),
-            names=code_names(self),
-            check_finite=check_finite,
-            backend=backend,
-            memory=memory,
-            parallel=parallel,
+            return structured_function(self, check_finite, backend, memory, parallel, sizes)
+        return compiled(
+            self, sizes, check_finite=check_finite, backend=backend, memory=memory, parallel=parallel
         )
 
-    def value_and_derivatives(self, *, backend: str = "numpy") -> ValueAndDerivatives:
+    def value_and_derivatives(
+        self, *, backend: str = "numpy", sizes: Sizes = None
+    ) -> ValueAndDerivatives:
         """A function that returns the value of the formula and the derivative, what they share computed once.
 
         >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").value_and_derivatives()
         >>> f(A=[[1, 2], [3, 4]], x=[1, 1])
         (np.float64(10.0), array([ 7., 13.]))
         """
-        return with_value(self, backend)
+        return with_value(self, backend, sizes)
 
     def check(self, points: int | None = None, *, seed: int = 0) -> Report:
         """Compare with an independent numeric derivative at random points."""
@@ -722,10 +720,9 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         labels = {f"d_{'_'.join(d.names)}": d.expression for d in self.parts()}
         return numpy_formulas(labels, self.sheet.names)
 
-    def source(self, backend: str = "numpy") -> str:
+    def source(self, backend: str = "numpy", *, sizes: Sizes = None) -> str:
         """The source of what `compile` gives, for numpy, numba, jax or torch; no library is needed for it."""
-        forms = code_forms(self.parts())
-        return written_for(backend, self, dict(zip(self._derivatives, forms, strict=True)))
+        return written_for(backend, self, sizes)
 
     @overload
     def compile(
@@ -736,6 +733,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         memory: str = "",
         parallel: bool = False,
         structured: Literal[False] = False,
+        sizes: Sizes = None,
     ) -> CompiledFunction: ...
 
     @overload
@@ -747,6 +745,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         memory: str = "",
         parallel: bool = False,
         structured: Literal[True],
+        sizes: Sizes = None,
     ) -> StructuredFunctions: ...
 
     def compile(
@@ -757,6 +756,7 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         memory: str = "",
         parallel: bool = False,
         structured: bool = False,
+        sizes: Sizes = None,
     ) -> CompiledFunction | StructuredFunctions:
         """One function that returns a dict of arrays with the keys of this mapping.
 
@@ -766,28 +766,22 @@ class Derivatives(Printable, Mapping[Any, Derivative]):
         >>> f(x=3, y=2)
         {'x': np.float64(12.0), 'y': np.float64(9.0)}
         """
-        from chainrule.codegen.load import compile_expressions
-
         if structured:
-            return structured_functions(self, check_finite, backend, memory, parallel)
-        return compile_expressions(
-            dict(zip(self._derivatives, code_forms(self.parts()), strict=True)),
-            list(self.formula.variables.values()),
-            names=code_names(self),
-            check_finite=check_finite,
-            backend=backend,
-            memory=memory,
-            parallel=parallel,
+            return structured_functions(self, check_finite, backend, memory, parallel, sizes)
+        return compiled(
+            self, sizes, check_finite=check_finite, backend=backend, memory=memory, parallel=parallel
         )
 
-    def value_and_derivatives(self, *, backend: str = "numpy") -> ValueAndDerivatives:
+    def value_and_derivatives(
+        self, *, backend: str = "numpy", sizes: Sizes = None
+    ) -> ValueAndDerivatives:
         """A function that returns the value of the formula and a dict of the derivatives.
 
         >>> f = derive("x**2 * y", wrt="x,y").value_and_derivatives()
         >>> f(x=3, y=2)
         (np.float64(18.0), {'x': np.float64(12.0), 'y': np.float64(9.0)})
         """
-        return with_value(self, backend)
+        return with_value(self, backend, sizes)
 
     def compile_joined(self, check_finite: bool = False) -> JoinedFunction:
         """One NumPy function that returns the blocks of a second derivative as one matrix.

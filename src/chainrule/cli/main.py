@@ -209,6 +209,7 @@ def build_parser() -> Parser:
     deriving(sub)
     sub.add_argument("--format", metavar="|".join(FORMATS), default="text", help="what is printed")
     sub.add_argument("--code", metavar="|".join(CODES), help="print a Python function, checked, and no more")
+    sub.add_argument("--sizes", metavar="SIZES", help='with --code: sizes to make it for, "N=1000, n=20"')
     sub.add_argument("--at", metavar="POINT", help='evaluate there: "x=1,y=[2,3]" or a file.npz')
     sub.add_argument("--gauss-newton", action="store_true", help="JᵀHJ of a loss ℓ(f(θ)), f a named part")
     sub.add_argument("--fisher", action="store_true", help="the same with the information of its likelihood")
@@ -288,9 +289,14 @@ def derive(options: argparse.Namespace) -> int:
     choose(options.format, FORMATS, "--format")
     if options.code is not None:
         choose(options.code, CODES, "--code")
+    elif options.sizes is not None:
+        raise OptionError(
+            "--sizes is for the code that --code prints",
+            hint="add --code numpy, or leave it out",
+        )
     result = _derived(options)
     if options.code is not None:
-        write(result.source(options.code).rstrip(), sys.stdout)
+        write(result.source(options.code, sizes=options.sizes).rstrip(), sys.stdout)
         say(result.formula.assumptions)
         return 0
     answers = ask(

@@ -131,12 +131,20 @@ def source_of(
     function: str = "derivative",
     printer: type[Vocabulary] = NumPy,
     about: str = "",
+    sizes: Mapping[str, int] | None = None,
 ) -> Source:
     """The source of a function for all outputs: one array if `single`, else a dict. No library is needed."""
     refuse_unknown(*outputs.values())
     rewritten, kept = stable(outputs, names or {})
     return write_source(
-        rewritten, variables, kept, single=single, function=function, printer=printer, about=about
+        rewritten,
+        variables,
+        kept,
+        single=single,
+        function=function,
+        printer=printer,
+        about=about,
+        sizes=sizes,
     )
 
 
@@ -152,14 +160,15 @@ def compile_expressions(
     memory: str = "",
     parallel: bool = False,
     about: str = "",
-    sizes: Sequence[Any] = (),
+    whole: Sequence[Any] = (),
+    sizes: Mapping[str, int] | None = None,
 ) -> CompiledFunction:
     """A function for one expression (an array) or several (a dict), shared parts computed once.
 
     `variables` are all declared ones, in order; `names` the parts that a person named; `undefined` lets NaN
     pass, which finite arrays otherwise give an error for; `backend` one of BACKENDS; `memory` "low" for sums
-    over rows in small blocks; `about` what its docstring says; `sizes` the keys of results that are whole
-    numbers and need not be floats.
+    over rows in small blocks; `about` what its docstring says; `whole` the keys of results that are whole
+    numbers and need not be floats; `sizes` what the order of products is chosen for.
     Raises: OptionError if the library of the backend is not installed, or an option is not for it.
 
     >>> from chainrule.expr.dims import Dim
@@ -190,12 +199,19 @@ def compile_expressions(
         library(known.package)
     printer = LowMemory if memory else ParallelNumba if parallel else known.printer
     source = source_of(
-        wanted, declared, names, single=single, function=function, printer=printer, about=about
+        wanted,
+        declared,
+        names,
+        single=single,
+        function=function,
+        printer=printer,
+        about=about,
+        sizes=sizes,
     )
     every = topological(wanted.values())
     missed = [n for n in every if isinstance(n, Apply) and may_miss(n)]
     lengths = [n for n in every if isinstance(n, Apply) and n.function is norm]
-    ranks = [None if key in sizes else e.rank for key, e in wanted.items()]
+    ranks = [None if key in whole else e.rank for key, e in wanted.items()]
     binding = Binding(source.arrays, source.sizes, declared, missed, check_finite)
     keys = None if single else list(wanted)
     return loaded(source, binding, keys, ranks, backend, undefined=undefined, lengths=lengths)

@@ -7,12 +7,12 @@ Up to LIMIT operands the tree is the cheapest there is: a greedy one only bounds
 at. Beyond LIMIT the cheapest pairs are combined first until LIMIT are left.
 
 A cost is a polynomial in the sizes. Which tree is cheapest is decided for sizes that are given or assumed; a
-`Choice` says whether another tree would be cheaper at others.
+`Choice` says whether another tree would be cheaper at others, and `regime` says in words what was assumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
 from math import comb
@@ -23,21 +23,17 @@ Tree = int | tuple["Tree", "Tree"]
 LIMIT = 12
 BIG, MEDIUM = 10_000, 100
 LARGER, SMALLER = 1_000_000, 1  # what a size is set to, to see whether another tree would be cheaper
-NAMES = 4  # so many sizes are varied
+NAMES, MANY = 4, 6  # so many sizes are varied, for so many operands
 WORTH = 0.8  # another tree counts if it costs less than this part of the first somewhere
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The cheapest tree, and those that are clearly cheaper at other sizes.
-
-    Each comes with its cost as a polynomial, twice the number of multiplications and what is written.
-    """
+    """The cheapest tree, and whether another would be clearly cheaper at other sizes."""
 
     tree: Tree
-    cost: Dim
-    others: tuple[tuple[Tree, Dim], ...] = ()
+    depends: bool
 
 
 def assumed(names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, int]:
@@ -68,36 +64,52 @@ def contraction_tree(
 def choose_tree(
     operands: Sequence[Sequence[int]], kept: Sequence[int], dims: Mapping[int, Dim], sizes: Mapping[str, int]
 ) -> Choice:
-    """The cheapest tree for the sizes given or assumed, and those that other sizes would ask for.
+    """The cheapest tree for the sizes given or assumed, and whether other sizes would ask for another.
+
+    Of more than MANY operands or NAMES sizes it is not tried out: they are taken to ask for another.
 
     >>> m, n, p, q = map(Dim.of, "mnpq")
-    >>> chain = choose_tree([(0, 1), (1, 2), (2, 3)], (0, 3), {0: m, 1: n, 2: p, 3: q}, {})
-    >>> chain.tree, chain.others[0][0]
-    (((0, 1), 2), (0, (1, 2)))
-    >>> choose_tree([(0, 1), (1, 2), (2,)], (0,), {0: m, 1: n, 2: p}, {}).others
-    ()
+    >>> choose_tree([(0, 1), (1, 2), (2, 3)], (0, 3), {0: m, 1: n, 2: p, 3: q}, {})
+    Choice(tree=((0, 1), 2), depends=True)
+    >>> choose_tree([(0, 1), (1, 2), (2,)], (0,), {0: m, 1: n, 2: p}, {})
+    Choice(tree=(0, (1, 2)), depends=False)
     """
-    labels = {label for axes in operands for label in axes} | set(kept)
+    labels = sorted({label for axes in operands for label in axes} | set(kept))
+    names = sorted({name for label in labels for name in dims[label].names})
 
     def cheapest(given: Mapping[str, int]) -> Tree:
         lengths = {label: assumed_size(dims[label], given) for label in labels}
         return contraction_tree(operands, kept, lengths.__getitem__)
 
     tree = cheapest(sizes)
-    cost = tree_cost(tree, operands, kept, dims)
-    free = sorted({name for label in labels for name in dims[label].names if name not in sizes})
-    if len(operands) < 3 or len(free) > NAMES:
-        return Choice(tree, cost)
-    others: dict[Tree, Dim] = {}
-    for name in free:
+    if len(operands) < 3 or len(names) < 2:
+        return Choice(tree, False)
+    if len(operands) > MANY or len(names) > NAMES:
+        return Choice(tree, True)
+    for name in names:
         for length in (LARGER, SMALLER):
-            other = cheapest({**sizes, name: length})
-            if other != tree and other not in others:
-                price = tree_cost(other, operands, kept, dims)
-                there = assumed([n for label in labels for n in dims[label].names], {**sizes, name: length})
-                if price.evaluate(there) < WORTH * cost.evaluate(there):
-                    others[other] = price
-    return Choice(tree, cost, tuple(others.items()))
+            there = assumed(names, {**sizes, name: length})
+            other = cheapest(there)
+            if other == tree:
+                continue
+            costs = [tree_cost(t, operands, kept, dims).evaluate(there) for t in (other, tree)]
+            if costs[0] < WORTH * costs[1]:
+                return Choice(tree, True)
+    return Choice(tree, False)
+
+
+def regime(names: Iterable[str], sizes: Mapping[str, int]) -> str:
+    """What was taken for sizes, in words.
+
+    >>> regime(("N", "n", "k", "d"), {"k": 5})
+    'k = 5 and N ≫ d ≈ n ≫ 1'
+    """
+    ordered = sorted(set(names))
+    given = ", ".join(f"{name} = {sizes[name]}" for name in ordered if name in sizes)
+    free = assumed([name for name in ordered if name not in sizes], {})
+    alike = [" ≈ ".join(n for n in free if free[n] == length) for length in (BIG, MEDIUM)]
+    rest = " ≫ ".join([*filter(None, alike), "1"]) if free else ""
+    return " and ".join(filter(None, (given, rest)))
 
 
 def tree_cost(

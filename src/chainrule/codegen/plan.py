@@ -43,11 +43,15 @@ class Held:
 
 @dataclass(slots=True)
 class Program:
-    """Operations in an order in which they run, the outputs, and names that people gave to some of them."""
+    """Operations in an order in which they run, the outputs, and names that people gave to some of them.
+
+    `decided` are the names of sizes by which a product was ordered, where others would ask for another order.
+    """
 
     ops: list[Op]
     outputs: dict[Any, Op]
     names: dict[Op, str] = field(default_factory=dict)
+    decided: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -98,7 +102,8 @@ class _Planner:
             for n, name in self.named.items()
             if n in self.held and not self.held[n].places
         }
-        return Program(self.build.ops, outputs, names)
+        decided = {name for plan in self.plans.values() if plan.depends for name in plan.size_names()}
+        return Program(self.build.ops, outputs, names, tuple(sorted(decided)))
 
     # ---------------------------------------------------------- what must be computed
 

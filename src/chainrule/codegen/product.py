@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from chainrule.codegen.contract import leaves as leaves_of
 from chainrule.codegen.flatten import Factor, Product
-from chainrule.codegen.order import Tree, assumed_size, contraction_tree
+from chainrule.codegen.order import Choice, Tree, choose_tree
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply
 from chainrule.rules.constants import BASIS, MERGE, SELECT
@@ -47,6 +47,7 @@ class ProductPlan:
 
     live           labels that some factor had; those that no array carries in the end count their size
     meets_vector   factors whose leaf is a matrix that is multiplied with a vector
+    depends        whether another tree would be cheaper at other sizes
     """
 
     leaves: list[Leaf]
@@ -56,6 +57,12 @@ class ProductPlan:
     sizes: dict[int, Dim]
     live: set[int]
     meets_vector: set[int] = field(default_factory=set)
+    depends: bool = False
+
+    def size_names(self) -> set[str]:
+        """The sizes of its arrays."""
+        labels = {label for leaf in self.leaves for label in leaf.labels}
+        return {name for label in labels for name in self.sizes[label].names}
 
 
 # ---------------------------------------------------------------- planning: labels only
@@ -76,15 +83,20 @@ def plan_product(product: Product, sizes: Mapping[str, int], formula: bool = Fal
     wanted = [label for axis in output for label in axis.labels]
     plan = ProductPlan(kept, numbers, None, output, dims, live)
     if arrays:
-        length = {label: assumed_size(dim, sizes) for label, dim in dims.items()}
-        plan.tree = _tree(arrays, [tuple(dict.fromkeys(kept[k].labels)) for k in arrays], wanted, length)
+        labels = [tuple(dict.fromkeys(kept[k].labels)) for k in arrays]
+        chosen = _tree(arrays, labels, wanted, dims, sizes)
+        plan.tree, plan.depends = chosen.tree, chosen.depends
         plan.meets_vector = {factor_of[k] for k in _meeting_vectors(plan.tree, kept, set(wanted))}
     return plan
 
 
 def _tree(
-    arrays: list[int], labels: list[tuple[int, ...]], wanted: list[int], length: Mapping[int, float]
-) -> Tree:
+    arrays: list[int],
+    labels: list[tuple[int, ...]],
+    wanted: list[int],
+    dims: Mapping[int, Dim],
+    sizes: Mapping[str, int],
+) -> Choice:
     trees: list[Tree] = list(arrays)
     if len(trees) > FEW:
         # Operands with the same labels are multiplied entry by entry first, which never costs more.
@@ -100,12 +112,12 @@ def _tree(
                 together.append(tree)
                 axes.append(own)
         trees, labels = together, axes
-    shape = contraction_tree(labels, wanted, length.__getitem__)
+    chosen = choose_tree(labels, wanted, dims, sizes)
 
     def fill(tree: Tree) -> Tree:
         return trees[tree] if isinstance(tree, int) else (fill(tree[0]), fill(tree[1]))
 
-    return fill(shape)
+    return Choice(fill(chosen.tree), chosen.depends)
 
 
 def _meeting_vectors(tree: Tree, leaves: Sequence[Leaf], wanted: set[int]) -> set[int]:

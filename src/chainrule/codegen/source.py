@@ -9,6 +9,7 @@ from typing import Any
 
 from chainrule.codegen.names import OWN, identifier
 from chainrule.codegen.numpy import NumPy
+from chainrule.codegen.order import regime
 from chainrule.codegen.plan import Program, make_plan
 from chainrule.codegen.program import Op
 from chainrule.codegen.rewrite import live
@@ -18,6 +19,7 @@ from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of
 
 WIDTH = 96
+KEPT = "\xa0"  # a space at which no line ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,18 @@ def write_source(
     single: bool = False,
     function: str = "derivative",
     about: str = "",
+    sizes: Mapping[str, int] | None = None,
 ) -> Source:
     """A Python function for all outputs: it returns one array if `single`, else a dict of them by name.
 
-    Its parameters are the variables that it uses, then the sizes that no array shows.
+    Its parameters are the variables that it uses, then the sizes that no array shows. Products are ordered
+    for `sizes`, or for assumed ones; its docstring says which, where others would ask for another order.
     """
     declared = {v.name: v for v in (*variables, *variables_of(*outputs.values()))}
-    program = make_plan(outputs, names)
+    program = make_plan(outputs, names, sizes)
+    if program.decided:
+        ordered = regime(program.decided, sizes or {}).replace(" ", KEPT)
+        about += f" Products are ordered for {ordered}."
     return write_program(
         program, list(declared.values()), printer=printer, single=single, function=function, about=about
     )
@@ -94,6 +101,7 @@ def write_program(
     summary = wrap(
         f'"""Arrays {shapes} -> {made}.{about}"""', WIDTH, break_long_words=False, break_on_hyphens=False
     )
+    summary = [line.replace(KEPT, " ") for line in summary]
     given = [(spelled[v.name], v) for v in arrays]
     first = vocabulary.first_lines(given, "\n".join([*writer.lines, *answer]))
     body = [*summary, *shown, *first, *writer.lines, *answer]
