@@ -15,15 +15,15 @@ from reliability.programs import program
 
 import chainrule as cr
 from chainrule.codegen import numpy as printer
-from chainrule.codegen import passes
+from chainrule.codegen import passes, shared
 from chainrule.codegen.facts import Facts
 from chainrule.codegen.load import compile_expressions
 from chainrule.codegen.order import Tree, contraction_tree, tree_cost
 from chainrule.codegen.plan import make_plan
 from chainrule.derive import jacobians
 from chainrule.errors import ChainruleError, DomainProblem, OptionError
-from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.dims import ONE, Dim
+from chainrule.expr.nodes import Einsum, Expr, Variable
 from chainrule.language import parse_formula
 from chainrule.simplify import normalise, simplify
 
@@ -240,6 +240,91 @@ def test_what_is_no_size_is_an_error_with_its_place(sizes: Any, message: str) ->
     with pytest.raises(OptionError, match=message) as caught:
         d.source(sizes=sizes)
     assert caught.value.hint or caught.value.spans
+
+
+NETS = {
+    "one hidden layer": ("mean((relu(X @ W + b) @ V + c - Y)**2)", "W,b,V,c",
+                         "X[N,d] W[d,h] b[h] V[h,k] c[k] Y[N,k]", 5),
+    "columns as data": ("mean((V @ relu(W @ X + outer(b, ones(N))) - Y)**2)", "W,b,V",
+                        "X[d,N] W[h,d] b[h] V[k,h] Y[k,N]", 5),
+    "logistic loss": ("sum(log(1 + exp(-y*(X @ w))))", "w", "X[N,n] w[n] y[N]", 2),
+    "likelihood": ("logdet(S) + trace(inv(S) @ C)", "S", "S[n,n]:spd C[n,n]:symmetric", 2),
+    "means too": ("logdet(S) + sum((X - mu) @ inv(S) * (X - mu))", "S,mu", "S[n,n]:spd X[N,n] mu[n]", 4),
+    # softmax(QKᵀ), GVᵀ, their products of rows, and one product for each derivative.
+    "attention": ("sum(G * (softmax(Q @ K.T) @ V))", "Q,K,V", "Q[n,d] K[m,d] V[m,p] G[n,p]", 6),
+    "inverse": ("trace(inv(A) @ B)", "A,B", "A[n,n] B[n,n]", 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_no_product_is_made_twice_for_value_and_derivatives(name: str) -> None:
+    text, wrt, shapes, most = NETS[name]
+    d = cr.derive(text, wrt=wrt, shapes=shapes)
+    both = d.value_and_derivatives()
+    source = both.__source__[both.__source__.index("def value_and") :]
+    assert source.count(" @ ") + source.count("einsum(") == most
+    assert source.count("inv_by") + source.count("linalg.inv") <= 1 and source.count("softmax(") <= 1
+    draw = np.random.default_rng(1)
+    sizes = {"N": 6, "d": 2, "h": 3, "k": 4, "n": 3, "m": 4, "p": 2}
+    given = {v.name: draw.normal(size=[sizes[str(s)] for s in v.shape]) for v in d.formula.variables.values()}
+    for name in given.keys() & {"S", "C"}:
+        given[name] = given[name] @ given[name].T + np.eye(3)
+    value, derivatives = both(**given)
+    alone = d.compile()(**given)
+    assert np.allclose(value, compile_expressions(d.formula.expr)(**given))
+    if not isinstance(alone, dict):
+        alone, derivatives = {"": alone}, {"": derivatives}
+    for key, array in alone.items():
+        assert np.allclose(derivatives[key], array)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_shared_has_the_same_value(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random products of the same few arrays, with and without parts in common."""
+    rng = random.Random(seed)
+    n = Dim.of("n")
+    arrays = [Variable(name, (n,) * rank) for name, rank in zip("ABCxy", (2, 2, 2, 1, 1), strict=True)]
+    outputs: dict[str, Expr] = {}
+    for k in range(4):
+        chosen = [rng.choice(arrays) for _ in range(rng.randint(2, 5))]
+        labels = [tuple(rng.randrange(4) for _ in a.shape) for a in chosen]
+        carried = sorted({a for axes in labels for a in axes})
+        kept = rng.sample(carried, rng.randint(0, min(2, len(carried))))
+        outputs[f"f{k}"] = Einsum(ONE, chosen, labels, kept)
+    draw = np.random.default_rng(seed)
+    given = {a.name: draw.normal(size=(3,) * a.rank) for a in arrays}
+    found = compile_expressions(outputs, arrays)(**given)
+    monkeypatch.setattr(shared, "MOST", 0)
+    for key, array in compile_expressions(outputs, arrays)(**given).items():
+        assert np.allclose(found[key], array), outputs[key]
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "wrt", "sizes", "solves", "inverts"),
+    [
+        ("trace(B.T @ inv(A) @ B)", "A[n,n]:spd B[n,k]", "B", {"k": 3}, True, False),
+        ("trace(B.T @ inv(A) @ B)", "A[n,n] B[n,k]", "B", {"k": 3}, True, False),
+        ("sum((B @ inv(A))**2)", "A[n,n]:spd B[k,n]", "B", {"k": 3}, True, False),
+        ("sum((inv(A) @ b)**2)", "A[n,n] b[n]", "A,b", {}, True, False),
+        ("sum((B @ inv(A))**2)", "A[n,n]:spd B[N,n]", "B", {}, False, True),
+        ("sum((X - mu) @ inv(A) * (X - mu))", "A[n,n]:spd X[N,n] mu[n]", "X", {}, False, True),
+    ],
+)
+def test_few_columns_are_solved_for(
+    text: str, shapes: str, wrt: str, sizes: dict[str, int], solves: bool, inverts: bool
+) -> None:
+    d = cr.derive(text, wrt=wrt, shapes=shapes)
+    f = d.value_and_derivatives(sizes=sizes)
+    assert ("solve_by" in f.__source__ or "linalg.solve" in f.__source__) is solves
+    assert ("inv_by" in f.__source__ or "linalg.inv" in f.__source__) is inverts
+    draw = np.random.default_rng(3)
+    lengths = {"n": 4, "k": 3, "N": 7}
+    variables = d.formula.variables.values()
+    given = {v.name: draw.normal(size=[lengths[str(s)] for s in v.shape]) for v in variables}
+    given["A"] = given["A"] @ given["A"].T + np.eye(4) if "spd" in shapes else given["A"] + 3 * np.eye(4)
+    value, _ = f(**given)
+    assert np.allclose(value, eval(text, {"trace": np.trace, "inv": np.linalg.inv, "sum": np.sum}, given))
+    assert d.check(3).passed
 
 
 def test_a_row_that_is_itself_a_product_is_no_outer_product() -> None:

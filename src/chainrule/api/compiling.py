@@ -10,6 +10,7 @@ from chainrule.api.sizes import Sizes, read_sizes
 from chainrule.errors import OptionError
 from chainrule.expr.nodes import Expr
 from chainrule.rules.unknown import unknown_in
+from chainrule.simplify import normalise
 
 if TYPE_CHECKING:
     from chainrule.api.derivative import Derivative, Derivatives
@@ -19,15 +20,21 @@ if TYPE_CHECKING:
 VALUE = "value"
 
 
-def code_forms(parts: Sequence[Derivative], sizes: Mapping[str, int] | None = None) -> list[Expr]:
-    """What is compiled for derivatives: their closed forms, or equal ones that cost less at these sizes."""
+def code_forms(
+    parts: Sequence[Derivative], sizes: Mapping[str, int] | None = None, value: Expr | None = None
+) -> list[Expr]:
+    """What is compiled for derivatives: their closed forms, or equal ones that cost less at these sizes.
+
+    A value that is asked for beside them comes first, in a form that shares its parts with theirs.
+    """
     from chainrule.codegen.forms import cheaper
 
     printed = [d.expression for d in parts]
+    values = [normalise(value)] if value is not None else []
     layered = any(d.recursion is not None for d in parts)
     if layered or any(d.options.times is not None or unknown_in(d.expression) for d in parts):
-        return printed
-    return cheaper(printed, [d.chain[-1] for d in parts], sizes or {})
+        return [*values, *printed]
+    return cheaper([*values, *printed], [*values, *(d.chain[-1] for d in parts)], sizes or {})
 
 
 class ValueAndDerivatives:
@@ -87,7 +94,7 @@ def with_value(about: Derivative | Derivatives, backend: str, sizes: Sizes) -> V
     while value in keys:
         value += "_"
     function = compile_expressions(
-        {value: about.formula.expr, **dict(zip(keys, code_forms(parts, given), strict=True))},
+        dict(zip([value, *keys], code_forms(parts, given, about.formula.expr), strict=True)),
         list(about.formula.variables.values()),
         names=code_names(about),
         backend=backend,

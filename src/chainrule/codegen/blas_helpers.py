@@ -59,11 +59,11 @@ BLAS: dict[str, tuple[str, ...]] = {
 ''',
     ),
     "lu_solve": (
-        '''def solve_by_lu(factors, b):
-    """inv(A) @ b for the matrix A that lu_factor was given."""
+        '''def solve_by_lu(factors, b, trans=1):
+    """inv(A) @ b for the matrix A that lu_factor was given, inv(A') @ b with trans=0."""
     LU, pivots = factors
     getrs = linalg.lapack.sgetrs if LU.dtype == np.float32 else linalg.lapack.dgetrs
-    return getrs(LU, pivots, b, trans=1)[0].reshape(b.shape) if len(LU) else 1.0 * b
+    return getrs(LU, pivots, b, trans=trans)[0].reshape(b.shape) if len(LU) else 1.0 * b
 ''',
     ),
     "lu_logdet": (

@@ -25,19 +25,26 @@ def with_factors(program: Program, facts: Facts) -> Program:
     for op in live(program):
         use = _use(op)
         if use is not None:
-            asked.setdefault(op.args[0], set()).add(use)
-            solved[op.args[0]] = solved.get(op.args[0], 0) + (use == "solve")
+            A = _matrix(op)
+            asked.setdefault(A, set()).add(use)
+            solved[A] = solved.get(A, 0) + (use == "solve")
     chosen = {A: _method(A, found, solved[A], facts) for A, found in asked.items()}
 
     def change(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
         use = _use(op)
-        method = chosen[op.args[0]] if use is not None else ""
-        if use is None or not method:
+        if use is None:
             return None
-        n = args[0].shape[0]
-        name = op.args[0].data if facts.is_declared_definite(op.args[0]) else ()
-        factor = build.make(method, (args[0],), name, (n, n))
-        return build.make(f"{use}_from", (factor, *args[1:]), (method,), op.shape)
+        A, (matrix, *rest) = _matrix(op), args
+        method, turned = chosen[A], A is not op.args[0]
+        if not method:
+            return None
+        if turned:
+            matrix = matrix.args[0]
+        n = matrix.shape[0]
+        name = A.data if facts.is_declared_definite(A) else ()
+        factor = build.make(method, (matrix,), name, (n, n))
+        how = (method, "turned") if turned and not facts.is_symmetric(A) else (method,)
+        return build.make(f"{use}_from", (factor, *rest), how, op.shape)
 
     return rewritten(program, change)
 
@@ -45,10 +52,16 @@ def with_factors(program: Program, facts: Facts) -> Program:
 def _use(op: Op) -> str | None:
     """inv, solve, logdet or det of one matrix, for which a factor of it helps."""
     if op.kind == "solve":
-        return "solve" if op.args[0].kind != "permute" else None
+        return "solve"
     if op.kind == "call" and op.data[0].name in NEEDS and op.args[0].rank == 2:
         return str(op.data[0].name)
     return None
+
+
+def _matrix(op: Op) -> Op:
+    """What is factored: a matrix that is solved with in the place of its transpose too."""
+    matrix = op.args[0]
+    return matrix.args[0] if op.kind == "solve" and matrix.kind == "permute" else matrix
 
 
 def _method(A: Op, asked: set[str], solved: int, facts: Facts) -> str:

@@ -76,8 +76,9 @@ class NumPy(Vocabulary):
             return Text(f"-({a.text})", SIGN)
         while first.kind in ("mul", "div", "matmul", "cast"):
             first = first.args[0]
-        # The sign binds to the first factor, and NumPy has no minus for bool.
-        return Text(f"-({a.text})", SIGN) if first.boolean else super()._neg(op, a)
+        # The sign binds to the first factor, which may be larger than all; NumPy has no minus for bool.
+        whole = first.boolean or (a.level == TIMES and first.rank > op.rank)
+        return Text(f"-({a.text})", SIGN) if whole else super()._neg(op, a)
 
     def _sqrt(self, op: Op, a: Text) -> Text:
         return Text(f"{self.xp}.sqrt({a.text})")
@@ -150,7 +151,8 @@ class NumPy(Vocabulary):
         return self.from_factor("inv", op, factor)
 
     def _solve_from(self, op: Op, factor: Text, b: Text) -> Text:
-        return self.from_factor("solve", op, factor, b)
+        trans = [Text("trans=0")] if len(op.data) > 1 else []
+        return self.from_factor("solve", op, factor, b, *trans)
 
     def _logdet_from(self, op: Op, factor: Text) -> Text:
         return self.from_factor("logdet", op, factor)

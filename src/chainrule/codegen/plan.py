@@ -17,14 +17,19 @@ from typing import Any
 
 from chainrule.codegen.flatten import Product, flatten, is_view
 from chainrule.codegen.lower import lower_product
+from chainrule.codegen.order import assumed_size
 from chainrule.codegen.product import ProductPlan, plan_product
 from chainrule.codegen.program import Builder, Op, Place
+from chainrule.codegen.shared import shared_parts
+from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of
 from chainrule.expr.walk import topological
 from chainrule.rules.elementwise import power, stop, where
 from chainrule.rules.table import Constant, Elementwise, Tensorial
 from chainrule.rules.tensorial import inv
 from chainrule.rules.views import FOR_CODE, FOR_FORMULAS, View, fold
+
+FEW = 2  # vectors that are solved for whatever the size of the matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ class _Planner:
         self.products: dict[Expr, Product] = {}
         self.plans: dict[Expr, ProductPlan] = {}
         self.solvable: set[Expr] = set()
+        self.decided: set[str] = set()
 
     def run(self) -> Program:
         needed = self._needed()
@@ -102,8 +108,8 @@ class _Planner:
             for n, name in self.named.items()
             if n in self.held and not self.held[n].places
         }
-        decided = {name for plan in self.plans.values() if plan.depends for name in plan.size_names()}
-        return Program(self.build.ops, outputs, names, tuple(sorted(decided)))
+        self.decided.update(n for plan in self.plans.values() if plan.depends for n in plan.size_names())
+        return Program(self.build.ops, outputs, names, tuple(sorted(self.decided)))
 
     # ---------------------------------------------------------- what must be computed
 
@@ -122,39 +128,62 @@ class _Planner:
             if isinstance(node, Einsum):
                 product = flatten(node, self._absorb, self.uses, robust=not self.formula)
                 self.products[node] = product
-                self.plans[node] = plan_product(product, self.sizes, self.formula)
                 needed.update(f.source for f in product.factors)
             else:
                 needed.update(c for c in node.children)
+        if not self.formula:
+            self._share(needed)
+        for node, product in self.products.items():
+            self.plans[node] = plan_product(product, self.sizes, self.formula)
         return needed
 
+    def _share(self, needed: set[Expr]) -> None:
+        """Parts that several products have become nodes of their own, and the order is found again."""
+        sharing = shared_parts(self.products, lambda dim: assumed_size(dim, self.sizes))
+        if not sharing.changed:
+            return
+        self.products = sharing.products
+        needed.update(sharing.parts)
+        order: dict[Expr, None] = {}
+        pending = [(node, False) for node in reversed(self.order) if node in needed]
+        while pending:
+            node, below = pending.pop()
+            if below:
+                order[node] = None
+            elif node not in order:
+                product = self.products.get(node)
+                before = node.children if product is None else [f.source for f in product.factors]
+                pending += [(node, True), *((child, False) for child in reversed(before))]
+        self.order = list(order)
+
     def _choose_solves(self, needed: set[Expr]) -> None:
-        """Inverses that only ever meet vectors, at most two times, are solved with instead."""
+        """Inverses that only meet columns, no more than they have themselves, are solved with instead."""
         if self.formula:
             return
-        good: dict[Expr, int] = {}
+        columns: dict[Expr, list[Dim]] = {}
         bad: set[Expr] = set(self.named) | set(self.outputs.values())
         for node in self.order:
             if node not in needed:
                 continue
             if isinstance(node, Einsum):
-                vectors = self.plans[node].meets_vector
+                meets = self.plans[node].meets
                 for k, factor in enumerate(self.products[node].factors):
-                    if k in vectors and not factor.adjugate and not factor.inverted:
-                        good[factor.source] = good.get(factor.source, 0) + 1
+                    if k in meets and not factor.adjugate and not factor.inverted:
+                        columns.setdefault(factor.source, []).append(meets[k])
                     else:
                         bad.add(factor.source)
             else:
                 bad.update(node.children)
-        for node, count in good.items():
-            if (
-                isinstance(node, Apply)
-                and node.function is inv
-                and node.rank == 2
-                and node not in bad
-                and count <= 2
-            ):
+        for node, met in columns.items():
+            if not isinstance(node, Apply) or node.function is not inv or node.rank != 2 or node in bad:
+                continue
+            total = sum(assumed_size(dim, self.sizes) for dim in met)
+            few = total <= max(assumed_size(node.shape[0], self.sizes), FEW)
+            if few:
                 self.solvable.add(node)
+            named = {name for dim in met for name in dim.names}
+            if named:
+                self.decided |= named | set(node.shape[0].names)
 
     # ---------------------------------------------------------- one node
 

@@ -17,6 +17,7 @@ from chainrule.expr.nodes import Apply
 from chainrule.rules.constants import BASIS, MERGE, SELECT
 
 ALL = ("all",)
+ONE = Dim.of(1)
 FEW = 8  # products of more arrays are searched for a cheap order with equal labels put together
 
 
@@ -46,7 +47,7 @@ class ProductPlan:
     """Leaves, the tree in which those with axes are combined, and where the result lies in the output.
 
     live           labels that some factor had; those that no array carries in the end count their size
-    meets_vector   factors whose leaf is a matrix that is multiplied with a vector
+    meets          for factors whose leaf is a matrix that is multiplied with columns, how many these are
     depends        whether another tree would be cheaper at other sizes
     """
 
@@ -56,7 +57,7 @@ class ProductPlan:
     output: list[Axis]
     sizes: dict[int, Dim]
     live: set[int]
-    meets_vector: set[int] = field(default_factory=set)
+    meets: dict[int, Dim] = field(default_factory=dict)
     depends: bool = False
 
     def size_names(self) -> set[str]:
@@ -86,7 +87,8 @@ def plan_product(product: Product, sizes: Mapping[str, int], formula: bool = Fal
         labels = [tuple(dict.fromkeys(kept[k].labels)) for k in arrays]
         chosen = _tree(arrays, labels, wanted, dims, sizes)
         plan.tree, plan.depends = chosen.tree, chosen.depends
-        plan.meets_vector = {factor_of[k] for k in _meeting_vectors(plan.tree, kept, set(wanted))}
+        met = _meeting_columns(plan.tree, kept, set(wanted))
+        plan.meets = {factor_of[k]: dims[free] if free is not None else ONE for k, free in met.items()}
     return plan
 
 
@@ -120,8 +122,9 @@ def _tree(
     return Choice(fill(chosen.tree), chosen.depends)
 
 
-def _meeting_vectors(tree: Tree, leaves: Sequence[Leaf], wanted: set[int]) -> set[int]:
-    found: set[int] = set()
+def _meeting_columns(tree: Tree, leaves: Sequence[Leaf], wanted: set[int]) -> dict[int, int | None]:
+    """Leaves that multiply a vector or a matrix from one side: the label of the columns, None for one."""
+    found: dict[int, int | None] = {}
     pending = [(tree, wanted)]
     while pending:
         node, want = pending.pop()
@@ -130,12 +133,14 @@ def _meeting_vectors(tree: Tree, leaves: Sequence[Leaf], wanted: set[int]) -> se
         sides = (node[0], node[1])
         labels = [_labels_below(side, leaves) for side in sides]
         for mine, other in ((0, 1), (1, 0)):
-            seen = labels[other] & (want | labels[mine])
-            side = sides[mine]
-            pending.append((side, labels[mine] & (want | labels[other])))
-            if isinstance(side, int) and len(leaves[side].labels) == 2 and _is_whole(leaves[side]):
-                if len(seen) == 1 and seen < labels[mine] and not seen & want and labels[mine] - seen <= want:
-                    found.add(side)
+            side, own = sides[mine], labels[mine]
+            seen = labels[other] & (want | own)
+            pending.append((side, own & (want | labels[other])))
+            if not isinstance(side, int) or len(leaves[side].labels) != 2 or not _is_whole(leaves[side]):
+                continue
+            free = seen - own
+            if len(seen & own) == 1 and not seen & own & want and own - seen <= want and len(free) < 2:
+                found[side] = next(iter(free), None)
     return found
 
 

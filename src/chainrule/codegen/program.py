@@ -257,7 +257,7 @@ class Builder:
         return self.make("add_at", (base, a), (tuple(labels), tuple(places), base.shape, sign), base.shape)
 
     def solve(self, a: Op, b: Op) -> Op:
-        """inv(a) @ b for a vector b."""
+        """inv(a) @ b for a vector or a matrix b."""
         return self.make("solve", (a, self.cast(b)), (), b.shape)
 
     def adjugate(self, a: Op) -> Op:
