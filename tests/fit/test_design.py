@@ -187,6 +187,13 @@ def test_missing_values(tmp_path: Path) -> None:
         ({"y": [0.0, 3.0]}, None, "y[N]:integer(3)", {}, r"row 1: y is 3.* it is not below 3"),
         ({"y": [0.0, 0.5]}, None, "y[N]:integer(K)", {}, r"row 1: y is 0.5.* it is not a whole number"),
         ({"y": [0.0, -1.0]}, None, "y[N]:integer(K)", {}, r"row 1: y is -1.* it is negative"),
+        (
+            {"P": np.array([[0.5, 0.5], [0.5, 0.4]])},
+            None,
+            "P[N,k]:simplex",
+            {},
+            r"row 1: the entries of P add up to 0.9",
+        ),
         ({"X": np.array([[1.0, 2], [3, -4]])}, None, "X[N,n]:positive", {}, r"row 1: X\[1\] is -4"),
         ({"X": np.array([[1.0, 2], [3, np.nan]])}, None, "X[N,n]", {}, r"row 1: X\[1\] has no value"),
     ],
