@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from objectives import Function, Rosenbrock, quadratic, table
 
-from chainrule.errors import LimitExceeded
+from chainrule.errors import LimitExceeded, NoDerivative
 from chainrule.fit.newton import newton_direction
 from chainrule.fit.run import run
 from chainrule.fit.solvers import Solver, Tape
@@ -155,3 +155,18 @@ def test_a_loss_with_rounding_errors_of_a_long_sum_is_minimised(method: str) -> 
     outcome = run(objective, method, np.zeros(3), steps=20000, tolerance=1e-9)
     assert outcome.converged, outcome.reason
     assert np.abs(outcome.theta - [1, -2, 3]).max() < 1e-6
+
+
+@pytest.mark.parametrize("method", ["gd", "lbfgs"])
+def test_a_loss_without_a_second_derivative_is_fitted_by_gradients(method: str) -> None:
+    objective = quadratic([1.0, 0.3], [1.0, -2.0], offset=1e8)
+
+    def refuse(theta: Any, direction: Any) -> Any:
+        raise NoDerivative("no derivative known")
+
+    objective.product = refuse
+    outcome = run(objective, method, np.zeros(2), steps=2000)
+    assert outcome.theta == pytest.approx([1, -2], abs=1e-2)
+    assert outcome.converged == (method == "gd")
+    if method == "gd":
+        assert "no second derivative" in outcome.notes[0]

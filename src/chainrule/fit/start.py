@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chainrule.errors import ArrayMismatch, DomainProblem, UnknownName
+from chainrule.errors import ArrayMismatch, DomainProblem, LimitExceeded, NoDerivative, UnknownName
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable
 from chainrule.expr.walk import topological
 from chainrule.fit.constraints import block_of
@@ -170,7 +170,10 @@ def suggested_rate(objective: Objective, theta: Array) -> tuple[float, str]:
     direction /= np.linalg.norm(direction) or 1.0
     curvature = 0.0
     for _ in range(POWER_STEPS):
-        image = objective.product(theta, direction)
+        try:
+            image = objective.product(theta, direction)
+        except (NoDerivative, LimitExceeded):
+            return PLAIN_RATE, f"the rate is {PLAIN_RATE:g}, as no second derivative of the loss is known"
         curvature = float(np.linalg.norm(image))
         if not (0 < curvature < np.inf):
             return PLAIN_RATE, f"the rate is {PLAIN_RATE:g}, as the loss is not curved at the start"
