@@ -19,7 +19,7 @@ AS_WRITTEN = [
     ("eye(n) @ x", "x[n]", "return x.copy()", "x"),
     ("A + eye(n)", "A[n,n]", "H = A.copy(); H.ravel('K')[::len(H) + 1] += 1; return H", "A + eye(n)"),
     ("sum(A, axis=0)", "A[m,n]", "return np.sum(A, axis=0)", "sum(A, axis=0)"),
-    ("mean(x)", "x[N]", "N, = x.shape; return np.sum(x) / N", "sum(x) / N"),
+    ("mean(x)", "x[N]", "N, = x.shape; return x.sum() / N", "sum(x) / N"),
     ("x / y", "x[n] y[n]", "return x / y", "x / y"),
     ("x / (y * z)", "x[n] y[n] z[n]", "return x / (y * z)", "x / (y * z)"),
     ("1 / x**2", "x[n]", "return 1 / x**2", "1 / x**2"),

@@ -350,3 +350,21 @@ def test_an_outer_product_is_added_in_place_only_to_what_nothing_else_reads(text
              for v in parsed.variables.values()}  # fmt: skip
     expected = eval(text, {"sin": np.sin, "cos": np.cos, "outer": np.outer}, given)
     assert np.allclose(compile_expressions(parsed.expr)(**given), expected)
+
+
+def test_products_are_made_of_products_that_are_there() -> None:
+    lines = code("x @ (A + B) @ y", "A[n,n] B[n,n] x[n] y[n]")
+    assert lines.count("@") == 2, lines
+    parsed = parse_formula("x @ A", "A[n,n] B[n,n] x[n]")
+    A, x = parsed.variables["A"], parsed.variables["x"]
+    B = Variable("B", A.shape)
+    for other, total in ((x @ B, x @ (A - B)), (A @ x, (A + A.T) @ x)):
+        lines = body(compile_expressions({"p": x @ A, "q": other, "r": total}, [A, B, x]).__source__)
+        assert lines.count("@") == 2, lines
+
+
+def test_a_sum_is_of_entries_that_are_there() -> None:
+    parsed = parse_formula("v @ w", "v[n] w[n]")
+    v, w = parsed.variables["v"], parsed.variables["w"]
+    lines = body(compile_expressions({"p": v * w, "q": v @ w}, [v, w]).__source__)
+    assert "@" not in lines and ".sum()" in lines, lines

@@ -5,9 +5,9 @@ from __future__ import annotations
 INVERTED = "a matrix that must be inverted"
 NOT_DEFINITE = "is not positive definite up to rounding"
 CHOLESKY = f'''def cholesky_factor(A, name="{INVERTED}"):
-    """L with L L' = A, in the lower triangle; of A, which is positive definite, the upper one is read."""
+    """The lower L with L L' = A; of A, which is positive definite, the upper triangle is read."""
     potrf = linalg.lapack.spotrf if A.dtype == np.float32 else linalg.lapack.dpotrf
-    L, failed = potrf(A.T, lower=1, clean=0)
+    L, failed = potrf(A.T, lower=1)
     if failed and np.isfinite(A).all():
         raise np.linalg.LinAlgError(name + " {NOT_DEFINITE}")
     return np.full_like(L, np.nan) if failed else L
@@ -28,7 +28,8 @@ BLAS: dict[str, tuple[str, ...]] = {
     """The inverse of L L', of which LAPACK makes one half."""
     potri = linalg.lapack.spotri if L.dtype == np.float32 else linalg.lapack.dpotri
     half, _ = potri(L, lower=1) if len(L) else (L, 0)
-    return np.where(np.tri(len(half), k=-1, dtype=bool), half, half.T)
+    half.ravel('K')[::len(half) + 1] /= 2
+    return half + half.T
 ''',
     ),
     "cholesky_solve": (

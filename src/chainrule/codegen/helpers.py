@@ -100,6 +100,8 @@ HELPERS = {
 ''',
     "in_blocks": '''def in_blocks(part, rows, *arrays):
     """The sums that part(*arrays) gives, added up over blocks of rows."""
+    if len(arrays[0]) <= rows:
+        return part(*arrays)
     sums = part(*[a[:rows] for a in arrays])
     for i in range(rows, len(arrays[0]), rows):
         sums = [s + t for s, t in zip(sums, part(*[a[i:i + rows] for a in arrays]))]

@@ -92,7 +92,8 @@ class NumPy(Vocabulary):
     def _sum(self, op: Op, a: Text) -> Text:
         axes = op.data[0]
         if len(axes) == op.args[0].rank:
-            return Text(f"{self.xp}.sum({a.text})")
+            # A method costs half of what the function costs, which finds it.
+            return Text(f"{a.text}.sum()" if a.text.isidentifier() else f"{self.xp}.sum({a.text})")
         return Text(f"{self.xp}.sum({a.text}, axis={axes[0] if len(axes) == 1 else axes})")
 
     def _einsum(self, op: Op, *args: Text) -> Text:

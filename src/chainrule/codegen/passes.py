@@ -15,6 +15,7 @@ from chainrule.codegen.facts import Facts
 from chainrule.codegen.gram import with_cheap_products
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Builder, Op
+from chainrule.codegen.reuse import with_reuse
 from chainrule.codegen.rewrite import rewritten
 
 SWAP = (1, 0)
@@ -23,6 +24,7 @@ SWAP = (1, 0)
 def for_blas(program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
     """The program in the form that is fast in NumPy."""
     program = without_transposes(program, Facts(structures))
+    program = with_reuse(program)
     program = with_factors(program, Facts(structures))
     program = with_cheap_products(program, Facts(structures))
     return in_blocks(low_rank(numbers_inward(program)))
