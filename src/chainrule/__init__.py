@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         derive,
         equal,
         explain,
+        fit,
         rules,
         simplify,
         variables,
@@ -71,6 +72,7 @@ __all__ = [
     "derive",
     "equal",
     "explain",
+    "fit",
     "rules",
     "simplify",
     "variables",
@@ -78,14 +80,14 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """This package, in which `derive`, `rules` and `simplify` stay functions.
+    """This package, in which `derive`, `fit`, `rules` and `simplify` stay functions.
 
     Loading a submodule sets an attribute of its name on its package, and some rooms are named like the
     function that people call.
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (isinstance(value, ModuleType) and name in ("derive", "explain", "rules", "simplify")):
+        if not (isinstance(value, ModuleType) and name in ("derive", "explain", "fit", "rules", "simplify")):
             super().__setattr__(name, value)
 
 

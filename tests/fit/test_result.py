@@ -86,7 +86,9 @@ def test_the_path_of_two_parameters_is_kept(tmp_path: Path) -> None:
 
 
 def test_every_part_of_a_result_is_written() -> None:
-    assert {part.name for part in fields(Result)} == {*READERS, "params", "history", "path"}
+    assert {part.name for part in fields(Result)} == {
+        *READERS, "params", "history", "path", "original", "surface"
+    }
 
 
 def test_files_are_plain_npz_without_pickles(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from chainrule.api.derivative import Derivative, Derivatives, derive
 from chainrule.api.explanation import Explanation, explain
 from chainrule.api.formulas import Simplified, Verdict, equal, simplify, variables
 from chainrule.api.several import CheckedAll
+from chainrule.api.training import fit
 
 __all__ = [
     "Catalogue",
@@ -22,6 +23,7 @@ __all__ = [
     "derive",
     "equal",
     "explain",
+    "fit",
     "rules",
     "simplify",
     "variables",

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import chainrule
+from chainrule.cli import fitting
 from chainrule.cli.terminal import as_shown, columns, in_html, prepare_streams, write
 from chainrule.errors import ChainruleError, CheckFailed, OptionError, Span
 
@@ -235,6 +236,9 @@ def build_parser() -> Parser:
     sub.add_argument("--units", metavar="UNITS", help='units of every factor: "y=mile, u=gallon, x=tank"')
     sub.add_argument("--format", metavar="|".join(PAGES), default="text", help="what is printed")
 
+    sub = command("fit", fit, "fit a loss to data by the derivatives that are derived for it", fitting.EPILOG)
+    fitting.add_options(sub, CODES)
+
     sub = command("draw", draw, "a picture: the dataflow graph, or the boxes of the chain rule", DRAW)
     deriving(sub)
     sub.add_argument(
@@ -336,6 +340,13 @@ def explain(options: argparse.Namespace) -> int:
     }
     write(shown[options.format](), sys.stdout)
     return 1 if page.checked.failed else 0
+
+
+def fit(options: argparse.Namespace) -> int:
+    """`chainrule fit`: fit a loss to data and report."""
+    choose(options.dialect, DIALECTS, "--dialect")
+    choose(options.backend, CODES, "--backend")
+    return fitting.fit(options, read_formula(options.formula))
 
 
 def draw(options: argparse.Namespace) -> int:

@@ -37,7 +37,11 @@ class Result:
     notes            what else a reader should know
     validation_loss  the loss on rows that were held back
     baseline         what a simpler predictor gives, by name
-    condition        largest curvature over smallest, at the end
+    condition        largest curvature over smallest, at the end; `conditioning` says it in words
+    data             where the rows are from; `held_out` of them are for validation
+    separable        how the loss is made from rows, or why it is not a sum over them
+    original         the parameters for columns that are not standardised; `original_note` says for which
+    surface          for two entries of θ the loss on a grid: "x", "y" and "loss" by y and x
     """
 
     params: dict[str, Array]
@@ -62,6 +66,13 @@ class Result:
     validation_loss: float | None = None
     baseline: dict[str, float] = field(default_factory=dict)
     condition: float | None = None
+    conditioning: str = ""
+    data: str = ""
+    held_out: int = 0
+    separable: str = ""
+    original: dict[str, Array] = field(default_factory=dict)
+    original_note: str = ""
+    surface: dict[str, Array] = field(default_factory=dict)
     seed: int = 0
     versions: dict[str, str] = field(default_factory=lambda: dict(versions()))
 
@@ -70,6 +81,42 @@ class Result:
         """The result of a run, with what the run does not know in `about`."""
         taken = [f.name for f in fields(cls) if hasattr(outcome, f.name) and f.name not in about]
         return cls(params=dict(params), **{name: getattr(outcome, name) for name in taken}, **about)
+
+    def to_text(self, width: int = 100) -> str:
+        """The report, as text."""
+        from chainrule.fit.report import report_text
+
+        return report_text(self, width)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def to_json(self) -> str:
+        """The report in JSON, as docs/json.md describes."""
+        from chainrule.fit.report import report_json
+
+        return report_json(self)
+
+    def to_html(self) -> str:
+        """The report as one web page with plots, which needs nothing from elsewhere."""
+        from chainrule.fit.page import page
+
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook."""
+        from chainrule.fit.page import article
+
+        return article(self)
+
+    def plot(self, path: Path | str) -> None:
+        """A picture by matplotlib: loss and gradient norm, and for two parameters the surface with the path.
+
+        Raises: OptionError without matplotlib, or for a kind of file that it does not write.
+        """
+        from chainrule.fit.plots import draw
+
+        draw(self, Path(path))
 
     def save(self, path: Path | str) -> None:
         """Writes everything into a file, .npz or .safetensors, in one step.
@@ -80,6 +127,8 @@ class Result:
         known_suffix(path)
         arrays = {f"params.{name}": array for name, array in self.params.items()}
         arrays |= {f"history.{name}": array for name, array in self.history.items()}
+        arrays |= {f"original.{name}": array for name, array in self.original.items()}
+        arrays |= {f"surface.{name}": array for name, array in self.surface.items()}
         if self.path is not None:
             arrays["path"] = self.path
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name in READERS}
@@ -110,11 +159,17 @@ class Result:
             parts: dict[str, Any] = {name: read(about[name]) for name, read in READERS.items()}
             parts["params"] = {str(name): arrays[f"params.{name}"] for name in about["order"]}
             parts["history"] = {name: arrays[f"history.{name}"] for name in COLUMNS}
+            parts["original"] = _under("original.", arrays)
+            parts["surface"] = _under("surface.", arrays)
         except KeyError as problem:
             raise damaged(path, f"it lacks {problem.args[0]}") from None
         except (TypeError, ValueError, AttributeError) as problem:
             raise damaged(path, str(problem)) from None
         return cls(path=arrays.get("path"), **parts)
+
+
+def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _exactly(kind: type) -> Callable[[Any], Any]:
@@ -159,6 +214,11 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "validation_loss": _maybe(float),
     "baseline": _by_name(float),
     "condition": _maybe(float),
+    "conditioning": _exactly(str),
+    "data": _exactly(str),
+    "held_out": _exactly(int),
+    "separable": _exactly(str),
+    "original_note": _exactly(str),
     "seed": _exactly(int),
     "versions": _by_name(_exactly(str)),
 }
