@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Colours are those of the page around it, or in a notebook those behind the commas.
 STYLE = """
 .fit { --plot: var(--accent, #1b5faa); --faint: var(--line, #d9d6cc); --pale: var(--soft, #6a6a76); }
-.fit .formula { font-size: 1.15em; overflow-x: auto; }
+.fit .formula { font-size: 1.15em; overflow-x: auto; margin-bottom: 0.7rem; padding-bottom: 0.2rem; }
 .fit .about { color: var(--pale); margin: 0.2rem 0; font-size: 0.95em; }
 .fit .updates { list-style: none; padding: 0.7em 1em; margin: 0.6rem 0; overflow-x: auto;
   background: var(--card, #8881); border: 1px solid var(--faint); border-radius: 6px; white-space: nowrap;

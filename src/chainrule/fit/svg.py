@@ -17,7 +17,7 @@ from chainrule.fit.report import number
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 16, 40
 BANDS, PIXELS = 24, 360
-FEW = 40  # points up to which each is marked
+FEW, MANY = 40, 200  # points up to which each is marked, on a curve and on a surface
 # From the deepest to the highest place of the surface.
 DEEP, HIGH = np.array([16.0, 48, 92]), np.array([240.0, 246, 252])
 
@@ -97,8 +97,8 @@ def surface_plot(grid: Mapping[str, Array], path: Array, names: Sequence[str]) -
         *_grid(x, y, names[0], names[1], lines=False),
         f'<polyline class="path" points="{line}" />',
     ]
-    if len(path) <= FEW:
-        parts += [f'<circle class="step" cx="{x.at(a):.1f}" cy="{y.at(b):.1f}" r="2.2" />' for a, b in path]
+    if len(path) <= MANY:
+        parts += [f'<circle class="step" cx="{x.at(a):.1f}" cy="{y.at(b):.1f}" r="1.9" />' for a, b in path]
     parts += [
         f'<circle class="start" cx="{x0:.1f}" cy="{y0:.1f}" r="5" />',
         f'<circle class="end" cx="{x1:.1f}" cy="{y1:.1f}" r="5" />',
