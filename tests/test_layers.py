@@ -29,7 +29,7 @@ RANK = {room: i for i, layer in enumerate(LAYERS) for room in layer.split()}
 NUMERIC = {
     "numpy": {"codegen", "verify", "fit", "api", "cli"},
     "scipy": {"rules", "codegen", "verify", "fit"},
-    "rich": {"cli"},
+    "rich": {"fit", "cli"},
 }
 NEVER = {"sympy", "jax", "torch", "mpmath", "hypothesis", "pytest"}
 
