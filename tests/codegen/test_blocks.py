@@ -115,3 +115,13 @@ def test_memory_is_low_or_not_given() -> None:
     derivative = cr.derive("x @ x", wrt="x", shapes="x[n]")
     with pytest.raises(OptionError, match="memory"):
         derivative.compile(memory="small")
+
+
+def test_arrays_that_no_cache_holds_give_the_same() -> None:
+    rng = np.random.default_rng(0)
+    X, w, y = rng.standard_normal((44000, 100)), rng.standard_normal(100), rng.standard_normal(44000)
+    assert X.nbytes > 2**25
+    f = cr.derive("mean((y - relu(X @ w))**2)", wrt="w", shapes="X[N,n] w[n] y[N]").compile()
+    z = X @ w
+    np.testing.assert_allclose(f(X=X, w=w, y=y), X.T @ ((np.maximum(z, 0) - y) * (z > 0)) * (2 / len(y)))
+    assert np.isnan(f(X=np.where(X == X[5, 5], np.nan, X), w=w, y=y)).all()
