@@ -89,7 +89,7 @@ class _Planner:
                 self.uses[child] = self.uses.get(child, 0) + 1
         for node in outputs.values():
             self.uses[node] = self.uses.get(node, 0) + 1
-        self.build = Builder()
+        self.build = Builder(bool(sizes))
         self.held: dict[Expr, Held] = {}
         self.products: dict[Expr, Product] = {}
         self.plans: dict[Expr, ProductPlan] = {}

@@ -52,7 +52,9 @@ class Place:
 class Builder:
     """Makes operations, each once; what is trivial to simplify (1·x, a transpose of a transpose) is."""
 
-    def __init__(self) -> None:
+    def __init__(self, sized: bool = False) -> None:
+        """`sized`: what depends on sizes was chosen for those that are given."""
+        self.sized = sized
         self.ops: list[Op] = []
         self._made: dict[tuple[Any, ...], Op] = {}
 
@@ -258,7 +260,7 @@ class Builder:
 
     def solve(self, a: Op, b: Op) -> Op:
         """inv(a) @ b for a vector or a matrix b."""
-        return self.make("solve", (a, self.cast(b)), (), b.shape)
+        return self.make("solve", (a, self.cast(b)), (self.sized,), b.shape)
 
     def adjugate(self, a: Op) -> Op:
         """det(a) inv(a), also where a is singular."""
