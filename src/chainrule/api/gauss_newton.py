@@ -9,7 +9,7 @@ Source: Schraudolph 2002; Martens 2020, sections 8 and 9 (Fisher is Gauss-Newton
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -96,15 +96,33 @@ def gauss_newton(about: Printable, inner: str | None = None, *, fisher: bool = F
     targets = list(dict.fromkeys(target for d in about.parts() for target in d.wrt))
     if any(target.joint for target in targets):
         raise OptionError(f"{title} takes variables one by one", hint='wrt="x,y", not "[x, y]"')
-    return _Asked(about, [t.variables[0] for t in targets], inner, title, fisher).answer()
+    moving = [t.variables[0] for t in targets]
+    return _Asked(formula, about.options.at_kink, moving, inner, title, fisher).answer()
+
+
+def blocks_of(
+    formula: Formula, moving: Sequence[Variable], part: Expr, at_kink: Fraction
+) -> Mapping[tuple[str, str], Expr]:
+    """The blocks Jᵀ H J with this part as f, whatever is named. Raises: OptionError, CheckFailed."""
+    name = "f"
+    while name in formula.variables:
+        name += "_"
+    named = replace(formula, names={name: part})
+    return _Asked(named, at_kink, moving, name, "Gauss-Newton", False).answer().blocks
 
 
 class _Asked:
     def __init__(
-        self, about: Printable, moving: Sequence[Variable], inner: str | None, title: str, fisher: bool
+        self,
+        formula: Formula,
+        at_kink: Fraction,
+        moving: Sequence[Variable],
+        inner: str | None,
+        title: str,
+        fisher: bool,
     ) -> None:
-        self.formula, self.moving, self.title, self.fisher = about.formula, list(moving), title, fisher
-        self.at_kink: Fraction = about.options.at_kink
+        self.formula, self.moving, self.title, self.fisher = formula, list(moving), title, fisher
+        self.at_kink = at_kink
         self.normal = Normaliser()
         self.expr, self.names = regrouped(self.formula.expr, self.formula.names)
         self.name = self._inner(inner)
