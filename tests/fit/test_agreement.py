@@ -20,7 +20,10 @@ def standardised(made: Any) -> tuple[np.ndarray, np.ndarray]:
     return (X - X.mean(axis=0)) / X.std(axis=0), np.asarray(made.target, float)
 
 
-DIABETES, CANCER = standardised(datasets.load_diabetes(scaled=False)), standardised(datasets.load_breast_cancer())
+DIABETES, CANCER = (
+    standardised(datasets.load_diabetes(scaled=False)),
+    standardised(datasets.load_breast_cancer()),
+)
 
 
 def linear() -> tuple[str, dict[str, Any], Any]:
@@ -36,15 +39,17 @@ def ridge() -> tuple[str, dict[str, Any], Any]:
 
 def logistic() -> tuple[str, dict[str, Any], Any]:
     X, y = CANCER
-    theirs = linear_model.LogisticRegression(C=0.5, tol=TIGHT, max_iter=1000, solver="newton-cholesky").fit(X, y)
+    theirs = linear_model.LogisticRegression(C=0.5, tol=TIGHT, max_iter=1000, solver="newton-cholesky").fit(
+        X, y
+    )
     return "z = X @ w + b; sum(softplus(z) - y*z) + w @ w", {"X": X, "y": y}, theirs
 
 
 def poisson() -> tuple[str, dict[str, Any], Any]:
     X, y = DIABETES
-    theirs = linear_model.PoissonRegressor(
-        alpha=0.1, tol=TIGHT, max_iter=1000, solver="newton-cholesky"
-    ).fit(X, y)
+    theirs = linear_model.PoissonRegressor(alpha=0.1, tol=TIGHT, max_iter=1000, solver="newton-cholesky").fit(
+        X, y
+    )
     return "z = X @ w + b; mean(exp(z) - y*z) + 0.05 * w @ w", {"X": X, "y": y}, theirs
 
 

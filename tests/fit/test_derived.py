@@ -129,3 +129,29 @@ def test_mistakes_are_told(
 ) -> None:
     with pytest.raises(cr.ChainruleError, match=message):
         derived(setting(loss, params, data, options.get("shapes"), sizes=options.get("sizes")))
+
+
+@pytest.mark.parametrize(
+    ("loss", "data", "options", "part"),
+    [
+        ("mean((y - tanh(X @ w + b))**2)", {"X": X, "y": Y}, {}, "f = y − tanh(Xw + b)"),
+        (*CASES[3], "f = XW + 𝟏bᵀ"),
+        (
+            "mean((y - relu(X @ w))**2) + 0.1*w @ w",
+            {"X": X, "y": Y},
+            {},
+            "f = y − relu(Xw), the Hessian of (1/10) wᵀw",
+        ),
+        ("z = X @ w; mean(exp(z) - y*z)", {"X": X, "y": Y}, {}, "f = z"),
+    ],
+)
+def test_gauss_newton_chooses_its_part(
+    loss: str, data: dict[str, Any], options: dict[str, Any], part: str
+) -> None:
+    f = objective(loss, data, options)
+    assert f.derived.gauss_newton_of() == f"Gauss-Newton takes {part}"
+    theta = RNG.normal(size=f.size) / 3
+    matrix = f.gauss_newton(theta)
+    assert np.linalg.eigvalsh(matrix).min() > -1e-12
+    if "tanh" not in loss:  # f, or what is not linear in it, has no second derivative
+        np.testing.assert_allclose(matrix, f.hessian(theta), atol=1e-12)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from chainrule.api.compiling import code_forms
 from chainrule.api.derivative import Derivative, Derivatives, derive
 from chainrule.api.formulas import Functions, Shapes, read
+from chainrule.api.inner_parts import gauss_newton_blocks, said, terms
 from chainrule.codegen.binding import Array, Binding
 from chainrule.errors import ArrayMismatch, OptionError
 from chainrule.expr.dims import Dim
@@ -138,11 +140,28 @@ def derived(about: Setting, at_kink: float | str = 0) -> tuple[Derived, Derivati
         second = derive(loss, wrt=names, order=2, **asked)
         return _by_pairs(second, names)
 
-    def gauss_newton() -> dict[tuple[str, str], Expr]:
-        return dict(first.gauss_newton().blocks)
+    @cache
+    def gauss_newton() -> tuple[dict[tuple[str, str], Expr], str]:
+        try:
+            named = first.gauss_newton()
+        except OptionError:
+            # Nothing is named, or not what all parameters act through.
+            moving, kink = [formula.variables[name] for name in names], first.options.at_kink
+            choices = ", ".join(map(said, terms(formula.expr, moving, kink)))
+            return gauss_newton_blocks(formula, moving, kink), f"Gauss-Newton takes {choices}"
+        return dict(named.blocks), f"Gauss-Newton takes f = {named.inner}"
 
     variables = tuple(formula.variables.values())
-    return Derived(formula.expr, variables, gradients, products, hessian, gauss_newton), first
+    made = Derived(
+        formula.expr,
+        variables,
+        gradients,
+        products,
+        hessian,
+        lambda: gauss_newton()[0],
+        lambda: gauss_newton()[1],
+    )
+    return made, first
 
 
 def updates(derivatives: Derivatives | Derivative) -> list[str]:

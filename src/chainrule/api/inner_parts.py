@@ -1,7 +1,7 @@
 """Which parts of a loss Gauss-Newton takes as f, where nobody named one.
 
-A loss is a sum of terms ℓ(f(θ)). In each f is the outermost part with axes that all parameters of the term act
-through and in which the term is not affine: y − tanh(Xw + b) in a mean of squares, Xw + b in a cross entropy.
+A loss is a sum of terms ℓ(f(θ)). In each, f is the outermost part with axes that its parameters act through
+and in which the term is not affine: y − tanh(Xw + b) in a mean of squares, Xw + b in a cross entropy.
 A term without such a part, as w·w, keeps its Hessian.
 """
 
@@ -13,10 +13,12 @@ from fractions import Fraction
 
 from chainrule.api.chain import Chains, Target
 from chainrule.api.gauss_newton import blocks_of
+from chainrule.derive.flow import regrouped
 from chainrule.errors import NoDerivative
 from chainrule.expr.nodes import Expr, Sum, Variable, constant_of
 from chainrule.expr.walk import depends_on, substitute, topological, variables
 from chainrule.language import Formula
+from chainrule.notation.present import present
 from chainrule.notation.text import to_text
 from chainrule.simplify import Normaliser, simplify
 
@@ -38,7 +40,7 @@ def terms(loss: Expr, params: Sequence[Variable], at_kink: Fraction) -> list[Ter
     >>> from chainrule.language import parse_formula
     >>> loss = parse_formula("mean((y - tanh(X @ w))**2) + w @ w", "X[N,n] w[n] y[N]")
     >>> [said(term) for term in terms(loss.expr, [loss.variables["w"]], Fraction(0))]
-    ['f = y − tanh(Xw)', 'the Hessian of ‖w‖²']
+    ['f = y − tanh(Xw)', 'the Hessian of wᵀw']
     """
     found = []
     for term in loss.terms if isinstance(loss, Sum) else (loss,):
@@ -51,8 +53,8 @@ def terms(loss: Expr, params: Sequence[Variable], at_kink: Fraction) -> list[Ter
 def said(term: Term) -> str:
     """What is taken for a term, in words."""
     if term.part is None:
-        return f"the Hessian of {to_text(term.expr)}"
-    return f"f = {to_text(term.part)}"
+        return f"the Hessian of {to_text(present(term.expr).tree)}"
+    return f"f = {to_text(present(term.part).tree)}"
 
 
 def gauss_newton_blocks(formula: Formula, params: Sequence[Variable], at_kink: Fraction) -> Blocks:
@@ -60,9 +62,7 @@ def gauss_newton_blocks(formula: Formula, params: Sequence[Variable], at_kink: F
 
     Raises: CheckFailed, NoDerivative.
     """
-    gathered: dict[tuple[str, str], list[Expr]] = {
-        (v.name, w.name): [] for v in params for w in params
-    }
+    gathered: dict[tuple[str, str], list[Expr]] = {(v.name, w.name): [] for v in params for w in params}
     for term in terms(formula.expr, params, at_kink):
         for names, block in _blocks(formula, term, at_kink).items():
             gathered[names].append(block)
@@ -72,7 +72,7 @@ def gauss_newton_blocks(formula: Formula, params: Sequence[Variable], at_kink: F
     for (v, w), parts in gathered.items():
         if not parts:
             by, other = Target((known[v],)), Target((known[w],))
-            parts = [Chains(formula.expr, [by, other], at_kink)((by, other))]
+            parts = [Chains(formula.expr, [by, other], at_kink)((by, other))[-1]]
         result[v, w] = simplify(normal.sum(list(map(normal, parts))) if len(parts) > 1 else parts[0])
     return result
 
@@ -83,7 +83,7 @@ def _blocks(formula: Formula, term: Term, at_kink: Fraction) -> Mapping[tuple[st
     targets = [Target((v,)) for v in term.moving]
     chains = Chains(term.expr, targets, at_kink)
     return {
-        (v.name, w.name): chains((one, other))
+        (v.name, w.name): chains((one, other))[-1]
         for v, one in zip(term.moving, targets, strict=True)
         for w, other in zip(term.moving, targets, strict=True)
     }
@@ -96,8 +96,10 @@ def _part(term: Expr, moving: Sequence[Variable], at_kink: Fraction) -> Expr | N
             continue
         if not depends_on([node], moving) & {node}:
             continue
+        # A sum within a sum was flattened: z − logsumexp(z) has the terms of z.
+        whole, named = regrouped(term, {"f": node})
         symbol = Variable("inner part", node.shape)
-        loss = substitute(term, {node: symbol})
+        loss = substitute(whole, {named["f"]: symbol})
         if set(moving) & set(variables(loss)):
             continue
         if not _affine(loss, symbol, at_kink):
@@ -108,7 +110,7 @@ def _part(term: Expr, moving: Sequence[Variable], at_kink: Fraction) -> Expr | N
 def _affine(loss: Expr, symbol: Variable, at_kink: Fraction) -> bool:
     by = Target((symbol,))
     try:
-        curvature = constant_of(Chains(loss, [by], at_kink)((by, by)))
+        curvature = constant_of(Chains(loss, [by], at_kink)((by, by))[-1])
     except NoDerivative:
         return True
     return curvature is not None and curvature.is_zero

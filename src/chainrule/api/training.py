@@ -165,7 +165,7 @@ class Prepared:
             identity=self._identity(start, resume is not None or checkpoint is not None),
             **how,
         )
-        return self._result(outcome, method, structures, start)
+        return self._result(outcome, method, structures)
 
     def _structures(self) -> dict[str, tuple[str, ...]]:
         known = self.about.formula.variables
@@ -194,14 +194,14 @@ class Prepared:
         outcome: Outcome,
         method: str,
         structures: Mapping[str, tuple[str, ...]],
-        start: Mapping[str, Array],
     ) -> Result:
         objective, about = self.objective, self.about
         params = objective.unpack(outcome.theta)
+        chosen = [self.made.gauss_newton_of()] if method == "gauss-newton" else []
         original, original_note = in_units(about.formula.expr, params, self.design.scaling)
         with np.errstate(all="ignore"):
             condition, says = conditioning(objective, outcome.theta)
-            baseline = self._baseline(structures, start)
+            baseline = self._baseline(structures)
             validation_loss = self._validation_loss(outcome.theta)
             grid = surface(objective, outcome.path) if outcome.path is not None else {}
         return Result.of(
@@ -214,7 +214,7 @@ class Prepared:
             labels={name: tuple(labels) for name, labels in objective.labels.items()},
             rows=len(next(iter(about.rows.values()))) if about.rows else None,
             updates=self.updates,
-            notes=(*self.notes, *outcome.notes),
+            notes=(*self.notes, *outcome.notes, *chosen),
             validation_loss=validation_loss,
             held_out=self.design.held_out,
             baseline=baseline,
@@ -237,10 +237,9 @@ class Prepared:
             return f"the loss needs all rows at once: {why}"
         return "the loss is made from totals over rows, which may be taken chunk by chunk"
 
-    def _baseline(
-        self, structures: Mapping[str, tuple[str, ...]], start: Mapping[str, Array]
-    ) -> dict[str, float]:
-        about, found = self.about, {}
+    def _baseline(self, structures: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
+        about, found = self.about, dict[str, float]()
+        start = start_of(self.objective.shapes, structures, biases=self._biases(), seed=self.seed)
         zeroed = multipliers(about.formula.expr, about.params, [*about.rows, *about.fixed])
         constant = constant_predictor(self.objective, structures, zeroed, start)
         if constant is not None:

@@ -20,8 +20,8 @@ EPILOG = """methods:
   lbfgs newton-cg         SciPy's, fed by the derived gradient and Hessian-vector products
   newton gauss-newton     with the closed-form Hessian or Gauss-Newton matrix, for few parameters
 
-exit status 0: there is a result; 1: it diverged, or no method moves from the start; 130: stopped by Ctrl-C,
-after the report on the best parameters
+exit status 0: there is a result; 1: it diverged, or nothing was better than the start; 130: stopped by
+Ctrl-C, after the report on the best parameters
 
 examples:
   chainrule fit "mean((y - relu(X @ w + b))**2)" --data examples/diabetes.csv --let "y = target, X = rest" \\
@@ -122,7 +122,8 @@ def fit(options: argparse.Namespace, formula: str) -> int:
     _files(result, options, talk)
     if result.reason.startswith("stopped by Ctrl-C"):
         return 130
-    return 1 if result.reason.startswith(("diverged", "the gradient is exactly zero at the start")) else 0
+    stuck = result.step == 0 and not result.converged and how.get("steps") != 0
+    return 1 if stuck or result.reason.startswith("diverged") else 0
 
 
 def _whose(method: str) -> str:

@@ -34,7 +34,7 @@ class Derived:
     gradients     by the name of the parameter
     products      the Hessian times directions, by the name of the parameter, and the direction of each
     hessian       its blocks, and
-    gauss_newton  those of Jᵀ H J, by pairs of names
+    gauss_newton  those of Jᵀ H J, by pairs of names; `gauss_newton_of` says of which part
     What is of second order is derived when it is asked for.
     """
 
@@ -44,6 +44,7 @@ class Derived:
     products: Callable[[], tuple[Mapping[str, Expr], Mapping[str, Variable]]]
     hessian: Callable[[], Blocks]
     gauss_newton: Callable[[], Blocks]
+    gauss_newton_of: Callable[[], str]
 
     @property
     def params(self) -> tuple[str, ...]:
