@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -199,10 +200,13 @@ class Prepared:
         params = objective.unpack(outcome.theta)
         chosen = [self.made.gauss_newton_of()] if method == "gauss-newton" else []
         original, original_note = in_units(about.formula.expr, params, self.design.scaling)
-        with np.errstate(all="ignore"):
+        condition, says, baseline, grid = None, "not computed: stopped by Ctrl-C", dict[str, float](), {}
+        validation_loss = None
+        # A Ctrl-C here ends the looking, and the result of the run is kept.
+        with np.errstate(all="ignore"), suppress(KeyboardInterrupt):
+            validation_loss = self._validation_loss(outcome.theta)
             condition, says = conditioning(objective, outcome.theta)
             baseline = self._baseline(structures)
-            validation_loss = self._validation_loss(outcome.theta)
             grid = surface(objective, outcome.path) if outcome.path is not None else {}
         return Result.of(
             outcome,

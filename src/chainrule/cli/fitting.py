@@ -122,8 +122,16 @@ def fit(options: argparse.Namespace, formula: str) -> int:
     _files(result, options, talk)
     if result.reason.startswith("stopped by Ctrl-C"):
         return 130
-    stuck = result.step == 0 and not result.converged and how.get("steps") != 0
-    return 1 if stuck or result.reason.startswith("diverged") else 0
+    failed = _failed(result, how.get("steps", 1000))
+    if failed and options.quiet:
+        write(f"error: {result.reason}" + f"\n  {result.hint}" * bool(result.hint), sys.stderr)
+    return 1 if failed else 0
+
+
+def _failed(result: Result, steps: int) -> bool:
+    """Whether there is nothing better than the start."""
+    stuck = result.step == 0 and not result.converged and steps != 0
+    return stuck or result.reason.startswith("diverged")
 
 
 def _whose(method: str) -> str:

@@ -32,7 +32,7 @@ class Bar:
             TextColumn("step {task.completed:.0f}"),
             BarColumn(bar_width=24),
             TextColumn("loss {task.fields[loss]}  gradient {task.fields[norm]}{task.fields[rate]}"),
-            TextColumn("at most"),
+            TextColumn("time left at most"),
             TimeRemainingColumn(),
             console=Console(file=self.stream),
             transient=True,

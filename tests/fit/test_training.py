@@ -1,0 +1,198 @@
+"""fit() and the command: labels, units, baselines, conditioning, what is held out, and the report."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.cli.main import main
+from chainrule.errors import ChainruleError, OptionError
+from chainrule.fit.baseline import CLOSED_FORM, CONSTANT
+from chainrule.fit.result import Result
+from chainrule.fit.session import Progress
+from chainrule.fit.svg import bands
+
+EXAMPLE = str(Path(__file__).parents[2] / "examples" / "diabetes.csv")
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(40, 3)) * [1, 10, 0.1] + [5, -20, 0]
+Y = X @ [1.0, 0.2, -3.0] + 2 + RNG.normal(size=40)
+NEURON = "mean((y - relu(X @ w + b))**2)"
+
+
+def test_a_relu_neuron_on_diabetes() -> None:
+    result = cr.fit(NEURON, data=EXAMPLE, let="y = target, X = rest", params="w,b", standardise="X")
+    assert result.converged
+    assert result.loss < 0.5 * result.baseline[CONSTANT]
+    data = np.loadtxt(EXAMPLE, delimiter=",", skiprows=1)
+    y = data[:, -1]
+    assert result.baseline[CONSTANT] == pytest.approx(y.var(), rel=1e-9)
+    # The parameters in the units of the data give the same loss by plain NumPy.
+    predicted = np.maximum(data[:, :-1] @ result.original["w"] + result.original["b"], 0)
+    assert np.mean((y - predicted) ** 2) == pytest.approx(result.loss, rel=1e-12)
+    assert result.names[2] == "w[bmi]" and result.names[-1] == "b"
+    assert result.rows == 442
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "mean((y - X @ w - b)**2)",
+        "mean((X @ w + b - y)**2)",
+        "mean((y - (b + X @ w))**2) + 0.1*w @ w",
+        "mean(log(cosh(X @ w + b - y)))",
+    ],
+)
+def test_standardisation_is_undone_where_the_formula_allows_it(loss: str) -> None:
+    scaled = cr.fit(loss, ["w", "b"], {"X": X, "y": Y}, standardise="X")
+    s = (X - X.mean(axis=0)) / X.std(axis=0)
+    ours, theirs = (
+        X @ scaled.original["w"] + scaled.original["b"],
+        s @ scaled.params["w"] + scaled.params["b"],
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("loss", "standardise", "why"),
+    [
+        ("mean((y - X @ w)**2)", "X", "no parameter"),
+        ("mean((y - X @ w - b)**2)", "y", "y does not stand in a product"),
+        ("mean((y - X @ w + b)**2)", "X", "no parameter"),
+        ("mean((y - X @ w - b)**2) + b**2", "X", "b stands in other places too"),
+        ("mean((y - X @ w - b)**2) + sum(X**2)/100", "X", "X does not stand in a product"),
+    ],
+)
+def test_or_it_is_said_why_not(loss: str, standardise: str, why: str) -> None:
+    result = cr.fit(loss, data={"X": X, "y": Y}, standardise=standardise)
+    assert not result.original
+    assert why in result.original_note
+
+
+def test_baselines() -> None:
+    loss = "mean((y - X @ w - b)**2)"
+    result = cr.fit(loss, data={"X": X, "y": Y}, method="gd", steps=3)
+    assert not result.converged
+    assert result.baseline[CONSTANT] == pytest.approx(Y.var())
+    design = np.column_stack([X, np.ones(40)])
+    least = np.mean((Y - design @ np.linalg.lstsq(design, Y, rcond=None)[0]) ** 2)
+    assert result.baseline[CLOSED_FORM] == pytest.approx(least)
+    # A bad start is no baseline.
+    stuck = cr.fit(NEURON, data={"X": X, "y": Y}, init={"w": 0.0, "b": -1.0})
+    assert "exactly zero at the start" in stuck.reason and "--init" in stuck.hint
+    assert stuck.baseline[CONSTANT] == pytest.approx(Y.var())
+
+
+def test_conditioning_tells_what_the_data_leave_open() -> None:
+    twice = np.column_stack([X, X[:, 0]])
+    result = cr.fit("mean((y - A @ w)**2)", data={"A": twice, "y": Y})
+    assert result.condition == np.inf
+    assert "along 1 direction the loss does not change" in result.conditioning
+    saddle = cr.fit(
+        "sum(u) * (p*p - q*q)", ["p", "q"], {"u": Y}, init={"p": 1.0, "q": 0.0}, method="gd", rate=1e-3
+    )
+    assert "no minimum: the loss curves down along 1 direction" in saddle.conditioning
+
+
+def test_rows_that_are_held_out_are_judged_but_not_fitted_to() -> None:
+    result = cr.fit("mean((y - X @ w - b)**2)", data={"X": X, "y": Y}, split=0.25, seed=3)
+    assert (result.rows, result.held_out) == (30, 10)
+    again = cr.fit("mean((y - X @ w - b)**2)", data={"X": X, "y": Y}, split=0.25, seed=3)
+    assert again.validation_loss == result.validation_loss
+    total = np.mean((Y - X @ result.params["w"] - result.params["b"]) ** 2)
+    assert result.validation_loss is not None
+    assert 0.75 * result.loss + 0.25 * result.validation_loss == pytest.approx(total)
+
+
+def test_what_needs_all_rows_is_said() -> None:
+    loss, shapes = "mean((batchnorm(X @ A) @ v - y)**2)", "X[N,3] A[3,h] v[h] y[N]"
+    result = cr.fit(loss, ["A", "v"], {"X": X, "y": Y}, shapes, sizes={"h": 2}, steps=3)
+    assert result.separable.startswith("the loss needs all rows at once: ")
+    assert "totals over rows" in cr.fit("sum((y - X @ w)**2)", data={"X": X, "y": Y}, steps=3).separable
+
+
+def test_ctrl_c_keeps_the_best(tmp_path: Path) -> None:
+    def press(progress: Progress) -> None:
+        if progress.step == 5:
+            raise KeyboardInterrupt
+
+    how: dict[str, Any] = {"method": "gd", "rate": 1e-3, "steps": 20}
+    data = {"X": X, "y": Y}
+    result = cr.fit(NEURON, data=data, progress=press, checkpoint=tmp_path / "c", **how)
+    assert result.reason.startswith("stopped by Ctrl-C") and result.steps == 5
+    assert result.loss == result.history["loss"].min()
+    resumed = cr.fit(NEURON, data=data, resume=tmp_path / "c", **how)
+    whole = cr.fit(NEURON, data=data, **how)
+    assert resumed.params["w"].tobytes() == whole.params["w"].tobytes()
+    with pytest.raises(ChainruleError, match="data"):
+        cr.fit(NEURON, data={"X": X + 1, "y": Y}, resume=tmp_path / "c", **how)
+
+
+def test_structures_hold_and_are_said() -> None:
+    result = cr.fit(
+        "mean((y - X @ w)**2)", data={"X": X, "y": Y}, shapes="X[N,n] w[n]:positive y[N]", steps=50
+    )
+    assert (result.params["w"] > 0).all()
+    assert any("exp(t)" in note for note in result.notes)
+
+
+def test_the_report_in_its_forms(tmp_path: Path) -> None:
+    result = cr.fit(
+        "mean((y - m*x - b)**2)", ["m", "b"], {"x": X[:, 0], "y": Y}, "x[N] y[N] m b", method="gd",
+        rate=0.01, steps=30, standardise="x",
+    )  # fmt: skip
+    text = str(result)
+    assert (
+        "in the units of the data" in text and "loss by step" in text and result.reason.split(",")[0] in text
+    )
+    read = json.loads(result.to_json())
+    assert read["params"]["m"] == float(result.params["m"])
+    assert len(read["history"]["loss"]) == 31
+    page = result.to_html()
+    root = ElementTree.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
+    drawn = root.findall(".//{http://www.w3.org/2000/svg}svg")
+    assert len(drawn) == 3
+    # Every step of the path is marked on the surface.
+    assert drawn[2].findall(".//*[@class='step']").__len__() == 31
+    assert "<script" not in page and "http://" not in page.replace("http://www.w3.org/", "")
+    assert result._repr_html_() in page
+    result.save(tmp_path / "fit.npz")
+    assert Result.load(tmp_path / "fit.npz").to_html() == page
+
+
+def test_the_bands_of_a_surface() -> None:
+    loss = np.array([[0.0, 1e-3], [1.0, np.nan]])
+    assert bands(loss, 24).tolist() == [[0, 2], [23, 24]]
+
+
+def test_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = cr.fit("mean((y - m*x)**2)", ["m"], {"x": X[:, 0], "y": Y}, "x[N] y[N] m", method="gd", steps=4)
+    with pytest.raises(OptionError, match="ends otherwise"):
+        result.plot(tmp_path / "fit.gif")
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(OptionError, match="matplotlib") as raised:
+        result.plot(tmp_path / "fit.png")
+    assert "chainrule[plot]" in raised.value.hint and "--html" in raised.value.hint
+    monkeypatch.undo()
+    pytest.importorskip("matplotlib")
+    result.plot(tmp_path / "fit.png")
+    assert (tmp_path / "fit.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_command_writes_files_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save, html = tmp_path / "fit.npz", tmp_path / "fit.html"
+    with pytest.raises(SystemExit) as ended:
+        main(
+            ["fit", NEURON, "--data", EXAMPLE, "--let", "y = target, X = rest", "--params", "w,b",
+             "--steps", "5", "--save", str(save), "--html", str(html), "--json"]
+        )  # fmt: skip
+    assert ended.value.code == 0
+    read = json.loads(capsys.readouterr().out)
+    assert (read["schema"], read["steps"], read["rows"]) == ("chainrule/fit", 5, 442)
+    assert Result.load(save).params["b"] == read["params"]["b"]
+    assert html.read_text(encoding="utf-8") == Result.load(save).to_html()
