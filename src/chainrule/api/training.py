@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,15 @@ from chainrule.fit.constraints import constrained
 from chainrule.fit.derived import Derived, DerivedObjective
 from chainrule.fit.design import Design, design
 from chainrule.fit.let import parse_let
+from chainrule.fit.pieces import PiecedRows
+from chainrule.fit.places import Place, example, means, stamped
 from chainrule.fit.result import Result
 from chainrule.fit.rows import MemoryRows
 from chainrule.fit.run import Outcome, run
 from chainrule.fit.session import Progress
 from chainrule.fit.start import relu_biases, start_of
+from chainrule.fit.stream import Streamed
+from chainrule.fit.stream import stream as streamed_rows
 from chainrule.fit.surface import surface
 from chainrule.fit.units import in_units
 from chainrule.language.declarations import parse_declarations
@@ -68,6 +72,9 @@ def fit(
     checkpoint: str | Path | None = None,
     every: int = 10,
     resume: str | Path | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    stream: bool | None = None,
     progress: Watch | bool | None = None,
     at_kink: float | str = 0,
     dialect: str = "numpy",
@@ -82,6 +89,8 @@ def fit(
     method       gd, momentum, nesterov, sgd, adam, lbfgs, newton-cg, newton, gauss-newton
     standardise  variables or columns that get mean 0 and deviation 1; the report undoes it
     split        the share of rows held out, on which the loss is reported too
+    workers      a number of processes here that sum the rows, or scheduler, the address of a Dask cluster
+    stream       whether files are read anew in every pass; None if they are larger than a fourth of memory
     progress     True for a bar on a terminal, or a function that is given each step
     What else there is stands in docs/fitting.md.
 
@@ -108,25 +117,30 @@ def fit(
         at_kink=at_kink,
         dialect=dialect,
         functions=functions,
+        place=Place(workers, scheduler, stream),
     )
     how: dict[str, Any] = {
         "rate": rate, "steps": steps, "tolerance": tolerance, "batch": batch, "momentum": momentum,
         "backtracking": backtracking, "betas": betas, "epsilon": epsilon, "patience": patience,
         "checkpoint": checkpoint, "every": every, "resume": resume,
     }  # fmt: skip
-    if progress is not True:
-        return prepared.run(method, init=init, watch=progress or None, **how)
-    from chainrule.fit.progress import Bar
+    try:
+        if progress is not True:
+            return prepared.run(method, init=init, watch=progress or None, **how)
+        from chainrule.fit.progress import Bar
 
-    with Bar(steps) as bar:
-        return prepared.run(method, init=init, watch=bar.watch, **how)
+        with Bar(steps) as bar:
+            return prepared.run(method, init=init, watch=bar.watch, **how)
+    finally:
+        prepared.close()
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A loss that is derived, on data that are read.
 
-    updates  what gradient descent does, as lines of text
+    updates   what gradient descent does, as lines of text
+    streamed  where the rows are if they are not in memory
     """
 
     about: Setting
@@ -140,6 +154,11 @@ class Prepared:
     formula: str
     shapes: str
     notes: tuple[str, ...] = field(default=())
+    streamed: Streamed | None = None
+
+    def close(self) -> None:
+        """Ends the processes that sum rows, if there are any."""
+        self.objective.place.close()
 
     def run(
         self,
@@ -175,17 +194,23 @@ class Prepared:
     def _biases(self) -> dict[str, float]:
         arrays = {**self.about.fixed, **self.about.rows}
         found = relu_biases(self.about.formula.expr, self.about.params)
-        return {bias: float(np.mean(arrays[target])) for bias, target in found.items() if target in arrays}
+        known = {target: float(np.mean(arrays[target])) for target in found.values() if target in arrays}
+        if self.streamed is not None:
+            known |= means(self.streamed.chunks, [t for t in found.values() if t in self.about.data])
+        return {bias: known[target] for bias, target in found.items() if target in known}
 
     def _identity(self, start: Mapping[str, Array], wanted: bool) -> dict[str, str]:
         if not wanted:
             return {}
         arrays = {name: np.asarray(a) for name, a in {**self.about.fixed, **self.about.rows}.items()}
+        place = self.objective.place
+        pieces = {"pieces": str(len(place.pieces))} if isinstance(place, PiecedRows) else {}
         return {
             "formula": self.formula,
             "shapes": self.shapes,
-            "data": digest(arrays),
+            "data": digest(arrays) + ("" if self.streamed is None else "; " + stamped(self.streamed.chunks)),
             "backend": self.objective.backend,
+            **pieces,
         }
 
     # ---------------------------------------------------------- where it ended
@@ -207,7 +232,13 @@ class Prepared:
             validation_loss = self._validation_loss(outcome.theta)
             condition, says = conditioning(objective, outcome.theta)
             baseline = self._baseline(structures)
-            grid = surface(objective, outcome.path) if outcome.path is not None else {}
+            seen = outcome.path is not None and self.streamed is None  # it takes hundreds of passes
+            grid = surface(objective, outcome.path) if seen and outcome.path is not None else {}
+        held_out, gaps = self.design.held_out, []
+        if self.streamed is not None:
+            chunks, others = self.streamed.chunks, self.streamed.validation
+            held_out = 0 if others is None else others.rows or 0
+            gaps = [chunks.gaps.note] if chunks.gaps.note else []
         return Result.of(
             outcome,
             params,
@@ -216,11 +247,11 @@ class Prepared:
             shapes=self.shapes,
             names=objective.names,
             labels={name: tuple(labels) for name, labels in objective.labels.items()},
-            rows=len(next(iter(about.rows.values()))) if about.rows else None,
+            rows=objective.rows if about.data else None,
             updates=self.updates,
-            notes=(*self.notes, *outcome.notes, *chosen),
+            notes=(*self.notes, *outcome.notes, *chosen, *gaps),
             validation_loss=validation_loss,
-            held_out=self.design.held_out,
+            held_out=held_out,
             baseline=baseline,
             condition=condition,
             conditioning=says,
@@ -234,7 +265,7 @@ class Prepared:
 
     def _separable(self) -> str:
         """Whether the loss is made from totals of rows, in words."""
-        if not self.about.rows:
+        if not self.about.data:
             return ""
         why = self.objective.together
         if why:
@@ -244,7 +275,7 @@ class Prepared:
     def _baseline(self, structures: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
         about, found = self.about, dict[str, float]()
         start = start_of(self.objective.shapes, structures, biases=self._biases(), seed=self.seed)
-        zeroed = multipliers(about.formula.expr, about.params, [*about.rows, *about.fixed])
+        zeroed = multipliers(about.formula.expr, about.params, [*about.data, *about.fixed])
         constant = constant_predictor(self.objective, structures, zeroed, start)
         if constant is not None:
             found[CONSTANT] = constant
@@ -266,11 +297,14 @@ class Prepared:
 
     def _validation_loss(self, theta: Array) -> float | None:
         """The loss on the rows that were held out."""
-        rows = self.design.validation
-        if rows is None:
+        rows: MemoryRows | PiecedRows
+        if self.streamed is not None and self.streamed.validation is not None:
+            rows = PiecedRows([self.streamed.validation])
+        elif self.design.validation is not None:
+            rows = MemoryRows({name: np.asarray(self.design.validation[name]) for name in self.about.data})
+        else:
             return None
-        place = self.objective.place
-        self.objective.place = MemoryRows({name: np.asarray(rows[name]) for name in self.about.data})
+        place, self.objective.place = self.objective.place, rows
         try:
             return self.objective.value_and_gradient(theta)[0]
         finally:
@@ -294,8 +328,9 @@ def prepare(
     at_kink: float | str = 0,
     dialect: str = "numpy",
     functions: Functions = None,
+    place: Place | None = None,
 ) -> Prepared:
-    """Read the data, derive the loss, and compile nothing yet. Raises: ChainruleError."""
+    """Read the data, or look at the files that are streamed, and derive the loss. Raises: ChainruleError."""
     if data is None:
         raise OptionError(
             "there are no data to fit to",
@@ -303,30 +338,34 @@ def prepare(
         )
     names = _named(params)
     wanted = _wanted(loss, names, data, shapes, let)
-    laid = design(
-        data,
-        let,
-        wanted,
-        one_hot=_listed(one_hot),
-        standardise=_listed(standardise),
-        missing=missing,
-        validation=split,
-        seed=seed,
-    )
+    place = place or Place()
+    asked: dict[str, Any] = {
+        "one_hot": _listed(one_hot), "standardise": _listed(standardise), "missing": missing,
+        "validation": split, "seed": seed,
+    }  # fmt: skip
+    streamed = streamed_rows(data, let, wanted, **asked) if place.streams(data) else None
+    laid = design(data, let, wanted, **asked) if streamed is None else _example(streamed)
     about = setting(
         loss,
         names,
         laid.arrays,
         shapes,
         sizes={**{n: s for n, s in laid.sizes.items()}, **(sizes or {})},
+        count=None if streamed is None else streamed.chunks.rows,
         dialect=dialect,
         functions=functions,
     )
+    if streamed is not None:
+        about = _without_rows(about, streamed)
     made, derivatives = derived(about, at_kink)
     labels = _labels(about, laid.labels)
-    objective = DerivedObjective(
-        made, MemoryRows(about.rows), about.data, about.fixed, about.sizes, labels, backend
-    )
+    rows = place.of_memory(about.rows) if streamed is None else place.of_chunks(streamed.chunks)
+    objective = DerivedObjective(made, rows, about.data, about.fixed, about.sizes, labels, backend)
+    try:
+        notes = _placed(objective, about, place, streamed)
+    except BaseException:
+        rows.close()
+        raise
     return Prepared(
         about,
         made,
@@ -338,8 +377,49 @@ def prepare(
         tuple(updates(derivatives)),
         about.formula.source or str(about.formula.expr),
         " ".join(_declared(v) for v in about.formula.variables.values()),
-        (*about.formula.assumptions, *laid.notes),
+        (*about.formula.assumptions, *laid.notes, *notes),
+        streamed,
     )
+
+
+def _example(streamed: Streamed) -> Design:
+    """The first rows of a stream, with what is known of all."""
+    found = streamed
+    return Design(
+        {**found.constants, **example(found.chunks)},
+        found.labels,
+        found.chunks.rows or 0,
+        scaling=found.scaling,
+        sizes=found.sizes,
+        notes=found.notes,
+    )
+
+
+def _without_rows(about: Setting, streamed: Streamed) -> Setting:
+    """The setting without the rows that were an example. Raises: OptionError if some are taken for all."""
+    laid = {variable.name for variable in streamed.chunks.plan.laid}
+    whole = sorted(laid & set(about.fixed))
+    if whole:
+        others = " and ".join(about.data) or "the data"
+        raise OptionError(
+            f"{whole[0]} is not declared with the same number of rows as {others}",
+            hint="what is streamed has the rows of all data as its first axis: X[N,n] y[N]",
+        )
+    return replace(about, rows={})
+
+
+def _placed(
+    objective: DerivedObjective, about: Setting, place: Place, streamed: Streamed | None
+) -> tuple[str, ...]:
+    """Notes on where the rows are; a loss that needs all at once gets them here, if they are in memory."""
+    rows = objective.place
+    if isinstance(rows, PiecedRows) and objective.together:
+        if streamed is not None:
+            rows.whole(objective.together)
+        rows.close()
+        objective.place = MemoryRows(about.rows)
+        return ("the rows are not shared out, since the loss needs all of them at once",)
+    return place.said(rows, streamed is not None)
 
 
 def _named(params: str | Sequence[str] | None) -> list[str] | None:

@@ -12,6 +12,7 @@ from chainrule.cli.terminal import columns, write
 from chainrule.errors import OptionError, Span
 
 if TYPE_CHECKING:
+    from chainrule.api.training import Prepared
     from chainrule.fit.result import Result
 
 EPILOG = """methods:
@@ -60,6 +61,9 @@ def add_options(sub: argparse.ArgumentParser, backends: Sequence[str]) -> None:
     add("--init", metavar="START", help='"w=0.5,b=1", or a file of arrays, a saved result among them')
     add("--at-kink", metavar="0|1|0.5", default="0", help="relu′(0), and the weight in a tie with a constant")
     add("--backend", metavar="|".join(backends), default="numpy", help="what computes")
+    add("--workers", metavar="K", help="processes here that sum the rows")
+    add("--scheduler", metavar="ADDRESS", help="tcp://host:8786 of a Dask cluster that sums the rows")
+    add("--stream", action="store_true", default=None, help="read files in every pass, not into memory")
     add("--checkpoint", metavar="FILE", help="write there what is needed to go on")
     add("--every", metavar="K", help="steps between two checkpoints, 10 unless said")
     add("--resume", metavar="FILE", help="go on from a checkpoint")
@@ -74,12 +78,13 @@ def fit(options: argparse.Namespace, formula: str) -> int:
     """Prepare, show the updates, run with a bar, and print the report; the exit status."""
     from chainrule.api.training import prepare
     from chainrule.fit.options import Options
-    from chainrule.fit.progress import Bar
+    from chainrule.fit.places import Place
 
     how = _how(options)
     seed = _number(options.seed, "--seed", int, 0)
     # A mistake in the options is told before the data are read.
     Options(options.method, seed=seed, **{k: v for k, v in how.items() if k != "every"})
+    place = Place(_number(options.workers, "--workers", int, None), options.scheduler, options.stream)
     _check_targets(options)
     prepared = prepare(
         formula,
@@ -97,7 +102,17 @@ def fit(options: argparse.Namespace, formula: str) -> int:
         at_kink=options.at_kink,
         dialect=options.dialect,
         functions=options.functions,
+        place=place,
     )
+    try:
+        return _run(prepared, options, how)
+    finally:
+        prepared.close()
+
+
+def _run(prepared: Prepared, options: argparse.Namespace, how: dict[str, Any]) -> int:
+    from chainrule.fit.progress import Bar
+
     talk = not (options.json or options.quiet)
     if talk:
         lines = [

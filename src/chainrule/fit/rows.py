@@ -40,6 +40,10 @@ class Rows(Protocol):
         """All rows as arrays; raises OptionError, with the reason why that is needed, where memory lacks."""
         ...
 
+    def close(self) -> None:
+        """Ends whatever runs elsewhere for them."""
+        ...
+
 
 class MemoryRows:
     """Arrays in memory.
@@ -70,3 +74,6 @@ class MemoryRows:
 
     def whole(self, why: str) -> dict[str, Array]:
         return self.arrays
+
+    def close(self) -> None:
+        pass  # nothing runs elsewhere
