@@ -42,6 +42,7 @@ from chainrule.fit.units import in_units
 from chainrule.language.declarations import parse_declarations
 
 Watch = Callable[[Progress], None]
+SKEWED = 1e4  # a condition from which on descent is slow
 
 
 def fit(
@@ -231,6 +232,8 @@ class Prepared:
         with np.errstate(all="ignore"), suppress(KeyboardInterrupt):
             validation_loss = self._validation_loss(outcome.theta)
             condition, says = conditioning(objective, outcome.theta)
+            if condition is not None and condition > SKEWED and not self.design.scaling:
+                says += "; where columns differ in size, standardising them makes it smaller"
             baseline = self._baseline(structures)
             seen = outcome.path is not None and self.streamed is None  # it takes hundreds of passes
             grid = surface(objective, outcome.path) if seen and outcome.path is not None else {}
