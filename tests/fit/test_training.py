@@ -196,3 +196,12 @@ def test_the_command_writes_files_and_json(tmp_path: Path, capsys: pytest.Captur
     assert (read["schema"], read["steps"], read["rows"]) == ("chainrule/fit", 5, 442)
     assert Result.load(save).params["b"] == read["params"]["b"]
     assert html.read_text(encoding="utf-8") == Result.load(save).to_html()
+
+
+def test_greek_letters_and_indices_are_names() -> None:
+    loss = "mean((y - Φ @ β₁ - α)**2)"
+    result = cr.fit(loss, ["β₁", "α"], {"Φ": X, "y": Y}, init={"α": 1.0}, shapes="Φ[N,n] β₁[n] α y[N]")
+    assert list(result.params) == ["beta1", "alpha"]
+    assert "β₁[0]" in str(result) and "α " in str(result)
+    named = cr.fit("mean((η - Φ @ w)**2)", ["w"], EXAMPLE, let="η = target, Φ = bmi:s1", steps=2)
+    assert named.names == ("w[bmi]", "w[bp]", "w[s1]")

@@ -20,6 +20,7 @@ from chainrule.api.inner_parts import gauss_newton_blocks, said, terms
 from chainrule.codegen.binding import Array, Binding
 from chainrule.errors import ArrayMismatch, OptionError
 from chainrule.expr.dims import Dim
+from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Expr, Variable, constant_of
 from chainrule.fit.derived import Derived
 from chainrule.language import Formula
@@ -215,8 +216,9 @@ def _read(
         row_size = next(name for name in ROW_NAMES if name not in taken)
     rows = _longest(given, known, row_size)
     more = []
+    words = words_of(loss)
     for name, array in known.items():
-        if name not in declared.variables and re.search(rf"\b{re.escape(name)}\b", loss):
+        if name not in declared.variables and name in words:
             axes = [str(length) for length in array.shape]
             if axes and array.shape[0] == rows:
                 axes[0] = row_size
@@ -227,6 +229,15 @@ def _read(
     else:
         shapes = f"{shapes or ''} {added}".strip()
     return read(loss, shapes, dialect, None, functions), row_size
+
+
+def words_of(loss: str) -> list[str]:
+    """The words in a formula, spelled as names are stored.
+
+    >>> words_of("mean((y - X @ β₁)**2)")
+    ['mean', 'y', 'X', 'beta1']
+    """
+    return [ascii_name(word) for word in re.findall(r"[^\W\d]\w*", loss)]
 
 
 def _row_size(declared: Sequence[Variable], known: Mapping[str, Array]) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,20 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.api.data_names import labels_of, listed, named, plain_let, wanted
 from chainrule.api.derivative import Derivative, Derivatives
 from chainrule.api.fitting import Setting, derived, setting, updates
 from chainrule.api.formulas import Functions, Shapes
 from chainrule.codegen.binding import Array
 from chainrule.errors import ChainruleError, OptionError
-from chainrule.expr.nodes import Einsum, Expr, Variable
-from chainrule.expr.walk import topological, variables
+from chainrule.expr.names import ascii_name
+from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import variables
 from chainrule.fit.baseline import CLOSED_FORM, CONSTANT, closed_form, constant_predictor, multipliers
 from chainrule.fit.checkpoint import digest
 from chainrule.fit.conditioning import conditioning
 from chainrule.fit.constraints import constrained
 from chainrule.fit.derived import Derived, DerivedObjective
 from chainrule.fit.design import Design, design
-from chainrule.fit.let import parse_let
 from chainrule.fit.pieces import PiecedRows
 from chainrule.fit.places import Place, example, means, stamped
 from chainrule.fit.result import Result
@@ -39,10 +39,9 @@ from chainrule.fit.stream import Streamed
 from chainrule.fit.stream import stream as streamed_rows
 from chainrule.fit.surface import surface
 from chainrule.fit.units import in_units
-from chainrule.language.declarations import parse_declarations
 
 Watch = Callable[[Progress], None]
-SKEWED = 1e4  # a condition from which on descent is slow
+SKEWED, UNEVEN = 1e4, 10.0  # a condition from which on descent is slow; sizes of columns beside each other
 
 
 def fit(
@@ -173,6 +172,8 @@ class Prepared:
     ) -> Result:
         """Fit, and look at where it ended."""
         objective, structures = self.objective, self._structures()
+        if isinstance(init, Mapping):
+            init = {ascii_name(str(name)): value for name, value in init.items()}
         start = start_of(objective.shapes, structures, init=init, biases=self._biases(), seed=self.seed)
         inner = constrained(objective, structures, start, method)
         outcome = run(
@@ -232,8 +233,8 @@ class Prepared:
         with np.errstate(all="ignore"), suppress(KeyboardInterrupt):
             validation_loss = self._validation_loss(outcome.theta)
             condition, says = conditioning(objective, outcome.theta)
-            if condition is not None and condition > SKEWED and not self.design.scaling:
-                says += "; where columns differ in size, standardising them makes it smaller"
+            if condition is not None and SKEWED < condition < np.inf and self._uneven():
+                says += "; columns differ in size, and standardising them makes it smaller"
             baseline = self._baseline(structures)
             seen = outcome.path is not None and self.streamed is None  # it takes hundreds of passes
             grid = surface(objective, outcome.path) if seen and outcome.path is not None else {}
@@ -265,6 +266,15 @@ class Prepared:
             surface=grid,
             seed=self.seed,
         )
+
+    def _uneven(self) -> bool:
+        """Whether columns of a variable differ much in size, so that standardising them would help."""
+        for name, array in self.about.rows.items():
+            if array.ndim == 2 and name not in self.design.scaling and array.dtype.kind == "f":
+                sizes = np.sqrt(np.einsum("ij,ij->j", array, array) / len(array))
+                if sizes.max() > UNEVEN * sizes.min():
+                    return True
+        return False
 
     def _separable(self) -> str:
         """Whether the loss is made from totals of rows, in words."""
@@ -339,15 +349,21 @@ def prepare(
             "there are no data to fit to",
             hint="data={'X': X, 'y': y}, or a file: --data table.csv in a shell",
         )
-    names = _named(params)
-    wanted = _wanted(loss, names, data, shapes, let)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"seed is {seed!r}", hint="it is a whole number from 0 on")
+    names = named(params)
+    said = plain_let(let)
+    described = _described(data)
+    if said is None and isinstance(data, Mapping):
+        data = {ascii_name(str(name)): value for name, value in data.items()}
+    needed = wanted(loss, names, data, shapes, said)
     place = place or Place()
     asked: dict[str, Any] = {
-        "one_hot": _listed(one_hot), "standardise": _listed(standardise), "missing": missing,
+        "one_hot": listed(one_hot), "standardise": listed(standardise), "missing": missing,
         "validation": split, "seed": seed,
     }  # fmt: skip
-    streamed = streamed_rows(data, let, wanted, **asked) if place.streams(data) else None
-    laid = design(data, let, wanted, **asked) if streamed is None else _example(streamed)
+    streamed = streamed_rows(data, said, needed, **asked) if place.streams(data) else None
+    laid = design(data, said, needed, **asked) if streamed is None else _example(streamed)
     about = setting(
         loss,
         names,
@@ -361,7 +377,7 @@ def prepare(
     if streamed is not None:
         about = _without_rows(about, streamed)
     made, derivatives = derived(about, at_kink)
-    labels = _labels(about, laid.labels)
+    labels = labels_of(about, laid.labels)
     rows = place.of_memory(about.rows) if streamed is None else place.of_chunks(streamed.chunks)
     objective = DerivedObjective(made, rows, about.data, about.fixed, about.sizes, labels, backend)
     try:
@@ -375,7 +391,7 @@ def prepare(
         derivatives,
         objective,
         laid,
-        _described(data),
+        described,
         seed,
         tuple(updates(derivatives)),
         about.formula.source or str(about.formula.expr),
@@ -423,64 +439,6 @@ def _placed(
         objective.place = MemoryRows(about.rows)
         return ("the rows are not shared out, since the loss needs all of them at once",)
     return place.said(rows, streamed is not None)
-
-
-def _named(params: str | Sequence[str] | None) -> list[str] | None:
-    if params is None:
-        return None
-    return _listed(params)
-
-
-def _listed(names: str | Collection[str] | None) -> list[str]:
-    if names is None:
-        return []
-    parts = names.split(",") if isinstance(names, str) else [str(name) for name in names]
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _wanted(
-    loss: str | Expr, params: Sequence[str] | None, data: Any, shapes: Shapes, let: str | None
-) -> dict[str, Variable | None]:
-    """The variables that need data, as far as they are declared."""
-    declared = (
-        parse_declarations(shapes).variables
-        if isinstance(loss, str)
-        else {v.name: v for v in variables(loss)}
-    )
-    if let is not None:
-        names = [binding.name for binding in parse_let(let).bindings]
-    elif isinstance(data, Mapping):
-        names = [str(name) for name in data]
-        if isinstance(loss, str):
-            unused = [name for name in names if not re.search(rf"\b{re.escape(name)}\b", loss)]
-        else:
-            unused = [name for name in names if name not in declared]
-        names = [name for name in names if name not in unused and name not in (params or ())]
-    else:
-        if params is None and not declared:
-            raise OptionError(
-                "it is not said which variables of the loss are data",
-                hint="name the parameters, params=['w', 'b'], or the columns, let='y = target, X = rest'",
-            )
-        words = re.findall(r"[^\W\d]\w*(?!\w*\s*\()", loss) if isinstance(loss, str) else list(declared)
-        names = [name for name in dict.fromkeys([*declared, *words]) if name not in (params or ())]
-        names = [name for name in names if name in declared or params is not None]
-    return {name: declared.get(name) for name in names}
-
-
-def _labels(about: Setting, labels: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Names of columns for the parameters whose first axis meets the columns of a variable."""
-    found: dict[str, Sequence[str]] = {}
-    for node in topological([about.formula.expr]):
-        if not isinstance(node, Einsum):
-            continue
-        for data, own in zip(node.operands, node.labels, strict=True):
-            if not isinstance(data, Variable) or len(labels.get(data.name, ())) < 2 or len(own) != 2:
-                continue
-            for param, theirs in zip(node.operands, node.labels, strict=True):
-                if isinstance(param, Variable) and param.name in about.params and theirs[:1] == own[1:]:
-                    found.setdefault(param.name, labels[data.name])
-    return found
 
 
 def _declared(variable: Variable) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.codegen.compiled import library
 from chainrule.errors import OptionError
-from chainrule.fit.report import curve, logarithmic
+from chainrule.fit.report import curve, logarithmic, shown
 
 if TYPE_CHECKING:
     from chainrule.fit.result import Result
@@ -93,4 +93,8 @@ def _surface(result: Result, axes: Any) -> None:
     axes.plot(*path[0], "o", color="#c2410c", markersize=6, label="start")
     axes.plot(*path[-1], "*", color="#c2410c", markersize=11, label="end")
     axes.legend(frameon=True, framealpha=0.85, edgecolor="none")
-    axes.set(title="loss over the parameters, and the path", xlabel=result.names[0], ylabel=result.names[1])
+    axes.set(
+        title="loss over the parameters, and the path",
+        xlabel=shown(result.names[0]),
+        ylabel=shown(result.names[1]),
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.expr.names import pretty
 from chainrule.fit.objective import Array
 
 if TYPE_CHECKING:
@@ -56,11 +57,21 @@ def table_rows(result: Result) -> tuple[list[list[str]], list[str]]:
     if result.original:
         headings = ["parameter", "standardised", "in the units of the data"]
         columns.append(entries(result.original))
-    rows = [[name, *map(number, values)] for name, *values in zip(result.names, *columns, strict=True)]
+    rows = [[shown(name), *map(number, values)] for name, *values in zip(result.names, *columns, strict=True)]
     if len(rows) > SHOWN:
         half = SHOWN // 2
         rows = [*rows[:half], ["…"] + [""] * (len(headings) - 1), *rows[-half:]]
     return rows, headings
+
+
+def shown(name: str) -> str:
+    """The name of an entry as a person writes it.
+
+    >>> shown("beta[age]"), shown("w1"), shown("b")
+    ('β[age]', 'w₁', 'b')
+    """
+    letter, bracket, place = name.partition("[")
+    return pretty(letter) + bracket + place
 
 
 def entries(arrays: dict[str, Array]) -> list[float]:

@@ -12,7 +12,7 @@ from html import escape
 import numpy as np
 
 from chainrule.fit.objective import Array
-from chainrule.fit.report import number
+from chainrule.fit.report import number, shown
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 16, 40
@@ -61,8 +61,8 @@ def line_plot(
     """Values by the step; `levels` are drawn across, each with its name. Empty for fewer than two points."""
     if len(steps) < 2:
         return ""
-    shown = {name: v for name, v in (levels or {}).items() if math.isfinite(v) and (v > 0 or not log)}
-    every = [*map(float, values), *shown.values()]
+    across = {name: v for name, v in (levels or {}).items() if math.isfinite(v) and (v > 0 or not log)}
+    every = [*map(float, values), *across.values()]
     x = Axis(float(steps[0]), float(steps[-1]), LEFT, WIDTH - RIGHT)
     y = Axis(min(every), max(every), HEIGHT - BOTTOM, TOP, log)
     points = " ".join(f"{x.at(float(s)):.1f},{y.at(float(v)):.1f}" for s, v in _thinned(steps, values))
@@ -72,7 +72,7 @@ def line_plot(
             f'<circle class="dot" cx="{x.at(float(s)):.1f}" cy="{y.at(float(v)):.1f}" r="2.2" />'
             for s, v in zip(steps, values, strict=True)
         ]
-    for name, value in shown.items():
+    for name, value in across.items():
         place = y.at(value)
         above = place - 5 if place > TOP + 14 else place + 13
         parts.append(f'<path class="level" d="M{LEFT} {place:.1f}H{WIDTH - RIGHT}" />')
@@ -85,6 +85,7 @@ def line_plot(
 
 def surface_plot(grid: Mapping[str, Array], path: Array, names: Sequence[str]) -> str:
     """The loss over two parameters in bands of equal colour, and the path of the descent over it."""
+    names = [shown(name) for name in names]
     x = Axis(float(grid["x"][0]), float(grid["x"][-1]), LEFT, WIDTH - RIGHT)
     y = Axis(float(grid["y"][0]), float(grid["y"][-1]), HEIGHT - BOTTOM, TOP)
     image = base64.b64encode(_picture(grid["loss"])).decode()

@@ -1,0 +1,92 @@
+"""Which names of a loss are data, which columns they get, and which labels that gives the parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chainrule.api.fitting import Setting, words_of
+from chainrule.api.formulas import Shapes
+from chainrule.errors import OptionError
+from chainrule.expr.names import ascii_name
+from chainrule.expr.nodes import Einsum, Expr, Variable
+from chainrule.expr.walk import topological, variables
+from chainrule.fit.let import Let, parse_let
+from chainrule.language.declarations import parse_declarations
+
+
+def named(params: str | Sequence[str] | None) -> list[str] | None:
+    """The names of the parameters, spelled as they are stored; None if they are not said."""
+    return None if params is None else [ascii_name(name) for name in listed(params)]
+
+
+def listed(names: str | Collection[str] | None) -> list[str]:
+    """Names from a text with commas, or from a list of them.
+
+    >>> listed("w, b"), listed(["w"]), listed(None)
+    (['w', 'b'], ['w'], [])
+    """
+    if names is None:
+        return []
+    parts = names.split(",") if isinstance(names, str) else [str(name) for name in names]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def plain_let(text: str | None) -> Let | None:
+    """Which columns make which variable, Greek letters and indices of names spelled as they are stored."""
+    if text is None:
+        return None
+    let = parse_let(text)
+    return replace(let, bindings=tuple(replace(b, name=ascii_name(b.name)) for b in let.bindings))
+
+
+def free_words(loss: str) -> list[str]:
+    """The words in a formula that may be variables: no functions, methods, or names of parts.
+
+    >>> free_words("z = X @ w + β; mean(y - relu(z)) + w.T @ w")
+    ['X', 'w', 'beta', 'y']
+    """
+    parts = re.findall(r"([^\W\d]\w*)\s*=", loss)
+    words = re.findall(r"(?<![\w.])[^\W\d]\w*\b(?!\s*\()", loss)
+    return list(dict.fromkeys(ascii_name(word) for word in words if word not in parts))
+
+
+def wanted(
+    loss: str | Expr, params: Sequence[str] | None, data: Any, shapes: Shapes, let: Let | None
+) -> dict[str, Variable | None]:
+    """The variables that need data, as far as they are declared."""
+    if isinstance(loss, str):
+        declared: Mapping[str, Variable] = parse_declarations(shapes).variables
+    else:
+        declared = {v.name: v for v in variables(loss)}
+    if let is not None:
+        names = [binding.name for binding in let.bindings]
+    elif isinstance(data, Mapping):
+        used = words_of(loss) if isinstance(loss, str) else list(declared)
+        names = [str(name) for name in data if name in used and name not in (params or ())]
+    elif params is None and not declared:
+        raise OptionError(
+            "it is not said which variables of the loss are data",
+            hint="name the parameters, params=['w', 'b'], or the columns, let='y = target, X = rest'",
+        )
+    else:
+        words = free_words(loss) if isinstance(loss, str) and params is not None else []
+        names = [name for name in dict.fromkeys([*declared, *words]) if name not in (params or ())]
+    return {name: declared.get(name) for name in names}
+
+
+def labels_of(about: Setting, labels: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Names of columns for the parameters whose first axis meets the columns of a variable."""
+    found: dict[str, Sequence[str]] = {}
+    for node in topological([about.formula.expr]):
+        if not isinstance(node, Einsum):
+            continue
+        for data, own in zip(node.operands, node.labels, strict=True):
+            if not isinstance(data, Variable) or len(labels.get(data.name, ())) < 2 or len(own) != 2:
+                continue
+            for param, theirs in zip(node.operands, node.labels, strict=True):
+                if isinstance(param, Variable) and param.name in about.params and theirs[:1] == own[1:]:
+                    found.setdefault(param.name, labels[data.name])
+    return found
