@@ -35,14 +35,16 @@ TESTS = {
     "coverage": ("-q", "-n", "auto", "--dist", "worksteal", "--cov", "--cov-report=term"),
 }
 BENCH_OPTIONS = ("--quick", "--document")
+FIT_OPTIONS = ("--quick",)
 
 
 def main(arguments: "list[str]") -> None:
     """Run the command named by the first argument; `test` hands the others to pytest."""
     command, rest = (arguments[0] if arguments else ""), arguments[1:]
-    known = command == "test" or (command == "bench" and not set(rest) - set(BENCH_OPTIONS))
+    options = {"bench": BENCH_OPTIONS, "bench-fit": FIT_OPTIONS}.get(command)
+    known = command == "test" or (options is not None and not set(rest) - set(options))
     if not known and (rest or command not in ("demo", *TESTS)):
-        bench = "bench [--quick] [--document]"
+        bench = "bench [--quick] [--document] | bench-fit [--quick]"
         fail(f"usage: python3 dev.py demo | test [pytest arguments] | slow | coverage | {bench}")
     os.chdir(ROOT)
     install("" if command == "demo" else "dev")
@@ -59,6 +61,8 @@ def main(arguments: "list[str]") -> None:
         run([PYTHON, "-m", "benchmarks.speed", *quick])
         if "--document" in rest:
             run([PYTHON, "-m", "benchmarks.document"])
+    elif command == "bench-fit":
+        run([PYTHON, "-m", "benchmarks.fit", *rest])
     else:
         run([PYTHON, "-m", "pytest", *(rest or TESTS[command])])
 
