@@ -66,7 +66,7 @@ AS_WRITTEN = [
     ("einsum('ijk,jkl->il', P, Q)", "P[m,n,p] Q[n,p,q]", "return np.tensordot(P, Q, 2)",
      "einsum('ijk,jkl->il', P, Q)"),
     ("sum(P, axis=(0, 2))", "P[m,n,p]", "return np.sum(P, axis=(0, 2))", "einsum('ijk->j', P)"),
-    ("sum(A * B, axis=1)", "A[m,n] B[m,n]", "return (A[:, None, :] @ B[:, :, None])[:, 0, 0]",
+    ("sum(A * B, axis=1)", "A[m,n] B[m,n]", "return np.vecdot(A, B)",
      "sum(A * B, axis=1)"),
     ("sum(x / y)", "x[n] y[n]", "return np.sum(x / y)", "sum(x / y)"),
     ("norm(P)", "P[m,n,p]", "return norm(P, 3)", "norm(P)"),

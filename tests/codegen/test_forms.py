@@ -46,7 +46,8 @@ def test_the_value_is_kept(formula: str, wrt: str, shapes: str, order: int) -> N
 def test_a_product_with_a_sum_is_made_once() -> None:
     d = cr.derive(ATTENTION, wrt="K", shapes="Q[n,d] K[n,d] V[n,d] Y[n,d]")
     lines = d.compile().__source__.partition('"""')[2]
-    assert lines.count("@") == 5, lines  # Q Kᵀ, P V, V (Y − PV)ᵀ, its rows times PV, the product with Q
+    assert lines.count("@") == 4, lines  # Q Kᵀ, P V, V (Y − PV)ᵀ, the product with Q
+    assert lines.count("vecdot") == 1, lines  # its rows times PV
     assert "[:, :, None] *" not in lines, lines
 
 

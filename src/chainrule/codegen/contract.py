@@ -167,11 +167,8 @@ class Contraction:
             return Part(build.einsum([p.op, q.op], [p.labels, q.labels], wanted), wanted)
         groups = [*((label,) for label in rows), inner]
         x, y = self._merged(p.op, groups), self._merged(q.op, groups)
-        axes = tuple(range(len(rows)))
-        last = len(rows)
-        x = build.expand(x, (*axes, last + 1), (*axes, last, last + 1))
-        y = build.expand(y, (*axes, last), (*axes, last, last + 1))
-        op = self._first(build.matmul(x, y), 2)
+        labels = tuple(range(len(groups)))
+        op = build.einsum([x, y], [labels, labels], labels[:-1])
         return self._ordered(op, rows, wanted)
 
     def _first(self, op: Op, count: int) -> Op:

@@ -38,6 +38,7 @@ class NumPy(Vocabulary):
 
     assigns = True
     xp = "np"
+    vecdot = "vecdot"
     behind = BEHIND
 
     @classmethod
@@ -100,6 +101,8 @@ class NumPy(Vocabulary):
         spec = self.spec(op)
         if spec == "ii->i":
             return Text(f"{self.xp}.diagonal({args[0].text})")
+        if is_rows_by_rows(op):
+            return Text(f"{self.xp}.{self.vecdot}({args[0].text}, {args[1].text})")
         return Text(f"{self.xp}.einsum('{spec}', {', '.join(a.text for a in args)})")
 
     def _outer(self, op: Op, a: Text, b: Text) -> Text:
@@ -340,3 +343,11 @@ def is_closed(op: Op) -> bool:
 def _is_gram(a: Op, b: Op) -> bool:
     """Whether a matrix meets its own transpose, which NumPy sees only where nothing stands between them."""
     return (a.kind == "permute" and a.args[0] is b) or (b.kind == "permute" and b.args[0] is a)
+
+
+def is_rows_by_rows(op: Op) -> bool:
+    """Whether a contraction is the inner product of each row with a row of another array."""
+    if len(op.args) != 2:
+        return False
+    (labels, kept), first, second = op.data
+    return bool(first == second and labels[:first] == labels[first:] and kept == labels[: first - 1])

@@ -105,8 +105,11 @@ class Sharing:
                 continue
             outside = set(product.output)
             outside.update(a for k, f in enumerate(product.factors) if k not in inside for a in f.labels)
-            kept = {a for f in factors for a in f.labels} & outside
-            if kept:
+            labels = [a for f in factors for a in f.labels]
+            kept = set(labels) & outside
+            # An outer product is as large as what is made of it, which takes its factors in one pass.
+            outer = kept == set(labels) and len(labels) == len(kept)
+            if kept and not outer:
                 order = self._as_there(factors, _laid_out(factors, kept), users)
                 part = _part(factors, order)
                 yield part, _as_product(part), [user for user in users if user is not part]

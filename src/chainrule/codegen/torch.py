@@ -28,6 +28,7 @@ class Torch(Functional):
 
     copy = ".clone()"
     xp = "torch"
+    vecdot = "linalg.vecdot"
     behind = TORCH_HELPERS
 
     def imports(self, written: str) -> list[str]:
