@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import ChainruleError
 from chainrule.explain.page import PAGE
-from chainrule.fit.report import curve, facts, logarithmic, number, table_rows
+from chainrule.fit.report import curve, entries, facts, logarithmic, number, table_rows
 from chainrule.fit.svg import line_plot, surface_plot
 from chainrule.language import parse_formula
 from chainrule.notation.mathml import to_mathml
@@ -125,8 +125,9 @@ def _plots(result: Result) -> Iterator[str]:
     if result.surface and result.path is not None:
         drawn.append(
             (
-                surface_plot(result.surface, result.path, result.names),
-                "Loss over the two parameters, dark where it is small, with the path from the start (open)",
+                surface_plot(result.surface, result.path, entries(result.params), result.names),
+                "Loss over the two parameters, dark where it is small, with the path from the start "
+                "(open) and its best point (filled)" + "; both as standardised" * bool(result.original),
             )
         )
     figures = [

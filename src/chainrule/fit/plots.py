@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.codegen.compiled import library
 from chainrule.errors import OptionError
-from chainrule.fit.report import curve, logarithmic, shown
+from chainrule.fit.report import curve, entries, logarithmic, shown
 
 if TYPE_CHECKING:
     from chainrule.fit.result import Result
@@ -91,7 +91,7 @@ def _surface(result: Result, axes: Any) -> None:
     axes.contour(grid["x"], grid["y"], depth, 12, colors="white", linewidths=0.4)
     axes.plot(*path.T, color="#c2410c", linewidth=1.3, marker=".", markersize=4)
     axes.plot(*path[0], "o", color="#c2410c", markersize=6, label="start")
-    axes.plot(*path[-1], "*", color="#c2410c", markersize=11, label="end")
+    axes.plot(*entries(result.params), "*", color="#c2410c", markersize=11, label="best")
     axes.legend(frameon=True, framealpha=0.85, edgecolor="none")
     axes.set(
         title="loss over the parameters, and the path",

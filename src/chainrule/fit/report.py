@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,21 @@ def entries(arrays: dict[str, Array]) -> list[float]:
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:
     """What there is to say about the fit, each with a word in front."""
-    yield "loss", number(result.loss)
+    yield from ((name, typeset(text)) for name, text in _facts(result))
+
+
+def typeset(text: str) -> str:
+    """The text with minus signs before its numbers.
+
+    >>> typeset("from -2 to 1e-10; allow more --steps, or gauss-newton")
+    'from −2 to 1e−10; allow more --steps, or gauss-newton'
+    """
+    return re.sub(r"(?<![\w-])-(?=\d)|(?<=\de)-(?=\d)", "−", text)
+
+
+def _facts(result: Result) -> Iterator[tuple[str, str]]:
+    best = "" if result.step == result.steps else f" at step {result.step:,}, the best of {result.steps:,}"
+    yield "loss", number(result.loss) + best
     if result.validation_loss is not None:
         yield "held out", f"{number(result.validation_loss)} on {result.held_out:,} rows"
     for name, value in result.baseline.items():

@@ -83,15 +83,15 @@ def line_plot(
     return _svg(parts, words)
 
 
-def surface_plot(grid: Mapping[str, Array], path: Array, names: Sequence[str]) -> str:
-    """The loss over two parameters in bands of equal colour, and the path of the descent over it."""
+def surface_plot(grid: Mapping[str, Array], path: Array, best: Sequence[float], names: Sequence[str]) -> str:
+    """The loss over two parameters in bands of equal colour, the path of the descent, and its best point."""
     names = [shown(name) for name in names]
     x = Axis(float(grid["x"][0]), float(grid["x"][-1]), LEFT, WIDTH - RIGHT)
     y = Axis(float(grid["y"][0]), float(grid["y"][-1]), HEIGHT - BOTTOM, TOP)
     image = base64.b64encode(_picture(grid["loss"])).decode()
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     line = " ".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in path)
-    (x0, y0), (x1, y1) = ((x.at(a), y.at(b)) for a, b in (path[0], path[-1]))
+    (x0, y0), (x1, y1) = ((x.at(a), y.at(b)) for a, b in (path[0], best))
     parts = [
         f'<image x="{LEFT}" y="{TOP}" width="{wide}" height="{high}" preserveAspectRatio="none" '
         f'href="data:image/png;base64,{image}" />',
@@ -104,9 +104,11 @@ def surface_plot(grid: Mapping[str, Array], path: Array, names: Sequence[str]) -
         f'<circle class="start" cx="{x0:.1f}" cy="{y0:.1f}" r="5" />',
         f'<circle class="end" cx="{x1:.1f}" cy="{y1:.1f}" r="5" />',
     ]
-    ends = " to ".join(f"({', '.join(number(float(v), 4) for v in place)})" for place in (path[0], path[-1]))
+    ends = " and ".join(f"({', '.join(number(float(v), 4) for v in place)})" for place in (path[0], best))
     return _svg(
-        parts, f"loss over {names[0]} and {names[1]}, dark where it is small, and the path from {ends}"
+        parts,
+        f"loss over {names[0]} and {names[1]}, dark where it is small, and the path, "
+        f"its start and best point {ends}",
     )
 
 
