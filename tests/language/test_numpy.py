@@ -47,6 +47,8 @@ NAMES = {
     "sigmoid": special.expit,
     "softplus": lambda x: np.logaddexp(0, x),
     "erf": special.erf,
+    "erfc": special.erfc,
+    "hypot": np.hypot,
     "square": np.square,
     "maximum": np.maximum,
     "minimum": np.minimum,
@@ -165,6 +167,7 @@ sigmoid(x) + softplus(x) + erf(x)
 square(x)
 maximum(x, 0.5) + minimum(x, u)
 maximum(0, x - 0.5)
+hypot(x, u + 0.5) + erfc(x)
 where(x > 0.5, x, 2*u)
 softmax(x)
 softmax(A)
