@@ -4,6 +4,7 @@ gradient   the full-batch gradient of the neuron loss against NumPy, JAX, PyTorc
 stream     a pass over npy files larger than the buffers against reading them, and its peak of memory
 csv        a pass over a CSV file against pyarrow's own parse
 workers    two processes against one, over the same rows
+growth     how the cost grows with rows, columns, parameters, processes and tasks; not judged
 agreement  parameters against those of scikit-learn, on its bundled data
 
 Times are process CPU time on one core, medians of at least five turns. In `stream`, where the disc is waited
@@ -21,12 +22,12 @@ from collections.abc import Callable, Iterator
 from benchmarks.fitting.table import Row, heading
 from benchmarks.speed.__main__ import on_one_core
 
-PARTS = ("gradient", "stream", "csv", "workers", "agreement")
+PARTS = ("gradient", "stream", "csv", "workers", "agreement", "growth")
 
 
 def main(options: argparse.Namespace) -> int:
     """Print the table; 1 if a target was missed."""
-    from benchmarks.fitting import gradient, judges, streams, workers
+    from benchmarks.fitting import gradient, growth, judges, streams, workers
 
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "gradient": lambda: gradient.rows(100_000 if options.quick else 1_000_000),
@@ -34,10 +35,11 @@ def main(options: argparse.Namespace) -> int:
         "csv": lambda: streams.csv(options.folder, 20_000 if options.quick else 200_000),
         "workers": lambda: workers.rows(40 if options.quick else 400),
         "agreement": judges.rows,
+        "growth": growth.rows,
     }
     missed = 0
     print(heading())
-    for name in options.only.split(",") if options.only else PARTS:
+    for name in options.only.split(",") if options.only else PARTS[: -1 if options.quick else None]:
         print(f"\n{name}, load {os.getloadavg()[0]:.1f}", flush=True)
         for row in parts[name]():
             print(f"  {row}", flush=True)

@@ -13,6 +13,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.api.fitting import derived, setting
+from chainrule.fit import cluster as cluster_module
 from chainrule.fit.cluster import ClusterRows
 from chainrule.fit.derived import DerivedObjective
 from chainrule.fit.pieces import MemoryPiece, PiecedRows, Shared, cut
@@ -57,6 +58,6 @@ def test_a_cluster_gives_the_bits_of_one_process_also_after_a_worker_was_killed(
 
 
 def test_an_address_without_a_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chainrule.fit.cluster.CONNECT", 0.5)
+    monkeypatch.setattr(cluster_module, "CONNECT", 0.5)
     with pytest.raises(cr.OptionError, match="no Dask scheduler at tcp"):
         ClusterRows([MemoryPiece(DATA)], "tcp://127.0.0.1:9")

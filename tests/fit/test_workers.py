@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -133,3 +134,13 @@ def test_no_process_is_left(shared: Shared) -> None:
         assert pid is not None
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_what_is_sent_twice_is_compiled_once() -> None:
+    half = objective(PiecedRows([DATA]))._first.halves
+    assert half is not None
+    one, other = (pickle.loads(pickle.dumps(half.part)) for _ in range(2))
+    assert one is other and one is not half.part
+    given = {**DATA, "w": THETA[:3], "b": THETA[3]}
+    for name, total in half.part(given, {"n": 3}).items():
+        np.testing.assert_array_equal(one(given, {"n": 3})[name], total)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,8 @@ class Half:
         )
 
     def __reduce__(self) -> Any:
-        variables = [(v.name, v.shape, v.structure) for v in self.variables]
-        return _half, (self.source, variables, self.ranks, self.backend)
+        variables = tuple((v.name, v.shape, tuple(v.structure)) for v in self.variables)
+        return _half, (self.source, variables, tuple(self.ranks.items()), self.backend)
 
     def __call__(self, values: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Array]:
         """The results, of the values that it reads, which may be among others, and of the sizes it needs."""
@@ -49,8 +50,9 @@ class Half:
         return {name: np.asarray(value) for name, value in results.items()}
 
 
-def _half(source: Source, variables: Any, ranks: Mapping[str, int], backend: str) -> Half:
-    return Half(source, [Variable(*v) for v in variables], ranks, backend)
+@lru_cache(maxsize=64)  # each task of a cluster brings it along, and it is compiled once in a process
+def _half(source: Source, variables: Any, ranks: tuple[tuple[str, int], ...], backend: str) -> Half:
+    return Half(source, [Variable(*v) for v in variables], dict(ranks), backend)
 
 
 class Halves:
