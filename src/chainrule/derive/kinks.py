@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from chainrule.expr.nodes import Apply, Einsum, Expr, constant_of, number
+from chainrule.expr.dims import ONE
+from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, number
 from chainrule.expr.walk import depends_on, topological, variables
 from chainrule.rules.activations import elu
 from chainrule.rules.elementwise import abs_, log, maximum, minimum, power, relu, where
@@ -134,6 +135,9 @@ def _is_smooth(node: Apply, user: Expr, order: int) -> bool:
 
 
 def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
+    solved = _solved(node, row, write)
+    if solved is not None:
+        return f"{solved} in some entry" if node.rank else solved
     constants = [constant_of(a) for a in node.arguments]
     texts = [write(a if c is None else number(c)) for a, c in zip(node.arguments, constants, strict=True)]
     if len(texts) == 2 and constants[0] is not None:
@@ -152,6 +156,37 @@ def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
             return f"{_line(texts[0])} is 0"
         return f"{write(Apply(norm, node.arguments, node.parameters))} = 0 in some entry"
     return place
+
+
+def _solved(node: Apply, row: Row, write: Callable[[Expr], str]) -> str | None:
+    """x = 3 for relu(x + 3) = 6, where a number alone stands beside what moves; None for any other tie."""
+    if row.at_kink == "#1 = 0":
+        side, bound = node.arguments[0], Fraction(0)
+    elif row.at_kink == "#1 = #2":
+        sides = [a for a in node.arguments if constant_of(a) is None]
+        bounds = [_rational(a) for a in node.arguments if a not in sides]
+        if len(sides) != 1 or bounds[0] is None:
+            return None
+        side, bound = sides[0], bounds[0]
+    else:
+        return None
+    start = side
+    while isinstance(side, Apply) and side.function is relu and bound > 0:
+        side = side.arguments[0]  # relu(u) = 6 is u = 6
+    numbers = [_rational(term) for term in side.terms] if isinstance(side, Sum) else []
+    if isinstance(side, Sum) and numbers.count(None) == 1 and not write(side).isidentifier():
+        bound -= sum((value for value in numbers if value is not None), Fraction(0))
+        side = side.terms[numbers.index(None)]
+        if isinstance(side, Einsum) and not side.coefficient.powers:
+            bound /= side.coefficient.rational
+            side = Einsum(ONE, side.operands, side.labels, side.output)
+    return None if side is start else f"{write(side)} = {write(number(bound))}"
+
+
+def _rational(expr: Expr) -> Fraction | None:
+    """The number that fills an expression, if it is a fraction."""
+    constant = constant_of(expr)
+    return None if constant is None or constant.powers else constant.rational
 
 
 def _line(matrix: str) -> str:
