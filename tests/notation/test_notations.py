@@ -267,3 +267,54 @@ def test_the_default_text_follows_the_notation() -> None:
     assert d.text == "dX ↦ A dX B" and d.latex == r"\mathrm{d} X \mapsto A \, \mathrm{d} X \, B"
     with pytest.raises(OptionError, match="there is no kron form"):
         _ = one("x @ x", "x[n]", "x", notation="kron").text
+
+
+class Block:
+    """A matrix where @ is the Kronecker product and * that of matrices, as the printed form has them."""
+
+    def __init__(self, value: np.ndarray) -> None:
+        self.value = value
+
+    def __matmul__(self, other: Block) -> Block:
+        return Block(np.kron(self.value, other.value))
+
+    def __mul__(self, other: Block) -> Block:
+        return Block(self.value @ other.value)
+
+    def __add__(self, other: Block) -> Block:
+        return Block(self.value + other.value)
+
+
+def swap(rows: int, columns: int) -> Block:
+    """K with K vec(C) = vec(Cᵀ) for C of rows × columns."""
+    places = np.arange(rows * columns).reshape(rows, columns, order="F").ravel()
+    return Block(np.eye(rows * columns)[places])
+
+
+@pytest.mark.parametrize(
+    ("formula", "wrt", "shown"),
+    [
+        ("kron(A, B)", "A", "(I_3 ⊗ K_5,2 ⊗ I_4) (I_6 ⊗ vec(B))"),
+        ("kron(A, B)", "B", "(I_3 ⊗ K_5,2 ⊗ I_4) (vec(A) ⊗ I_20)"),
+        ("kron(A, A)", "A", "(I_3 ⊗ K_3,2 ⊗ I_2) (I_6 ⊗ vec(A) + vec(A) ⊗ I_6)"),
+    ],
+)
+def test_a_kronecker_product_by_a_factor_is_the_theorem_of_magnus_and_neudecker(
+    formula: str, wrt: str, shown: str
+) -> None:
+    d = cr.derive(formula, shapes="A[2,3] B[4,5]", wrt=wrt)
+    found = d.written("kron").text
+    assert found == f"∂vec(Y)/∂vec({wrt})ᵀ = {shown}"
+    rng = np.random.default_rng(3)
+    at = {"A": rng.normal(size=(2, 3)), "B": rng.normal(size=(4, 5))}
+    code = re.sub(r"I_(\d+)", r"unit(\1)", re.sub(r"K_(\d),(\d)", r"swap(\1, \2)", shown))
+    code = code.replace("⊗", "@").replace(") (", ") * (")
+    names = {
+        "unit": lambda n: Block(np.eye(n)),
+        "swap": swap,
+        "vec": lambda X: Block(X.reshape(-1, 1, order="F")),
+    }
+    value = eval(code, {**names, **at}).value
+    jacobian = d.compile()(**{name: at[name] for name in at if name in formula})
+    rows, columns = jacobian.shape[0] * jacobian.shape[1], at[wrt].size
+    assert np.allclose(value, jacobian.transpose(1, 0, 3, 2).reshape(rows, columns), atol=1e-14)

@@ -159,7 +159,7 @@ def _where(node: Apply, row: Row, write: Callable[[Expr], str]) -> str:
 
 
 def _solved(node: Apply, row: Row, write: Callable[[Expr], str]) -> str | None:
-    """x = 3 for relu(x + 3) = 6, where a number alone stands beside what moves; None for any other tie."""
+    """X = 3 for relu(x + 3) = 6, where a number alone stands beside what moves; None for any other tie."""
     if row.at_kink == "#1 = 0":
         side, bound = node.arguments[0], Fraction(0)
     elif row.at_kink == "#1 = #2":

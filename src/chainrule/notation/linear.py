@@ -13,6 +13,7 @@ from chainrule.expr.nodes import Einsum, Expr, Shape, Stack, Variable, constant_
 from chainrule.notation import matform as m
 from chainrule.notation.entries import entries_of
 from chainrule.notation.index import vec_derivative
+from chainrule.notation.kronecker import kronecker_terms, kronecker_tree
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Request, present_many
 from chainrule.notation.written import Line, Subject, Written
@@ -206,12 +207,39 @@ def write_kron(subject: Subject) -> Written | str:
         tree: Tree | None = m.transpose(body) if ranks[0] == 0 else body
     else:
         tree = shown.vec
+    if tree is None and subject.expr.rank == 4:
+        found = _of_products(subject)
+        if found is not None:
+            return found
     if tree is None or any(part.form != "matrix" for _, part in where):
         return "it is no sum of products of matrices on the axes of the one and of the other"
     return Written(
         "kron",
         Line(tree, _vec_label(subject.output, subject.inputs)),
         where=tuple((m.name(name), part.tree) for name, part in where),
+        profile=subject.profile,
+    )
+
+
+def _of_products(subject: Subject) -> Written | None:
+    """The derivative of a Kronecker product by one of its factors; None of anything else."""
+    terms = kronecker_terms(subject.expr)
+    if terms is None:
+        return None
+    requests = [Request(term.fixed) for term in terms]
+    shown, where = present_many(requests, subject.given, taken=subject.taken)
+    if any(part.form != "matrix" for part in (*shown, *(part for _, part in where))):
+        return None
+    sign = m.BOLD_COMMUTATION if "K" in subject.taken else m.COMMUTATION
+    written = {term.fixed: part.tree for term, part in zip(terms, shown, strict=True)}
+    form = kronecker_tree(terms, written.get, sign)
+    if form is None:
+        return None
+    return Written(
+        "kron",
+        Line(form[0], _vec_label(subject.output, subject.inputs)),
+        where=tuple((m.name(name), part.tree) for name, part in where),
+        notes=form[1],
         profile=subject.profile,
     )
 
