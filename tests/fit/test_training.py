@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -14,6 +15,7 @@ import chainrule as cr
 from chainrule.cli.main import main
 from chainrule.errors import ChainruleError, OptionError
 from chainrule.fit.baseline import CLOSED_FORM, CONSTANT
+from chainrule.fit.progress import Bar
 from chainrule.fit.result import Result
 from chainrule.fit.session import Progress
 from chainrule.fit.svg import bands
@@ -205,3 +207,32 @@ def test_greek_letters_and_indices_are_names() -> None:
     assert "β₁[0]" in str(result) and "α " in str(result)
     named = cr.fit("mean((η - Φ @ w)**2)", ["w"], EXAMPLE, let="η = target, Φ = bmi:s1", steps=2)
     assert named.names == ("w[bmi]", "w[bp]", "w[s1]")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_is_for_terminals_only() -> None:
+    for stream in (Terminal(), io.StringIO()):
+        with Bar(10, stream) as bar:
+            bar.watch(Progress(4, 2.5, 0.125, 0.1, np.zeros(2), True))
+        shown = stream.getvalue()
+        assert ("loss 2.5" in shown and "gradient 1.25e-01" in shown) == stream.isatty()
+        assert bool(shown) == stream.isatty()
+
+
+def test_ctrl_c_in_the_command_reports_and_ends_with_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(bar: Bar, progress: Progress) -> None:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bar, "watch", press)
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", NEURON, "--data", EXAMPLE, "--let", "y = target, X = rest", "--params", "w,b"])
+    assert ended.value.code == 130
+    printed = capsys.readouterr().out
+    assert "stopped by Ctrl-C after 3 steps" in printed and "w[bmi]" in printed

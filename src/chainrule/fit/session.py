@@ -17,7 +17,7 @@ from chainrule.fit.options import Options
 from chainrule.fit.search import ROUNDING
 from chainrule.fit.solvers import Tape
 
-MORE = "allow more --steps, or try lbfgs"
+MORE = "allow more --steps"
 SURELY = 1e-9  # what a loss is lower by, relative to it, if that is no rounding
 PATH_ENTRIES = 2  # parameters up to which every θ is kept
 
@@ -174,9 +174,10 @@ class Session:
                 hint="a smaller rate gets closer to a minimum" if options.rated else "",
             )
         if state.step >= options.steps:
+            more = MORE if options.method == "lbfgs" else f"{MORE}, or try lbfgs"
             return Stop(
                 f"the limit of {times(options.steps, 'step')} is reached; the gradient norm is {best[2]:.2g}",
-                hint="try a smaller rate" if options.rated and best[3] == 0 < state.step else MORE,
+                hint="try a smaller rate" if options.rated and best[3] == 0 < state.step else more,
             )
         return None
 
