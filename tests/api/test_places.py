@@ -72,6 +72,7 @@ def test_what_is_larger_than_a_share_of_memory_is_streamed(
     assert places.file_bytes(files) == sum(file.stat().st_size for file in files.values())
     assert places.file_bytes({"X": np.ones(3)}) == 0 and places.memory() > 1 << 20
     assert not places.Place().streams(files)
+    assert [places._tasks(size) for size in (1, 10**9, 10**12)] == [8, 10, 256]
     monkeypatch.setattr(places, "memory", lambda: 50_000)
     assert places.Place().streams(files) and not places.Place(stream=False).streams(files)
 

@@ -23,8 +23,8 @@ from chainrule.fit.table import open_table
 from chainrule.fit.workers import WorkerRows
 
 SHARE = 4  # what is larger than memory divided by this is streamed
-PIECE = 100 << 20  # bytes that a task of a cluster sums
-FEWEST = 8  # tasks, if there are rows for them
+PIECE = 100 << 20  # bytes that a task of a cluster sums, until there are too many tasks
+FEWEST, MOST = 8, 256  # tasks, if there are rows for them; each costs some milliseconds of the scheduler
 
 
 @dataclass(frozen=True)
@@ -155,4 +155,4 @@ def stamped(chunks: Chunks) -> str:
 
 
 def _tasks(size: int) -> int:
-    return max(FEWEST, -(-size // PIECE))
+    return min(max(FEWEST, -(-size // PIECE)), MOST)
