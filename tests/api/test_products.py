@@ -174,9 +174,15 @@ def test_mistakes(options: dict[str, Any], said: str) -> None:
         cr.derive("A @ x", "x", "A[m,n] x[n]", **options)
 
 
-def test_pages_are_about_whole_derivatives() -> None:
+def test_a_page_ends_with_the_product_along_the_direction() -> None:
+    page = str(cr.derive("sum(exp(A @ x))", "x", "A[m,n] x[n]", times="v").explain())
+    assert "∂f/∂x = exp(Ax)ᵀ A" in page and "(∂f/∂x) v = exp(Ax)ᵀ Av    scalar" in page
+
+
+def test_pictures_and_pages_of_several_variables_are_about_whole_derivatives() -> None:
     d = cr.derive("A @ x", "x", "A[m,n] x[n]", times="v")
-    for page in (d.explain, d.graph, d.boxes):
+    both = cr.derive("A @ x", "A,x", "A[m,n] x[n]", times="U,v")
+    for page in (both.explain, d.graph, d.boxes):
         with pytest.raises(OptionError, match="about the whole derivative"):
             page()
 

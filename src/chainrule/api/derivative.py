@@ -281,7 +281,8 @@ class Printable(ABC):
         """
         from chainrule.api.explanation import explanation
 
-        refuse_products(self.options.times, "a derivation is")
+        if len(self.parts()) > 1 or self.parts()[0].wrt[-1].joint:
+            refuse_products(self.options.times, "a derivation by several variables is")
         opened = [name.strip() for name in open.split(",")] if isinstance(open, str) else list(open)
         return explanation(self, style, opened=[ascii_name(n) for n in opened if n], at=at, units=units)
 

@@ -15,6 +15,7 @@ from chainrule.api.derivative import Derivative, Printable, derive
 from chainrule.api.formulas import Shapes
 from chainrule.api.illustrated import illustrated
 from chainrule.api.joint import joint
+from chainrule.api.products import section as along_a_direction
 from chainrule.api.structured import section as along_the_set
 from chainrule.api.targets import Wrt
 from chainrule.errors import OptionError
@@ -293,6 +294,10 @@ def _of(
         page, about = pages[-1]
         first = letter_of(formula, formula.expr, derivative.wrt[0])
         pages[-1] = replace(page, sections=(*page.sections, along_the_set(derivative, first))), about
+    if derivative.options.times is not None:
+        page, about = pages[-1]
+        first = letter_of(formula, formula.expr, derivative.wrt[0])
+        pages[-1] = replace(page, sections=(*page.sections, along_a_direction(derivative, first))), about
     return pages
 
 

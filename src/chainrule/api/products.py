@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING
 from chainrule.api.chain import Chains, Target
 from chainrule.derive.forward import directional
 from chainrule.errors import OptionError, Span
+from chainrule.explain.derivation import Entry, Line, Phase, Sentence
 from chainrule.expr.dims import ONE
 from chainrule.expr.names import ascii_name, pretty
 from chainrule.expr.nodes import Einsum, Expr, Variable
 from chainrule.expr.walk import dim_names, substitute
 from chainrule.language import Formula
+from chainrule.notation import matform as m
 from chainrule.notation.latex import name_latex
+from chainrule.notation.present import head
+from chainrule.notation.text import sizes_text
 from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import matrix_free, simplify, spread
 
@@ -197,6 +201,27 @@ def times_label(sheet: Sheet, derivative: Derivative, times: Times) -> tuple[str
         texts.append(f"({label}) {own}" if plain else f"{label} [{own}]")
         latex.append(rf"{label_latex} {own_latex}" if plain else rf"{label_latex} [{own_latex}]")
     return " + ".join(texts), " + ".join(latex)
+
+
+def section(derivative: Derivative, letter: str) -> Phase:
+    """What stands behind the derivation of the whole derivative: its product with the direction.
+
+    `letter` is what the page calls the formula.
+    """
+    sheet = derivative.sheet
+    (answer,) = sheet.answers
+    label, label_latex = (
+        re.sub(rf"({sign}){sheet.letter}\b", rf"\g<1>{letter}", text, count=1)
+        for sign, text in (("∂[²³]?", answer.label), (r"\\partial(?:\^\{\d\})? ", answer.label_latex))
+    )
+    left = m.tree("symbol", (), (label, label_latex))
+    sizes = sizes_text(derivative.expression.shape)
+    entries: list[Entry] = [
+        Sentence(("The product is taken from the direction on, so that no matrix is formed.",)),
+        Line(left, answer.written.tree, ("along the direction",), sizes),
+    ]
+    entries += [Line(head(name, part), part.tree) for name, part in sheet.where]
+    return Phase("Along the direction", (*entries, Sentence((str(derivative.report),))))
 
 
 def refuse_products(derivative_options: object, what: str) -> None:
