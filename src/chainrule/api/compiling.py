@@ -112,13 +112,12 @@ def structured_function(
     Raises: OptionError for what has no rows or no columns, and for backends that are not of NumPy.
     """
     from chainrule.codegen.load import compile_expressions
-    from chainrule.codegen.structured import StructuredFunction
 
     _require_numpy(backend)
     _require_matrix(about)
     given = read_sizes(sizes, about.formula)
     found = _layout(about, code_forms([about], given)[0])
-    function = compile_expressions(
+    return compile_expressions(
         found.parts,
         list(about.formula.variables.values()),
         names=code_names(about),
@@ -130,8 +129,8 @@ def structured_function(
         about=f" The matrix is {found.says}.",
         whole=found.sizes,
         sizes=given,
+        make=found.make,
     )
-    return StructuredFunction(function, found.make)
 
 
 def structured_functions(
@@ -142,7 +141,6 @@ def structured_functions(
     Raises: OptionError where none is a matrix, and for backends that are not of NumPy.
     """
     from chainrule.codegen.load import compile_expressions
-    from chainrule.codegen.structured import StructuredFunctions
 
     _require_numpy(backend)
     parts = about.parts()
@@ -172,7 +170,7 @@ def structured_functions(
             for key, name, found in makes
         }
 
-    function = compile_expressions(
+    return compile_expressions(
         outputs,
         list(about.formula.variables.values()),
         names=code_names(about),
@@ -184,8 +182,8 @@ def structured_functions(
         about="".join(says),
         whole=whole,
         sizes=given,
+        make=make,
     )
-    return StructuredFunctions(function, make)
 
 
 def _layout(about: Derivative, form: Expr) -> Layout:

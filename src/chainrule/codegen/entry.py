@@ -59,8 +59,9 @@ def __call__({p}self, /, *{p}positional, {given}**{p}others):
                 raise outside{p}(str({p}problem)) from None
             {parts}
             if flags{p}.last is {p}before and {plain}:
-                return {p}result
-            return {p}self.finish({p}result, {p}dtype, flags{p}.last is not {p}before, {handed})
+                return {made}
+            {p}result = {p}self.finish({p}result, {p}dtype, flags{p}.last is not {p}before, {handed})
+            return {made}
     return {p}self.careful({p}positional, {handed_all})
 """
 
@@ -74,6 +75,7 @@ def entry(
     single: bool,
     trusted: bool,
     noted: bool,
+    make: Callable[..., Any] | None = None,
 ) -> Callable[..., Any] | None:
     """A method f(X=..., w=...): arrays that fit go to `function`, all else to `self.careful`.
 
@@ -83,6 +85,7 @@ def entry(
     ranks      of the results, which come as a dict unless `single`; None for one of any type
     trusted    whether the flags tell of every NaN
     noted      whether NaN is looked for at all
+    make       what the dict of results is given to, whose value is returned
     None where fitting is not soon seen: shapes with sizes that no axis of their own shows.
     """
     names = {v.name: identifier(v.name) for v in variables}
@@ -116,6 +119,7 @@ def entry(
         numbers="; ".join(checks.numbers) or "pass",
         call=f"copied{p}().run(function{p}, {arguments})" if noted else f"function{p}({arguments})",
         parts="pass" if single else f"{', '.join(parts)}, = {p}result.values()",
+        made=f"{p}result" if make is None else f"make{p}({p}result)",
         plain=(" and ".join(plain) or "True") if trusted or not noted else "False",
         handed=handed,
         handed_all=f"{{**{handed}, **{p}others}}",
@@ -132,6 +136,7 @@ def entry(
         "function": function,
         "failed": np.linalg.LinAlgError,
         "outside": outside,
+        "make": make,
     }
     scope: dict[str, Any] = {name + p: value for name, value in space.items()}
     exec(compile(source, "<chainrule entry>", "exec"), scope)

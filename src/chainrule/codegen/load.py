@@ -9,6 +9,7 @@ import linecache
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from chainrule.rules.unknown import unknown_in
 
 DOUBLE = np.dtype(np.float64)
 UNFLAGGED = re.compile(r"linalg\.(?!norm)|@njit")  # what may make NaN without NumPy's flags telling
+Make = Callable[[dict[Any, Any]], Any]
 _serial = count(1)
 
 
@@ -45,9 +47,10 @@ class NumPyFunction(CompiledFunction):
         *,
         undefined: bool = False,
         lengths: Sequence[Expr] = (),
+        make: Make | None = None,
     ) -> None:
         super().__init__(function, source, binding)
-        self._undefined, self._lengths = undefined, tuple(lengths)
+        self._undefined, self._lengths, self._make = undefined, tuple(lengths), make
         self._unflagged = UNFLAGGED.search(source) is not None
 
     def options(self) -> Sequence[str]:
@@ -79,7 +82,9 @@ class NumPyFunction(CompiledFunction):
             raise outside(str(problem)) from None
         dtype = kinds.pop() if len(kinds) == 1 else None
         finished = self.finish(result, dtype, FLAGS.last is not before, present)
-        return finished if out is None else _written(finished, out)
+        if out is not None:
+            finished = _written(finished, out)
+        return finished if self._make is None else self._make(finished)
 
     def finish(self, result: Any, dtype: Any, told: bool, given: Mapping[str, Any]) -> Any:
         """The result in the precision of the arrays given; an error if NaN arose, as flags may have told."""
@@ -95,8 +100,8 @@ class NumPyFunction(CompiledFunction):
 
     def _refuse_undefined(self, results: Sequence[Any], given: Mapping[str, Any]) -> None:
         """Raises DomainProblem if finite arrays give NaN, or infinity by a norm that is 0."""
-        flat = [np.ravel(value, order="K") for value in results]
-        if all(np.isfinite(np.dot(value, value)) for value in flat):
+        flat = [value.ravel("K") for value in results]
+        if all(isfinite(value.dot(value)) for value in flat):
             return
         bad = any(np.isnan(value).any() for value in results)
         if not bad and not (self._lengths and any(np.isinf(value).any() for value in results)):
@@ -162,13 +167,15 @@ def compile_expressions(
     about: str = "",
     whole: Sequence[Any] = (),
     sizes: Mapping[str, int] | None = None,
+    make: Make | None = None,
 ) -> CompiledFunction:
     """A function for one expression (an array) or several (a dict), shared parts computed once.
 
     `variables` are all declared ones, in order; `names` the parts that a person named; `undefined` lets NaN
     pass, which finite arrays otherwise give an error for; `backend` one of BACKENDS; `memory` "low" for sums
     over rows in small blocks; `about` what its docstring says; `whole` the keys of results that are whole
-    numbers and need not be floats; `sizes` what the order of products is chosen for.
+    numbers and need not be floats; `sizes` what the order of products is chosen for; `make`, for NumPy and
+    Numba, what is made of the dict of results before it is returned.
     Raises: OptionError if the library of the backend is not installed, or an option is not for it.
 
     >>> from chainrule.expr.dims import Dim
@@ -214,7 +221,7 @@ def compile_expressions(
     ranks = [None if key in whole else e.rank for key, e in wanted.items()]
     binding = Binding(source.arrays, source.sizes, declared, missed, check_finite)
     keys = None if single else list(wanted)
-    return loaded(source, binding, keys, ranks, backend, undefined=undefined, lengths=lengths)
+    return loaded(source, binding, keys, ranks, backend, undefined=undefined, lengths=lengths, make=make)
 
 
 def loaded(
@@ -226,6 +233,7 @@ def loaded(
     *,
     undefined: bool = False,
     lengths: Sequence[Expr] = (),
+    make: Make | None = None,
 ) -> CompiledFunction:
     """The function that a source defines; `keys` are the names of its results if it has several."""
     file = f"<chainrule {next(_serial)}>"
@@ -233,17 +241,17 @@ def loaded(
     namespace: dict[str, Any] = {}
     exec(compile(source.text, file, "exec"), namespace)
     function = namespace[source.function]
-    make = backend_named(backend).function
-    if make is not None:
-        return make(function, source.text, binding, keys)
+    traced = backend_named(backend).function
+    if traced is not None:
+        return traced(function, source.text, binding, keys)
     kind: type[NumPyFunction] = NumPyFunction
     if not (binding.slices or binding.check_finite):
         trusted = UNFLAGGED.search(source.text) is None
         given = (list(binding.variables.values()), source.arrays, source.sizes)
-        called = entry(*given, function, ranks, keys is None, trusted, not undefined)
+        called = entry(*given, function, ranks, keys is None, trusted, not undefined, make)
         if called is not None:
             kind = type("NumPyFunction", (NumPyFunction,), {"__call__": called})
-    return kind(function, source.text, binding, undefined=undefined, lengths=lengths)
+    return kind(function, source.text, binding, undefined=undefined, lengths=lengths, make=make)
 
 
 def refuse_unknown(*exprs: Expr) -> None:

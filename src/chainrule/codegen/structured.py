@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from chainrule.codegen.compiled import CompiledFunction
 from chainrule.codegen.compound import Kronecker, Sum
 from chainrule.codegen.flatten import Factor, Product, flatten, is_view
 from chainrule.codegen.operators import Blocks, Dense, Diagonal, LowRank, Structured
@@ -39,30 +38,26 @@ class Layout:
     dense: bool
 
 
-class _FromParts(Generic[T]):
-    """A function of the variables that computes parts and puts them together."""
-
-    def __init__(self, function: CompiledFunction, make: Callable[[Results], T]) -> None:
-        self.__source__, self.__doc__ = function.__source__, function.__doc__
-        self.__signature__ = function.__signature__
-        self._function, self._make = function, make
-
-    def __call__(self, **given: Any) -> T:
-        return self._make(self._function(**given))
-
-
-class StructuredFunction(_FromParts[Structured]):
+class StructuredFunction(Protocol):
     """f(X=..., w=...): the derivative as a matrix that is kept by its structure.
 
     `__source__` is the source of the function that computes its parts.
     """
 
+    __source__: str
 
-class StructuredFunctions(_FromParts[dict[Any, Any]]):
+    def __call__(self, **given: Any) -> Structured: ...
+
+
+class StructuredFunctions(Protocol):
     """f(X=..., w=...): several derivatives by their keys, each kept by its structure.
 
     One that is no matrix, such as a gradient, is an array. What they share is computed once.
     """
+
+    __source__: str
+
+    def __call__(self, **given: Any) -> dict[Any, Any]: ...
 
 
 def layout(expr: Expr, rows: int) -> Layout:
@@ -139,8 +134,8 @@ class _Planner:
         first = products[0]
         if len(products) == 1 and all(not f.labels or _is_scalar(f, first) for f in first.factors):
             value, says = self._scale(first, first.factors)
-            sizes = tuple(self._size(first.sizes[a]) for a in first.output[: self.rows])
-            return lambda r: Diagonal(value(r), tuple(int(r[key]) for key in sizes)), f"{says}I"
+            filled = self._filled(first, first.output[: self.rows])
+            return lambda r: Diagonal(value(r), filled(r)), f"{says}I"
         terms = [_einsum(p, p.factors, p.output[: self.rows], scaled=True) for p in products]
         key = self._part("diagonal", terms[0] if len(terms) == 1 else nodes.Sum(terms))
         return lambda r: Diagonal(r[key]), f"diag({key})"
@@ -199,8 +194,8 @@ class _Planner:
         """A diagonal: every label is one of rows and of columns."""
         up = tuple(dict.fromkeys(a for a in product.output[: self.rows] if a in labels))
         if not factors:
-            sizes = tuple(self._size(product.sizes[a]) for a in up)
-            return _Piece(lambda r: Diagonal(1.0, tuple(int(r[key]) for key in sizes)), up, up, "I")
+            filled = self._filled(product, up)
+            return _Piece(lambda r: Diagonal(1.0, filled(r)), up, up, "I")
         array, key = self._array("diagonal", product, factors, up, folded)
         return _Piece(lambda r: Diagonal(array(r)), up, up, f"diag({key})")
 
@@ -256,6 +251,14 @@ class _Planner:
             return (lambda r: value), text
         key = self._part("scale", _product(coefficient, scalars, (), product.sizes))
         return (lambda r: r[key]), f"{key} "
+
+    def _filled(self, product: Product, axes: Labels) -> Callable[[Results], tuple[int, ...]]:
+        """The shape that these axes have."""
+        sizes = [self._size(product.sizes[a]) for a in axes]
+        if len(sizes) == 1:
+            (only,) = sizes
+            return lambda r: (int(r[only]),)
+        return lambda r: tuple([int(r[key]) for key in sizes])
 
     def _size(self, dim: Dim) -> str:
         key = self._part(f"size {dim}", number(dim))
@@ -313,6 +316,8 @@ def _combined(
     left, right = tuple(piece.left for piece in pieces), tuple(piece.right for piece in pieces)
     if sum(left, ()) != up or sum(right, ()) != down:
         says += f" with rows {_letters(left, up)} and columns {_letters(right, down)}"
+    if scale is _one:
+        return lambda r: Kronecker([make(r) for make in makes], left, right, up, down), says
     return lambda r: Kronecker([make(r) for make in makes], left, right, up, down, scale(r)), says
 
 
