@@ -106,3 +106,11 @@ def test_the_command_line_streams_and_shares_out(
     status = run(["fit", LOSS, "--data", *paths, "--params", "w,b", "--stream", "--workers", "2"])
     out = capsys.readouterr().out
     assert status == 0 and "chunk by chunk" in out and "summed by 2 processes" in out
+
+
+def test_files_that_cannot_be_cut_are_left_to_fewer_processes(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "\n".join(f"{k},{3 * k + 1}" for k in range(20)))
+    where: dict[str, Any] = {"let": "y = y, a = a", "stream": True, "workers": 2}
+    result = cr.fit("mean((y - m*a - c)**2)", ["m", "c"], tmp_path / "t.csv", "a[N] y[N] m c", **where)
+    assert result.params["m"] == pytest.approx(3) and result.params["c"] == pytest.approx(1)
+    assert any("by 1 process, as the rows cannot be cut" in note for note in result.notes)

@@ -89,7 +89,8 @@ class Place:
             notes.append("the files are read chunk by chunk in every pass, not kept in memory")
         if isinstance(rows, WorkerRows):
             found = len(rows.workers)
-            notes.append(f"the rows are summed by {found} {'process' if found == 1 else 'processes'}")
+            few = "" if found == self.workers else ", as the rows cannot be cut into more pieces"
+            notes.append(f"the rows are summed by {found} {'process' if found == 1 else 'processes'}{few}")
         if isinstance(rows, ClusterRows):
             notes.append(
                 f"the rows are summed by the cluster at {self.scheduler}, in {len(rows.pieces)} tasks"
