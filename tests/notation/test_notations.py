@@ -318,3 +318,8 @@ def test_a_kronecker_product_by_a_factor_is_the_theorem_of_magnus_and_neudecker(
     jacobian = d.compile()(**{name: at[name] for name in at if name in formula})
     rows, columns = jacobian.shape[0] * jacobian.shape[1], at[wrt].size
     assert np.allclose(value, jacobian.transpose(1, 0, 3, 2).reshape(rows, columns), atol=1e-14)
+
+
+def test_a_matrix_of_zeros_is_0_alone_and_shows_its_sizes_inside() -> None:
+    assert cr.derive("a @ x", "x", "a[n] x[n]", order=2).text == "0"
+    assert "[X; zeros(2, n)]" in str(cr.derive("concat([X, zeros(2, n)])", "X", "X[m,n]"))

@@ -94,7 +94,15 @@ class Reader:
         return self.views[root]
 
     def tree(self, root: Expr, side: int = 0) -> Tree | None:
-        """The tree of `root`: a column or a matrix; side 1 gives the row, the transpose."""
+        """The tree of `root`: a column or a matrix; side 1 gives the row, the transpose.
+
+        A matrix of zeros that is all there is to say is 0, as in any table.
+        """
+        constant = constant_of(root) if root.rank == 2 else None
+        return self.part(root, side) if constant is None or not constant.is_zero else m.number(0)
+
+    def part(self, root: Expr, side: int = 0) -> Tree | None:
+        """The tree of `root` inside another, where a matrix of zeros shows its sizes."""
         reading = self.read(root)
         if reading is None:
             return None
@@ -148,19 +156,19 @@ class Reader:
         """[w; b], [X; Y], and concat(X, Y, axis=1)."""
         for axis in range(min(node.rank, 2)):
             parts = joined(node, axis)
-            below = [self.tree(part, axis) for part in parts or ()]
+            below = [self.part(part, axis) for part in parts or ()]
             if below and None not in below:
                 column = m.stacked(*(part for part in below if part))
                 if not axis:
                     return Reading(body=turned(column))
-                inside = [t for part in parts or () if (t := self.tree(part))]
+                inside = [t for part in parts or () if (t := self.part(part))]
                 return Reading(body=(m.tree("beside", inside), column))
         return None
 
     def _padded(self, node: Einsum) -> Reading | None:
         """[v; 0], and pad(v, (1, 2)) with zeros on both sides."""
         found = padded(node)
-        inside = None if found is None else self.tree(found[1])
+        inside = None if found is None else self.part(found[1])
         if found is None or inside is None:
             return None
         before, _, after = found
