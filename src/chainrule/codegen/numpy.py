@@ -297,7 +297,7 @@ class NumPy(Vocabulary):
         """As many rows as stay in cache, and so many that adding up the sums of the blocks costs little."""
         widths = [self.dim(d).at(TIMES + 1) for d in body.widths]
         width = widths[0] if len(widths) == 1 else f"max({', '.join(widths)})"
-        sizes = [f"2**17 // {width}" if width != "1" else "2**17"]
+        sizes = [f"2**18 // {width}" if width != "1" else "2**18"]
         for total in body.totals:
             text = f"2*{self.dim(total).at(TIMES + 1)}"
             sizes.append(text if len(widths) == 1 else f"{text} // {width}")
