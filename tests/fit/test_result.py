@@ -87,7 +87,12 @@ def test_the_path_of_two_parameters_is_kept(tmp_path: Path) -> None:
 
 def test_every_part_of_a_result_is_written() -> None:
     assert {part.name for part in fields(Result)} == {
-        *READERS, "params", "history", "path", "original", "surface"
+        *READERS,
+        "params",
+        "history",
+        "path",
+        "original",
+        "surface",
     }
 
 
@@ -171,6 +176,8 @@ def test_ctrl_c_waits_until_a_file_is_written(tmp_path: Path, monkeypatch: pytes
         pytest.skip("signals come to the main thread only")
     path = tmp_path / "r.npz"
     right = np.lib.format.write_array
+    # A shell starts what runs in the background with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupted(*given: Any, **options: Any) -> None:
         if given[1].shape == (4,):
@@ -178,7 +185,10 @@ def test_ctrl_c_waits_until_a_file_is_written(tmp_path: Path, monkeypatch: pytes
         right(*given, **options)
 
     monkeypatch.setattr(np.lib.format, "write_array", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        made().save(path)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            made().save(path)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert same(Result.load(path), made())
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
