@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainrule.cli.terminal import columns, write
-from chainrule.errors import OptionError, Span
+from chainrule.errors import ChainruleError, OptionError, Span
 
 if TYPE_CHECKING:
     from chainrule.api.training import Prepared
@@ -130,11 +130,21 @@ def _run(prepared: Prepared, options: argparse.Namespace, how: dict[str, Any]) -
             resume=options.resume,
             **how,
         )
+    written: list[str] = []
+    problem: ChainruleError | None = None
+    try:
+        # Before the report, whose reader may stop reading; the report comes also if a file cannot be written.
+        _files(result, options, written)
+    except ChainruleError as found:
+        problem = found
     if options.json:
         write(result.to_json(), sys.stdout)
     elif talk:
         write(result.to_text(columns(sys.stdout)), sys.stdout)
-    _files(result, options, talk)
+    if written and talk:
+        write("\n" + "\n".join(f"  written: {name}" for name in written), sys.stdout)
+    if problem is not None:
+        raise problem
     if result.reason.startswith("stopped by Ctrl-C"):
         return 130
     failed = _failed(result, how.get("steps", 1000))
@@ -239,8 +249,8 @@ def _check_targets(options: argparse.Namespace) -> None:
         check_plot(Path(options.plot))
 
 
-def _files(result: Result, options: argparse.Namespace, talk: bool) -> None:
-    said = []
+def _files(result: Result, options: argparse.Namespace, said: list[str]) -> None:
+    """Write the files that are asked for, and note their names in `said`."""
     if options.save is not None:
         result.save(options.save)
         said.append(options.save)
@@ -253,5 +263,3 @@ def _files(result: Result, options: argparse.Namespace, talk: bool) -> None:
         except OSError as problem:
             raise OptionError(f"{options.html} cannot be written: {problem.strerror}") from None
         said.append(options.html)
-    if said and talk:
-        write("\n" + "\n".join(f"  written: {name}" for name in said), sys.stdout)
