@@ -149,3 +149,16 @@ class TestOut:
         f = compiled("x @ A @ x", "A[n,n] x[n]", "x", 2)
         with pytest.raises(ArrayMismatch, match=words):
             f(A=np.eye(2), x=np.ones(2), out=out)
+
+    def test_of_several_in_one_memory_is_refused(self) -> None:
+        f = compiled("sum(x * y)", "x[n] y[n]", "x,y")
+        one = np.zeros(3)
+        with pytest.raises(ArrayMismatch, match="x and y in out share memory"):
+            f(x=np.ones(2), y=np.ones(2), out={"x": one[:2], "y": one[1:]})
+
+    def test_of_several_is_untouched_where_one_does_not_fit(self) -> None:
+        f = compiled("sum(x * y)", "x[n] y[n]", "x,y")
+        out = {"x": np.zeros(2), "y": np.zeros(3)}
+        with pytest.raises(ArrayMismatch, match="an array of shape"):
+            f(x=np.ones(2), y=np.ones(2), out=out)
+        assert out["x"].tolist() == [0, 0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import linecache
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from itertools import combinations, count
 from math import isfinite
 from typing import Any
 
@@ -277,12 +277,28 @@ def _finished(value: Any, dtype: Any) -> Any:
 
 
 def _written(result: Any, out: Any) -> Any:
-    """`out` with the result written into it."""
-    if isinstance(result, dict):
-        if not isinstance(out, dict) or out.keys() != result.keys():
-            names = ", ".join(map(str, result))
-            raise ArrayMismatch(f"out must be a dict of arrays for {names}")
-        return {name: _written(value, out[name]) for name, value in result.items()}
+    """`out` with the result written into it; nothing is written where a part of it does not fit."""
+    if not isinstance(result, dict):
+        _check_out(result, out)
+        np.copyto(out, result, casting="same_kind")
+        return out
+    if not isinstance(out, dict) or out.keys() != result.keys():
+        names = ", ".join(map(str, result))
+        raise ArrayMismatch(f"out must be a dict of arrays for {names}")
+    for name, value in result.items():
+        _check_out(value, out[name])
+    for one, other in combinations(out, 2):
+        if np.shares_memory(out[one], out[other]):
+            raise ArrayMismatch(
+                f"the arrays for {one} and {other} in out share memory, which can hold one result only"
+            )
+    for name, value in result.items():
+        np.copyto(out[name], value, casting="same_kind")
+    return {name: out[name] for name in result}
+
+
+def _check_out(result: Any, out: Any) -> None:
+    """Raises ArrayMismatch if the result cannot be written into `out`."""
     if not isinstance(out, np.ndarray) or out.shape != np.shape(result):
         raise ArrayMismatch(
             f"out must be an array of shape {np.shape(result)}",
@@ -292,5 +308,3 @@ def _written(result: Any, out: Any) -> Any:
         raise ArrayMismatch("out is read-only")
     if not np.can_cast(result.dtype, out.dtype, "same_kind"):
         raise ArrayMismatch(f"out of {out.dtype} cannot hold a result of {result.dtype}")
-    np.copyto(out, result, casting="same_kind")
-    return out
