@@ -6,9 +6,11 @@ bit for the same pieces.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -38,8 +40,15 @@ class ArrayPiece:
     stop: int
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]:
-        whole = {name: np.load(file, mmap_mode="r") for name, file in self.files.items()}
+        whole = {name: _mapped(file, os.stat(file).st_mtime_ns) for name, file in self.files.items()}
         yield {name: np.asarray(array[self.start : self.stop]) for name, array in whole.items()}
+
+
+@lru_cache(maxsize=64)
+def _mapped(file: str, changed: int) -> Array:
+    """The array in a file; it stays mapped, since mapping it anew costs a page fault for each page."""
+    array: Array = np.load(file, mmap_mode="r")
+    return array
 
 
 @dataclass(frozen=True)
