@@ -171,11 +171,6 @@ class Contraction:
         op = build.einsum([x, y], [labels, labels], labels[:-1])
         return self._ordered(op, rows, wanted)
 
-    def _first(self, op: Op, count: int) -> Op:
-        """Without the last `count` axes, which have length 1."""
-        kept = op.rank - count
-        return self.build.slice(op, [("all",)] * kept + [("at", Dim.of(0))] * count)
-
     def _stand_last(self, tree: Tree, labels: set[int]) -> bool:
         """Whether rows along `labels` are read in the order of memory; a computed factor is laid out so."""
         if not isinstance(tree, int):

@@ -106,9 +106,13 @@ def sum_piece(piece: Piece, half: Half, values: Mapping[str, Array], sizes: Mapp
     count = 0
     for chunk in piece:
         found = half({**values, **chunk}, sizes)
-        totals = {name: totals[name] + found[name] for name in found} if totals else found
+        totals = _plus(totals, found) if totals else found
         count += len(next(iter(chunk.values())))
     return totals, count
+
+
+def _plus(totals: Totals, more: Totals) -> Totals:
+    return {name: totals[name] + more[name] for name in totals}
 
 
 def added(parts: Sequence[Summed]) -> Summed:
@@ -121,7 +125,7 @@ def added(parts: Sequence[Summed]) -> Summed:
         raise OptionError("there are no rows of data")
     totals, count = filled[0]
     for more, rows in filled[1:]:
-        totals = {name: totals[name] + more[name] for name in totals}
+        totals = _plus(totals, more)
         count += rows
     return totals, count
 
