@@ -197,7 +197,7 @@ def test_parts_that_a_person_named_keep_their_names() -> None:
     w = parsed.variables["w"]
     gradient = simplify(normalise(jacobians(parsed.expr, [w])[w]))
     names = {name: normalise(part) for name, part in parsed.names.items()}
-    assert "    z = X @ w + b\n" in compile_expressions(gradient, names=names).__source__
+    assert "    z = times(X, w) + b\n" in compile_expressions(gradient, names=names).__source__
     assert numpy_formula(gradient, names).startswith("z = X @ w + b\n")
 
 

@@ -32,6 +32,8 @@ class Body:
     length     the axis that is cut into blocks, by name
     widths     entries in a row of the widest arrays of the body
     totals     entries of the largest results, divided by the width where there is one that divides them
+    products   of one input matrix with vectors: what reads its rows
+    narrow     whether nothing as wide as the inputs is made of the rows
     """
 
     ops: tuple[Op, ...]
@@ -41,7 +43,14 @@ class Body:
     length: Dim
     widths: tuple[Dim, ...]
     totals: tuple[Dim, ...]
+    products: tuple[Op, ...]
+    narrow: bool
     names: Mapping[Op, str]
+
+    @property
+    def matrix(self) -> Op:
+        """The matrix of the products."""
+        return self.products[0].args[0]
 
 
 def in_blocks(program: Program) -> Program:
@@ -275,6 +284,8 @@ def _rewritten(program: Program, ops: Sequence[Op], component: Component) -> Pro
         component.length,
         widths,
         totals,
+        _products([op for op in inside if op.kind == "matmul"], set(inputs), known),
+        not any(op.rank > 1 and op.kind != "permute" for op in inside),
         {op: name for op, name in program.names.items() if op in known},
     )
     build = Builder()
@@ -293,6 +304,13 @@ def _rewritten(program: Program, ops: Sequence[Op], component: Component) -> Pro
     outputs = {key: made[op] for key, op in program.outputs.items()}
     names = {made[op]: name for op, name in program.names.items() if op in made}
     return Program(build.ops, outputs, names)
+
+
+def _products(made: Sequence[Op], inputs: set[Op], known: set[Op]) -> tuple[Op, ...]:
+    """The products of one matrix among the inputs with vectors that all rows share."""
+    found = [op for op in made if op.args[0] in inputs and op.args[0].rank == 2 and op.args[1] not in known]
+    vectors = [op for op in found if op.rank == 1]
+    return tuple(op for op in vectors if op.args[0] is vectors[0].args[0])
 
 
 def _product(dims: Sequence[Dim]) -> Dim:

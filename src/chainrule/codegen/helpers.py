@@ -102,13 +102,9 @@ HELPERS = {
     """The sums that part(*arrays) gives, added up over blocks of rows."""
     if len(arrays[0]) <= rows:
         return part(*arrays)
-    far = sum(a.nbytes for a in arrays) > 2**25
     sums = None
     for i in range(0, len(arrays[0]), rows):
-        block = [a[i:i + rows] for a in arrays]
-        for a in block if far else ():
-            a.max(initial=0)  # brings it into the cache, which a product with a vector does more slowly
-        more = part(*block)
+        more = part(*[a[i:i + rows] for a in arrays])
         sums = [s + t for s, t in zip(sums, more)] if sums else more
     return sums
 ''',

@@ -293,14 +293,34 @@ class NumPy(Vocabulary):
         lines.append(f"{view} {('=', '+=', '-=')[sign]} {text}")
         return lines
 
-    def rows(self, body: Body) -> str:
+    def _matmul(self, op: Op, a: Text, b: Text) -> Text:
+        if op in self.row_products:
+            return Text(f"{self.row_products[op]}({a.text}, {b.text})")
+        return super()._matmul(op, a, b)
+
+    def reading(self, body: Body, matrix: str, far: str, times: str) -> list[str]:
+        """How rows are multiplied by a vector: one by one where they come from memory, which reads faster."""
+        self.row_products |= dict.fromkeys(body.products, times)
+        width = self.dim(body.matrix.shape[1]).at(COMPARE + 1)
+        one_by_one = f"{far} and {matrix}.flags.c_contiguous and 32 <= {width} < 2000"
+        return [
+            f"{far} = {matrix}.nbytes > 2**24  # more than a cache keeps",
+            f"{times} = {self.xp}.vecdot if {one_by_one} else {self.xp}.matmul",
+        ]
+
+    def rows(self, body: Body, matrix: str, far: str) -> str:
         """As many rows as stay in cache, and so many that adding up the sums of the blocks costs little."""
-        widths = [self.dim(d).at(TIMES + 1) for d in body.widths]
-        width = widths[0] if len(widths) == 1 else f"max({', '.join(widths)})"
-        sizes = [f"2**18 // {width}" if width != "1" else "2**18"]
-        for total in body.totals:
-            text = f"2*{self.dim(total).at(TIMES + 1)}"
-            sizes.append(text if len(widths) == 1 else f"{text} // {width}")
+        if far and body.narrow and not body.totals:
+            width = self.dim(body.matrix.shape[1]).text
+            return f"max(64, 2**18 // max(16, {width}) if {far} else 2**20 // max(64, {width}))"
+        if body.widths == (Dim.of(1),):
+            sizes = ["2**18", *(f"2*{self.dim(total).at(TIMES + 1)}" for total in body.totals)]
+        else:
+            width = f"max({', '.join(['1', *(self.dim(d).text for d in body.widths)])})"
+            sizes = [f"2**18 // {width}"]
+            for total in body.totals:
+                divided = "" if len(body.widths) == 1 else f" // {width}"
+                sizes.append(f"2*{self.dim(total).at(TIMES + 1)}{divided}")
         return f"max({', '.join(['256', *sizes])})"
 
     def sums(self, function: str, rows: str, sources: Sequence[str], grams: Sequence[int]) -> str:
@@ -311,7 +331,7 @@ class NumPy(Vocabulary):
 class LowMemory(NumPy):
     """NumPy source with small blocks, and sums of ZᵀZ in one array."""
 
-    def rows(self, body: Body) -> str:
+    def rows(self, body: Body, matrix: str, far: str) -> str:
         return "128"
 
     def factor(self, op: Op) -> Op | None:

@@ -96,6 +96,12 @@ class Writer:
         outputs = {k: factors[k] or result for k, result in enumerate(body.results)}
         inner = Writer(Program(list(body.ops), outputs, dict(body.names)), vocabulary, self.taken, self.spell)
         dims = vocabulary.dims
+        matrix = far = ""
+        reading: list[str] = []
+        if body.products:
+            matrix = dict(zip(body.inputs, sources, strict=False))[body.matrix]
+            far = self._fresh("far", 0)
+            reading = vocabulary.reading(body, matrix, far, self._fresh("times", 0))
         # A shape in the block has as many rows as the block.
         vocabulary.dims = {**dims, str(body.length): f"len({sources[0]})"}
         results = inner.run(dict(zip((*body.inputs, *body.outer), args, strict=True)))
@@ -106,12 +112,13 @@ class Writer:
             texts[part] = Text(self._fresh(self.program.names.get(part) or f"s{part.data[0] + 1}", 0))
         names = {part.data[0]: text.text for part, text in texts.items()}
         self.lines += [
+            *reading,
             "",
             f"def {function}({', '.join(sources)}):",
             *("    " + line for line in inner.lines),
             f"    return {_tuple([results[k].text for k in outputs])}",
             "",
-            f"{rows} = {vocabulary.rows(body)}",
+            f"{rows} = {vocabulary.rows(body, matrix, far)}",
             f"{_tuple([names.get(k, '_') for k in outputs])} = "
             + vocabulary.sums(function, rows, sources, [k for k in factors if factors[k]]),
         ]

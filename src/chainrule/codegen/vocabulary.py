@@ -50,6 +50,7 @@ class Vocabulary(ABC):
         self.names, self.dims = names, dims
         self.helpers: dict[str, None] = {}
         self.mentioned: dict[str, None] = {}
+        self.row_products: dict[Op, str] = {}  # products that a function makes, and its name
 
     def write(self, op: Op, args: Sequence[Text]) -> Text:
         return getattr(self, f"_{op.kind}")(op, *args)  # type: ignore[no-any-return]
@@ -195,8 +196,12 @@ class Vocabulary(ABC):
         """Statements in front of all others, by the arrays that are given and by what follows."""
         return []
 
-    def rows(self, body: Body) -> str:
-        """How many rows a block has."""
+    def reading(self, body: Body, matrix: str, far: str, times: str) -> list[str]:
+        """Statements that decide how the products of a body read its matrix, if a cache does not hold it."""
+        raise AssertionError(f"{type(self).__name__} has no blocks")
+
+    def rows(self, body: Body, matrix: str, far: str) -> str:
+        """How many rows a block has; `far` says, where it is not empty, whether no cache holds the matrix."""
         raise AssertionError(f"{type(self).__name__} has no blocks")
 
     def factor(self, op: Op) -> Op | None:
