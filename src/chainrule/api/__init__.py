@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from chainrule.api.catalogue import Catalogue, rules
 from chainrule.api.checking import Checked, check
 from chainrule.api.derivations import check_derivation
-from chainrule.api.derivative import Derivative, Derivatives, derive
+from chainrule.api.derivative import Derivative, Derivatives
+from chainrule.api.deriving import derive
 from chainrule.api.explanation import Explanation, explain
 from chainrule.api.formulas import Simplified, Verdict, equal, simplify, variables
 from chainrule.api.several import CheckedAll

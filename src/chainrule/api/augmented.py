@@ -26,7 +26,7 @@ from chainrule.simplify import simplify
 from chainrule.simplify.normal import split
 
 if TYPE_CHECKING:
-    from chainrule.api.derivative import Printable
+    from chainrule.api.printable import Printable
 
 
 @dataclass(frozen=True)

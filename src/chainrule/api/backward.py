@@ -24,7 +24,7 @@ from chainrule.notation.text import sizes_text, to_text
 from chainrule.rules.unknown import unknown_in
 
 if TYPE_CHECKING:
-    from chainrule.api.derivative import Printable
+    from chainrule.api.printable import Printable
     from chainrule.api.sheet import Sheet
 
 

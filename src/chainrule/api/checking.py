@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.api.calling import Misfit, claim_name
 from chainrule.api.claims import are_numbers, as_text, function_claim, numbers_claim
-from chainrule.api.derivative import Derivative, derive
+from chainrule.api.derivative import Derivative
+from chainrule.api.deriving import derive
 from chainrule.api.formulas import Functions, Shapes, named_parts
 from chainrule.api.point import read_point
 from chainrule.api.several import CheckedAll, are_several, claims_for, title, wrt_of

@@ -13,6 +13,7 @@ from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import normalise
 
 if TYPE_CHECKING:
+    from chainrule.api.compilable import Compilable
     from chainrule.api.derivative import Derivative, Derivatives
     from chainrule.codegen.compiled import CompiledFunction
     from chainrule.codegen.structured import Layout, StructuredFunction, StructuredFunctions
@@ -53,7 +54,7 @@ class ValueAndDerivatives:
         return value, results if self._only is None else results[self._only]
 
 
-def written_for(backend: str, asked: Derivative | Derivatives, sizes: Sizes) -> str:
+def written_for(backend: str, asked: Compilable[Any], sizes: Sizes) -> str:
     """The source of a function that computes a derivative, or all of them."""
     from chainrule.codegen.backends import backend_named
     from chainrule.codegen.load import source_of
@@ -67,7 +68,7 @@ def written_for(backend: str, asked: Derivative | Derivatives, sizes: Sizes) -> 
     return source_of(wanted, variables, code_names(asked), single=single, printer=printer, sizes=given).text
 
 
-def compiled(asked: Derivative | Derivatives, sizes: Sizes, **options: Any) -> CompiledFunction:
+def compiled(asked: Compilable[Any], sizes: Sizes, **options: Any) -> CompiledFunction:
     """The function that computes a derivative, or a dict of all of them."""
     from chainrule.codegen.load import compile_expressions
 
@@ -82,7 +83,7 @@ def compiled(asked: Derivative | Derivatives, sizes: Sizes, **options: Any) -> C
     )
 
 
-def with_value(about: Derivative | Derivatives, backend: str, sizes: Sizes) -> ValueAndDerivatives:
+def with_value(about: Compilable[Any], backend: str, sizes: Sizes) -> ValueAndDerivatives:
     """The value and all derivatives as one function."""
     from chainrule.codegen.load import compile_expressions
 

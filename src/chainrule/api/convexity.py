@@ -30,7 +30,7 @@ from chainrule.simplify.definite import Definite, Doubt, Part, Proof
 from chainrule.simplify.moves import joined_moves, multiplied_out
 
 if TYPE_CHECKING:
-    from chainrule.api.derivative import Printable
+    from chainrule.api.printable import Printable
     from chainrule.language import Formula
     from chainrule.verify.definite import Spectrum
 

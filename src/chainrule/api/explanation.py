@@ -11,10 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from chainrule.api.chain import Chains, Target
-from chainrule.api.derivative import Derivative, Printable, derive
+from chainrule.api.derivative import Derivative
+from chainrule.api.deriving import derive
 from chainrule.api.formulas import Shapes
 from chainrule.api.illustrated import illustrated
 from chainrule.api.joint import joint
+from chainrule.api.printable import Printable
 from chainrule.api.products import section as along_a_direction
 from chainrule.api.structured import section as along_the_set
 from chainrule.api.targets import Wrt

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.api.compiling import code_forms
-from chainrule.api.derivative import Derivative, Derivatives, derive
+from chainrule.api.derivative import Derivative, Derivatives
+from chainrule.api.deriving import derive
 from chainrule.api.formulas import Functions, Shapes, read
 from chainrule.api.inner_parts import gauss_newton_blocks, said, terms
 from chainrule.codegen.binding import Array, Binding

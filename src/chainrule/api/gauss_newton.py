@@ -33,7 +33,7 @@ from chainrule.simplify import Normaliser, simplify
 from chainrule.simplify.normal import split
 
 if TYPE_CHECKING:
-    from chainrule.api.derivative import Printable
+    from chainrule.api.printable import Printable
     from chainrule.codegen.compiled import CompiledFunction
     from chainrule.language import Formula
 

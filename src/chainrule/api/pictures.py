@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from chainrule.api.derivative import Derivative, Printable
+from chainrule.api.derivative import Derivative
 from chainrule.api.explanation import letter_of
+from chainrule.api.printable import Printable
 from chainrule.derive.flow import Flow, flow
 from chainrule.draw import Drawing, Manner, boxes, dataflow, piece_table, shape_table
 from chainrule.draw.jacobian import draw_jacobian

@@ -9,7 +9,7 @@ from chainrule.api.answers import Said
 from chainrule.errors import OptionError
 
 if TYPE_CHECKING:
-    from chainrule.api.derivative import Printable
+    from chainrule.api.printable import Printable
 
 
 def ask(

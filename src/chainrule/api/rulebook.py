@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chainrule.api.derivative import Derivative, derive
+from chainrule.api.derivative import Derivative
+from chainrule.api.deriving import derive
 from chainrule.api.explanation import Explanation, explain
 from chainrule.api.formulas import latex_where, read, text_where
 from chainrule.api.tables import Cell

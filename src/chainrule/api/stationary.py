@@ -31,7 +31,7 @@ from chainrule.simplify import Normaliser, simplify
 from chainrule.simplify.definite import Definite, Proof
 
 if TYPE_CHECKING:
-    from chainrule.api.derivative import Printable
+    from chainrule.api.printable import Printable
     from chainrule.codegen.compiled import CompiledFunction
     from chainrule.language import Formula
     from chainrule.verify.compare import Report

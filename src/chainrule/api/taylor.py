@@ -26,7 +26,7 @@ from chainrule.rules.unknown import unknown_in
 from chainrule.simplify import Normaliser, simplify
 
 if TYPE_CHECKING:
-    from chainrule.api.derivative import Printable
+    from chainrule.api.printable import Printable
 
 HIGHEST = 4
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

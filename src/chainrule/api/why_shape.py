@@ -17,7 +17,8 @@ from chainrule.notation.text import sizes_text
 from chainrule.rules.unknown import unknown_in
 
 if TYPE_CHECKING:
-    from chainrule.api.derivative import Derivative, Printable
+    from chainrule.api.derivative import Derivative
+    from chainrule.api.printable import Printable
     from chainrule.verify.reference import Array
 
 ENTRY = ("", "ⱼ", "ⱼₖ")
