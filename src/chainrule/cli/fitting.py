@@ -12,7 +12,7 @@ from chainrule.cli.terminal import columns, write
 from chainrule.errors import ChainruleError, OptionError, Span
 
 if TYPE_CHECKING:
-    from chainrule.api.training import Prepared
+    from chainrule.api.prepared import Prepared
     from chainrule.fit.result import Result
 
 EPILOG = """methods:
@@ -76,7 +76,7 @@ def add_options(sub: argparse.ArgumentParser, backends: Sequence[str]) -> None:
 
 def fit(options: argparse.Namespace, formula: str) -> int:
     """Prepare, show the updates, run with a bar, and print the report; the exit status."""
-    from chainrule.api.training import prepare
+    from chainrule.api.preparing import prepare
     from chainrule.fit.options import Options
     from chainrule.fit.places import Place
 
