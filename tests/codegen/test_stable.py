@@ -130,3 +130,14 @@ def test_single_precision_over_a_million_rows(formula: str, order: int) -> None:
     got, want = f(**single), f(**{name: value.astype(np.float64) for name, value in single.items()})
     assert got.dtype == np.float32
     assert np.abs(got - want).max() <= 2e-5 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("formula", ["sum((mean(X, axis=0) - w)**2)", "sum(var(X, axis=0) * w)"])
+def test_sums_of_columns_in_single_precision(formula: str) -> None:
+    f = cr.derive(formula, wrt="w", shapes="X[N,n] w[n]").value_and_derivatives()
+    rng = np.random.default_rng(0)
+    arrays = {"X": rng.random((10**6, 3)), "w": np.ones(3)}
+    single = {name: value.astype(np.float32) for name, value in arrays.items()}
+    for got, want in zip(f(**single), f(**arrays), strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, want, rtol=1e-6)

@@ -19,6 +19,7 @@ class Functional(NumPy):
     """Source for a library that traces it."""
 
     assigns = False
+    sums_naively = False
 
     @classmethod
     def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:

@@ -108,6 +108,10 @@ HELPERS = {
         sums = [s + t for s, t in zip(sums, more)] if sums else more
     return sums
 ''',
+    "sum_along": '''def sum_along(x, axis):
+    """x.sum(axis), for float32 in double precision: NumPy adds one entry after another along such an axis."""
+    return x.sum(axis=axis, dtype=np.float64).astype(x.dtype) if x.dtype == np.float32 else x.sum(axis=axis)
+''',
     "adjugate": '''def adjugate(A):
     """det(A) inv(A), which exists where A is singular too: from A = U diag(s) V'."""
     if not np.isfinite(A).all():
@@ -135,7 +139,8 @@ HELPERS = {
     """The transpose of windows: every window added at its place in axes of these sizes."""
     axes = len(sizes)
     counts, widths = parts.shape[-2 * axes:-axes], parts.shape[-axes:]
-    total = np.zeros(parts.shape[:-2 * axes] + tuple(n + 2 * p for n, p in zip(sizes, paddings)))
+    shape = parts.shape[:-2 * axes] + tuple(n + 2 * p for n, p in zip(sizes, paddings))
+    total = np.zeros(shape, parts.dtype)
     for place in np.ndindex(*widths):
         along = zip(place, dilations, strides, counts)
         where = (slice(k * d, k * d + s * (c - 1) + 1, s) for k, d, s, c in along)

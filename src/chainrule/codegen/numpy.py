@@ -39,6 +39,7 @@ class NumPy(Vocabulary):
     assigns = True
     xp = "np"
     vecdot = "vecdot"
+    sums_naively = True  # along axes that are not the last: one entry after another
     behind = BEHIND
 
     @classmethod
@@ -95,7 +96,13 @@ class NumPy(Vocabulary):
         if len(axes) == op.args[0].rank:
             # A method costs half of what the function costs, which finds it.
             return Text(f"{a.text}.sum()" if a.text.isidentifier() else f"{self.xp}.sum({a.text})")
-        return Text(f"{self.xp}.sum({a.text}, axis={axes[0] if len(axes) == 1 else axes})")
+        axis = axes[0] if len(axes) == 1 else axes
+        shape = op.args[0].shape
+        naive = self.sums_naively and len(shape) - 1 not in axes
+        if naive and self.sums_are_long and any(shape[k].names for k in axes):
+            self.helpers["sum_along"] = None
+            return Text(f"sum_along({a.text}, {axis})")
+        return Text(f"{self.xp}.sum({a.text}, axis={axis})")
 
     def _einsum(self, op: Op, *args: Text) -> Text:
         spec = self.spec(op)
@@ -316,7 +323,7 @@ class NumPy(Vocabulary):
         if body.widths == (Dim.of(1),):
             sizes = ["2**18", *(f"2*{self.dim(total).at(TIMES + 1)}" for total in body.totals)]
         else:
-            width = f"max({', '.join(['1', *(self.dim(d).text for d in body.widths)])})"
+            width = f"max({', '.join(['16', *(self.dim(d).text for d in body.widths)])})"
             sizes = [f"2**18 // {width}"]
             for total in body.totals:
                 divided = "" if len(body.widths) == 1 else f" // {width}"

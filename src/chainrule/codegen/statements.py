@@ -104,8 +104,9 @@ class Writer:
             reading = vocabulary.reading(body, matrix, far, self._fresh("times", 0))
         # A shape in the block has as many rows as the block.
         vocabulary.dims = {**dims, str(body.length): f"len({sources[0]})"}
+        vocabulary.sums_are_long = False
         results = inner.run(dict(zip((*body.inputs, *body.outer), args, strict=True)))
-        vocabulary.dims = dims
+        vocabulary.dims, vocabulary.sums_are_long = dims, True
         function, rows = self._fresh("of_rows", 0), self._fresh("rows", 0)
         texts: dict[Op, Text] = {}
         for part in parts:

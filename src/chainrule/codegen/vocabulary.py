@@ -50,6 +50,7 @@ class Vocabulary(ABC):
         self.names, self.dims = names, dims
         self.helpers: dict[str, None] = {}
         self.mentioned: dict[str, None] = {}
+        self.sums_are_long = True  # not those over a block of rows
         self.row_products: dict[Op, str] = {}  # products that a function makes, and its name
 
     def write(self, op: Op, args: Sequence[Text]) -> Text:
