@@ -92,6 +92,7 @@ def test_every_part_of_a_result_is_written() -> None:
         "history",
         "path",
         "original",
+        "scaling",
         "surface",
     }
 
@@ -136,7 +137,7 @@ def changed(path: Path, **changes: Any) -> None:
     ("changes", "message"),
     [
         ({"format": "chainrule checkpoint"}, "holds no result of a fit"),
-        ({"number": 2}, "is in format 2 of results, and this version reads 1"),
+        ({"number": 1}, "is in format 1 of results, and this version reads 2"),
         ({"loss": None}, "is damaged: it lacks loss"),
         ({"loss": "small"}, "is damaged: 'small' is not of the type float"),
         ({"names": [1, 2]}, "is damaged: 1 is not of the type str"),

@@ -128,7 +128,8 @@ class Prepared:
         objective, about = self.objective, self.about
         params = objective.unpack(outcome.theta)
         chosen = [self.made.gauss_newton_of()] if method == "gauss-newton" else []
-        original, original_note = in_units(about.formula.expr, params, self.design.scaling)
+        scaling = self.design.scaling
+        units = in_units(about.formula.expr, params, scaling, about.data)
         condition, says, baseline, grid = None, "not computed: stopped by Ctrl-C", dict[str, float](), {}
         validation_loss = None
         # A Ctrl-C here ends the looking, and the result of the run is kept.
@@ -163,8 +164,11 @@ class Prepared:
             conditioning=says,
             data=self.data,
             separable=self._separable(),
-            original=original,
-            original_note=original_note,
+            original=units.params,
+            original_note=units.says,
+            undone=units.undone,
+            loss_factor=units.factor,
+            scaling={name: np.stack([scale.mean, scale.deviation]) for name, scale in scaling.items()},
             surface=grid,
             seed=self.seed,
         )

@@ -69,6 +69,7 @@ def fit(
 
     Raises: ChainruleError for everything that does not fit.
 
+    >>> import numpy as np
     >>> X, y = np.array([[0.0], [1], [2]]), np.array([1.0, 3, 5])
     >>> result = fit("mean((y - X @ w - b)**2)", params=["w", "b"], data={"X": X, "y": y})
     >>> result.params["w"].round(6), result.params["b"].round(6), result.converged

@@ -127,7 +127,7 @@ def _plots(result: Result) -> Iterator[str]:
             (
                 surface_plot(result.surface, result.path, entries(result.params), result.names),
                 "Loss over the two parameters, dark where it is small, with the path from the start "
-                "(open) and its best point (filled)" + "; both as standardised" * bool(result.original),
+                "(open) and its best point (filled)" + "; both as standardised" * bool(result.scaling),
             )
         )
     figures = [

@@ -28,7 +28,7 @@ def report_text(result: Result, width: int = 100) -> str:
     """The report as text."""
     parts = [
         _heading(result),
-        _parameters(result),
+        _parameters(result, width),
         _quality(result, width),
         _curve(result),
         _notes(result, width),
@@ -56,7 +56,9 @@ def table_rows(result: Result) -> tuple[list[list[str]], list[str]]:
     headings = ["parameter", "fitted"]
     columns = [entries(result.params)]
     if result.original:
-        headings = ["parameter", "standardised", "in the units of the data"]
+        kept = [name for name in result.scaling if name not in result.undone]
+        whose = f"{' and '.join(result.undone)} " if kept else ""
+        headings = ["parameter", "standardised", f"{whose}in the units of the data"]
         columns.append(entries(result.original))
     rows = [[shown(name), *map(number, values)] for name, *values in zip(result.names, *columns, strict=True)]
     if len(rows) > SHOWN:
@@ -96,9 +98,10 @@ def typeset(text: str) -> str:
 
 def _facts(result: Result) -> Iterator[tuple[str, str]]:
     best = "" if result.step == result.steps else f" at step {result.step:,}, the best of {result.steps:,}"
-    yield "loss", number(result.loss) + best
+    yield "loss", number(result.loss) + best + _unscaled(result, result.loss)
     if result.validation_loss is not None:
-        yield "held out", f"{number(result.validation_loss)} on {result.held_out:,} rows"
+        also = _unscaled(result, result.validation_loss)
+        yield "held out", f"{number(result.validation_loss)} on {result.held_out:,} rows{also}"
     for name, value in result.baseline.items():
         yield name, f"{number(value)}{_compared(result.loss, value)}"
     yield "gradient norm", number(result.gradient_norm, 2)
@@ -108,6 +111,12 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
         yield "conditioning", result.conditioning
     if result.separable:
         yield "over rows", result.separable
+
+
+def _unscaled(result: Result, loss: float) -> str:
+    """The loss where nothing is standardised."""
+    factor = result.loss_factor
+    return "" if factor is None else f"; {number(factor * loss)} in the units of the data"
 
 
 def _compared(loss: float, other: float) -> str:
@@ -132,11 +141,13 @@ def _heading(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _parameters(result: Result) -> str:
+def _parameters(result: Result, width: int) -> str:
     rows, headings = table_rows(result)
     lines = aligned([headings, *rows])
     if result.original_note:
-        lines.append(f"    {result.original_note}")
+        lines += textwrap.wrap(
+            typeset(result.original_note), width, initial_indent="    ", subsequent_indent="    "
+        )
     return "\n".join(lines)
 
 
@@ -232,10 +243,16 @@ def report_json(result: Result) -> str:
         "params": {name: _plain(array) for name, array in result.params.items()},
         "original_params": {name: _plain(array) for name, array in result.original.items()} or None,
         "original_note": result.original_note,
+        "undone": list(result.undone),
+        "scaling": {
+            name: {"mean": _plain(rows[0]), "deviation": _plain(rows[1])}
+            for name, rows in result.scaling.items()
+        },
         "names": list(result.names),
         "labels": {name: list(labels) for name, labels in result.labels.items()},
         "loss": _plain(result.loss),
         "validation_loss": _plain(result.validation_loss),
+        "loss_factor": _plain(result.loss_factor),
         "baseline": {name: _plain(value) for name, value in result.baseline.items()},
         "gradient_norm": _plain(result.gradient_norm),
         "converged": result.converged,

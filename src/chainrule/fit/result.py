@@ -18,7 +18,7 @@ from chainrule.fit.files import damaged, known_suffix, read_arrays, write_arrays
 from chainrule.fit.objective import Array
 from chainrule.fit.run import Outcome
 
-FORMAT, NUMBER = "chainrule result", 1
+FORMAT, NUMBER = "chainrule result", 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,11 @@ class Result:
     condition        largest curvature over smallest, at the end; `conditioning` says it in words
     data             where the rows are from; `held_out` of them are for validation
     separable        how the loss is made from rows, or why it is not a sum over them
-    original         the parameters for columns that are not standardised; `original_note` says for which
+    scaling          by standardised variable: the means of its columns, and below them the deviations
+    original         the parameters for data that are not standardised; `original_note` says how, or why not
+    undone           the standardised variables that `original` takes as the data have them
+    loss_factor      what the loss is multiplied by to be that of data that are not standardised; None where
+                     no number does it, or nothing that is compared with a prediction was standardised
     surface          for two entries of θ the loss on a grid: "x", "y" and "loss" by y and x
     """
 
@@ -72,6 +76,9 @@ class Result:
     separable: str = ""
     original: dict[str, Array] = field(default_factory=dict)
     original_note: str = ""
+    undone: tuple[str, ...] = ()
+    loss_factor: float | None = None
+    scaling: dict[str, Array] = field(default_factory=dict)
     surface: dict[str, Array] = field(default_factory=dict)
     seed: int = 0
     versions: dict[str, str] = field(default_factory=lambda: dict(versions()))
@@ -128,6 +135,7 @@ class Result:
         arrays = {f"params.{name}": array for name, array in self.params.items()}
         arrays |= {f"history.{name}": array for name, array in self.history.items()}
         arrays |= {f"original.{name}": array for name, array in self.original.items()}
+        arrays |= {f"scaling.{name}": array for name, array in self.scaling.items()}
         arrays |= {f"surface.{name}": array for name, array in self.surface.items()}
         if self.path is not None:
             arrays["path"] = self.path
@@ -160,6 +168,7 @@ class Result:
             parts["params"] = {str(name): arrays[f"params.{name}"] for name in about["order"]}
             parts["history"] = {name: arrays[f"history.{name}"] for name in COLUMNS}
             parts["original"] = _under("original.", arrays)
+            parts["scaling"] = _under("scaling.", arrays)
             parts["surface"] = _under("surface.", arrays)
         except KeyError as problem:
             raise damaged(path, f"it lacks {problem.args[0]}") from None
@@ -219,6 +228,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "held_out": _exactly(int),
     "separable": _exactly(str),
     "original_note": _exactly(str),
+    "undone": _texts,
+    "loss_factor": _maybe(_exactly(float)),
     "seed": _exactly(int),
     "versions": _by_name(_exactly(str)),
 }

@@ -1,0 +1,120 @@
+"""Standardisation is undone where the formula allows it: in parameters, predictions and losses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.fit.result import Result
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(40, 3)) * [1, 10, 0.1] + [5, -20, 0]
+Y = X @ [1.0, 0.2, -3.0] + 52 + RNG.normal(size=40)
+DATA = {"X": X, "y": Y}
+
+
+def fitted(loss: str, standardise: str, steps: int = 30, **init: object) -> Result:
+    names = [name for name in ("w", "b", "c", "v", "a", "d") if re.search(rf"\b{name}\b", loss)]
+    shapes = "X[N,n] y[N] w[n] " + " ".join(name for name in names if name != "w")
+    return cr.fit(loss, names, DATA, shapes, standardise=standardise, steps=steps, init=init or None)
+
+
+@pytest.mark.parametrize(
+    ("loss", "power"),
+    [
+        ("mean((y - X @ w - b)**2)", 2),
+        ("mean((X @ w + b - y)**2)", 2),
+        ("z = b + X @ w; sqrt(mean((z - y)**2))", 1),
+        ("sum(abs(3*y - 3*(X @ w + b)))", 1),
+        ("mean((y - a*relu(X @ w + c) - d)**2)", 2),
+        ("mean((y - relu(X @ w + c) - d)**2)", 2),
+        ("mean((tanh(X @ w + c)*v + d - y)**2)", 2),
+        ("e = y - X @ w - b; mean(maximum(0.9*e, -0.1*e))", 1),
+    ],
+)
+def test_the_loss_of_the_parameters_in_units_is_that_of_the_data(loss: str, power: int) -> None:
+    for standardise in ("X,y", "y"):
+        found = fitted(loss, standardise)
+        undone = tuple(name for name in ("X", "y") if name in standardise)
+        assert set(found.undone) == set(undone), found.original_note
+        factor = Y.std() ** power if "y" in standardise else None
+        assert found.loss_factor == (None if factor is None else pytest.approx(factor, rel=1e-12))
+        raw = fitted(loss, "", 0, **found.original)
+        assert raw.loss == pytest.approx((factor or 1) * found.loss, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("loss", "standardise", "undone", "why"),
+    [
+        ("mean((y - X @ w)**2)", "X", (), "no parameter"),
+        ("mean((y - X @ w + b)**2)", "X", (), "no parameter"),
+        ("mean((y - X @ w - b)**2) + b**2", "X", (), "b stands in other places too"),
+        ("mean((y - X @ w - b)**2) + sum(X**2)/100", "X", (), "X does not stand in a product"),
+        (
+            "mean((y - X @ w - b)**2) + mean((y - d*(X @ w))**2)",
+            "y",
+            (),
+            "y does not stand in one difference",
+        ),
+        ("mean((y - relu(X @ w + b))**2)", "X,y", ("X",), "is added to the prediction of y; where y is"),
+        ("mean((y - tanh(X @ w) - d)**2)", "y", (), "no parameters multiply all of the prediction"),
+        ("mean((y - X @ w - b)**2) + b**2", "y", (), "b stands in other places too"),
+        ("mean((y - X @ w - b)**2) + mean(tanh(X @ w))", "y", (), "w stands in other places too"),
+        ("mean((y - X @ w - w[0] - b)**2)", "X", (), "w stands in other places too"),
+        ("mean(y*(X @ w + b))", "y", (), "y does not stand in a product with one"),
+    ],
+)
+def test_or_it_is_said_why_not(loss: str, standardise: str, undone: tuple[str, ...], why: str) -> None:
+    found = fitted(loss, standardise, 2)
+    assert found.undone == undone and bool(found.original) == bool(undone)
+    assert why in found.original_note
+    if undone:
+        assert "X in the units of the data" in str(found)
+
+
+def test_where_y_stays_standardised_it_is_said_what_predicts_it() -> None:
+    found = fitted("mean((y - relu(X @ w + b))**2)", "X,y")
+    mean, deviation = map(float, re.findall(r"that is (\S+) \+ (\S+) p", found.original_note)[0])
+    predicted = mean + deviation * np.maximum(X @ found.original["w"] + found.original["b"], 0)
+    assert found.loss_factor is not None
+    assert np.mean((Y - predicted) ** 2) == pytest.approx(found.loss_factor * found.loss, rel=1e-4)
+    assert f"{found.loss_factor * found.loss:.6g} in the units of the data" in str(found)
+
+
+@pytest.mark.parametrize("loss", ["mean(log(cosh(y - X @ w - b)))", "mean((y - X @ w - b)**2) + 0.1*w @ w"])
+def test_a_loss_that_no_number_takes_to_other_units_gets_none(loss: str) -> None:
+    found = fitted(loss, "X,y")
+    assert found.loss_factor is None and found.undone == ("X", "y")
+    standardised = (X - X.mean(axis=0)) / X.std(axis=0) @ found.params["w"] + found.params["b"]
+    predicted = X @ found.original["w"] + found.original["b"]
+    np.testing.assert_allclose(predicted, Y.mean() + Y.std() * standardised, rtol=1e-9)
+
+
+def test_the_scaling_is_kept_for_other_rows(tmp_path: Path) -> None:
+    found = fitted("mean((y - X @ w - b)**2)", "X,y", 3)
+    found.save(tmp_path / "fit.npz")
+    again = Result.load(tmp_path / "fit.npz")
+    np.testing.assert_allclose(again.scaling["X"], [X.mean(axis=0), X.std(axis=0)])
+    np.testing.assert_allclose(again.scaling["y"][:, 0], [Y.mean(), Y.std()])
+    assert again.loss_factor == found.loss_factor and again.undone == ("X", "y")
+
+
+def test_parameters_in_units_are_those_of_scikit_learn() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    compose = pytest.importorskip("sklearn.compose")
+    pipeline = pytest.importorskip("sklearn.pipeline")
+    scaler = pytest.importorskip("sklearn.preprocessing").StandardScaler
+    plain = fitted("mean((y - X @ w - b)**2)", "X,y")
+    theirs = linear_model.LinearRegression().fit(X, Y)
+    np.testing.assert_allclose(plain.original["w"], theirs.coef_, rtol=1e-9)
+    np.testing.assert_allclose(plain.original["b"], theirs.intercept_, rtol=1e-9)
+    penalised = fitted("sum((y - X @ w - b)**2) + 2.5*w @ w", "X,y")
+    inner = pipeline.make_pipeline(scaler(), linear_model.Ridge(alpha=2.5))
+    ridge = compose.TransformedTargetRegressor(inner, transformer=scaler()).fit(X, Y)
+    predicted = X @ penalised.original["w"] + penalised.original["b"]
+    np.testing.assert_allclose(predicted, ridge.predict(X), rtol=1e-9)
+    np.testing.assert_allclose(penalised.params["w"], ridge.regressor_[-1].coef_, rtol=1e-9)
