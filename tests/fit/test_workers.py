@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import chainrule as cr
 from chainrule.api.fitting import derived, setting
 from chainrule.fit.derived import DerivedObjective
 from chainrule.fit.pieces import PiecedRows, Shared
+from chainrule.fit.stream import stream
 from chainrule.fit.workers import WorkerRows
 
 RNG = np.random.default_rng(5)
@@ -123,6 +125,19 @@ def test_what_cannot_work_is_told(shared: Shared) -> None:
         objective(PiecedRows(shared.pieces)).value_and_gradient(THETA, np.arange(3))
     with pytest.raises(cr.OptionError, match="needs all rows at once"):
         PiecedRows(shared.pieces).whole("max takes all rows together")
+
+
+def test_what_is_wrong_with_a_file_is_told_and_not_taken_for_a_loss(tmp_path: Path) -> None:
+    for name, array in DATA.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    chunks = stream([str(tmp_path / f"{name}.npy") for name in DATA], None, dict.fromkeys(DATA)).chunks
+    rows = WorkerRows(chunks.cut(2), 2)
+    (tmp_path / "y.npy").unlink()
+    try:
+        with pytest.raises(cr.ChainruleError, match=r"y\.npy: the file cannot be read"):
+            objective(rows).value_and_gradient(THETA)
+    finally:
+        rows.close()
 
 
 def test_no_process_is_left(shared: Shared) -> None:

@@ -58,8 +58,9 @@ def prepare(
     described = _described(data)
     if said is None and isinstance(data, Mapping):
         data = {ascii_name(str(name)): value for name, value in data.items()}
-    needed = wanted(loss, names, data, shapes, said)
     place = place or Place()
+    data = place.named(data)
+    needed = wanted(loss, names, data, shapes, said)
     asked: dict[str, Any] = {
         "one_hot": listed(one_hot), "standardise": listed(standardise), "missing": missing,
         "validation": split, "seed": seed,

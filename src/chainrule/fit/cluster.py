@@ -13,7 +13,7 @@ from typing import Any
 
 from chainrule.codegen.compiled import library
 from chainrule.codegen.halves import Half
-from chainrule.errors import ChainruleError, LimitExceeded, OptionError
+from chainrule.errors import ChainruleError, DataProblem, LimitExceeded, OptionError
 from chainrule.fit.objective import Array
 from chainrule.fit.pieces import Piece, PiecedRows, Summed, sum_piece
 
@@ -48,6 +48,8 @@ class ClusterRows(PiecedRows):
             for k, future in asked.items():
                 try:
                     found[k] = future.result()
+                except DataProblem as problem:
+                    raise _elsewhere(problem) from None
                 except ChainruleError:
                     raise
                 except self._cancelled:
@@ -69,3 +71,13 @@ class ClusterRows(PiecedRows):
         self._placed.clear()
         with suppress(TimeoutError, OSError):
             self.client.close()
+
+
+def _elsewhere(problem: DataProblem) -> DataProblem:
+    """What a worker says of a file, with a way out where it may lack the file, or has another."""
+    if problem.line is None and problem.row is None:
+        problem.hint = (
+            "workers of a cluster read files by the same names as this process, and the same files: copies "
+            "need their times of change too (cp -p, rsync -t); without stream the rows are sent to them"
+        )
+    return problem

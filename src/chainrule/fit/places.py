@@ -61,6 +61,10 @@ class Place:
             return self.stream
         return file_bytes(data, header) > memory() // SHARE
 
+    def named(self, data: Any) -> Any:
+        """The data, files by names that other machines understand too, where these read them."""
+        return data if self.scheduler is None else _absolute(data)
+
     def of_memory(self, arrays: Mapping[str, Array]) -> Rows:
         """Rows of arrays that are here. Raises: ArrayMismatch where their numbers differ."""
         here = MemoryRows(arrays)
@@ -108,6 +112,17 @@ class SharedRows(WorkerRows):
     def close(self) -> None:
         super().close()
         self._shared.close()
+
+
+def _absolute(data: Any) -> Any:
+    """Names of files from the root on; a list of words in a mapping may be a column, and stays."""
+    if isinstance(data, str | os.PathLike):
+        return os.path.abspath(data)
+    if isinstance(data, Mapping) and any(isinstance(value, str | os.PathLike) for value in data.values()):
+        return {name: _absolute(value) for name, value in data.items()}
+    if isinstance(data, list | tuple) and all(isinstance(value, str | os.PathLike) for value in data):
+        return [_absolute(value) for value in data]
+    return data
 
 
 def file_bytes(data: Any, header: bool | None = None) -> int:

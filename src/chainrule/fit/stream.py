@@ -6,6 +6,7 @@ in their order; the buffers are made once and kept; nothing is memory-mapped, so
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import queue
@@ -137,10 +138,13 @@ class Chunks:
         for number, part in self.parts:
             pieces += [(number, piece) for piece in part.cut(-(-count // len(self.parts)))]
         bounds = np.linspace(0, len(pieces), min(count, len(pieces)) + 1).round().astype(int)
-        return tuple(
-            Chunks(pieces[low:high], self.plan, self.scaling, self.missing, self.chunk, self.held_out)
-            for low, high in itertools.pairwise(bounds)
-        )
+        return tuple(self.of_parts(pieces[low:high]) for low, high in itertools.pairwise(bounds))
+
+    def of_parts(self, parts: Sequence[tuple[int, Part]]) -> Chunks:
+        """Chunks of parts that are cut off these."""
+        found = copy.copy(self)
+        found.parts, found.gaps, found._counted, found._kept = tuple(parts), Gaps(self.missing), None, []
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": []}

@@ -1,7 +1,7 @@
 """A process that sums pieces: it reads requests from its standard input and writes answers to its output.
 
 A request is ("half", number, half), or ("sum", piece, number of a half, values, sizes), which is answered by
-("totals", totals, count) or ("problem", message, hint). It ends when its input does.
+("totals", totals, count) or ("problem", an error). It ends when its input does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from typing import IO, Any
 
 from chainrule.codegen.halves import Half
-from chainrule.errors import ChainruleError
+from chainrule.errors import ChainruleError, DataProblem
 from chainrule.fit.pieces import sum_piece
 
 
@@ -46,6 +46,6 @@ def _answer(halves: dict[int, Half], piece: Any, number: int, values: Any, sizes
     try:
         return "totals", *sum_piece(piece, halves[number], values, sizes)
     except ChainruleError as problem:
-        return "problem", problem.message, problem.hint
+        return "problem", problem
     except (OSError, MemoryError) as problem:
-        return "problem", f"a worker could not read its rows: {problem}", ""
+        return "problem", DataProblem(f"a worker could not read its rows: {problem}")

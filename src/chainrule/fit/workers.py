@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from chainrule.codegen.halves import Half
-from chainrule.errors import DomainProblem, LimitExceeded, OptionError
+from chainrule.errors import LimitExceeded, OptionError
 from chainrule.fit.objective import Array
 from chainrule.fit.pieces import Piece, PiecedRows, Summed
 
@@ -72,7 +72,7 @@ class Worker:
     def ask(self, number: int, half: Half, request: tuple[Any, ...]) -> Summed:
         """The answer to a request, from a new process if this one dies.
 
-        Raises: DomainProblem with what the worker says; LimitExceeded if processes die again and again.
+        Raises: what the worker raised; LimitExceeded if processes die again and again.
         """
         for _ in range(MOST_DEATHS):
             try:
@@ -81,7 +81,7 @@ class Worker:
                 self.close()
                 continue
             if kind == "problem":
-                raise DomainProblem(rest[0], hint=rest[1])
+                raise rest[0]
             totals, count = rest
             return totals, count
         raise LimitExceeded(
