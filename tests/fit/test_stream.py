@@ -16,7 +16,7 @@ import pytest
 
 from chainrule.errors import ChainruleError, DataProblem
 from chainrule.expr.nodes import Variable
-from chainrule.fit import feeds, text_files
+from chainrule.fit import feeds, sections, text_files
 from chainrule.fit.design import design
 from chainrule.fit.stream import Chunks, stream
 from chainrule.language.declarations import parse_declarations
@@ -273,3 +273,55 @@ def test_200_mb_take_less_than_50_mb_of_memory(tmp_path: Path) -> None:
     assert told[:4] == [str(rows), str(102.0 * rows), str(rows), str(100.0 * rows)]
     assert 0 < float(told[4]) < 50
     (tmp_path / "X.npy").unlink()
+
+
+TEXTS = {
+    "line ends of Unix": "x,y\n" + "".join(f"{k},{k * k}\n" for k in range(300)),
+    "of Windows": "x,y\r\n" + "".join(f"{k},{k * k}\r\n" for k in range(300)),
+    "blank lines": "\nx,y\n" + "".join(f"{k},{k * k}\n" + "\n" * (k % 3) for k in range(300)) + "\n\n",
+    "blank lines of Windows": "x,y\r\n" + "".join(f"{k},{k}\r\n" + "\r\n" * (k % 3) for k in range(300)),
+    "no line end at the end": "x,y\n" + "\n".join(f"{k},{k}" for k in range(300)),
+    "one letter at the end": "x\n" + "\n".join(str(k % 10) for k in range(300)),
+    "no header": "\ufeff" + "".join(f"{k},{k}\n" for k in range(300)),
+    "quoted names": '"x","y"\n' + "".join(f"{k},{k}\n" for k in range(300)),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("reader", ["pyarrow", "csv"])
+def test_text_is_cut_at_line_ends(
+    kind: str, reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sections, "BLOCK", 64)  # lines and blocks meet in every way
+    if reader == "csv":
+        monkeypatch.setattr(text_files, "optional", lambda name: None)
+    path = tmp_path / "data.csv"
+    path.write_bytes(TEXTS[kind].encode())
+    chunks = stream(path, "X = rest", variables("X[N,n]"), chunk=400).chunks
+    expected = gathered(chunks)["X"]
+    assert len(expected) == 300
+    for count in (2, 3, 7, 50):
+        pieces = [pickle.loads(pickle.dumps(piece)) for piece in chunks.cut(count)]
+        assert len(pieces) == count
+        rows = [gathered(piece)["X"] for piece in pieces]
+        assert [piece.rows for piece in pieces] == [len(part) for part in rows]
+        np.testing.assert_array_equal(np.concatenate(rows), expected)
+        assert max(map(len, rows)) < 2.5 * 300 / count + 4
+
+
+def test_text_whose_line_ends_may_stand_in_quotation_marks_is_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    for text in ('c,x\n"a\nb",1\n' * 1 + '"a",2\n' * 99, "x,c\r1,2\r" + "3,4\r" * 99):
+        path.write_bytes(text.encode())
+        chunks = stream(path, "x = x", variables("x[N]")).chunks
+        assert len(chunks.cut(3)) == 1 and len(gathered(chunks)["x"]) == 100
+
+
+def test_an_error_in_a_section_has_the_line_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    for cell, said in (("two", "y holds `two`"), ("", "y has no value"), ("1,1", "this line has 3 cells")):
+        path.write_text("x,y\n" + "1,2\n\n" * 5000 + f"1,{cell}\n" + "1,2\n" * 3)
+        pieces = stream(path, None, variables("x[N] y[N]"), chunk=1000).chunks.cut(4)
+        with pytest.raises(DataProblem, match=said) as caught:
+            gathered(pieces[-1])
+        assert (caught.value.file, caught.value.line) == (str(path), 10002)

@@ -132,7 +132,8 @@ class Chunks:
     def cut(self, count: int) -> tuple[Chunks, ...]:
         """The same rows in at most so many, one after the other, for several processes.
 
-        Arrays are cut anywhere, Parquet files between their row groups, and other files not at all.
+        Arrays are cut anywhere, Parquet files between their row groups, text at line ends unless it has
+        quotation marks or is compressed, and other files not at all.
         """
         pieces: list[tuple[int, Part]] = []
         for number, part in self.parts:

@@ -6,10 +6,11 @@ lines. Errors know the line, and show it. A file without a header has the column
 
 from __future__ import annotations
 
+import copy
 import csv
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from chainrule.errors import DataProblem, Span
 from chainrule.fit.cells import MISSING, NUMBER, Array, is_number, numbers, optional, texts
 from chainrule.fit.parts import Columns, Part, Wanted
+from chainrule.fit.sections import Bytes, Section, sections
 
 SEPARATORS = ",;\t|"
 LOOKED_AT = 50  # records from which separator and header are found
@@ -30,6 +32,7 @@ class TextPart(Part):
     def __init__(self, path: str, header: bool | None = None) -> None:
         self.where = path
         self._lone_mark: bool | None = None
+        self._section: Section | None = None
         records = self._first_records(",")
         if not records:
             raise DataProblem("the file is empty", file=path, hint="it needs a line for each row")
@@ -48,7 +51,7 @@ class TextPart(Part):
             return _joined(list(self._plainly(wanted)), wanted)
         for newlines in (False, True):
             try:
-                table = arrow.read_csv(self.where, **self._options(arrow, wanted, newlines, BLOCK))
+                table = arrow.read_csv(self._source(), **self._options(arrow, wanted, newlines, BLOCK))
                 return {name: _array(table.column(name), kind) for name, kind in wanted.items()}
             except (ValueError, OSError):
                 continue
@@ -61,16 +64,30 @@ class TextPart(Part):
             return
         done = 0
         try:
-            for batch in arrow.open_csv(self.where, **self._options(arrow, wanted, True, BLOCK)):
+            for batch in arrow.open_csv(self._source(), **self._options(arrow, wanted, True, BLOCK)):
                 yield {name: _array(batch.column(name), kind) for name, kind in wanted.items()}
                 done += batch.num_rows
         except (ValueError, OSError):
             yield from _behind(self._plainly(wanted), done)
 
+    def cut(self, count: int) -> Sequence[Part]:
+        if count == 1 or self._compressed or self.lone_mark:
+            return [self]
+        try:
+            found = sections(self.where, self._skip, count)
+        except OSError as problem:
+            raise DataProblem(f"the file cannot be read: {_reason(problem)}", file=self.where) from None
+        return [self._cut_off(section) for section in found] or [self]
+
+    def _cut_off(self, section: Section) -> TextPart:
+        piece = copy.copy(self)
+        piece._section, piece.first, piece.rows = section, section.first, section.rows
+        return piece
+
     def problem(self, message: str, row: int | None = None, column: str = "", hint: str = "") -> DataProblem:
         if row is None:
             return super().problem(message, None, column, hint)
-        for number, (line, cells) in enumerate(self._records()):
+        for number, (line, cells) in enumerate(self._records(), self.first):
             if number == row:
                 place = self.names.index(column) if column in self.names else None
                 return self._at(message, line, column, hint, cells, place)
@@ -102,7 +119,7 @@ class TextPart(Part):
     def lone_mark(self) -> bool:
         """Whether the quotation marks are odd in number: one of them is not closed, or means inches."""
         if self._lone_mark is None:
-            opened = gzip.open if self.where.lower().endswith(".gz") else open
+            opened = gzip.open if self._compressed else open
             try:
                 with opened(self.where, "rb") as file:
                     marks = sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b""))
@@ -111,19 +128,29 @@ class TextPart(Part):
             self._lone_mark = marks % 2 == 1
         return self._lone_mark
 
+    @property
+    def _compressed(self) -> bool:
+        return self.where.lower().endswith(".gz")
+
+    def _source(self) -> Any:
+        """What pyarrow reads: a file by its name, or a section of it."""
+        return self.where if self._section is None else io.BufferedReader(Bytes(self.where, self._section))
+
     def _open(self) -> IO[str]:
-        if self.where.lower().endswith(".gz"):
+        if self._section is not None:
+            return io.TextIOWrapper(self._source(), encoding="utf-8-sig", newline="")
+        if self._compressed:
             return io.TextIOWrapper(gzip.open(self.where), encoding="utf-8-sig", newline="")
         return open(self.where, encoding="utf-8-sig", newline="")
 
     def _lines(self, separator: str, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Every record that is not blank, with the line on which it ends."""
-        line = 0
+        line = before = 0 if self._section is None else self._section.lines
         try:
             with self._open() as file:
                 reader = csv.reader(file, delimiter=separator, strict=strict)
                 for cells in reader:
-                    line = reader.line_num
+                    line = before + reader.line_num
                     if cells:
                         yield line, cells
         except UnicodeDecodeError:
@@ -158,7 +185,7 @@ class TextPart(Part):
         """Batches by the csv module, which also finds what is wrong with a file."""
         places = {name: self.names.index(name) for name in wanted}
         columns: dict[str, list[str]] = {name: [] for name in wanted}
-        done = count = 0
+        done, count = self.first, 0
         for line, cells in self._records():
             if len(cells) != len(self.names):
                 raise self._at(
@@ -190,9 +217,10 @@ class TextPart(Part):
 
     def _options(self, arrow: Any, wanted: Wanted, newlines: bool, block: int) -> dict[str, Any]:
         types = _types()
+        skip = self._skip if self._section is None or not self._section.begin else 0
         return {
             "read_options": arrow.ReadOptions(
-                column_names=list(self.names), skip_rows=self._skip, block_size=block
+                column_names=list(self.names), skip_rows=skip, block_size=block
             ),
             "parse_options": arrow.ParseOptions(delimiter=self.separator, newlines_in_values=newlines),
             "convert_options": arrow.ConvertOptions(
