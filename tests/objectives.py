@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.fit.batches import Batches
+
 
 class Hand:
     """The parts that objectives share: one parameter w, unless `shapes` says others."""
@@ -26,6 +28,9 @@ class Hand:
 
     def pack(self, params: Mapping[str, Any]) -> Any:
         return np.concatenate([np.ravel(np.asarray(params[name], float)) for name in self.shapes])
+
+    def batches(self, batch: int, seed: int) -> Batches | None:
+        return Batches(self.rows, batch, seed) if self.rows else None
 
     def unpack(self, theta: Any) -> dict[str, Any]:
         found, at = {}, 0

@@ -9,7 +9,7 @@ import pytest
 from objectives import Rosenbrock, Rows, quadratic, table
 
 from chainrule.errors import OptionError
-from chainrule.fit.methods import Batches
+from chainrule.fit.batches import Batches
 from chainrule.fit.options import METHODS, Options
 from chainrule.fit.run import Outcome, Progress, run
 

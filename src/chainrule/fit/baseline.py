@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.errors import ChainruleError
 from chainrule.expr.nodes import Einsum, Expr, Variable
 from chainrule.expr.walk import topological, variables
+from chainrule.fit.batches import Batch, Minibatches
 from chainrule.fit.constraints import constrained
 from chainrule.fit.objective import Array, Objective
 from chainrule.fit.run import run
@@ -76,9 +77,12 @@ class Restricted:
         whole[self._free] = theta
         return whole
 
-    def value_and_gradient(self, theta: Array, batch: Array | None = None) -> tuple[float, Array]:
+    def value_and_gradient(self, theta: Array, batch: Batch | None = None) -> tuple[float, Array]:
         value, gradient = self.objective.value_and_gradient(self._filled(theta), batch)
         return value, gradient[self._free]
+
+    def batches(self, batch: int, seed: int) -> Minibatches | None:
+        return self.objective.batches(batch, seed)
 
     def product(self, theta: Array, direction: Array) -> Array:
         along = np.zeros(self.objective.size)

@@ -15,7 +15,7 @@ from chainrule.codegen.compiled import library
 from chainrule.codegen.halves import Half
 from chainrule.errors import ChainruleError, DataProblem, LimitExceeded, OptionError
 from chainrule.fit.objective import Array
-from chainrule.fit.pieces import Piece, PiecedRows, Summed, sum_piece
+from chainrule.fit.pieces import Picks, Piece, PiecedRows, Summed, sum_piece
 
 MOST_LOSSES = 3  # of workers in a row at one piece
 CONNECT = 10.0  # seconds to wait for a scheduler
@@ -24,8 +24,14 @@ CONNECT = 10.0  # seconds to wait for a scheduler
 class ClusterRows(PiecedRows):
     """Pieces on the workers of the scheduler at an address, tcp://host:port."""
 
-    def __init__(self, pieces: Sequence[Piece], scheduler: str, count: int | None = None) -> None:
-        super().__init__(pieces, count)
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        scheduler: str,
+        count: int | None = None,
+        picks: Picks | None = None,
+    ) -> None:
+        super().__init__(pieces, count, picks)
         distributed = library("distributed")
         try:
             self.client = distributed.Client(scheduler, timeout=CONNECT, set_as_default=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.errors import DomainProblem, OptionError
+from chainrule.fit.batches import Batch, Minibatches
 from chainrule.fit.blocks import Block, Definite, Entries, Kind, Simplex, Turned, Unit
 from chainrule.fit.objective import Array, Objective
 
@@ -180,12 +181,15 @@ class Constrained:
             found.append(t)
         return np.concatenate(found)
 
-    def value_and_gradient(self, theta: Array, batch: Array | None = None) -> tuple[float, Array]:
+    def value_and_gradient(self, theta: Array, batch: Batch | None = None) -> tuple[float, Array]:
         x = self.natural(theta)
         value, gradient = self.objective.value_and_gradient(x, batch)
         if batch is None:
             self._seen = x, gradient
         return value, self._pull(theta, gradient)
+
+    def batches(self, batch: int, seed: int) -> Minibatches | None:
+        return self.objective.batches(batch, seed)
 
     def product(self, theta: Array, direction: Array) -> Array:
         x = self.natural(theta)

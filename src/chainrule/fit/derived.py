@@ -20,6 +20,7 @@ from chainrule.codegen.separate import NotSeparable
 from chainrule.codegen.traced import in_double
 from chainrule.errors import DomainProblem
 from chainrule.expr.nodes import Expr, Variable
+from chainrule.fit.batches import Batch, Minibatches
 from chainrule.fit.objective import Array
 from chainrule.fit.rows import Rows
 
@@ -112,7 +113,7 @@ class DerivedObjective:
             name: part.reshape(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
-    def value_and_gradient(self, theta: Array, batch: Array | None = None) -> tuple[float, Array]:
+    def value_and_gradient(self, theta: Array, batch: Batch | None = None) -> tuple[float, Array]:
         try:
             results = self._first(self.unpack(theta), batch)
         except DomainProblem:
@@ -120,6 +121,9 @@ class DerivedObjective:
             return float("nan"), np.full(self.size, np.nan)
         gradient = np.concatenate([np.ravel(results[name]) for name in self.shapes])
         return float(results[VALUE]), gradient.astype(np.float64, copy=False)
+
+    def batches(self, batch: int, seed: int) -> Minibatches | None:
+        return self.place.batches(batch, seed)
 
     def product(self, theta: Array, direction: Array) -> Array:
         evaluator, directions = self._second
@@ -170,6 +174,11 @@ def _by_text(blocks: Blocks) -> dict[str, Expr]:
     return {f"{p} {q}": expr for (p, q), expr in blocks.items()}
 
 
+def _rows(place: Rows, batch: Batch) -> Mapping[str, Array]:
+    """The rows of a batch, which may be rows already."""
+    return batch if isinstance(batch, Mapping) else place.some(batch)
+
+
 class Evaluator:
     """Compiled results of all rows, by way of their totals where that is possible.
 
@@ -188,7 +197,7 @@ class Evaluator:
             self.reason = str(problem)
             self.function = compile_expressions(outputs, variables, backend=about.backend, undefined=True)
 
-    def __call__(self, values: Mapping[str, Array], batch: Array | None) -> dict[str, Array]:
+    def __call__(self, values: Mapping[str, Array], batch: Batch | None) -> dict[str, Array]:
         about = self.about
         values = {**values, **about.fixed}
         if self.halves is None:
@@ -199,17 +208,17 @@ class Evaluator:
                 sizes[self.halves.count] = about.place.counted()
             totals, found = about.place.sums(self.halves.part, values, sizes)
             return self.halves.of_totals(totals, values, about.sizes, found)
-        every = about.place.count or len(batch)
-        some = about.place.some(batch)
+        some = _rows(about.place, batch)
+        taken, every = len(next(iter(some.values()))), about.place.counted()
         totals = self.halves.of_rows({**values, **some}, about.sizes, every)
         # So that the expected value over all minibatches is the loss of all rows.
-        scaled = {name: total * (every / len(batch)) for name, total in totals.items()}
+        scaled = {name: total * (every / taken) for name, total in totals.items()}
         return self.halves.of_totals(scaled, values, about.sizes, every)
 
-    def _whole(self, values: Mapping[str, Array], batch: Array | None) -> dict[str, Array]:
+    def _whole(self, values: Mapping[str, Array], batch: Batch | None) -> dict[str, Array]:
         assert self.function is not None
         about = self.about
-        rows = about.place.whole(self.reason) if batch is None else about.place.some(batch)
+        rows = about.place.whole(self.reason) if batch is None else _rows(about.place, batch)
         known: dict[str, Any] = {**values, **rows}
         sizes = {name: about.sizes[name] for name in self.function.sizes if name in about.sizes}
         if about.backend == "jax":

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chainrule.errors import OptionError
+from chainrule.fit.batches import Batches, Minibatches
 from chainrule.fit.objective import Array, Objective
 from chainrule.fit.search import search
 
@@ -63,6 +64,10 @@ class Method(ABC):
     def notes(self, state: State) -> tuple[str, ...]:
         """What a reader of the result should know about how it was reached."""
         return ()
+
+    def close(self) -> None:
+        """Ends what reads for it."""
+        return None
 
 
 def evaluated(objective: Objective, step: int, theta: Array, rate: float, **memory: Array) -> State:
@@ -120,38 +125,6 @@ class Momentum(Method):
         return evaluated(objective, state.step + 1, theta, self.rate, velocity=velocity)
 
 
-class Batches:
-    """Which rows each step uses: every epoch goes once through all rows in an order of its own.
-
-    The order is drawn from the seed and the number of the epoch alone, so a step needs no random state from
-    the step before. The last batch of an epoch may be short. Without rows, or with a batch of all, there is
-    one batch, None: all rows.
-    """
-
-    def __init__(self, rows: int | None, batch: int | None, seed: int) -> None:
-        self.rows = rows or 0
-        self.batch = batch or 0
-        self.seed = seed
-        self.all = not self.rows or not self.batch or self.batch >= self.rows
-        self.epoch = 1 if self.all else -(-self.rows // self.batch)
-        self._order: tuple[int, Array] | None = None
-
-    def of(self, step: int) -> Array | None:
-        """The rows of one step, in the order drawn.
-
-        >>> batches = Batches(5, 2, seed=0)
-        >>> [len(batches.of(step)) for step in range(batches.epoch)]
-        [2, 2, 1]
-        """
-        if self.all:
-            return None
-        number, index = divmod(step, self.epoch)
-        if self._order is None or self._order[0] != number:
-            rng = np.random.default_rng([self.seed, number])
-            self._order = number, rng.permutation(self.rows)
-        return self._order[1][index * self.batch : (index + 1) * self.batch]
-
-
 class Stochastic(Method):
     """SGD, θ ← θ − ηg with g the gradient of one batch; or Adam, with `adam` its two decay rates and ε.
 
@@ -159,8 +132,13 @@ class Stochastic(Method):
     Source: Robbins and Monro 1951; Kingma and Ba 2015, algorithm 1.
     """
 
-    def __init__(self, rate: float, batches: Batches, adam: tuple[float, float, float] | None = None) -> None:
+    def __init__(
+        self, rate: float, batches: Minibatches, adam: tuple[float, float, float] | None = None
+    ) -> None:
         self.rate, self.batches, self.adam = rate, batches, adam
+
+    def close(self) -> None:
+        self.batches.close()
 
     def start(self, objective: Objective, theta: Array) -> State:
         names = () if self.adam is None else ("first", "second")
@@ -194,14 +172,15 @@ class Stochastic(Method):
         return along, {"first": first, "second": second}
 
 
-def batches_of(method: str, objective: Objective, batch: int | None, seed: int) -> Batches:
+def batches_of(method: str, objective: Objective, batch: int | None, seed: int) -> Minibatches:
     """The minibatches of sgd and adam; 32 rows each unless said.
 
     Raises: OptionError if the loss is not a sum over rows, of which some could be taken.
     """
-    if objective.rows is None and (batch is not None or method == "sgd"):
+    found = objective.batches(32 if batch is None else batch, seed)
+    if found is None and (batch is not None or method == "sgd"):
         raise OptionError(
             f"{method} takes some rows at a time, and this loss is not a sum or mean over rows of data",
             hint="gd, lbfgs and newton-cg use all rows at once, and so does adam without batch",
         )
-    return Batches(objective.rows, 32 if batch is None else batch, seed)
+    return Batches(None, None, seed) if found is None else found

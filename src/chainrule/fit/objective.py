@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from chainrule.fit.batches import Batch, Minibatches
+
 Array = NDArray[Any]
 
 
@@ -30,8 +32,12 @@ class Objective(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
 
-    def value_and_gradient(self, theta: Array, batch: Array | None = None) -> tuple[float, Array]:
-        """The loss and its gradient; of the rows in `batch` alone an unbiased estimate of both."""
+    def value_and_gradient(self, theta: Array, batch: Batch | None = None) -> tuple[float, Array]:
+        """The loss and its gradient; of the rows of `batch` alone an unbiased estimate of both."""
+        ...
+
+    def batches(self, batch: int, seed: int) -> Minibatches | None:
+        """Minibatches of so many rows; None if the loss is not over rows."""
         ...
 
     def product(self, theta: Array, direction: Array) -> Array:

@@ -19,7 +19,9 @@ import numpy as np
 
 from chainrule.codegen.halves import Half
 from chainrule.errors import OptionError
+from chainrule.fit.batches import Minibatches
 from chainrule.fit.objective import Array
+from chainrule.fit.rows import MemoryRows
 
 Totals = dict[str, Array]
 Summed = tuple[Totals, int]
@@ -135,14 +137,28 @@ def count_rows(pieces: Sequence[Piece]) -> int:
     return sum(len(next(iter(chunk.values()))) for piece in pieces for chunk in piece)
 
 
+class Picks(Protocol):
+    """Where minibatches are from."""
+
+    def batches(self, batch: int, seed: int) -> Minibatches | None: ...
+
+
+def _unpicked() -> OptionError:
+    return OptionError(
+        "these rows cannot be picked one by one",
+        hint="sgd and adam with a batch need rows in memory or files; gd, lbfgs and newton-cg do not",
+    )
+
+
 class PiecedRows:
     """Rows that are read piece by piece in this process: a part of Rows that needs little memory.
 
-    `count` is the number of rows if it is known; otherwise the first sum finds it.
+    `count` is the number of rows if it is known; otherwise the first sum finds it. Minibatches are of
+    `picks`, in this process, whoever sums the pieces.
     """
 
-    def __init__(self, pieces: Sequence[Piece], count: int | None = None) -> None:
-        self.pieces, self.count = list(pieces), count
+    def __init__(self, pieces: Sequence[Piece], count: int | None = None, picks: Picks | None = None) -> None:
+        self.pieces, self.count, self.picks = list(pieces), count, picks
 
     def sums(self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]) -> Summed:
         totals, count = added(self.parts(half, values, sizes))
@@ -159,11 +175,15 @@ class PiecedRows:
             self.count = count_rows(self.pieces)
         return self.count
 
+    def batches(self, batch: int, seed: int) -> Minibatches | None:
+        if self.picks is None:
+            raise _unpicked()
+        return self.picks.batches(batch, seed)
+
     def some(self, batch: Array) -> dict[str, Array]:
-        raise OptionError(
-            "rows that are streamed or kept by workers cannot be picked one by one",
-            hint="sgd and adam with a batch need the data in memory; gd, lbfgs and newton-cg do not",
-        )
+        if not isinstance(self.picks, MemoryRows):
+            raise _unpicked()
+        return self.picks.some(batch)
 
     def whole(self, why: str) -> dict[str, Array]:
         raise OptionError(

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import OptionError
+from chainrule.fit.checkpoint import digest
 from chainrule.fit.cluster import ClusterRows
 from chainrule.fit.objective import Array
 from chainrule.fit.pieces import MemoryPiece, PiecedRows, Shared, cut
 from chainrule.fit.rows import MemoryRows, Rows
+from chainrule.fit.shuffled import Shuffled
 from chainrule.fit.stream import Chunks
 from chainrule.fit.table import open_table
 from chainrule.fit.workers import WorkerRows
@@ -75,16 +77,17 @@ class Place:
             return SharedRows(arrays, self.workers)
         count = _tasks(sum(array.nbytes for array in arrays.values()))
         pieces = [MemoryPiece({n: a[i:j] for n, a in arrays.items()}) for i, j in cut(here.count, count)]
-        return ClusterRows(pieces, self.scheduler, here.count)
+        return ClusterRows(pieces, self.scheduler, here.count, here)
 
     def of_chunks(self, chunks: Chunks) -> PiecedRows:
         """Rows that are read in every pass."""
+        picks = Shuffled(chunks)
         if self.scheduler is not None:
             count = _tasks(sum(size for size, _ in chunks.stamps.values()))
-            return ClusterRows(chunks.cut(count), self.scheduler, chunks.rows)
+            return ClusterRows(chunks.cut(count), self.scheduler, chunks.rows, picks)
         if self.workers is not None:
-            return WorkerRows(chunks.cut(self.workers), self.workers, chunks.rows)
-        return PiecedRows([chunks], chunks.rows)
+            return WorkerRows(chunks.cut(self.workers), self.workers, chunks.rows, picks)
+        return PiecedRows([chunks], chunks.rows, picks)
 
     def said(self, rows: Rows, streamed: bool) -> tuple[str, ...]:
         """Notes on where the rows are, for a report."""
@@ -107,7 +110,8 @@ class SharedRows(WorkerRows):
 
     def __init__(self, arrays: Mapping[str, Array], workers: int) -> None:
         self._shared = Shared(arrays, workers)
-        super().__init__(self._shared.pieces, workers, len(next(iter(arrays.values()))))
+        here = MemoryRows(arrays)
+        super().__init__(self._shared.pieces, workers, here.count, here)
 
     def close(self) -> None:
         super().close()
@@ -166,8 +170,11 @@ def means(chunks: Chunks, names: Sequence[str]) -> dict[str, float]:
 
 
 def stamped(chunks: Chunks) -> str:
-    """What tells the files from others, and from themselves after a change: their sizes and times."""
-    return "; ".join(f"{path} {size} {time}" for path, (size, time) in sorted(chunks.stamps.items()))
+    """What tells the rows of a stream from others: sizes and times of the files, and what is made of them."""
+    files = [f"{path} {size} {time}" for path, (size, time) in sorted(chunks.stamps.items())]
+    columns = [f"{laid.name} = {', '.join(laid.labels)}" for laid in chunks.plan.laid]
+    scaled = digest({name: np.stack([s.mean, s.deviation]) for name, s in chunks.scaling.items()})
+    return "; ".join([*files, *columns, scaled, chunks.missing, str(chunks.held_out or "none held out")])
 
 
 def _tasks(size: int) -> int:

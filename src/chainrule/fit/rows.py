@@ -11,6 +11,7 @@ from typing import Protocol
 
 from chainrule.codegen.halves import Half
 from chainrule.errors import ArrayMismatch
+from chainrule.fit.batches import Batches, Minibatches
 from chainrule.fit.objective import Array
 
 
@@ -32,8 +33,12 @@ class Rows(Protocol):
         """The totals that `half` gives for all rows, beside other values, and the number of rows."""
         ...
 
+    def batches(self, batch: int, seed: int) -> Minibatches | None:
+        """Minibatches of so many rows; None if there are no rows. OptionError where none can be had."""
+        ...
+
     def some(self, batch: Array) -> dict[str, Array]:
-        """The rows of a minibatch; raises OptionError where single rows cannot be had."""
+        """The rows of some numbers; raises OptionError where single rows cannot be had."""
         ...
 
     def whole(self, why: str) -> dict[str, Array]:
@@ -68,6 +73,9 @@ class MemoryRows:
         self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]
     ) -> tuple[dict[str, Array], int]:
         return half({**values, **self.arrays}, sizes), self.count
+
+    def batches(self, batch: int, seed: int) -> Minibatches | None:
+        return Batches(self.count, batch, seed) if self.count else None
 
     def some(self, batch: Array) -> dict[str, Array]:
         return {name: array[batch] for name, array in self.arrays.items()}

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from chainrule.errors import OptionError
+from chainrule.fit.batches import Batch
 from chainrule.fit.checkpoint import Checkpoint, digest, versions
 from chainrule.fit.constraints import Constrained
 from chainrule.fit.methods import State, evaluated
@@ -58,9 +59,9 @@ class Counted:
         self.size, self.rows, self.names = objective.size, objective.rows, objective.names
         self.product, self.hessian = objective.product, objective.hessian
         self.gauss_newton, self.pack, self.unpack = objective.gauss_newton, objective.pack, objective.unpack
-        self.count = count
+        self.batches, self.count = objective.batches, count
 
-    def value_and_gradient(self, theta: Array, batch: Array | None = None) -> tuple[float, Array]:
+    def value_and_gradient(self, theta: Array, batch: Batch | None = None) -> tuple[float, Array]:
         self.count += 1
         value, gradient = self.objective.value_and_gradient(theta, batch)
         return float(value), np.asarray(gradient, np.float64)
@@ -151,6 +152,7 @@ def _stepped(
             state = method.advance(counted, state)
             session.note(state, counted.count)
     finally:
+        method.close()
         said += method.notes(state)
 
 

@@ -142,9 +142,9 @@ class Chunks:
         return tuple(self.of_parts(pieces[low:high]) for low, high in itertools.pairwise(bounds))
 
     def of_parts(self, parts: Sequence[tuple[int, Part]]) -> Chunks:
-        """Chunks of parts that are cut off these."""
+        """Chunks of parts that are cut off these, in the same buffers, if they are in this process."""
         found = copy.copy(self)
-        found.parts, found.gaps, found._counted, found._kept = tuple(parts), Gaps(self.missing), None, []
+        found.parts, found.gaps, found._counted = tuple(parts), Gaps(self.missing), None
         return found
 
     def __getstate__(self) -> dict[str, Any]:

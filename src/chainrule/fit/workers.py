@@ -17,7 +17,7 @@ from typing import Any
 from chainrule.codegen.halves import Half
 from chainrule.errors import LimitExceeded, OptionError
 from chainrule.fit.objective import Array
-from chainrule.fit.pieces import Piece, PiecedRows, Summed
+from chainrule.fit.pieces import Picks, Piece, PiecedRows, Summed
 
 MOST_DEATHS = 3  # of workers in a row at one piece
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -27,8 +27,10 @@ START = "from chainrule.fit.worker import main; main()"
 class WorkerRows(PiecedRows):
     """Pieces shared out among processes: piece k is always for worker k modulo their number."""
 
-    def __init__(self, pieces: Sequence[Piece], workers: int, count: int | None = None) -> None:
-        super().__init__(pieces, count)
+    def __init__(
+        self, pieces: Sequence[Piece], workers: int, count: int | None = None, picks: Picks | None = None
+    ) -> None:
+        super().__init__(pieces, count, picks)
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise OptionError(f"workers is {workers!r}", hint="it is a number of processes, at least 1")
         self.workers = [Worker() for _ in range(min(workers, len(self.pieces)))]
