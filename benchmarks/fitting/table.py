@@ -11,23 +11,30 @@ LINE = "{:<50} {:>12} {:>12}  {}"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A number that was measured, and the one that it should not exceed, or reach if `least`."""
+    """A number that was measured, and the one that it should not exceed, or reach if `least`.
+
+    judged  whether it was measured at the size that the target is for
+    """
 
     what: str
     measured: float
     target: float | None = None
     least: bool = False
     unit: str = ""
+    judged: bool = True
 
     @property
     def met(self) -> bool | None:
-        if self.target is None:
+        """Whether the target was reached; None where there is none, or it is for other sizes."""
+        if self.target is None or not self.judged:
             return None
         return self.measured >= self.target if self.least else self.measured <= self.target
 
     def __str__(self) -> str:
         target = "" if self.target is None else f"{'≥' if self.least else '≤'} {self.target:g}{self.unit}"
         verdict = {None: "", True: "met", False: "MISSED"}[self.met]
+        if self.target is not None and not self.judged:
+            verdict = "not judged at this size"
         return LINE.format(self.what, f"{self.measured:.3g}{self.unit}", target, verdict).rstrip()
 
 
