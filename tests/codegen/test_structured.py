@@ -123,3 +123,26 @@ def test_what_is_singular_up_to_rounding_is_never_solved_with(dtype: Any) -> Non
     for matrix, given in ((Dense(plain), b), (crossed, one), (blocks, one[:2])):
         with pytest.raises(DomainProblem, match="singular"):
             matrix.solve(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "order"), [("softmax(x)", "x[n]", 1), ("logsumexp(X @ w)", "X[m,n] w[n]", 2)]
+)
+def test_float32_stays_so_and_its_rounding_decides_what_is_singular(
+    text: str, shapes: str, order: int
+) -> None:
+    given = {name: value.astype(np.float32) for name, value in arrays(shapes).items()}
+    matrix = derive(text, shapes[-4], shapes, order=order).compile(structured=True)(**given)
+    b = np.ones(4, np.float32)
+    assert matrix.dtype == (matrix @ b).dtype == matrix.todense().dtype == np.float32
+    with pytest.raises(DomainProblem, match="singular"):
+        matrix.solve(b)
+
+
+@pytest.mark.parametrize("text", ["3 * x", "x + y", "x * sum(y)", "outer(x, y)", "x[1:]"])
+def test_numbers_of_a_structure_take_the_precision_of_the_arrays(text: str) -> None:
+    for kind in (np.float32, np.float64):
+        matrix = derive(text, "x", "x[4] y[4]").compile(structured=True)(
+            x=np.ones(4, kind), y=np.ones(4, kind)
+        )
+        assert matrix.dtype == (matrix @ np.ones(4, kind)).dtype == matrix.todense().dtype == kind

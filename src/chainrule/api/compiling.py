@@ -163,11 +163,11 @@ def structured_functions(
         whole += [f"{name}: {kind}" for kind in found.sizes]
         says.append(f" The matrix {name} is {found.says}.")
 
-    def make(results: Mapping[str, Any]) -> dict[Any, Any]:
+    def make(results: Mapping[str, Any], precision: Any) -> dict[Any, Any]:
         return {
             key: results[name]
             if found is None
-            else found.make({kind: results[f"{name}: {kind}"] for kind in found.parts})
+            else found.make({kind: results[f"{name}: {kind}"] for kind in found.parts}, precision)
             for key, name, found in makes
         }
 

@@ -97,7 +97,7 @@ class Binding:
             )
         try:
             array = np.asarray(value)
-        except (ValueError, TypeError) as problem:
+        except (ValueError, TypeError, RuntimeError) as problem:
             raise ArrayMismatch(f"{declared} cannot be made from what was given: {problem}") from None
         kind = array.dtype.kind
         if kind in "biu":
@@ -115,10 +115,21 @@ class Binding:
         elif array.dtype.itemsize not in (4, 8):
             # Linear algebra exists in single and double precision only.
             array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
+        elif not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
         self.check_rank(name, array.shape)
         if self.check_finite and not np.isfinite(array).all():
             raise ArrayMismatch(f"{declared} holds NaN or infinity")
         return array
+
+    def check_number(self, name: str, value: float) -> None:
+        """Raises ArrayMismatch for a whole number of Python that no float holds."""
+        try:
+            float(value)
+        except OverflowError:
+            raise ArrayMismatch(
+                f"{self.declared(name)} was given a number beyond the largest float"
+            ) from None
 
     def check_rank(self, name: str, shape: Sequence[int]) -> None:
         """Raises ArrayMismatch unless an array of that shape has the axes of the variable."""

@@ -164,9 +164,9 @@ def _woodbury(d: Array, low: Sequence[tuple[Array, Array, Array]], b: Array) -> 
     plain = b.reshape(count, size, -1) / d
     scaled = left / d
     change = right @ scaled
-    small = np.eye(rank) + change
+    small = np.eye(rank, dtype=change.dtype) + change
     least = np.linalg.svd(small, compute_uv=False).min(axis=-1, initial=np.inf)
-    rounding = np.finfo(small.dtype).eps if small.dtype.kind == "f" else np.finfo(float).eps
+    rounding = np.finfo(small.dtype).eps
     if np.any(least <= 4 * size * rounding * (1 + np.abs(change).max(axis=(1, 2), initial=0))):
         raise singular("the diagonal and the part of low rank cancel along a direction")
     return (plain - scaled @ np.linalg.solve(small, right @ plain)).reshape(b.shape)

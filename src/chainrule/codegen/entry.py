@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.codegen.binding import Binding
 from chainrule.codegen.blas_helpers import INVERTED, NOT_DEFINITE
 from chainrule.codegen.linear_helpers import NONE_HERE
 from chainrule.codegen.names import identifier
-from chainrule.errors import DomainProblem
+from chainrule.errors import ArrayMismatch, DomainProblem
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Variable
 
+# What generated code may raise where arrays have a form that the formula has no value for.
+FAILED = (np.linalg.LinAlgError, ZeroDivisionError, ValueError, IndexError)
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 ABSENT: Any = object()
 
@@ -56,7 +59,7 @@ def __call__({p}self, /, *{p}positional, {given}**{p}others):
             try:
                 {p}result = {call}
             except failed{p} as {p}problem:
-                raise outside{p}(str({p}problem)) from None
+                raise failure{p}({p}problem, {p}self._binding, {handed}) from None
             {parts}
             if flags{p}.last is {p}before and {plain}:
                 return {made}
@@ -85,7 +88,7 @@ def entry(
     ranks      of the results, which come as a dict unless `single`; None for one of any type
     trusted    whether the flags tell of every NaN
     noted      whether NaN is looked for at all
-    make       what the dict of results is given to, whose value is returned
+    make       what the dict of results is given to, and their precision; its value is returned
     None where fitting is not soon seen: shapes with sizes that no axis of their own shows.
     """
     names = {v.name: identifier(v.name) for v in variables}
@@ -95,6 +98,9 @@ def entry(
         next((v.name for v in variables if any(dim.name == size for dim in v.shape)), None) for size in needed
     ]
     asked = dict.fromkeys([*arrays, *(name for name in shown if name is not None)])
+    floats = [v.name for v in variables if v.rank and v.bound is None]
+    if floats and asked.keys().isdisjoint(floats):
+        asked[floats[0]] = None  # a constant has the precision of what is given beside it
     checks = _Checks(p, [v for v in variables if v.name in asked], names)
     checks.beside([v for v in variables if v.name not in asked], names)
     if not checks.possible or any(size not in checks.sizes for size in needed):
@@ -119,7 +125,7 @@ def entry(
         numbers="; ".join(checks.numbers) or "pass",
         call=f"copied{p}().run(function{p}, {arguments})" if noted else f"function{p}({arguments})",
         parts="pass" if single else f"{', '.join(parts)}, = {p}result.values()",
-        made=f"{p}result" if make is None else f"make{p}({p}result)",
+        made=f"{p}result" if make is None else f"make{p}({p}result, {p}dtype)",
         plain=(" and ".join(plain) or "True") if trusted or not noted else "False",
         handed=handed,
         handed_all=f"{{**{handed}, **{p}others}}",
@@ -134,8 +140,8 @@ def entry(
         "flags": FLAGS,
         "copied": NOTED.copy,
         "function": function,
-        "failed": np.linalg.LinAlgError,
-        "outside": outside,
+        "failed": FAILED,
+        "failure": failure,
         "make": make,
     }
     scope: dict[str, Any] = {name + p: value for name, value in space.items()}
@@ -219,6 +225,28 @@ class _Checks:
             for monomial, count in dim.terms
         )
         return " + ".join(terms) or "0"
+
+
+def failure(problem: Exception, binding: Binding, given: Mapping[str, Any]) -> Exception:
+    """What an error in generated code means for the arrays given; the error itself if that is not known."""
+    if isinstance(problem, np.linalg.LinAlgError):
+        return outside(str(problem))
+    shapes = {name: np.shape(value) for name, value in given.items() if name in binding.variables}
+    for name, shape in shapes.items():
+        if 0 in shape:
+            return ArrayMismatch(
+                f"this cannot be computed for an axis of 0 entries: {binding.declared(name)} was given "
+                f"shape {tuple(shape)}",
+                sizes={n: str(tuple(s)) for n, s in shapes.items()},
+            )
+    if isinstance(problem, ZeroDivisionError):
+        listed = ", ".join(f"{binding.declared(n)} of shape {tuple(s)}" for n, s in shapes.items() if s)
+        return DomainProblem(
+            "a number made of the sizes is 0 at these arrays, and it is divided by"
+            + (f": {listed}" if listed else ""),
+            hint="give more entries",
+        )
+    return problem
 
 
 def outside(problem: str) -> DomainProblem:

@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.codegen.backends import backend_named
 from chainrule.codegen.binding import Binding, may_miss
 from chainrule.codegen.compiled import CompiledFunction, library
-from chainrule.codegen.entry import ABSENT, FLAGS, NOTED, entry, outside
+from chainrule.codegen.entry import ABSENT, FAILED, FLAGS, NOTED, entry, failure
 from chainrule.codegen.numba import ParallelNumba
 from chainrule.codegen.numpy import LowMemory, NumPy
 from chainrule.codegen.source import Source, write_source
@@ -32,7 +32,7 @@ from chainrule.rules.unknown import unknown_in
 
 DOUBLE = np.dtype(np.float64)
 UNFLAGGED = re.compile(r"linalg\.(?!norm)|@njit")  # what may make NaN without NumPy's flags telling
-Make = Callable[[dict[Any, Any]], Any]
+Make = Callable[[dict[Any, Any], Any], Any]
 _serial = count(1)
 
 
@@ -70,7 +70,9 @@ class NumPyFunction(CompiledFunction):
         present = {name: value for name, value in given.items() if value is not ABSENT}
         out = present.pop("out", None) if "out" not in binding.variables else None
         arrays, sizes = binding.bind(present)
-        kinds = {arrays[n].dtype for n in binding.arrays if binding.variables[n].bound is None}
+        floats = [n for n, v in binding.variables.items() if v.bound is None and n in arrays]
+        # A constant has the precision of what is given beside it.
+        kinds = {arrays[n].dtype for n in [n for n in floats if n in binding.arrays] or floats}
         arguments = [*(arrays[n] for n in binding.arrays), *(sizes[n] for n in binding.needed)]
         before = FLAGS.last
         try:
@@ -78,13 +80,13 @@ class NumPyFunction(CompiledFunction):
                 result = self._function(*arguments)
             else:
                 result = NOTED.copy().run(self._function, *arguments)
-        except np.linalg.LinAlgError as problem:
-            raise outside(str(problem)) from None
+        except FAILED as problem:
+            raise failure(problem, binding, arrays) from None
         dtype = kinds.pop() if len(kinds) == 1 else None
         finished = self.finish(result, dtype, FLAGS.last is not before, present)
         if out is not None:
             finished = _written(finished, out)
-        return finished if self._make is None else self._make(finished)
+        return finished if self._make is None else self._make(finished, dtype or DOUBLE)
 
     def finish(self, result: Any, dtype: Any, told: bool, given: Mapping[str, Any]) -> Any:
         """The result in the precision of the arrays given; an error if NaN arose, as flags may have told."""
@@ -101,8 +103,9 @@ class NumPyFunction(CompiledFunction):
     def _refuse_undefined(self, results: Sequence[Any], given: Mapping[str, Any]) -> None:
         """Raises DomainProblem if finite arrays give NaN, or infinity by a norm that is 0."""
         flat = [value.ravel("K") for value in results]
-        if all(isfinite(value.dot(value)) for value in flat):
-            return
+        with np.errstate(all="ignore"):
+            if all(isfinite(value.dot(value)) for value in flat):
+                return
         bad = any(np.isnan(value).any() for value in results)
         if not bad and not (self._lengths and any(np.isinf(value).any() for value in results)):
             return
@@ -175,7 +178,7 @@ def compile_expressions(
     pass, which finite arrays otherwise give an error for; `backend` one of BACKENDS; `memory` "low" for sums
     over rows in small blocks; `about` what its docstring says; `whole` the keys of results that are whole
     numbers and need not be floats; `sizes` what the order of products is chosen for; `make`, for NumPy and
-    Numba, what is made of the dict of results before it is returned.
+    Numba, what is made of the dict of results and their precision before it is returned.
     Raises: OptionError if the library of the backend is not installed, or an option is not for it.
 
     >>> from chainrule.expr.dims import Dim

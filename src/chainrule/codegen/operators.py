@@ -325,7 +325,7 @@ class LowRank(Structured):
         """U, V as (blocks, size, rank), and C as a matrix."""
         rank = self.U.shape[-1]
         count = prod(self.U.shape[: self.batch])
-        inner = np.asarray(self.C)
+        inner = np.asarray(self.C, self.dtype)
         inner = inner if inner.ndim else inner * np.eye(rank, dtype=self.dtype)
         U = self.U.reshape(count, prod(self.U.shape[self.batch : -1]), rank)
         V = self.V.reshape(count, prod(self.V.shape[self.batch : -1]), rank)

@@ -13,6 +13,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from chainrule.codegen.compound import Kronecker, Sum
 from chainrule.codegen.flatten import Factor, Product, flatten, is_view
 from chainrule.codegen.operators import Blocks, Dense, Diagonal, LowRank, Structured
@@ -23,17 +25,22 @@ from chainrule.rules.elementwise import power
 
 Results = Mapping[str, Any]
 Make = Callable[[Results], Structured]
+# The name under which the results hold their precision, which numbers of the structure take.
+PRECISION = "precision"
 MOST_TERMS = 16
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Parts to compute by name, those that are sizes, the matrix from their values, and this in words."""
+    """Parts to compute by name, those that are sizes, the matrix from their values, and this in words.
+
+    `make` takes the values and their precision.
+    """
 
     parts: Mapping[str, Expr]
     sizes: tuple[str, ...]
-    make: Make
+    make: Callable[[Results, Any], Structured]
     says: str
     dense: bool
 
@@ -113,7 +120,11 @@ class _Planner:
                 (lambda r: Sum([make(r) for make in makes])),
                 " + ".join(s for _, s in made).replace("+ −", "− "),
             )
-        return Layout(self.parts, tuple(self.sizes), make, says, not split)
+
+        def whole(results: Results, precision: Any) -> Structured:
+            return make({**results, PRECISION: np.dtype(precision).type})
+
+        return Layout(self.parts, tuple(self.sizes), whole, says, not split)
 
     # ---------------------------------------------------------- terms
 
@@ -135,7 +146,7 @@ class _Planner:
         if len(products) == 1 and all(not f.labels or _is_scalar(f, first) for f in first.factors):
             value, says = self._scale(first, first.factors)
             filled = self._filled(first, first.output[: self.rows])
-            return lambda r: Diagonal(value(r), filled(r)), f"{says}I"
+            return lambda r: Diagonal(r[PRECISION](value(r)), filled(r)), f"{says}I"
         terms = [_einsum(p, p.factors, p.output[: self.rows], scaled=True) for p in products]
         key = self._part("diagonal", terms[0] if len(terms) == 1 else nodes.Sum(terms))
         return lambda r: Diagonal(r[key]), f"diag({key})"
@@ -195,7 +206,7 @@ class _Planner:
         up = tuple(dict.fromkeys(a for a in product.output[: self.rows] if a in labels))
         if not factors:
             filled = self._filled(product, up)
-            return _Piece(lambda r: Diagonal(1.0, filled(r)), up, up, "I")
+            return _Piece(lambda r: Diagonal(r[PRECISION](1), filled(r)), up, up, "I")
         array, key = self._array("diagonal", product, factors, up, folded)
         return _Piece(lambda r: Diagonal(array(r)), up, up, f"diag({key})")
 

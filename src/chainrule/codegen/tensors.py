@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.codegen.binding import Binding, indices, whole_number
 from chainrule.codegen.compiled import CompiledFunction, library
-from chainrule.codegen.entry import outside
+from chainrule.codegen.entry import failure, outside
 from chainrule.errors import ArrayMismatch
 from chainrule.expr.dims import Dim
 
@@ -73,20 +73,25 @@ class TorchFunction(CompiledFunction):
     def __call__(self, *positional: Any, **given: Any) -> Any:
         ready = None if positional else self._as_given(given)
         if ready is not None:
-            return self._finished(self._computed(ready), ready[0].dtype, ready[0].device)
+            return self._finished(self._computed(ready, given), ready[0].dtype, ready[0].device)
         binding = self._binding
         arrays, sizes = binding.bind(self._beside_each_other(self.named(positional, given)))
         floats = [name for name in binding.arrays if name not in self._bounded]
-        dtype = self._common([arrays[name].dtype for name in floats])
+        # A constant has the precision of what is given beside it.
+        beside = floats or [name for name in arrays if name not in self._bounded]
+        dtype = self._common([arrays[name].dtype for name in beside])
         arrays.update({name: arrays[name].to(dtype) for name in floats})
-        result = self._computed([*(arrays[n] for n in binding.arrays), *(sizes[n] for n in binding.needed)])
-        return self._finished(result, dtype, next((arrays[n].device for n in binding.arrays), None))
+        arguments = [*(arrays[n] for n in binding.arrays), *(sizes[n] for n in binding.needed)]
+        device = next((arrays[n].device for n in [*binding.arrays, *arrays]), None)
+        return self._finished(self._computed(arguments, arrays), dtype, device)
 
-    def _computed(self, arguments: Sequence[Any]) -> Any:
+    def _computed(self, arguments: Sequence[Any], given: Mapping[str, Any]) -> Any:
         try:
             return self._function(*arguments)
         except self._torch.linalg.LinAlgError as problem:
             raise outside(str(problem).replace("positive-definite", "positive definite")) from None
+        except (ZeroDivisionError, ValueError, IndexError, RuntimeError) as problem:
+            raise failure(problem, self._binding, given) from None
 
     def _as_given(self, given: Mapping[str, Any]) -> list[Any] | None:
         """The arguments, if they are all tensors of one precision and device that fit; else None."""
@@ -136,6 +141,7 @@ class TorchFunction(CompiledFunction):
             elif name not in variables:
                 raise binding.unknown(name)
             elif number and name not in self._bounded:
+                binding.check_number(name, value)
                 numbers.append(name)
             else:
                 tensor = binding.array(name, value)

@@ -43,7 +43,8 @@ class Torch(Functional):
         device = f', "device": {arrays[0][0]}.device' if arrays else ""
         if not arrays and 'like["device"]' in written:
             device = ', "device": None'
-        return [f'like = {{"dtype": torch.get_default_dtype(){device}}}']
+        # A constant keeps its digits; a compiled function gives it the precision of what is given beside it.
+        return [f'like = {{"dtype": torch.float64{device}}}']
 
     def code(self, row: Row) -> str:
         return row.torch or row.code.replace("np.", "torch.").replace("special.", "torch.special.")

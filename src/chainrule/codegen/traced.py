@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.codegen.binding import Binding, indices, whole_number
 from chainrule.codegen.compiled import CompiledFunction, library
+from chainrule.codegen.entry import failure
 from chainrule.errors import ArrayMismatch
 from chainrule.expr.dims import Dim
 
@@ -75,8 +76,16 @@ class JAXFunction(CompiledFunction):
                 if name not in variables or not isinstance(value, array):
                     break
             else:
-                return self._finished(self._jitted(**given))
-        return self._finished(self._jitted(**self._admitted(self.named(positional, given))))
+                return self._finished(self._computed(given))
+        return self._finished(self._computed(self._admitted(self.named(positional, given))))
+
+    def _computed(self, given: Mapping[str, Any]) -> Sequence[Any]:
+        try:
+            results: Sequence[Any] = self._jitted(**given)
+        except (ZeroDivisionError, ValueError, IndexError, TypeError) as problem:
+            # Some errors of JAX are of these kinds too, and are passed on as they are.
+            raise failure(problem, self._binding, given) from None
+        return results
 
     def _finished(self, results: Sequence[Any]) -> Any:
         # JAX sorts the keys of a dict, so that results leave the jitted function as a list.
@@ -87,7 +96,9 @@ class JAXFunction(CompiledFunction):
         arrays, sizes = binding.bind(given)
         floats = [arrays[n] for n in binding.arrays if binding.variables[n].bound is None]
         result = self._function(*(arrays[n] for n in binding.arrays), *(sizes[n] for n in binding.needed))
-        dtype = jnp.result_type(*floats) if floats else float
+        # A constant has the precision of what is given beside it.
+        beside = floats or [a for n, a in arrays.items() if binding.variables[n].bound is None]
+        dtype = jnp.result_type(*beside) if beside else float
         results = [result] if self._keys is None else [result[key] for key in self._keys]
         return [jnp.asarray(value, dtype) for value in results]
 
@@ -100,7 +111,9 @@ class JAXFunction(CompiledFunction):
             elif name not in variables:
                 raise self._binding.unknown(name)
             plain = isinstance(value, int | float) and not isinstance(value, np.generic)
-            if name in variables and not plain and not isinstance(value, array):
+            if name in variables and plain:
+                self._binding.check_number(name, value)
+            elif name in variables and not isinstance(value, array):
                 given[name] = self._from_numpy(name, value)
         known = {name: value for name, value in given.items() if name in variables}
         for name in self._bounded:
