@@ -44,14 +44,14 @@ def sections(path: str, skip: int, count: int) -> Sequence[Section]:
         ends: list[tuple[int, int, int]] = []  # where one ends, and the lines and rows up to there
         at, lines, rows = body, skip, 0
         for block in _whole_lines(file):
-            if b'"' in block or block.count(b"\r") != block.count(b"\r\n"):
+            returns = block.count(b"\r")
+            if b'"' in block or (returns and returns != block.count(b"\r\n")):
                 return ()
-            stops, filled = _lines(block)
             while len(ends) < len(targets) and targets[len(ends)] <= at + len(block):
-                place = min(int(np.searchsorted(stops, targets[len(ends)] - at)), len(stops) - 1)
-                found = rows + int(np.count_nonzero(filled[: place + 1]))
-                ends.append((at + int(stops[place]), lines + place + 1, found))
-            at, lines, rows = at + len(block), lines + len(stops), rows + int(np.count_nonzero(filled))
+                stop = block.find(b"\n", max(targets[len(ends)] - at - 1, 0)) + 1 or len(block)
+                part = block[:stop]
+                ends.append((at + stop, lines + _lines(part), rows + _filled(part)))
+            at, lines, rows = at + len(block), lines + _lines(block), rows + _filled(block)
     places = [(0, 0, 0), *ends, (at, lines, rows)]
     return [
         Section(begin, end, before, first, until - first)
@@ -74,17 +74,23 @@ def _whole_lines(file: Any) -> Iterator[bytes]:
         yield rest
 
 
-def _lines(block: bytes) -> tuple[Any, Any]:
-    """Where each line of a block stops, and whether there is anything on it."""
+def _lines(block: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == NEWLINE))
+
+
+def _filled(block: bytes) -> int:
+    r"""How many of some lines have anything on them.
+
+    >>> _filled(b"1,2\n\n\n3,4\r\n\r\n5,6")
+    3
+    """
     seen = np.frombuffer(block, np.uint8)
-    stops = np.flatnonzero(seen == NEWLINE) + 1
-    if not len(stops) or stops[-1] < len(seen):
-        stops = np.append(stops, len(seen))
-    lengths = np.diff(stops, prepend=0)
-    filled = (lengths > 2) | ((lengths == 2) & (seen[stops - 2] != RETURN))
-    if len(stops) and lengths[-1] == 1 and seen[-1] != NEWLINE:
-        filled[-1] = True  # one letter, and no line end
-    return stops, filled
+    ends = seen == NEWLINE
+    lines = np.count_nonzero(ends) + (not ends[-1])
+    blank = np.count_nonzero(ends[1:] & ends[:-1]) + ends[0]
+    if b"\r" in block:
+        blank += np.count_nonzero(ends[2:] & (seen[1:-1] == RETURN) & ends[:-2]) + block.startswith(b"\r\n")
+    return int(lines - blank)
 
 
 class Bytes(io.RawIOBase):
