@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.codegen.load import compile_expressions
+from chainrule.expr.walk import variables
+from chainrule.fit.moments import Scaling
 from chainrule.fit.result import Result
+from chainrule.fit.units import in_units
+from chainrule.language import parse_formula
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(40, 3)) * [1, 10, 0.1] + [5, -20, 0]
@@ -60,11 +65,14 @@ def test_the_loss_of_the_parameters_in_units_is_that_of_the_data(loss: str, powe
             (),
             "y does not stand in one difference",
         ),
-        ("mean((y - relu(X @ w + b))**2)", "X,y", ("X",), "is added to the prediction of y; where y is"),
+        ("mean((y - relu(X @ w + b))**2)", "X,y", ("X",), "to take up its mean; where y is predicted"),
         ("mean((y - tanh(X @ w) - d)**2)", "y", (), "no parameters multiply all of the prediction"),
         ("mean((y - X @ w - b)**2) + b**2", "y", (), "b stands in other places too"),
         ("mean((y - X @ w - b)**2) + mean(tanh(X @ w))", "y", (), "w stands in other places too"),
         ("mean((y - X @ w - w[0] - b)**2)", "X", (), "w stands in other places too"),
+        ("mean((y - X @ w - b)**2)/(2*d**2) + log(d**2)", "y", (), "d stands beside the difference of y"),
+        ("mean((y - X @ w - b - b*(X @ w))**2)", "y", (), "does not grow as b and w do"),
+        ("mean(((y + a)*d - X @ w - b)**2)", "y", (), "y does not stand in a product with one"),
         ("mean(y*(X @ w + b))", "y", (), "y does not stand in a product with one"),
     ],
 )
@@ -74,6 +82,46 @@ def test_or_it_is_said_why_not(loss: str, standardise: str, undone: tuple[str, .
     assert why in found.original_note
     if undone:
         assert "X in the units of the data" in str(found)
+
+
+PREDICTIONS = [
+    "X @ w + b", "b - X @ w", "a*(X @ w + b) + d", "(X @ w + b)/2", "2*(X @ w) + b", "X @ w + x*v + b",
+    "(X @ w + b)**2 + d", "relu(X @ w + b)*a + d", "abs(X @ w) + b", "X @ w + b + d", "tanh(X @ w + b)*a + d",
+    "maximum(X @ w + b, 0)*a + d", "(X @ w)*(x*v) + b", "X @ w + X @ u + b", "X @ w + b + x*b",
+    "X @ w + w[0] + b",
+    "sqrt((X @ w + b)**2)*a + d", "maximum(X @ w, x*v) + d", "(x + a)*v + b", "sum(X*X, axis=1)*v + b",
+    "X @ w/norm(w) + b", "x*v + b*b", "relu(x*v + b) + relu(x*a + b) + d",
+]  # fmt: skip
+LOSSES = ["mean((y - p)**2)", "sum(abs(p - y))", "mean((2*y - p)**2) + mean(p**2)", "sum(x*(y - p)**2)/2"]
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_whatever_is_undone_gives_the_loss_of_the_data(prediction: str) -> None:
+    names = sorted({name for name in "wbadvu" if re.search(rf"\b{name}\b", prediction)})
+    shapes = "X[N,3] y[N] x[N] " + " ".join({"w": "w[3]", "u": "u[3]"}.get(name, name) for name in names)
+    rng = np.random.default_rng(3)
+    raw = {**DATA, "x": rng.normal(size=40) * 3 + 4}
+    params = {name: rng.normal(size=(3,) if name in "wu" else ()) for name in names}
+    scales, scaled = {}, {name: array.copy() for name, array in raw.items()}
+    for name, array in scaled.items():
+        columns = array.reshape(40, -1)
+        scales[name] = Scaling(columns.mean(axis=0), columns.std(axis=0))
+        scales[name].apply(array)
+    for loss in LOSSES:
+        expr = parse_formula(f"p = {prediction}; {loss}", shapes).expr
+        known = {v.name: v for v in variables(expr)}
+        compiled = compile_expressions({"loss": expr}, list(known.values()))
+        for chosen in ({"y"}, {"X", "y"}, {"X", "x"}, {"X", "x", "y"}):
+            if not chosen <= set(known):
+                continue
+            found = in_units(expr, params, {name: scales[name] for name in chosen}, list(raw))
+            fitted = {name: scaled[name] if name in chosen else raw[name] for name in known if name in raw}
+            units = {name: raw[name] if name in found.undone else array for name, array in fitted.items()}
+            if not found.undone or ("y" in found.undone and found.factor is None):
+                continue
+            factor = found.factor if "y" in found.undone and found.factor else 1.0
+            value = float(compiled(**fitted, **params)["loss"])
+            assert float(compiled(**units, **found.params)["loss"]) == pytest.approx(factor * value, rel=1e-9)
 
 
 def test_where_y_stays_standardised_it_is_said_what_predicts_it() -> None:

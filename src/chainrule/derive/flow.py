@@ -181,9 +181,7 @@ def flow(
     return Flow(tuple(wrt), tuple(parts))
 
 
-def regrouped(
-    expr: Expr, names: Mapping[str, Expr], *, affine: bool = False
-) -> tuple[Expr, dict[str, Expr]]:
+def regrouped(expr: Expr, names: Mapping[str, Expr], *, affine: bool = False) -> tuple[Expr, dict[str, Expr]]:
     """The formula and its named parts, with named sums inside larger sums again.
 
     Sums are not nested, so (a + b) − y has lost a + b, and a person's name for it with it. `affine`: so has

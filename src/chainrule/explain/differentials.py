@@ -136,9 +136,7 @@ def _read_off(board: Board, last: Expr) -> tuple[Entry, ...]:
         said = "; ".join(filter(None, ("entry by entry", paired_note(letters))))
         above = m.tree("entry", (board.symbol(output),), rows) if rows else board.symbol(output)
         below = m.tree("entry", (board.symbol(wrt),), columns) if columns else board.symbol(wrt)
-        entries.append(
-            Line(m.derivative(above, below), presentation.tree, (said,), value=gradient)
-        )
+        entries.append(Line(m.derivative(above, below), presentation.tree, (said,), value=gradient))
         if presentation.vec is not None:
             column = [
                 m.call("vec", board.symbol(v)) if v.rank == 2 else board.symbol(v) for v in (output, wrt)

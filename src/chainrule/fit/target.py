@@ -55,7 +55,8 @@ class Target:
         ]
         added = [(f, v) for f, v in others if isinstance(v, Variable) and v.name in params]
         if len(added) != 1:
-            return f"no parameter, or more than one, is added to the prediction of {self.name}"
+            count = "more than one parameter" if added else "no parameter"
+            return f"{count} is added to the prediction of {self.name}, to take up its mean"
         factor, bias = added[0]
         assert isinstance(bias, Variable)
         growing = {bias.name}
@@ -66,12 +67,13 @@ class Target:
             growing |= found
         if any(degree(core, growing) != 1 for _, core in others):
             return f"the prediction of {self.name} does not grow as {' and '.join(sorted(growing))} do"
-        elsewhere = {v.name for v in variables(self.loss)}
-        if bias.name in elsewhere:
+        places = [self.loss, *(core for _, core in others if core is not bias)]
+        if bias.name in {v.name for v in variables(*places)}:
             return f"{bias.name} stands in other places too"
-        for term in _added(self.loss):
+        for _, term in terms(self.loss):
             inside = {v.name for v in variables(term)}
-            if inside & (data | {HELD}) and inside & growing:
+            # A penalty holds no data, and counts the parameters as they were fitted.
+            if inside & data and inside & growing:
                 return f"{min(inside & growing)} stands in other places too"
         mean, deviation = float(scale.mean[0]), float(scale.deviation[0])
         moved = {name: np.asarray(a * deviation if name in growing else a) for name, a in params.items()}
@@ -79,7 +81,7 @@ class Target:
         return moved, tuple(name for name in params if name in growing)
 
 
-def target(loss: Expr, name: str) -> Target | str:
+def target(loss: Expr, name: str, params: Set[str], data: Set[str]) -> Target | str:
     """How a variable is compared with a prediction, or why that is not known; "" if it is not compared."""
     nodes = topological([loss])
     variable = next((n for n in nodes if isinstance(n, Variable) and n.name == name), None)
@@ -101,6 +103,10 @@ def target(loss: Expr, name: str) -> Target | str:
     used = [v.name for _, core in found if core is not variable for v in variables(core)]
     if len(factors) != 1 or name in used or name in {v.name for v in variables(whole)}:
         return why
+    beside = {v.name for _, term in terms(whole) if held in topological([term]) for v in variables(term)}
+    if beside & params:
+        # What is multiplied or added to is no difference from a prediction; what scales it has a unit too.
+        return "" if beside & data else f"{min(beside & params)} stands beside the difference of {name}"
     return Target(name, whole, tuple(found), factors[0])
 
 
@@ -133,11 +139,6 @@ def _sums(node: Expr) -> list[Expr]:
 
 def _variable(found: tuple[Term, ...], name: str) -> Expr | None:
     return next((core for _, core in found if isinstance(core, Variable) and core.name == name), None)
-
-
-def _added(loss: Expr) -> list[Expr]:
-    """The terms of a loss: a penalty among them is one that holds no data."""
-    return [core for _, core in terms(loss)]
 
 
 def _growing(node: Expr, params: set[str]) -> set[str] | None:

@@ -51,7 +51,7 @@ def in_units(
         return Units()
     rows = {*data, *scaling}
     moved = {name: np.array(array, np.float64) for name, array in params.items()}
-    compared = {name: target(loss, name) for name in scaling}
+    compared = {name: target(loss, name, set(params), rows) for name in scaling}
     targets = {name: goal for name, goal in compared.items() if isinstance(goal, Target)}
     why: dict[str, str] = {}
     changed: list[str] = []

@@ -41,8 +41,10 @@ WINDOW = Constant(
     says="entry k of window t of an array is its entry stride·t + dilation·k − padding, or 0",
     evaluate=_window,
     code="(($3 * np.arange($1)[:, None, None] + $4 * np.arange($2)[:, None] - $5 == np.arange($6)) * 1.0)",
-    torch=("($3 * torch.arange($1)[:, None, None] + $4 * torch.arange($2)[:, None] - $5"
-    " == torch.arange($6)).to(**like)"),
+    torch=(
+        "($3 * torch.arange($1)[:, None, None] + $4 * torch.arange($2)[:, None] - $5"
+        " == torch.arange($6)).to(**like)"
+    ),
     text="window($1, $2, $3, $4, $5, $6)",
     latex=r"\operatorname{window}($*)",
     source="Dumoulin and Visin 2016, A guide to convolution arithmetic for deep learning",

@@ -316,9 +316,7 @@ class Normaliser:
             known = self._applied[key] = self._of(function, arguments, parameters)
         return known
 
-    def _of(
-        self, function: Function, arguments: Sequence[Expr], parameters: tuple[Parameter, ...]
-    ) -> Expr:
+    def _of(self, function: Function, arguments: Sequence[Expr], parameters: tuple[Parameter, ...]) -> Expr:
         if isinstance(function, Elementwise) and arguments[0].rank:
             for outside in (self._repeated, self._permuted):
                 moved = outside(function, arguments, parameters)
