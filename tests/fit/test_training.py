@@ -201,3 +201,15 @@ def test_ctrl_c_in_the_command_reports_and_ends_with_130(
     assert ended.value.code == 130
     printed = capsys.readouterr().out
     assert "stopped by Ctrl-C after 3 steps" in printed and "w[bmi]" in printed
+
+
+def test_newton_on_a_sphere_ends_at_the_minimum() -> None:
+    # With w = t/‖t‖ the length of t drifts to 1e-75, where all that moves w looks flat beside b.
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((80, 3))
+    y = x @ [1, -2, 0.5] + 0.7 + 0.1 * rng.standard_normal(80)
+    common: dict[str, Any] = {"params": "w,b", "data": {"X": x, "y": y}, "shapes": "X[N,n] w[n]:unit b y[N]"}
+    ends = [cr.fit("mean((y - X @ w - b)**2)", method=m, **common) for m in ("lbfgs", "newton")]
+    assert all(end.converged for end in ends)
+    assert ends[1].steps < 20
+    assert ends[1].loss == pytest.approx(ends[0].loss, rel=1e-12)

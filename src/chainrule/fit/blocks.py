@@ -209,30 +209,43 @@ class Definite(Block):
 
 
 class Unit(Block):
-    """x = t/‖t‖."""
+    """x = (2(q + Nt) − (1 + ‖t‖²) q)/(1 + ‖t‖²), q the start, N an orthonormal basis of what is orthogonal to it.
 
-    said = "t/‖t‖ of free numbers t"
+    The sphere seen from −q, the one point that is reached only in the limit. With t/‖t‖ the length of t would be
+    free: it changes nothing but the size of the gradient, and drifts to 0 or beyond all bounds.
+    """
 
-    def __init__(self, n: int) -> None:
-        self.size = n
+    said = "q + 2(Nt − ‖t‖² q)/(1 + ‖t‖²), q the start, N a basis orthogonal to it, t free"
+
+    def __init__(self, start: Array) -> None:
+        length = np.linalg.norm(start)
+        self.start = start / length if length else start
+        normal = self.start + np.where(self.start[0] < 0, -1.0, 1.0) * np.eye(len(start))[0]
+        mirror = np.eye(len(start)) - 2 * np.outer(normal, normal) / (normal @ normal)
+        self.basis = mirror[:, 1:]
+        self.size = len(start) - 1
 
     def value(self, t: Array) -> Array:
-        return np.asarray(t / np.linalg.norm(t))
+        return np.asarray(2 * (self.start + self.basis @ t) / (1 + t @ t) - self.start)
 
     def push(self, t: Array, v: Array) -> Array:
-        x, length = self.value(t), np.linalg.norm(t)
-        return np.asarray((v - x * (x @ v)) / length)
+        scale, ahead = 1 + t @ t, self.start + self.basis @ t
+        return np.asarray(2 * (self.basis @ v) / scale - ahead * (4 * (t @ v) / scale**2))
 
     def pull(self, t: Array, g: Array) -> Array:
-        return self.push(t, g)
+        scale, ahead = 1 + t @ t, self.start + self.basis @ t
+        return np.asarray(2 * (g @ self.basis) / scale - t * (4 * (ahead @ g) / scale**2))
 
     def bend(self, t: Array, g: Array, v: Array) -> Array:
-        x, length, moved = self.value(t), np.linalg.norm(t), self.push(t, v)
-        turned = moved * (x @ g) + x * (moved @ g) + (g - x * (x @ g)) * ((x @ v) / length)
-        return np.asarray(-turned / length)
+        scale, along = 1 + t @ t, t @ v
+        ahead, across = (self.start + self.basis @ t) @ g, g @ self.basis
+        bent = 4 * t * ahead * along / scale - across * along - v * ahead - t * (across @ v)
+        return np.asarray(4 * bent / scale**2)
 
     def inverse(self, x: Array) -> Array | None:
-        return x.copy() if np.isclose(np.linalg.norm(x), 1, rtol=0, atol=1e-9) else None
+        if not np.isclose(np.linalg.norm(x), 1, rtol=0, atol=1e-9) or x @ self.start <= -1:
+            return None
+        return np.asarray((x @ self.basis) / (1 + x @ self.start))
 
 
 class Turned(Block):

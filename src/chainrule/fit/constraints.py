@@ -65,7 +65,7 @@ def block_of(
     if curved == {"simplex"} and not patterns and "spd" not in words:
         return Simplex(shape), None, f"{name} = {Simplex.said}"
     if len(curved) == 1 and not patterns and not word and "spd" not in words:
-        surface = Unit(shape[0]) if curved == {"unit"} else Turned(start)
+        surface = Unit(start) if curved == {"unit"} else Turned(start)
         return surface, None, f"{name} = {surface.said}"
     if curved or "spd" in words or ("skew" in patterns and (word or len(patterns) > 1)):
         raise OptionError(
