@@ -62,7 +62,9 @@ def wanted(
     else:
         declared = {v.name: v for v in variables(loss)}
     if let is not None:
-        names = [binding.name for binding in let.bindings]
+        # One that the loss lacks is left for the data to refuse: `rest` would be without its columns.
+        used = words_of(loss) if isinstance(loss, str) else list(declared)
+        names = [binding.name for binding in let.bindings if binding.name in used]
     elif isinstance(data, Mapping):
         used = words_of(loss) if isinstance(loss, str) else list(declared)
         names = [str(name) for name in data if name in used and name not in (params or ())]

@@ -18,6 +18,7 @@ from chainrule.api.derivative import Derivative, Derivatives
 from chainrule.api.deriving import derive
 from chainrule.api.formulas import Functions, Shapes, read
 from chainrule.api.inner_parts import gauss_newton_blocks, said, terms
+from chainrule.api.row_checks import check_rows
 from chainrule.codegen.binding import Array, Binding
 from chainrule.errors import ArrayMismatch, OptionError
 from chainrule.expr.dims import Dim
@@ -78,6 +79,8 @@ def setting(
             f"{listed} {'is' if len(missing) == 1 else 'are'} neither data nor a parameter",
             hint=f"give data for {listed}, or name {listed} among the parameters",
         )
+    declared = formula.variables if not isinstance(loss, str) else parse_declarations(shapes).variables
+    check_rows(formula.expr, names, known, declared, row_size)
     if formula.expr.rank:
         raise OptionError("a loss is a number, and this formula has axes", hint="take its sum or its mean")
     variables = formula.variables

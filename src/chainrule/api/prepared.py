@@ -28,7 +28,7 @@ from chainrule.fit.result import Result
 from chainrule.fit.rows import MemoryRows
 from chainrule.fit.run import Outcome, run
 from chainrule.fit.session import Progress
-from chainrule.fit.start import relu_biases, start_of
+from chainrule.fit.start import read_start, relu_biases, start_of
 from chainrule.fit.stream import Streamed
 from chainrule.fit.surface import surface
 from chainrule.fit.units import in_units
@@ -74,8 +74,7 @@ class Prepared:
     ) -> Result:
         """Fit, and look at where it ended."""
         objective, structures = self.objective, self._structures()
-        if isinstance(init, Mapping):
-            init = {ascii_name(str(name)): value for name, value in init.items()}
+        init = {ascii_name(str(name)): value for name, value in read_start(init).items()}
         start = start_of(objective.shapes, structures, init=init, biases=self._biases(), seed=self.seed)
         inner = constrained(objective, structures, start, method)
         outcome = run(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chainrule.api.fit_arguments import check_kinds
 from chainrule.api.formulas import Functions, Shapes
 from chainrule.api.prepared import Watch
 from chainrule.api.preparing import prepare
@@ -75,6 +76,11 @@ def fit(
     >>> result.params["w"].round(6), result.params["b"].round(6), result.converged
     (array([2.]), np.float64(1.0), True)
     """
+    check_kinds({
+        "params": params, "let": let, "standardise": standardise, "one_hot": one_hot, "sizes": sizes,
+        "split": split, "betas": betas, "checkpoint": checkpoint, "resume": resume, "scheduler": scheduler,
+        "progress": progress,
+    })  # fmt: skip
     prepared = prepare(
         loss,
         params,

@@ -124,7 +124,7 @@ def _run(prepared: Prepared, options: argparse.Namespace, how: dict[str, Any]) -
     with Bar(how.get("steps", 1000)) as bar:
         result = prepared.run(
             options.method,
-            init=_init(options.init),
+            init=options.init,
             watch=None if options.quiet else bar.watch,
             checkpoint=options.checkpoint,
             resume=options.resume,
@@ -211,25 +211,6 @@ def _sizes(texts: Sequence[str]) -> dict[str, int]:
             if not mark or not name or not value.isdecimal():
                 raise _at("--size", text, "--size is a name and a whole number", "--size h=16")
             found[name] = int(value)
-    return found
-
-
-def _init(text: str | None) -> Any:
-    """A file, or numbers by name."""
-    if text is None or "=" not in text or Path(text).exists():
-        return text
-    found = {}
-    for part in text.split(","):
-        name, _, value = (word.strip() for word in part.partition("="))
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise _at(
-                "--init",
-                text,
-                f"the start of {name or '…'} is no number: {value!r}",
-                "--init w=0.5,b=1, or a file",
-            ) from None
     return found
 
 

@@ -13,7 +13,7 @@ from chainrule.codegen.names import identifier
 from chainrule.errors import ArrayMismatch, OptionError
 
 # What a package is called among the extras of chainrule, where not by its own name.
-EXTRAS = {"matplotlib": "plot", "pyarrow": "data"}
+EXTRAS = {"matplotlib": "plot", "pyarrow": "data", "distributed": "dask"}
 
 
 def library(name: str) -> Any:

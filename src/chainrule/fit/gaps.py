@@ -49,7 +49,7 @@ class Gaps:
         if self.policy == "error":
             row, column = min((int(np.argmax(hole)), name) for name, hole in holes.items())
             raise complain(
-                f"{column} has no value", row, column, 'mend the cell, or leave such rows out: missing="drop"'
+                f"{column} has no value", row, column, 'mend the cell, or leave such rows out: missing="drop", --missing drop in a shell'
             )
         kept: Array = ~np.logical_or.reduce(list(holes.values()))
         self.dropped += int(np.count_nonzero(~kept))

@@ -78,6 +78,10 @@ class Options:
             value = getattr(self, name)
             if value is not None:
                 _check(name, value, low, high, whole)
+        if self.betas is not None and len(self.betas) != 2:
+            raise OptionError(
+                f"betas are two numbers, not {len(self.betas)}", hint="betas=(0.9, 0.999), of g and of g²"
+            )
         for beta in self.betas or ():
             _check("betas", beta, 0, 1, False)
 

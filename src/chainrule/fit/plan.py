@@ -330,15 +330,14 @@ def _shared(chosen: Mapping[str, Chosen]) -> tuple[str, ...]:
 
 
 def _unused(table: Table, name: str, known: Sequence[str], what: str) -> ChainruleError:
+    takes = ", ".join(list(dict.fromkeys(known))[:20])
     if name not in known and name not in table.names:
         problem = table.unknown(name)
-        near = get_close_matches(name, known, 1, 0.6)
-        problem.hint = f"{what} takes {', '.join(known[:20])}" + (
-            f"; did you mean {near[0]}?" if near else ""
-        )
+        near = get_close_matches(name, known, 1, 0.6) if "did you mean" not in problem.message else []
+        problem.hint = f"{what} takes {takes}" + (f"; did you mean {near[0]}?" if near else "")
         return problem
     return OptionError(
-        f"{what} of {name}: no variable is made of it", hint=f"known are {', '.join(known[:20])}"
+        f"{what} of {name}: no variable is made of it", hint=f"known are {takes}"
     )
 
 

@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
-from chainrule.errors import ArrayMismatch, DomainProblem, LimitExceeded, NoDerivative, UnknownName
+from chainrule.errors import (
+    ArrayMismatch,
+    DomainProblem,
+    LimitExceeded,
+    NoDerivative,
+    OptionError,
+    Span,
+    UnknownName,
+)
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable
 from chainrule.expr.walk import topological
 from chainrule.fit.constraints import block_of
@@ -112,15 +121,13 @@ def start_of(
 ) -> dict[str, Array]:
     """The start of all parameters: those in `init` as given, `biases` at their number, the others random.
 
-    `init` is a mapping or a file of arrays (npz, safetensors, a saved result). A number fills an array.
+    `init` is what `read_start` reads. A number fills an array.
     Raises: UnknownName, ArrayMismatch for what does not fit.
 
     >>> start_of({"w": (2,), "b": ()}, {}, init={"w": 0.5}, biases={"b": 3.0})
     {'w': array([0.5, 0.5]), 'b': array(3.)}
     """
-    given: Mapping[str, object] = {}
-    if init is not None:
-        given = init if isinstance(init, Mapping) else arrays_in(Path(init))
+    given = read_start(init)
     for name in given:
         if name not in shapes:
             near = get_close_matches(name, shapes, 1, 0.5)
@@ -135,6 +142,40 @@ def start_of(
     for name, value in given.items():
         start[name] = _fitting(name, value, shapes[name])
     return start
+
+
+def read_start(init: object) -> Mapping[str, object]:
+    """The start that is asked for, by name: a mapping, a text of numbers, or a file (npz, safetensors, a result).
+
+    Raises: OptionError for what is none of these, FileProblem for a file that is not there.
+
+    >>> read_start("w=0.5, b=1")
+    {'w': 0.5, 'b': 1.0}
+    """
+    if init is None:
+        return {}
+    if isinstance(init, Mapping):
+        return init
+    if not isinstance(init, str | PathLike):
+        raise OptionError(
+            f"init cannot be of type {type(init).__name__}",
+            hint="a start is numbers or arrays by name, init={'w': 0.5, 'b': 1}, or a file",
+        )
+    if not isinstance(init, str) or "=" not in init or Path(init).exists():
+        return arrays_in(Path(init))
+    found: dict[str, object] = {}
+    for part in init.split(","):
+        name, _, value = (word.strip() for word in part.partition("="))
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise OptionError(
+                f"the start of {name or '…'} is no number: {value!r}",
+                source=init,
+                spans=(Span(0, len(init)),),
+                hint="w=0.5,b=1, or a file",
+            ) from None
+    return found
 
 
 def arrays_in(path: Path) -> dict[str, Array]:
