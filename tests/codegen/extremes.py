@@ -131,6 +131,10 @@ def _log_phi(x: Any) -> Any:
     return mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
 
 
+def _mills(x: Any) -> Any:
+    return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi) / (mp.erfc(-x / mp.sqrt(2)) / 2)
+
+
 WIDE = (-1000.0, -700.0, -40.0, -1.0, -1e-8, -1e-300, 1e-300, 1e-8, 1.0, 40.0, 700.0, 1000.0)
 POSITIVE = (1e-300, 1e-20, 1e-8, 0.3, 1.5, 40.0, 700.0, 1e8)
 SMALL = (-1e-3, 1e-150, 1e-20, 1e-8, 1e-3, 0.5, 3.0, 100.5)
@@ -149,6 +153,7 @@ FORMULAS = (
     Row("log(1 + exp(x))", lambda x: mp.log(1 + mp.exp(x)), WIDE, 1),
     Row("log(1 + exp(x))", lambda x: mp.log(1 + mp.exp(x)), WIDE, 2),
     Row("sigmoid(x)", S, WIDE, 0),
+    Row("sigmoid(x)", S, WIDE, 2),
     Row("sigmoid(x) * (1 - sigmoid(x))", lambda x: S(x) * (1 - S(x)), WIDE, 0),
     Row("1 - sigmoid(x)", lambda x: 1 - S(x), WIDE, 0),
     Row("log(1 - sigmoid(x))", lambda x: mp.log(1 - S(x)), WIDE, 0),
@@ -158,6 +163,8 @@ FORMULAS = (
     Row("tanh(x)", mp.tanh, WIDE, 2),
     Row("log(cosh(x))", lambda x: mp.log(mp.cosh(x)), WIDE, 0),
     Row("log(cosh(x))", lambda x: mp.log(mp.cosh(x)), WIDE, 2),
+    Row("log(exp(x) + exp(-x))", lambda x: mp.log(mp.exp(x) + mp.exp(-x)), WIDE, 0),
+    Row("log(1 + exp(x)) - x", lambda x: mp.log(1 + mp.exp(-x)), WIDE, 0),
     Row("1 / cosh(x)", lambda x: 1 / mp.cosh(x), WIDE, 0),
     Row("1 / cosh(x)", lambda x: 1 / mp.cosh(x), WIDE, 1),
     Row("1 - cos(x)", lambda x: 1 - mp.cos(x), SMALL, 0),
@@ -165,6 +172,9 @@ FORMULAS = (
     Row("cosh(x) - 1", lambda x: mp.cosh(x) - 1, SMALL, 0),
     Row("exp(x) - 1", lambda x: mp.exp(x) - 1, WIDE, 0),
     Row("x / (exp(x) - 1)", lambda x: x / (mp.exp(x) - 1), WIDE, 0),
+    Row("x / (1 - exp(-x))", lambda x: x / (1 - mp.exp(-x)), WIDE, 0),
+    Row("exp(x) / (exp(x) - 1)**2", lambda x: mp.exp(x) / (mp.exp(x) - 1) ** 2, WIDE, 0),
+    Row("1 / (1 - exp(-x))", lambda x: 1 / (1 - mp.exp(-x)), WIDE, 1),
     Row("log(1 + x)", lambda x: mp.log(1 + x), POSITIVE, 0),
     Row("log(1 - exp(-x))", lambda x: mp.log(1 - mp.exp(-x)), POSITIVE, 0),
     Row("log(1 - exp(-x))", lambda x: mp.log(1 - mp.exp(-x)), POSITIVE, 1),
@@ -179,6 +189,8 @@ FORMULAS = (
     Row("lognormcdf(x)", _log_phi, (-30.0, -5.0, -1e-8, 0.5, 5.0), 0),
     Row("lognormcdf(x)", _log_phi, (-30.0, -5.0, -1e-8, 0.5, 5.0), 1),
     Row("lognormcdf(x)", _log_phi, (-30.0, -5.0, -1e-8, 0.5, 5.0), 2),
+    Row("normpdf(x) / normcdf(x)", _mills, (-30.0, -5.0, -1e-8, 0.5, 5.0), 0),
+    Row("normpdf(x) / normcdf(x)", _mills, (-30.0, -5.0, -1e-8, 0.5, 5.0), 1),
     Row("1 - normcdf(x)", lambda x: mp.erfc(x / mp.sqrt(2)) / 2, (-5.0, 0.5, 5.0, 30.0), 0),
     Row("1 - erf(x)", mp.erfc, (-5.0, 0.5, 5.0, 25.0), 0),
     Row("exp(-x**2 / 2)", lambda x: mp.exp(-x * x / 2), (1e-300, 1.0, 30.0, 1e8), 1),

@@ -29,6 +29,7 @@ from chainrule.rules.elementwise import (
     sigmoid,
     sin,
     sinh,
+    softplus,
     sqrt,
     tanh,
     where,
@@ -36,6 +37,7 @@ from chainrule.rules.elementwise import (
 from chainrule.rules.table import Row
 
 HALF = Fraction(1, 2)
+TWO = Coefficient(Fraction(2))
 Split = tuple[Coefficient, Expr | None]
 Less = Mapping[Row, Callable[[Expr], Expr]]
 
@@ -102,6 +104,28 @@ def _one_plus_tanh(node: Expr) -> Expr | None:
             if constant is None and u is not None and a == c:
                 assert isinstance(node, Sum)
                 return _replaced(node, (i, j), times(a, 2 * elementwise(sigmoid, 2 * u)))
+    return None
+
+
+def _sigmoids(node: Expr) -> Expr | None:
+    """C σ(u) − c σ(−u), 2c σ(u) − c and 2c σ(u)² − c σ(u), which are small near u = 0."""
+    parts = _split(node)
+    for (i, (a, e)), (j, (b, f)) in permutations(enumerate(parts or ()), 2):
+        base, p = (e, Fraction(1)) if e is None else raised(e)
+        u, v = of(base, sigmoid), of(f, sigmoid)
+        if u is None:
+            continue
+        half = elementwise(tanh, HALF * u)
+        made = None
+        if p == 1 and v is not None and ratio(u, v) == -1 and a == -b and scaled(u)[0].rational > 0:
+            made = times(a, half)
+        elif p == 1 and f is None and a == -TWO * b:
+            made = times(-b, half)
+        elif p == 2 and v is u and a == -TWO * b:
+            made = times(-b, elementwise(sigmoid, u) * half)
+        if made is not None:
+            assert isinstance(node, Sum)
+            return _replaced(node, (i, j), made)
     return None
 
 
@@ -202,6 +226,20 @@ def _difference_of_logarithms(node: Expr) -> Expr | None:
     return None
 
 
+def _softplus(node: Expr) -> Expr | None:
+    """C softplus(u) − c u, which is small where u is large."""
+    parts = _split(node)
+    for (i, (c, e)), (j, (d, f)) in permutations(enumerate(parts or ()), 2):
+        u = of(e, softplus)
+        if u is None:
+            continue
+        b, inner = scaled(u)
+        if inner is f and d == -(c * b):
+            assert isinstance(node, Sum)
+            return _replaced(node, (i, j), times(c, elementwise(softplus, negative(u))))
+    return None
+
+
 def _mills(node: Expr) -> Expr | None:
     """C m(x) + c x, which is small far below 0 where m(x) is almost −x."""
     parts = _split(node)
@@ -232,6 +270,9 @@ def _hypotenuse(node: Expr) -> Expr | None:
 
 SUMS = (
     Form("exp(u) − exp(−u) = 2 sinh(u), with + 2 cosh(u)", "exp(x) - exp(-x)", _two_exponentials),
+    Form(
+        "σ(u) − σ(−u) = tanh(u/2), 2 σ(u) − 1 too", "sigmoid(x) - sigmoid(-x) + 2 * sigmoid(y) - 1", _sigmoids
+    ),
     Form("√a − √b = (a − b)/(√a + √b)", "sqrt(1 + x) - 1", _difference_of_roots, "above 0"),
     Form(
         "√(r + v²) − v = r/(√(r + v²) + v) for v > 0", "sqrt(3 + x**2) - x", _root_less_its_square, "above 0"
@@ -244,6 +285,7 @@ SUMS = (
     Form("1 − cos(u)² = sin(u)², cosh(u)² − 1 = sinh(u)²", "1 - cos(x)**2", _less_one(SQUARE_LESS_ONE, 2)),
     Form("√(u² + v²)² − u² = v²", "hypot(x, y)**2 - x**2", _hypotenuse),
     Form("ln(1 + u) − ln(u) = ln(1 + 1/u)", "log1p(x) - log(x)", _difference_of_logarithms, "above 0"),
+    Form("softplus(u) − u = softplus(−u)", "softplus(x) - x", _softplus),
     Form("m(x) + x for the inverse Mills ratio m by a continued fraction", "mills(x) + x", _mills),
 )
 # Those that leave a tanh that is there already.

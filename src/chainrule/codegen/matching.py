@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, number, scale
-from chainrule.rules.elementwise import exp, log, power, sqrt
+from chainrule.rules.elementwise import cosh, exp, log, power, sqrt
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,18 @@ def logarithm(coefficient: Coefficient, shape: tuple[object, ...]) -> Expr | Non
 
 
 def exponents(node: Sum) -> list[tuple[Coefficient, Expr | None]] | None:
-    """C and u for each term c · exp(u) of a sum, u None for a constant; None if it has other terms."""
+    """C and u for each term c · exp(u) of a sum, u None for a constant; None if it has other terms.
+
+    c cosh(u) is two such terms.
+    """
     found: list[tuple[Coefficient, Expr | None]] = []
     for term in node.terms:
         coefficient, inner = scaled(term)
+        u = of(inner, cosh)
+        if u is not None:
+            half = coefficient * Coefficient(Fraction(1, 2))
+            found += [(half, u), (half, negative(u))]
+            continue
         u = of(inner, exp)
         if inner is not None and u is None:
             return None

@@ -26,7 +26,7 @@ from chainrule.codegen.matching import (
 )
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, constant_of, elementwise, number, permute
-from chainrule.rules.activations import lognormcdf, normcdf
+from chainrule.rules.activations import lognormcdf, mills, normcdf, normpdf
 from chainrule.rules.elementwise import (
     abs_,
     cosh,
@@ -91,10 +91,17 @@ def _log_of_difference(node: Expr) -> Expr | None:
 
 
 def _log_cosh(node: Expr) -> Expr | None:
-    u = of(of(node, log), cosh)
-    if u is None:
+    """ln(c cosh(u)); with c = 1 it is 0 at u = 0."""
+    argument = of(node, log)
+    c, e = (ONE, None) if argument is None else scaled(argument)
+    u = of(e, cosh)
+    if u is None or not is_positive(c):
         return None
     size = elementwise(abs_, u)
+    if not c.is_one:
+        less = logarithm(c * Coefficient(HALF), u.shape)
+        value = size + elementwise(softplus, -2 * size)
+        return value if less is None else value + less
     ln2 = logarithm(LN2, u.shape)
     assert ln2 is not None
     far: Expr = size + elementwise(log1p, elementwise(exp, -2 * size)) - ln2
@@ -365,6 +372,30 @@ def _exponential_over_sum(node: Expr) -> Expr | None:
     return None
 
 
+def _exponential_into_sum(node: Expr) -> Expr | None:
+    """exp(w) (a + b) where each term takes exp(w) in, as in derivatives of 1/(exp(u) − 1)."""
+    factors = _factors(node)
+    for i, (a, labels) in enumerate(factors):
+        for j, (b, places) in enumerate(factors):
+            if of(a, exp) is None or not isinstance(b, Sum) or places != labels:
+                continue
+            terms = [_exponential_over_sum(_multiplied(a, term)) for term in b.terms]
+            if None not in terms:
+                assert isinstance(node, Einsum)
+                return _product(node, (i, j), [(total([t for t in terms if t is not None]), labels)])
+    return None
+
+
+def _multiplied(factor: Expr, term: Expr) -> Einsum:
+    """The product of both, entry by entry, as one with the factors of the term."""
+    axes = tuple(range(term.rank))
+    parts, coefficient = [(term, axes)], ONE
+    if isinstance(term, Einsum) and term.output == axes and all(own == axes for own in term.labels):
+        parts, coefficient = _factors(term), term.coefficient
+    operands, labels = zip((factor, axes), *parts, strict=True)
+    return Einsum(coefficient, operands, labels, axes, dict(enumerate(term.shape)))
+
+
 def _divided(w: Expr, base: Expr, p: Fraction) -> tuple[int, list[Expr]] | None:
     """A sign and factors whose product is exp(w) baseᵖ."""
     u = of(base, sigmoid)
@@ -373,12 +404,13 @@ def _divided(w: Expr, base: Expr, p: Fraction) -> tuple[int, list[Expr]] | None:
         if share is None or not 0 < -share <= p:
             return None
         return 1, [to_power(elementwise(sigmoid, negative(u)), -share), _rest_power(base, p + share)]
-    u = of(base, expm1)
-    if u is not None and p < 0:
+    c, e = scaled(base)
+    u = of(e, expm1)
+    if u is not None and p < 0 and c in (ONE, -ONE):
         share = ratio(w, u)
         if share is None or share.denominator != 1 or not 0 < share <= -p or p.denominator != 1:
             return None
-        sign = -1 if share % 2 else 1
+        sign = -1 if share % 2 and c == ONE else 1
         return sign, [to_power(elementwise(expm1, negative(u)), -share), _rest_power(base, p + share)]
     parts = _exponents(base) if p < 0 else None
     if parts is None or not all(is_positive(c) for c, _ in parts) or all(u is None for _, u in parts):
@@ -431,12 +463,26 @@ def _sinh_over_cosh(node: Expr) -> Expr | None:
     return None
 
 
+def _density_over_probability(node: Expr) -> Expr | None:
+    """φ(u) Φ(u)⁻ᵏ = m(u) Φ(u)¹⁻ᵏ."""
+    factors = _factors(node)
+    for i, (a, labels) in enumerate(factors):
+        u = of(a, normpdf)
+        for j, (b, places) in enumerate(factors):
+            base, p = raised(b)
+            if u is not None and places == labels and p <= -1 and of(base, normcdf) is u:
+                assert isinstance(node, Einsum)
+                made = [elementwise(mills, u), _rest_power(base, p + 1)]
+                return _product(node, (i, j), [(f, labels) for f in made])
+    return None
+
+
 LOGARITHMS = (
     Form("ln σ(u) = −softplus(−u), ln exp(u) = u, ln Φ(u) as one", "log(sigmoid(x))", _log_of_function),
     Form("ln softmax(u) = u − logsumexp(u)", "log(softmax(u))", _log_softmax),
     Form("ln(1 − exp(u)) = ln(−expm1(u)), far below 0 log1p(−exp(u)); ln(exp(u) − 1) = u + ln(1 − exp(−u))",
          "log(-expm1(-x))", _log_of_difference, "above 0"),
-    Form("ln cosh(u) = |u| + ln(1 + exp(−2|u|)) − ln 2", "log(cosh(x))", _log_cosh),
+    Form("ln cosh(u) = |u| + ln(1 + exp(−2|u|)) − ln 2", "log(cosh(x)) + log(3 * cosh(y))", _log_cosh),
     Form("ln Σ exp(u) = logsumexp(u)", "log(sum(exp(u)))", _log_sum_exp),
     Form("ln(exp(u) + exp(v)) = max(u, v) + ln(1 + exp(−|u − v|))", "log(exp(x) + exp(y))", _log_of_sum),
     Form("ln(1 + u) = log1p(u), ln(1 + exp(u)) = softplus(u)", "log1p(exp(x))", _log1p),
@@ -450,5 +496,8 @@ PRODUCTS = (
     Form("exp(u) exp(v) = exp(u + v)", "exp(x) * exp(-y)", _exponentials),
     Form("exp(u)/Σ exp(u) = softmax(u)", "exp(u) / sum(exp(u))", _softmax),
     Form("exp(u)/(a + b exp(v)) divided by exp(u)", "exp(x) / (2 + exp(x))", _exponential_over_sum),
+    Form("exp(u) (a + b) = exp(u) a + exp(u) b where both are such quotients",
+         "exp(x) * (1 / expm1(x)**2 + y / expm1(x))", _exponential_into_sum),
+    Form("φ(u)/Φ(u) = m(u), the inverse Mills ratio", "normpdf(x) / normcdf(x)", _density_over_probability),
     Form("sinh(u)/cosh(u) = tanh(u)", "sinh(x) / cosh(x)**2", _sinh_over_cosh),
-)
+)  # fmt: skip
