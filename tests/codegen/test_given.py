@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -81,3 +85,41 @@ def test_large_results_give_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert f(x=1e-160)[0] == pytest.approx(1e160)
+
+
+def test_functions_are_pickled_and_copied(backend: str) -> None:
+    derived = cr.derive(*LOSS)
+    f, both = derived.compile(backend=backend), derived.value_and_derivatives(backend=backend)
+    for made in (pickle.loads(pickle.dumps(f)), copy.copy(f), copy.deepcopy(f)):
+        assert made.__source__ == f.__source__ and np.array_equal(made(**GIVEN), f(**GIVEN))
+    value, gradient = pickle.loads(pickle.dumps(both))(**GIVEN)
+    assert value == both(**GIVEN)[0] and np.array_equal(gradient, f(**GIVEN))
+
+
+def test_a_pickled_function_works_in_another_process() -> None:
+    text = "logsumexp(X @ w) + norm(w)**2 + X[0, 0] * sum(c * w)"
+    many = cr.derive(text, "w,X", "X[m,n] w[n] c[n]", order=2)
+    given = {"X": np.arange(6.0).reshape(3, 2), "w": np.ones(2), "c": np.ones(2)}
+    f = many.compile(structured=True)
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        found = pool.submit(f, **given).result()
+    assert all(np.array_equal(np.asarray(found[key]), np.asarray(part)) for key, part in f(**given).items())
+    norm = cr.derive("norm(x)", "x", "x[n]", order=2).compile()
+    with pytest.raises(DomainProblem, match="a norm that is divided by is 0"):
+        pickle.loads(pickle.dumps(norm))(x=np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("softmax(x) * [1, 2, 3]", {"shapes": "x[3]", "order": 2}),
+        ("f(g(x))", {"functions": "f: scalar, g: scalar"}),
+        ("L(X @ w)", {"shapes": "X[N,n] w[n]", "wrt": "w", "functions": "L: N->"}),
+        ("z = tanh(X @ W); mean((z @ V)**2)", {"shapes": "X[N,n] W[n,k] V[k,m]", "wrt": "W,V"}),
+    ],
+)
+def test_derivatives_are_pickled_and_copied(text: str, options: dict[str, Any]) -> None:
+    derived = cr.derive(text, **{"wrt": "x"} | options)
+    for made in (pickle.loads(pickle.dumps(derived)), copy.deepcopy(derived)):
+        assert made.text == derived.text
+        assert [d.expression for d in made.parts()] == [d.expression for d in derived.parts()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chainrule.api.backward import code_names
@@ -163,14 +164,6 @@ def structured_functions(
         whole += [f"{name}: {kind}" for kind in found.sizes]
         says.append(f" The matrix {name} is {found.says}.")
 
-    def make(results: Mapping[str, Any], precision: Any) -> dict[Any, Any]:
-        return {
-            key: results[name]
-            if found is None
-            else found.make({kind: results[f"{name}: {kind}"] for kind in found.parts}, precision)
-            for key, name, found in makes
-        }
-
     return compile_expressions(
         outputs,
         list(about.formula.variables.values()),
@@ -183,8 +176,20 @@ def structured_functions(
         about="".join(says),
         whole=whole,
         sizes=given,
-        make=make,
+        make=partial(_each_made, makes),
     )
+
+
+def _each_made(
+    makes: Sequence[tuple[Any, str, Layout | None]], results: Mapping[str, Any], precision: Any
+) -> dict[Any, Any]:
+    """Each derivative from its parts: a matrix by its layout, an array as it is."""
+    return {
+        key: results[name]
+        if found is None
+        else found.make({kind: results[f"{name}: {kind}"] for kind in found.parts}, precision)
+        for key, name, found in makes
+    }
 
 
 def _layout(about: Derivative, form: Expr) -> Layout:

@@ -44,6 +44,8 @@ class CompiledFunction(ABC):
 
     # How arrays may be given: by name, or by position too, in the order of the source.
     kind: Any = inspect.Parameter.KEYWORD_ONLY
+    # Makes the same function anew: what a copy is, and what is pickled.
+    again: Callable[[], CompiledFunction]
 
     def __init__(self, function: Callable[..., Any], source: str, binding: Binding) -> None:
         self.__source__ = source
@@ -60,6 +62,9 @@ class CompiledFunction(ABC):
                 *(inspect.Parameter(n, single, default=None) for n in others if n not in self._order),
             ]
         )
+
+    def __reduce__(self) -> tuple[Callable[[], CompiledFunction], tuple[()]]:
+        return self.again, ()
 
     def __repr__(self) -> str:
         return f"<compiled function {self.__name__}{self.__signature__}>"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import linecache
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import combinations, count
 from math import isfinite
 from typing import Any
@@ -239,6 +240,23 @@ def loaded(
     make: Make | None = None,
 ) -> CompiledFunction:
     """The function that a source defines; `keys` are the names of its results if it has several."""
+    made = _defined(source, binding, keys, ranks, backend, undefined, lengths, make)
+    made.again = partial(
+        loaded, source, binding, keys, ranks, backend, undefined=undefined, lengths=lengths, make=make
+    )
+    return made
+
+
+def _defined(
+    source: Source,
+    binding: Binding,
+    keys: Sequence[Any] | None,
+    ranks: Sequence[int | None],
+    backend: str,
+    undefined: bool,
+    lengths: Sequence[Expr],
+    make: Make | None,
+) -> CompiledFunction:
     file = f"<chainrule {next(_serial)}>"
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
     namespace: dict[str, Any] = {}

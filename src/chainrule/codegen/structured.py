@@ -79,6 +79,23 @@ def layout(expr: Expr, rows: int) -> Layout:
     return planner.run(expr)
 
 
+class _Assembly:
+    """Makes the matrix from its parts; it is pickled as the expression, which is laid out again."""
+
+    def __init__(self, expr: Expr, rows: int, make: Make) -> None:
+        self.expr, self.rows, self.make = expr, rows, make
+
+    def __call__(self, results: Results, precision: Any) -> Structured:
+        return self.make({**results, PRECISION: np.dtype(precision).type})
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Expr, int]]:
+        return _assembly, (self.expr, self.rows)
+
+
+def _assembly(expr: Expr, rows: int) -> Callable[[Results, Any], Structured]:
+    return layout(expr, rows).make
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """A factor of a Kronecker product: how it is made, the labels of its rows and columns, its words."""
@@ -120,11 +137,7 @@ class _Planner:
                 (lambda r: Sum([make(r) for make in makes])),
                 " + ".join(s for _, s in made).replace("+ −", "− "),
             )
-
-        def whole(results: Results, precision: Any) -> Structured:
-            return make({**results, PRECISION: np.dtype(precision).type})
-
-        return Layout(self.parts, tuple(self.sizes), whole, says, not split)
+        return Layout(self.parts, tuple(self.sizes), _Assembly(expr, self.rows, make), says, not split)
 
     # ---------------------------------------------------------- terms
 

@@ -244,6 +244,10 @@ class Einsum(Expr):
     def children(self) -> tuple[Expr, ...]:
         return self.operands
 
+    def __reduce__(self) -> tuple[type[Einsum], tuple[Any, ...]]:
+        sizes = dict(enumerate(self.sizes))
+        return Einsum, (self.coefficient, self.operands, self.labels, self.output, sizes)
+
 
 class Sum(Expr):
     """The sum of terms of one shape."""
@@ -264,6 +268,9 @@ class Sum(Expr):
     @property
     def children(self) -> tuple[Expr, ...]:
         return self.terms
+
+    def __reduce__(self) -> tuple[type[Sum], tuple[Any, ...]]:
+        return Sum, (self.terms,)
 
 
 class Apply(Expr):
@@ -295,6 +302,9 @@ class Apply(Expr):
     def children(self) -> tuple[Expr, ...]:
         return self.arguments
 
+    def __reduce__(self) -> tuple[type[Apply], tuple[Any, ...]]:
+        return Apply, (self.function, self.arguments, self.parameters)
+
 
 class Stack(Expr):
     """Entries of one shape, written out one by one along a new first axis.
@@ -318,6 +328,9 @@ class Stack(Expr):
     @property
     def children(self) -> tuple[Expr, ...]:
         return self.entries
+
+    def __reduce__(self) -> tuple[type[Stack], tuple[Any, ...]]:
+        return Stack, (self.entries,)
 
 
 _nodes: WeakValueDictionary[bytes, Expr] = WeakValueDictionary()

@@ -71,6 +71,9 @@ class Row(Function):
     def __repr__(self) -> str:
         return f"<row {self.name}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return lookup, (self.name,)
+
 
 # What an argument must be for the function to be differentiable there, given to the sampler.
 DOMAINS = {

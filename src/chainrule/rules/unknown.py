@@ -52,6 +52,9 @@ class UnknownEntrywise(Elementwise):
         """What stands before its arguments: f, f′, ∂₂f."""
         return _written(self.symbol, parameters[0], (0,) * self.arity, 0)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return entrywise, (self.symbol, self.arity, self.scalar)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class UnknownMap(Tensorial):
@@ -72,6 +75,9 @@ class UnknownMap(Tensorial):
     def written(self, parameters: tuple[Parameter, ...]) -> str:
         """What stands before its arguments: h, h′, ∂₂h, or ∇h for a scalar by a vector."""
         return _written(self.symbol, parameters[0], self.core, self.out_rank)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return map_of, (self.symbol, self.core, self.out_rank)
 
     def is_symmetric(self, parameters: tuple[Parameter, ...]) -> bool:
         """Whether it is a matrix of second derivatives by one vector."""
