@@ -209,13 +209,13 @@ class Definite(Block):
 
 
 class Unit(Block):
-    """x = (2(q + Nt) − (1 + ‖t‖²) q)/(1 + ‖t‖²), q the start, N an orthonormal basis of what is orthogonal to it.
+    """x = 2(q + Nt)/(1 + ‖t‖²) − q, q the start, N an orthonormal basis of what is orthogonal to it.
 
-    The sphere seen from −q, the one point that is reached only in the limit. With t/‖t‖ the length of t would be
-    free: it changes nothing but the size of the gradient, and drifts to 0 or beyond all bounds.
+    The sphere seen from −q, the one point that is reached only in the limit. With t/‖t‖ the length of t
+    would be free: it changes nothing but the size of the gradient, and drifts to 0 or beyond all bounds.
     """
 
-    said = "q + 2(Nt − ‖t‖² q)/(1 + ‖t‖²), q the start, N a basis orthogonal to it, t free"
+    said = "2(q + Nt)/(1 + ‖t‖²) − q, q the start, N a basis of what is orthogonal to it, t free"
 
     def __init__(self, start: Array) -> None:
         length = np.linalg.norm(start)

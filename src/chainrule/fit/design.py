@@ -139,7 +139,8 @@ def split(rows: int, share: float, seed: int) -> tuple[Array, Array]:
     """
     if not 0 <= share < 1:
         raise OptionError(
-            f"the share that is held out is between 0 and 1, not {share}", hint="split=0.2, --split 0.2 in a shell"
+            f"the share that is held out is between 0 and 1, not {share}",
+            hint="split=0.2, --split 0.2 in a shell",
         )
     count = round(share * rows)
     if share and not count:

@@ -161,7 +161,7 @@ def damaged(path: Path, reason: str) -> FileProblem:
 
 
 def known_suffix(path: Path) -> None:
-    """Raises: OptionError for a name that does not say the format, or for one that needs a missing package."""
+    """Raises: OptionError for a name that does not say the format, or if that needs a missing package."""
     if path.suffix not in SUFFIXES:
         raise OptionError(
             f"{path} does not say in which format to save", hint=f"end its name in {' or '.join(SUFFIXES)}"

@@ -145,7 +145,7 @@ def start_of(
 
 
 def read_start(init: object) -> Mapping[str, object]:
-    """The start that is asked for, by name: a mapping, a text of numbers, or a file (npz, safetensors, a result).
+    """The start by name: of a mapping, a text of numbers, or a file (npz, safetensors, a result).
 
     Raises: OptionError for what is none of these, FileProblem for a file that is not there.
 
