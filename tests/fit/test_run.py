@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -276,3 +277,26 @@ def test_no_progress_ends_a_run() -> None:
     assert outcome.reason.startswith("no progress: ")
     assert outcome.loss < 0.1
     assert outcome.steps < 40
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("method", ["gd", "lbfgs"])
+def test_ctrl_c_that_python_swallows_is_heard_at_the_next_step(method: str) -> None:
+    class Leaving:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    objective = table("poisson")
+    answer, asked = objective.value_and_gradient, []
+
+    def value_and_gradient(theta: Any, batch: Any = None) -> Any:
+        asked.append(theta)
+        if len(asked) == 4:
+            Leaving()
+        return answer(theta, batch)
+
+    objective.value_and_gradient = value_and_gradient
+    outcome = run(objective, method, START, steps=50)
+    assert outcome.reason.startswith("stopped by Ctrl-C after ")
+    assert len(asked) < 8
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

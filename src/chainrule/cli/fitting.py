@@ -76,6 +76,13 @@ def add_options(sub: argparse.ArgumentParser, backends: Sequence[str]) -> None:
 
 def fit(options: argparse.Namespace, formula: str) -> int:
     """Prepare, show the updates, run with a bar, and print the report; the exit status."""
+    from chainrule.fit.interrupts import heard
+
+    with heard():
+        return _fit(options, formula)
+
+
+def _fit(options: argparse.Namespace, formula: str) -> int:
     from chainrule.api.preparing import prepare
     from chainrule.fit.options import Options
     from chainrule.fit.places import Place

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import io
 import os
-import signal
-import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from chainrule.codegen.compiled import library
 from chainrule.errors import FileProblem, OptionError
+from chainrule.fit.interrupts import undisturbed
 from chainrule.fit.objective import Array
 
 TEXT = "about"  # the name under which the text stands
@@ -48,32 +46,6 @@ def _content(path: Path, arrays: Mapping[str, Array], text: str) -> bytes:
             np.lib.format.write_array(entry, array, allow_pickle=False)
     archive.close()
     return buffer.getvalue()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Lets Ctrl-C count only once the block is done; a second one counts at once.
-
-    An interruption inside a library may come out of it as another error.
-    """
-    here = threading.current_thread() is threading.main_thread()
-    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    caught: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if caught:
-        raise KeyboardInterrupt
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ from chainrule.errors import OptionError
 from chainrule.fit.batches import Batch
 from chainrule.fit.checkpoint import Checkpoint, digest, versions
 from chainrule.fit.constraints import Constrained
+from chainrule.fit.interrupts import Heard, heard
 from chainrule.fit.methods import State, evaluated
 from chainrule.fit.objective import Array, Objective
 from chainrule.fit.options import Options, method_of
@@ -113,17 +114,23 @@ def run(
     saved = None if resume is None else Checkpoint.read(resume, whole)
     session = Session(objective, options, whole, watch, checkpoint, every)
     # Numbers that overflow are told as a run that diverged, not as warnings of NumPy.
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        return _outcome(objective, session, theta, saved, notes)
+    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
+    with quiet, heard() as ear:
+        return _outcome(objective, session, theta, saved, notes, ear)
 
 
 def _outcome(
-    objective: Objective, session: Session, theta: Array, saved: Checkpoint | None, notes: tuple[str, ...]
+    objective: Objective,
+    session: Session,
+    theta: Array,
+    saved: Checkpoint | None,
+    notes: tuple[str, ...],
+    ear: Heard,
 ) -> Outcome:
     drive = _solved if session.options.scipy else _stepped
     said: list[str] = []
     try:
-        drive(objective, session, theta, saved, said)
+        drive(objective, session, theta, saved, said, ear)
     except KeyboardInterrupt:
         if session.now is None:
             raise
@@ -136,7 +143,12 @@ def _outcome(
 
 
 def _stepped(
-    objective: Objective, session: Session, theta: Array, saved: Checkpoint | None, said: list[str]
+    objective: Objective,
+    session: Session,
+    theta: Array,
+    saved: Checkpoint | None,
+    said: list[str],
+    ear: Heard,
 ) -> None:
     """A method that steps by itself, until the session ends."""
     method, chosen = method_of(session.options, objective, theta)
@@ -149,6 +161,7 @@ def _stepped(
         state = session.restore(saved)
     try:
         while session.stop is None:
+            ear.check()
             state = method.advance(counted, state)
             session.note(state, counted.count)
     finally:
@@ -157,7 +170,12 @@ def _stepped(
 
 
 def _solved(
-    objective: Objective, session: Session, theta: Array, saved: Checkpoint | None, said: list[str]
+    objective: Objective,
+    session: Session,
+    theta: Array,
+    saved: Checkpoint | None,
+    said: list[str],
+    ear: Heard,
 ) -> None:
     """A solver of SciPy, from the start; what a checkpoint recorded is not computed again."""
     record = None if saved is None else saved.tape
@@ -166,6 +184,8 @@ def _solved(
     solver = Solver(tape, theta, bounds)
 
     def tell(state: State) -> bool:
+        if session.now is not None:
+            ear.check()
         return session.note(state, tape.evaluations, tape.live)
 
     try:
