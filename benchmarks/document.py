@@ -164,11 +164,11 @@ def memory(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if "absent" in row:
             yield f"| {how} | {row['m']} | {row['n']} | {row['absent']} | | {row['allowed']} |"
             continue
-        verdict = "" if row["asked"] <= row["allowed"] else " MISSED"
-        yield (
-            f"| {how} | {row['m']} | {row['n']} | {row['asked']:.2f}{verdict} | {times(row['resident'])}"
-            f" | {row['allowed']} |"
+        asked, resident = (
+            times(value) + (" MISSED" if value is not None and value > row["allowed"] else "")
+            for value in (row["asked"], row["resident"])
         )
+        yield f"| {how} | {row['m']} | {row['n']} | {asked} | {resident} | {row['allowed']} |"
     yield ""
 
 

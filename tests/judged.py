@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 
 import chainrule as cr
 from chainrule.language import parse_formula
 from chainrule.verify.reference import evaluate
+from tests.backends import backend
 
-jax = pytest.importorskip("jax")
+jax = backend("jax")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_platforms", "cpu")
 # Compilation costs over ten times what the arithmetic of such small arrays does.

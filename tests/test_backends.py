@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +57,13 @@ def test_a_file_of_tests_ends_there(pytester: pytest.Pytester, monkeypatch: pyte
     reports = result.getreports("pytest_collectreport")
     assert any(r.failed and "in CI every library is there" in str(r.longrepr) for r in reports)  # type: ignore[attr-defined]
     assert result.ret != 0
+
+
+def test_no_test_skips_for_want_of_a_backend_in_another_way() -> None:
+    others = re.compile(r"importorskip\(\"(jax|torch|numba)\b")
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    assert [f.name for f in files if others.search(f.read_text(encoding="utf-8"))] == []
+    assert others.search("importorskip" + '("jax")')
 
 
 def test_what_is_there_is_given() -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends import backend
+
 for needed in ("jax", "torch", "numba", "sklearn", "pyarrow"):
-    pytest.importorskip(needed)
+    backend(needed)
 
 from benchmarks.fitting import gradient, streams, workers  # noqa: E402
 from benchmarks.fitting.cache import cached, drop  # noqa: E402

@@ -11,6 +11,7 @@ import chainrule as cr
 from chainrule.api import gauss_newton as module
 from chainrule.cli.main import run
 from chainrule.errors import CheckFailed, OptionError
+from tests.backends import backend
 
 LOGISTIC = ("z = X @ w + b; mean(softplus(z) - y*z)", "w,b", "X[N,n] w[n] b y[N]")
 
@@ -23,7 +24,7 @@ def test_blocks_are_written_as_one_matrix() -> None:
 
 
 def test_joined_blocks_are_the_hessian_of_all_entries() -> None:
-    jax = pytest.importorskip("jax")
+    jax = backend("jax")
     jax.config.update("jax_enable_x64", True)
     j = jax.numpy
     rng = np.random.default_rng(0)
@@ -90,7 +91,7 @@ def test_fisher_is_the_mean_of_squared_scores() -> None:
 
 
 def test_gauss_newton_against_jax() -> None:
-    jax = pytest.importorskip("jax")
+    jax = backend("jax")
     jax.config.update("jax_enable_x64", True)
     j = jax.numpy
     rng = np.random.default_rng(3)

@@ -12,6 +12,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.verify.gradients import check_gradients
+from tests.backends import backend
 
 MLP = (
     "h1 = relu(W1 @ x + b1); h2 = tanh(W2 @ h1 + b2); h3 = W3 @ h2 + b3; sum((h3 - t)**2)",
@@ -178,7 +179,7 @@ def _losses() -> list[tuple[str, tuple[str, str, str], Callable[[Any, Any], Any]
 
 @pytest.mark.parametrize(("program", "loss"), [case[1:] for case in _losses()], ids=[c[0] for c in _losses()])
 def test_the_code_agrees_with_jax(program: tuple[str, str, str], loss: Callable[[Any, Any], Any]) -> None:
-    jax = pytest.importorskip("jax")
+    jax = backend("jax")
     jax.config.update("jax_enable_x64", True)
     formula, shapes, wrt = program
     rng = np.random.default_rng(0)

@@ -11,6 +11,7 @@ from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Einsum, Expr, Variable, add, einsum, negate, permute
 from chainrule.verify.curves import curves, exponential, geodesic, tangent_basis
 from chainrule.verify.structured import check_structured
+from tests.backends import backend
 
 RNG = np.random.default_rng(7)
 
@@ -218,7 +219,7 @@ def test_structures_of_declared_values_are_checked_at_a_point() -> None:
 
 def test_jax_agrees_in_the_coordinates_of_each_set() -> None:
     """Second derivatives by the logits, by the free entries, and along a great circle, from JAX."""
-    jax = pytest.importorskip("jax")
+    jax = backend("jax")
     jax.config.update("jax_enable_x64", True)
     jnp = jax.numpy
     a, t, B = RNG.standard_normal(3), RNG.standard_normal(3), RNG.standard_normal((3, 3))
