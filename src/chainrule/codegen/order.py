@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, reduce
-from math import comb
+from functools import cache, lru_cache
+from math import comb, inf, prod
 
 from chainrule.expr.dims import Dim
 
 Tree = int | tuple["Tree", "Tree"]
 LIMIT = 12
+FEW = 7  # of so many operands all sets are looked at, which is less work than to bound the search
 BIG, MEDIUM = 10_000, 100
 LARGER, SMALLER = 1_000_000, 1  # what a size is set to, to see whether another tree would be cheaper
 NAMES, MANY = 4, 6  # so many sizes are varied, for so many operands
@@ -58,7 +59,18 @@ def contraction_tree(
     >>> contraction_tree([(0, 1), (1, 2), (2,)], (0,), lambda label: 10.0)
     (0, (1, 2))
     """
-    return _Search(operands, kept, size).run()
+    if len(operands) < 3:
+        return 0 if len(operands) == 1 else (0, 1)
+    number: dict[int, int] = {}
+    axes = tuple([tuple([number.setdefault(a, len(number)) for a in labels]) for labels in operands])
+    target = tuple([number.setdefault(a, len(number)) for a in kept])
+    return _cheapest(axes, target, tuple(map(size, number)))
+
+
+@lru_cache(maxsize=1024)
+def _cheapest(operands: tuple[tuple[int, ...], ...], kept: tuple[int, ...], sizes: tuple[float, ...]) -> Tree:
+    """The same for labels 0, 1, … in the order in which they appear: the layers of a network have one shape."""
+    return _Search(operands, kept, sizes).run()
 
 
 def choose_tree(
@@ -77,22 +89,23 @@ def choose_tree(
     labels = sorted({label for axes in operands for label in axes} | set(kept))
     names = sorted({name for label in labels for name in dims[label].names})
 
-    def cheapest(given: Mapping[str, int]) -> Tree:
-        lengths = {label: assumed_size(dims[label], given) for label in labels}
-        return contraction_tree(operands, kept, lengths.__getitem__)
-
-    tree = cheapest(sizes)
+    lengths = {label: assumed_size(dims[label], sizes) for label in labels}
+    tree = contraction_tree(operands, kept, lengths.__getitem__)
     if len(operands) < 3 or len(names) < 2:
         return Choice(tree, False)
     if len(operands) > MANY or len(names) > NAMES:
         return Choice(tree, True)
     for name in names:
+        having = [label for label in labels if name in dims[label].names]
         for length in (LARGER, SMALLER):
-            there = assumed(names, {**sizes, name: length})
-            other = cheapest(there)
+            given = {**sizes, name: length}
+            changed = lengths | {label: assumed_size(dims[label], given) for label in having}
+            other = contraction_tree(operands, kept, changed.__getitem__)
             if other == tree:
                 continue
-            costs = [tree_cost(t, operands, kept, dims).evaluate(there) for t in (other, tree)]
+            there = assumed(names, given)
+            exact = {label: dims[label].evaluate(there) for label in labels}
+            costs = [tree_cost(t, operands, kept, exact) for t in (other, tree)]
             if costs[0] < WORTH * costs[1]:
                 return Choice(tree, True)
     return Choice(tree, False)
@@ -113,10 +126,10 @@ def regime(names: Iterable[str], sizes: Mapping[str, int]) -> str:
 
 
 def tree_cost(
-    tree: Tree, operands: Sequence[Sequence[int]], kept: Sequence[int], dims: Mapping[int, Dim]
-) -> Dim:
-    """The cost of a tree as a polynomial in the sizes, doubled so that it has whole coefficients."""
-    total = Dim.of(0)
+    tree: Tree, operands: Sequence[Sequence[int]], kept: Sequence[int], lengths: Mapping[int, int]
+) -> int:
+    """The cost of a tree at some sizes, doubled so that it is whole."""
+    total = 0
 
     def carried(node: Tree, outside: frozenset[int]) -> frozenset[int]:
         nonlocal total
@@ -127,7 +140,7 @@ def tree_cost(
         right = carried(node[1], outside | below[0])
         both = left | right
         made = both & outside
-        total = total + Dim.of(2) * _product(dims, both) + _product(dims, made)
+        total += 2 * prod(lengths[a] for a in both) + prod(lengths[a] for a in made)
         return made
 
     carried(tree, frozenset(kept))
@@ -140,22 +153,15 @@ def _labels(tree: Tree, operands: Sequence[Sequence[int]]) -> set[int]:
     return _labels(tree[0], operands) | _labels(tree[1], operands)
 
 
-def _product(dims: Mapping[int, Dim], labels: frozenset[int]) -> Dim:
-    return reduce(lambda a, b: a * b, (dims[label] for label in sorted(labels)), Dim.of(1))
-
-
 class _Search:
     """One search: labels are bits, parts are sets of operands as bits."""
 
     def __init__(
-        self, operands: Sequence[Sequence[int]], kept: Sequence[int], size: Callable[[int], float]
+        self, operands: Sequence[Sequence[int]], kept: Sequence[int], lengths: Sequence[float]
     ) -> None:
-        labels = dict.fromkeys([*(a for axes in operands for a in axes), *kept])
-        bits = {label: 1 << k for k, label in enumerate(labels)}
-        lengths = [size(label) for label in bits]
         self.trees: list[Tree] = list(range(len(operands)))
-        self.carried = [sum(bits[a] for a in set(axes)) for axes in operands]
-        self.target = sum(bits[a] for a in set(kept))
+        self.carried = [sum(1 << a for a in set(axes)) for axes in operands]
+        self.target = sum(1 << a for a in set(kept))
 
         @cache
         def volume(labels: int) -> float:
@@ -172,9 +178,7 @@ class _Search:
     def run(self) -> Tree:
         while len(self.trees) > LIMIT:
             self._combine_cheapest(self.trees, self.carried)
-        if len(self.trees) > 2:
-            return self._exact()
-        return self.trees[0] if len(self.trees) == 1 else (self.trees[0], self.trees[1])
+        return self._every() if len(self.trees) <= FEW else self._exact()
 
     def _combine_cheapest(self, trees: list[Tree], carried: list[int]) -> float:
         """Puts the pair together that shrinks most, of those that share a label if any do; its cost."""
@@ -209,26 +213,55 @@ class _Search:
             cost += self._combine_cheapest(trees, carried)
         return cost
 
+    def _kept(self) -> list[int]:
+        """For each set of operands the labels that it carries when all that can be is summed."""
+        union = [0]
+        for axes in self.carried:
+            union += [below | axes for below in union]
+        return [own & (rest | self.target) for own, rest in zip(union, reversed(union), strict=True)]
+
+    def _every(self) -> Tree:
+        """The cheapest tree of every set of operands, smaller sets first."""
+        volume, kept = self.volume, self._kept()
+        cost = [inf] * len(kept)
+        split: dict[int, tuple[int, int]] = {}
+        for part in range(1, len(kept)):
+            low = part & -part
+            if part == low:
+                cost[part] = 0.0
+                continue
+            least, last = inf, 0
+            rest = other = part ^ low
+            while other:
+                one = part ^ other
+                price = cost[one] + cost[other] + volume(kept[one] | kept[other])
+                # Among equals the split whose second half comes last, which reads from left to right.
+                if price < least or (price == least and other < last):
+                    least, last = price, other
+                other = (other - 1) & rest
+            cost[part] = least + 0.5 * volume(kept[part])
+            split[part] = (part ^ last, last)
+        return self._tree(len(kept) - 1, split)
+
+    def _tree(self, part: int, split: Mapping[int, tuple[int, int]]) -> Tree:
+        if part not in split:
+            return self.trees[part.bit_length() - 1]
+        one, other = split[part]
+        return (self._tree(one, split), self._tree(other, split))
+
     def _exact(self) -> Tree:
         """Sets of operands by their number; what costs more than the bound is in no cheapest tree."""
         count, volume = len(self.trees), self.volume
         full = (1 << count) - 1
         bound = self._bound() * (1 + ROUNDING)
-        union = [0] * (full + 1)
-        for part in range(1, full + 1):
-            low = part & -part
-            union[part] = union[part ^ low] | self.carried[low.bit_length() - 1]
-
-        def kept(part: int) -> int:
-            return union[part] & (union[full ^ part] | self.target)
-
+        kept = self._kept()
         cost = {1 << k: 0.0 for k in range(count)}
         split: dict[int, tuple[int, int]] = {}
         levels: list[list[int]] = [[], list(cost)]
         for size in range(2, count + 1):
             found: dict[int, tuple[float, int]] = {}
             for one, other in _pairs(levels, size, count, cost):
-                price = cost[one] + cost[other] + volume(kept(one) | kept(other))
+                price = cost[one] + cost[other] + volume(kept[one] | kept[other])
                 if price > bound:
                     continue
                 part = one | other
@@ -238,17 +271,11 @@ class _Search:
                 if part not in found or (price, other) < found[part]:
                     found[part] = (price, other)
             for part, (price, other) in found.items():
-                cost[part] = price + 0.5 * volume(kept(part))
+                cost[part] = price + 0.5 * volume(kept[part])
                 split[part] = (part ^ other, other)
             levels.append(list(found))
 
-        def tree(part: int) -> Tree:
-            if part not in split:
-                return self.trees[part.bit_length() - 1]
-            one, other = split[part]
-            return (tree(one), tree(other))
-
-        return tree(full)
+        return self._tree(full, split)
 
 
 def _pairs(
