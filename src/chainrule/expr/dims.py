@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import gcd
+from weakref import WeakValueDictionary
 
 Monomial = tuple[tuple[str, int], ...]
 
@@ -18,7 +19,7 @@ Monomial = tuple[tuple[str, int], ...]
 _dims: dict[object, Dim] = {}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, init=False)
 class Dim:
     """An integer polynomial in named sizes: 3, n, n + 1, m·n.
 
@@ -30,8 +31,14 @@ class Dim:
 
     def __new__(cls, terms: tuple[tuple[Monomial, int], ...]) -> Dim:
         # Equal ones are one object: they stand in the keys of every product, and an object is hashed at once.
-        return _dims.setdefault(terms, object.__new__(cls))
+        found = _dims.get(terms)
+        if found is None:
+            made = object.__new__(cls)
+            object.__setattr__(made, "terms", terms)
+            found = _dims.setdefault(terms, made)
+        return found
 
+    __eq__ = object.__eq__
     __hash__ = object.__hash__
 
     def __reduce__(self) -> tuple[type[Dim], tuple[object, ...]]:
@@ -66,16 +73,16 @@ class Dim:
         return tuple(sorted({name for monomial, _ in self.terms for name, _ in monomial}))
 
     def __add__(self, other: Dim) -> Dim:
-        return _polynomial([*self.terms, *other.terms])
+        return _sum_of(self, other)
 
     def __neg__(self) -> Dim:
         return Dim(tuple((monomial, -count) for monomial, count in self.terms))
 
     def __sub__(self, other: Dim) -> Dim:
-        return self + (-other)
+        return _sum_of(self, -other)
 
     def __mul__(self, other: Dim) -> Dim:
-        return _polynomial([(_times(p, q), a * b) for p, a in self.terms for q, b in other.terms])
+        return _product_of(self, other)
 
     @property
     def is_nonnegative(self) -> bool:
@@ -142,6 +149,16 @@ def _atom(value: str | int) -> Dim:
     return Dim((((), value),) if value else ())
 
 
+@lru_cache(maxsize=4096)
+def _sum_of(a: Dim, b: Dim) -> Dim:
+    return _polynomial([*a.terms, *b.terms])
+
+
+@lru_cache(maxsize=4096)
+def _product_of(a: Dim, b: Dim) -> Dim:
+    return _polynomial([(_times(p, q), m * n) for p, m in a.terms for q, n in b.terms])
+
+
 def _times(p: Monomial, q: Monomial) -> Monomial:
     powers = dict(p)
     for name, exponent in q:
@@ -156,16 +173,40 @@ def _polynomial(terms: list[tuple[Monomial, int]]) -> Dim:
     return Dim(tuple(sorted((m, c) for m, c in total.items() if c)))
 
 
-@dataclass(frozen=True, slots=True)
+Powers = tuple[tuple["Dim", int], ...]
+# The coefficients that are in use, by numerator, denominator and powers.
+_coefficients: WeakValueDictionary[tuple[int, int, Powers], Coefficient] = WeakValueDictionary()
+
+
+@dataclass(frozen=True, slots=True, eq=False, init=False, weakref_slot=True)
 class Coefficient:
     """An exact rational times integer powers of sizes: 2/N is Coefficient(2, ((N, -1),)).
 
-    Each size in `powers` is a name or a primitive polynomial with more than one term, so equal values
-    compare equal.
+    Each size in `powers` is a name or a primitive polynomial with more than one term. Equal ones are one
+    object. `is_zero` and `is_one` say whether it is 0 or 1.
     """
 
     rational: Fraction
-    powers: tuple[tuple[Dim, int], ...] = ()
+    powers: Powers
+    is_zero: bool
+    is_one: bool
+
+    def __new__(cls, rational: Fraction, powers: Powers = ()) -> Coefficient:
+        numerator = rational.numerator
+        key = (numerator, rational.denominator, powers)
+        found = _coefficients.get(key)
+        if found is None:
+            made = object.__new__(cls)
+            fill = object.__setattr__
+            fill(made, "rational", rational)
+            fill(made, "powers", powers)
+            fill(made, "is_zero", not numerator)
+            fill(made, "is_one", key == (1, 1, ()))
+            found = _coefficients.setdefault(key, made)
+        return found
+
+    def __reduce__(self) -> tuple[type[Coefficient], tuple[object, ...]]:
+        return Coefficient, (self.rational, self.powers)
 
     @staticmethod
     def of(value: int | Fraction | Dim | Coefficient) -> Coefficient:
@@ -174,70 +215,24 @@ class Coefficient:
             return value
         if isinstance(value, Dim):
             return _from_dim(value)
-        if value == 1:
-            return ONE
-        return Coefficient(value if isinstance(value, Fraction) else Fraction(value))
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether it is 0."""
-        return self is not ONE and not self.rational
-
-    @property
-    def is_one(self) -> bool:
-        """Whether it is 1."""
-        return self is ONE or (not self.powers and self.rational == 1)
-
-    def __hash__(self) -> int:
-        # A Fraction finds an inverse modulo a prime for its hash.
-        rational = self.rational
-        return hash((rational.numerator, rational.denominator, self.powers))
+        return Coefficient(value) if isinstance(value, Fraction) else _whole(value)
 
     def __mul__(self, other: Coefficient) -> Coefficient:
         if other is ONE or self is ONE:
             return self if other is ONE else other
-        if not other.powers:
-            return Coefficient(self.rational * other.rational, self.powers if other.rational else ())
-        rational = self.rational * other.rational
-        if not rational:
-            return ZERO
-        if not self.powers:
-            return Coefficient(rational, other.powers)
-        powers = dict(self.powers)
-        for dim, exponent in other.powers:
-            powers[dim] = powers.get(dim, 0) + exponent
-        return Coefficient(rational, tuple(sorted((d, e) for d, e in powers.items() if e)))
+        return _multiplied(self, other)
 
     def __neg__(self) -> Coefficient:
-        return Coefficient(-self.rational, self.powers)
+        return _multiplied(self, MINUS_ONE)
 
     def __pow__(self, exponent: int) -> Coefficient:
-        return Coefficient(
-            self.rational**exponent, tuple((d, e * exponent) for d, e in self.powers if exponent)
-        )
+        return _raised(self, exponent)
 
     def __add__(self, other: Coefficient) -> Coefficient:
         """The exact sum, as one coefficient: N/2 + -1/2 is (N - 1)/2."""
         if self.is_zero or other.is_zero:
             return other if self.is_zero else self
-        if self.powers == other.powers:
-            total = self.rational + other.rational
-            return Coefficient(total, self.powers) if total else ZERO
-        mine, theirs = dict(self.powers), dict(other.powers)
-        common = {d: min(mine.get(d, 0), theirs.get(d, 0)) for d in {*mine, *theirs}}
-        shared = tuple(sorted((d, e) for d, e in common.items() if e))
-        denominator = self.rational.denominator * other.rational.denominator
-        polynomial = Dim(())
-        for coefficient, powers in ((self, mine), (other, theirs)):
-            part = Dim.of(int(coefficient.rational * denominator))
-            for dim, exponent in powers.items():
-                for _ in range(exponent - common[dim]):
-                    part = part * dim
-            for dim, low in common.items():
-                for _ in range(-low if dim not in powers else 0):
-                    part = part * dim
-            polynomial = polynomial + part
-        return Coefficient(Fraction(1, denominator), shared) * _from_dim(polynomial)
+        return _added(self, other)
 
     def evaluate(self, sizes: Mapping[str, int]) -> Fraction:
         """Its exact value for the given sizes."""
@@ -265,10 +260,56 @@ class Coefficient:
 
 
 @lru_cache(maxsize=4096)
+def _multiplied(a: Coefficient, b: Coefficient) -> Coefficient:
+    rational = a.rational * b.rational
+    if not rational:
+        return ZERO
+    if not a.powers or not b.powers:
+        return Coefficient(rational, a.powers or b.powers)
+    powers = dict(a.powers)
+    for dim, exponent in b.powers:
+        powers[dim] = powers.get(dim, 0) + exponent
+    return Coefficient(rational, tuple(sorted((d, e) for d, e in powers.items() if e)))
+
+
+@lru_cache(maxsize=4096)
+def _raised(a: Coefficient, exponent: int) -> Coefficient:
+    return Coefficient(a.rational**exponent, tuple((d, e * exponent) for d, e in a.powers if exponent))
+
+
+@lru_cache(maxsize=4096)
+def _added(a: Coefficient, b: Coefficient) -> Coefficient:
+    if a.powers == b.powers:
+        total = a.rational + b.rational
+        return Coefficient(total, a.powers) if total else ZERO
+    mine, theirs = dict(a.powers), dict(b.powers)
+    common = {d: min(mine.get(d, 0), theirs.get(d, 0)) for d in {*mine, *theirs}}
+    shared = tuple(sorted((d, e) for d, e in common.items() if e))
+    denominator = a.rational.denominator * b.rational.denominator
+    polynomial = Dim(())
+    for coefficient, powers in ((a, mine), (b, theirs)):
+        part = Dim.of(int(coefficient.rational * denominator))
+        for dim, exponent in powers.items():
+            for _ in range(exponent - common[dim]):
+                part = part * dim
+        for dim, low in common.items():
+            for _ in range(-low if dim not in powers else 0):
+                part = part * dim
+        polynomial = polynomial + part
+    return Coefficient(Fraction(1, denominator), shared) * _from_dim(polynomial)
+
+
+@lru_cache(maxsize=4096)
 def _coefficient_text(numerator: int, denominator: int, powers: tuple[tuple[Dim, int], ...]) -> str:
     return f"Coefficient(rational=Fraction({numerator}, {denominator}), powers={powers!r})"
 
 
+@lru_cache(maxsize=4096)
+def _whole(value: int) -> Coefficient:
+    return Coefficient(Fraction(value))
+
+
+@lru_cache(maxsize=4096)
 def _from_dim(dim: Dim) -> Coefficient:
     if not dim.terms:
         return ZERO
@@ -298,3 +339,4 @@ def _from_dim(dim: Dim) -> Coefficient:
 
 ZERO = Coefficient(Fraction(0))
 ONE = Coefficient(Fraction(1))
+MINUS_ONE = Coefficient(Fraction(-1))

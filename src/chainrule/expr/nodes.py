@@ -7,14 +7,14 @@ Python operators on expressions mean what they mean in NumPy, broadcasting inclu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
 from numbers import Integral, Rational, Real
 from typing import Any, ClassVar, NoReturn
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from chainrule.errors import ShapeMismatch
 from chainrule.expr.dims import ONE, Coefficient, Dim
@@ -39,11 +39,13 @@ class Function:
 
 
 class Expr:
-    """A tensor. `shape` is its axes' sizes, `digest` names its structure the same way in every process."""
+    """A tensor. `shape` is its axes' sizes, `rank` their number, `children` what it is made from."""
 
-    __slots__ = ("__weakref__", "digest", "shape")
+    __slots__ = ("__weakref__", "_digest", "children", "rank", "shape")
     shape: Shape
-    digest: bytes
+    rank: int
+    children: tuple[Expr, ...]
+    _digest: bytes
     # Rows that Python operators need (power, comparisons); `rules` fills them in, since rows live above
     # this room.
     rows: ClassVar[dict[str, Function]] = {}
@@ -51,14 +53,13 @@ class Expr:
     __array_ufunc__ = None
 
     @property
-    def children(self) -> tuple[Expr, ...]:
-        """The expressions it is made from."""
-        return ()
+    def digest(self) -> bytes:
+        """A name for its structure that is the same in every process; found when it is asked for first."""
+        return self._digest or _digested(self)
 
-    @property
-    def rank(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
+    def _text(self) -> str:
+        """What the digest is made of, beside the digests of the children."""
+        raise NotImplementedError
 
     @property
     def T(self) -> Expr:  # noqa: N802 (NumPy's name)
@@ -157,12 +158,16 @@ class Variable(Expr):
 
     def __new__(cls, name: str, shape: Sequence[Dim] = (), structure: Sequence[str] = ()) -> Variable:
         shape, structure = tuple(shape), tuple(sorted(set(structure)))
+        key = (cls, name, shape, structure)
+        found = _known(key)
+        if found is None:
+            node = object.__new__(cls)
+            node.name, node.structure = name, structure
+            found = _interned(key, node, shape, ())
+        return found
 
-        def fill(node: Variable) -> None:
-            node.shape, node.name, node.structure = shape, name, structure
-
-        node: Variable = _intern(cls, ("variable", name, shape, structure), (), fill)
-        return node
+    def _text(self) -> str:
+        return repr(("variable", self.name, self.shape, self.structure))
 
     def __reduce__(self) -> tuple[type[Variable], tuple[str, Shape, tuple[str, ...]]]:
         return Variable, (self.name, self.shape, self.structure)
@@ -198,15 +203,16 @@ class Einsum(Expr):
         operands, output = tuple(operands), tuple(output)
         places = tuple(map(tuple, labels))
         given = None if sizes is None else tuple(map(sizes.get, output))
-        key = (None if coefficient is ONE else coefficient, operands, places, output, given)
-        found = _products.get(key)
+        asked = (coefficient, operands, places, output, given)
+        found = _known(asked)
         if found is None:
-            found = _products[key] = cls._made(coefficient, operands, places, output, sizes)
+            found = cls._made(asked, coefficient, operands, places, output, sizes)
         return found
 
     @classmethod
     def _made(
         cls,
+        asked: tuple[object, ...],
         coefficient: Coefficient,
         operands: tuple[Expr, ...],
         labels: tuple[tuple[int, ...], ...],
@@ -215,7 +221,7 @@ class Einsum(Expr):
     ) -> Einsum:
         known: dict[int, Dim] = {}
         for operand, axes in zip(operands, labels, strict=True):
-            assert len(axes) == len(operand.shape), "one label for each axis"
+            assert len(axes) == operand.rank, "one label for each axis"
             for label, dim in zip(axes, operand.shape, strict=True):
                 first = known.setdefault(label, dim)
                 assert first is dim, f"label {label} has two sizes, {first} and {dim}"
@@ -223,26 +229,26 @@ class Einsum(Expr):
             if label not in known:
                 assert sizes is not None, "the size of a broadcast label must be given"
                 known[label] = sizes[label]
-        number = {label: k for k, label in enumerate(known)}
-        renamed = tuple([tuple([number[label] for label in axes]) for axes in labels])
-        target = tuple([number[label] for label in output])
         shape = tuple([known[label] for label in output])
-        key = f"('einsum', {coefficient!r}, {renamed!r}, {target!r}, {_shape_text(shape)})"
-        digest = _digest(key, operands)
-        other = _nodes.get(digest)
-        if other is not None:
-            assert isinstance(other, Einsum)
-            return other
-        node: Einsum = object.__new__(cls)
-        node.shape, node.coefficient, node.operands = shape, coefficient, operands
-        node.labels, node.output, node.sizes = renamed, target, tuple(known.values())
-        node.digest = digest
-        _nodes[digest] = node
+        number = {label: k for k, label in enumerate(known)}
+        if any([label != k for label, k in number.items()]):
+            labels = tuple([tuple([number[label] for label in axes]) for axes in labels])
+            output = tuple([number[label] for label in output])
+        key = (coefficient, operands, labels, output, shape)
+        node = None if key == asked else _known(key)
+        if node is None:
+            node = object.__new__(cls)
+            node.coefficient, node.operands = coefficient, operands
+            node.labels, node.output, node.sizes = labels, output, tuple(known.values())
+            node = _interned(key, node, shape, operands)
+        if key != asked:
+            # Most products are asked for again, with the same labels, while their expression is simplified.
+            _remember(asked, node)
         return node
 
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        return self.operands
+    def _text(self) -> str:
+        shape = _shape_text(self.shape)
+        return f"('einsum', {self.coefficient!r}, {self.labels!r}, {self.output!r}, {shape})"
 
     def __reduce__(self) -> tuple[type[Einsum], tuple[Any, ...]]:
         sizes = dict(enumerate(self.sizes))
@@ -257,17 +263,17 @@ class Sum(Expr):
 
     def __new__(cls, terms: Sequence[Expr]) -> Sum:
         terms = tuple(terms)
-        assert terms and all(term.shape == terms[0].shape for term in terms), "terms of one shape"
+        key = (cls, terms)
+        found = _known(key)
+        if found is None:
+            assert terms and all([t.shape == terms[0].shape for t in terms]), "terms of one shape"
+            node = object.__new__(cls)
+            node.terms = terms
+            found = _interned(key, node, terms[0].shape, terms)
+        return found
 
-        def fill(node: Sum) -> None:
-            node.shape, node.terms = terms[0].shape, terms
-
-        node: Sum = _intern(cls, ("sum",), terms, fill)
-        return node
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        return self.terms
+    def _text(self) -> str:
+        return "('sum',)"
 
     def __reduce__(self) -> tuple[type[Sum], tuple[Any, ...]]:
         return Sum, (self.terms,)
@@ -285,22 +291,18 @@ class Apply(Expr):
         cls, function: Function, arguments: Sequence[Expr] = (), parameters: Sequence[Parameter] = ()
     ) -> Apply:
         arguments, parameters = tuple(arguments), tuple(parameters)
-        shape = function.result_shape([a.shape for a in arguments], parameters)
+        # Parameters by what they print: 1 and True are equal.
+        key = (cls, function.name, arguments, repr(parameters) if parameters else "")
+        found = _known(key)
+        if found is None:
+            shape = function.result_shape([a.shape for a in arguments], parameters)
+            node = object.__new__(cls)
+            node.function, node.arguments, node.parameters = function, arguments, parameters
+            found = _interned(key, node, shape, arguments)
+        return found
 
-        def fill(node: Apply) -> None:
-            node.shape, node.function, node.arguments, node.parameters = (
-                shape,
-                function,
-                arguments,
-                parameters,
-            )
-
-        node: Apply = _intern(cls, ("apply", function.name, parameters), arguments, fill)
-        return node
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        return self.arguments
+    def _text(self) -> str:
+        return repr(("apply", self.function.name, self.parameters))
 
     def __reduce__(self) -> tuple[type[Apply], tuple[Any, ...]]:
         return Apply, (self.function, self.arguments, self.parameters)
@@ -317,42 +319,76 @@ class Stack(Expr):
 
     def __new__(cls, entries: Sequence[Expr]) -> Stack:
         entries = tuple(entries)
-        assert entries and all(entry.shape == entries[0].shape for entry in entries), "entries of one shape"
+        key = (cls, entries)
+        found = _known(key)
+        if found is None:
+            assert entries and all([e.shape == entries[0].shape for e in entries]), "entries of one shape"
+            node = object.__new__(cls)
+            node.entries = entries
+            found = _interned(key, node, (Dim.of(len(entries)), *entries[0].shape), entries)
+        return found
 
-        def fill(node: Stack) -> None:
-            node.shape, node.entries = (Dim.of(len(entries)), *entries[0].shape), entries
-
-        node: Stack = _intern(cls, ("stack",), entries, fill)
-        return node
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        return self.entries
+    def _text(self) -> str:
+        return "('stack',)"
 
     def __reduce__(self) -> tuple[type[Stack], tuple[Any, ...]]:
         return Stack, (self.entries,)
 
 
-_nodes: WeakValueDictionary[bytes, Expr] = WeakValueDictionary()
-# Products by what they are asked for with: most are asked for again while their expression is simplified.
-_products: WeakValueDictionary[tuple[object, ...], Einsum] = WeakValueDictionary()
+# ---------------------------------------------------------------- one object for one structure
 
 
-def _intern(
-    cls: Any, key: tuple[object, ...], children: tuple[Expr, ...], fill: Callable[[Any], None]
-) -> Any:
-    digest = _digest(repr(key), children)
-    node = _nodes.get(digest)
-    if node is None:
-        node = object.__new__(cls)
-        fill(node)
-        node.digest = digest
-        _nodes[digest] = node
+class _Entry(ref[Expr]):
+    """A node as the table of nodes holds it: as long as something else does."""
+
+    __slots__ = ("key",)
+    key: tuple[object, ...]
+
+
+_nodes: dict[tuple[object, ...], _Entry] = {}
+
+
+def _known(key: tuple[object, ...]) -> Any:
+    """The node that was made of this, if there is one."""
+    entry = _nodes.get(key)
+    return None if entry is None else entry()
+
+
+def _remember(key: tuple[object, ...], node: Any) -> Any:
+    """The node under this key: another one, if that was made in the meantime."""
+    entry = _Entry(node, _forget)
+    entry.key = key
+    other = _nodes.setdefault(key, entry)
+    if other is not entry:
+        found = other()
+        if found is not None:
+            return found
+        _nodes[key] = entry
     return node
 
 
-def _digest(key: str, children: tuple[Expr, ...]) -> bytes:
-    return blake2b(b"".join([key.encode(), *[c.digest for c in children]]), digest_size=16).digest()
+def _forget(entry: Any, nodes: dict[tuple[object, ...], _Entry] = _nodes) -> None:
+    if nodes.get(entry.key) is entry:
+        del nodes[entry.key]
+
+
+def _interned(key: tuple[object, ...], node: Any, shape: Shape, children: tuple[Expr, ...]) -> Any:
+    node.shape, node.rank, node.children, node._digest = shape, len(shape), children, b""
+    return _remember(key, node)
+
+
+def _digested(root: Expr) -> bytes:
+    pending = [root]
+    while pending:
+        node = pending[-1]
+        below = [child for child in node.children if not child._digest]
+        if below:
+            pending += below
+            continue
+        pending.pop()
+        parts = [node._text().encode(), *[child._digest for child in node.children]]
+        node._digest = blake2b(b"".join(parts), digest_size=16).digest()
+    return root._digest
 
 
 @lru_cache(maxsize=4096)

@@ -15,25 +15,27 @@ def topological(roots: Iterable[Expr], known: Container[Expr] = ()) -> list[Expr
     """Every node below the roots, each once, children before parents; not those known, nor what is below."""
     order: list[Expr] = []
     seen: set[Expr] = set()
-    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(list(roots)) if root not in known]
+    # None stands after a node whose children are done when it is met.
+    stack: list[Expr | None] = [root for root in reversed(list(roots)) if root not in known]
     while stack:
-        node, done = stack.pop()
-        if done:
-            order.append(node)
+        node = stack.pop()
+        if node is None:
+            done = stack.pop()
+            assert done is not None
+            order.append(done)
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
-            stack.extend(
-                (child, False)
-                for child in reversed(node.children)
-                if child not in seen and child not in known
-            )
+            if not node.children:
+                order.append(node)
+                continue
+            stack += (node, None)
+            stack += [child for child in node.children[::-1] if child not in seen and child not in known]
     return order
 
 
 def rebuild(node: Expr, children: Sequence[Expr]) -> Expr:
     """The same node over other children of the same shapes."""
-    if all(a is b for a, b in zip(node.children, children, strict=True)):
+    if node.children == tuple(children):
         return node
     match node:
         case Einsum():
@@ -62,7 +64,7 @@ def transform(root: Expr, change: Callable[[Expr], Expr], memo: dict[Expr, Expr]
             continue
         missing = [child for child in node.children if child not in done]
         if missing:
-            pending.extend(reversed(missing))
+            pending += missing[::-1]
             continue
         pending.pop()
         done[node] = change(rebuild(node, [done[c] for c in node.children]))
