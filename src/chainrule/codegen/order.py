@@ -69,7 +69,7 @@ def contraction_tree(
 
 @lru_cache(maxsize=1024)
 def _cheapest(operands: tuple[tuple[int, ...], ...], kept: tuple[int, ...], sizes: tuple[float, ...]) -> Tree:
-    """The same for labels 0, 1, … in the order in which they appear: the layers of a network have one shape."""
+    """The same for labels 0, 1, … as they appear first: the layers of a network have one shape."""
     return _Search(operands, kept, sizes).run()
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
 from numbers import Integral, Rational, Real
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 from weakref import ref
 
 from chainrule.errors import ShapeMismatch
@@ -159,7 +159,7 @@ class Variable(Expr):
     def __new__(cls, name: str, shape: Sequence[Dim] = (), structure: Sequence[str] = ()) -> Variable:
         shape, structure = tuple(shape), tuple(sorted(set(structure)))
         key = (cls, name, shape, structure)
-        found = _known(key)
+        found = _known(cls, key)
         if found is None:
             node = object.__new__(cls)
             node.name, node.structure = name, structure
@@ -204,7 +204,7 @@ class Einsum(Expr):
         places = tuple(map(tuple, labels))
         given = None if sizes is None else tuple(map(sizes.get, output))
         asked = (coefficient, operands, places, output, given)
-        found = _known(asked)
+        found = _known(cls, asked)
         if found is None:
             found = cls._made(asked, coefficient, operands, places, output, sizes)
         return found
@@ -235,7 +235,7 @@ class Einsum(Expr):
             labels = tuple([tuple([number[label] for label in axes]) for axes in labels])
             output = tuple([number[label] for label in output])
         key = (coefficient, operands, labels, output, shape)
-        node = None if key == asked else _known(key)
+        node = None if key == asked else _known(cls, key)
         if node is None:
             node = object.__new__(cls)
             node.coefficient, node.operands = coefficient, operands
@@ -264,7 +264,7 @@ class Sum(Expr):
     def __new__(cls, terms: Sequence[Expr]) -> Sum:
         terms = tuple(terms)
         key = (cls, terms)
-        found = _known(key)
+        found = _known(cls, key)
         if found is None:
             assert terms and all([t.shape == terms[0].shape for t in terms]), "terms of one shape"
             node = object.__new__(cls)
@@ -293,7 +293,7 @@ class Apply(Expr):
         arguments, parameters = tuple(arguments), tuple(parameters)
         # Parameters by what they print: 1 and True are equal.
         key = (cls, function.name, arguments, repr(parameters) if parameters else "")
-        found = _known(key)
+        found = _known(cls, key)
         if found is None:
             shape = function.result_shape([a.shape for a in arguments], parameters)
             node = object.__new__(cls)
@@ -320,7 +320,7 @@ class Stack(Expr):
     def __new__(cls, entries: Sequence[Expr]) -> Stack:
         entries = tuple(entries)
         key = (cls, entries)
-        found = _known(key)
+        found = _known(cls, key)
         if found is None:
             assert entries and all([e.shape == entries[0].shape for e in entries]), "entries of one shape"
             node = object.__new__(cls)
@@ -345,34 +345,36 @@ class _Entry(ref[Expr]):
     key: tuple[object, ...]
 
 
+Node = TypeVar("Node", bound=Expr)
 _nodes: dict[tuple[object, ...], _Entry] = {}
 
 
-def _known(key: tuple[object, ...]) -> Any:
+def _known(kind: type[Node], key: tuple[object, ...]) -> Node | None:
     """The node that was made of this, if there is one."""
     entry = _nodes.get(key)
-    return None if entry is None else entry()
+    return None if entry is None else entry()  # type: ignore[return-value]
 
 
-def _remember(key: tuple[object, ...], node: Any) -> Any:
+def _remember(key: tuple[object, ...], node: Node) -> Node:
     """The node under this key: another one, if that was made in the meantime."""
-    entry = _Entry(node, _forget)
+    entry: Any = _Entry(node, _forget)
     entry.key = key
     other = _nodes.setdefault(key, entry)
     if other is not entry:
         found = other()
         if found is not None:
-            return found
+            return found  # type: ignore[return-value]
         _nodes[key] = entry
     return node
 
 
 def _forget(entry: Any, nodes: dict[tuple[object, ...], _Entry] = _nodes) -> None:
-    if nodes.get(entry.key) is entry:
-        del nodes[entry.key]
+    key = entry.key
+    if nodes.get(key) is entry:
+        del nodes[key]
 
 
-def _interned(key: tuple[object, ...], node: Any, shape: Shape, children: tuple[Expr, ...]) -> Any:
+def _interned(key: tuple[object, ...], node: Node, shape: Shape, children: tuple[Expr, ...]) -> Node:
     node.shape, node.rank, node.children, node._digest = shape, len(shape), children, b""
     return _remember(key, node)
 
@@ -386,8 +388,9 @@ def _digested(root: Expr) -> bytes:
             pending += below
             continue
         pending.pop()
-        parts = [node._text().encode(), *[child._digest for child in node.children]]
-        node._digest = blake2b(b"".join(parts), digest_size=16).digest()
+        if not node._digest:
+            parts = [node._text().encode(), *[child._digest for child in node.children]]
+            node._digest = blake2b(b"".join(parts), digest_size=16).digest()
     return root._digest
 
 

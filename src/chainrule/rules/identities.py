@@ -142,6 +142,8 @@ def content(expr: Sum) -> Coefficient:
     x − (1/n) sum(x) has the content 1.
     """
     coefficients = [t.coefficient if isinstance(t, Einsum) else ONE for t in expr.terms]
+    if all([c is ONE for c in coefficients]):
+        return ONE
     first = coefficients[0].rational
     numerator = gcd(*(c.rational.numerator for c in coefficients))
     denominator = lcm(*(c.rational.denominator for c in coefficients))

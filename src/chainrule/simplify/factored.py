@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 HALF = Coefficient(Fraction(1, 2))
 
+# The functions that some identity below looks for, and those that it does where a product is inside.
+MEETING = frozenset((elimination, cholesky, inv, *MASKS, eigvecsh, svd_left))
+INSIDE = frozenset((log, power))
+
 
 def meet_factors(product: Product, work: Work) -> bool:
     """The first of the identities below that applies."""

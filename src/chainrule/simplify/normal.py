@@ -170,12 +170,14 @@ class Normaliser:
                 total[body] = total[body] + coefficient
             else:
                 total[body], wholes[body] = coefficient, (coefficient, whole)
-        for identity in pairs_in_sum:
-            self._pair(total, identity)
+        if len(total) > 1 and any([isinstance(body, Apply) for body in total]):
+            for identity in pairs_in_sum:
+                self._pair(total, identity)
         parts = [(body, c) for body, c in total.items() if not c.is_zero]
         if not parts:
             return zeros(shape)
-        parts.sort(key=lambda part: part[0].digest)
+        if len(parts) > 1:
+            parts.sort(key=lambda part: part[0].digest)
         merged = []
         for body, c in parts:
             first, whole = wholes.get(body, (None, body))

@@ -7,16 +7,18 @@ factor, so that equal scalars meet as powers.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeGuard
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from chainrule.expr.dims import ONE, ZERO, Coefficient, Dim
 from chainrule.expr.nodes import (
     Apply,
     Einsum,
     Expr,
+    Function,
     Labels,
     Stack,
     Sum,
@@ -30,10 +32,10 @@ from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmo
 from chainrule.rules.elementwise import greater as greater_row
 from chainrule.rules.identities import content
 from chainrule.rules.indexing import one_hot
-from chainrule.rules.table import Elementwise
+from chainrule.rules.table import Elementwise, Row, Tensorial
 from chainrule.rules.tensorial import inv, norm, softmax, unit
 from chainrule.simplify import masks
-from chainrule.simplify.factored import meet_factors
+from chainrule.simplify.factored import INSIDE, MEETING, meet_factors
 from chainrule.simplify.maps import apply_maps
 
 if TYPE_CHECKING:
@@ -45,6 +47,43 @@ FLAT = 10
 EXPLICIT = 16
 
 Factor = tuple[Expr, Labels]
+# What may be done with a factor: most have nothing that any rule but merging looks for.
+NESTED, SELECTED, STRUCTURED, PICKED, INVERTED, FACTORISED, MAPPED, ORDERED, WRITTEN = (
+    1 << k for k in range(9)
+)
+
+
+def _concerns(factors: Sequence[Factor]) -> int:
+    """Which rules some factor asks for."""
+    found = 0
+    for factor, _ in factors:
+        match factor:
+            case Apply():
+                found |= _asked_by(factor.function)
+                if factor.function in INSIDE and isinstance(factor.arguments[0], Einsum):
+                    found |= FACTORISED
+            case Einsum():
+                found |= NESTED
+            case Variable():
+                if factor.structure:
+                    found |= STRUCTURED
+            case Stack():
+                found |= WRITTEN
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _asked_by(function: Function) -> int:
+    asked = (
+        (SELECTED, function in SELECTORS),
+        (STRUCTURED, isinstance(function, Row) and bool(function.structure)),
+        (PICKED, function is one_hot),
+        (INVERTED, function is inv),
+        (FACTORISED, function in MEETING),
+        (MAPPED, isinstance(function, Tensorial) and bool(function.back)),
+        (ORDERED, function in masks.ORDERS),
+    )
+    return sum(rule for rule, holds in asked if holds)
 
 
 @dataclass(slots=True)
@@ -100,6 +139,7 @@ class Product:
         self.normal = normal
         self.memo: dict[object, Expr] = {}
         self.primitives: dict[Sum, tuple[Coefficient, Expr]] = {}
+        self.colours: dict[tuple[tuple[tuple[int, Labels, bool], ...], Labels], list[int]] = {}
 
     def __call__(
         self,
@@ -112,7 +152,7 @@ class Product:
         """The canonical form of the einsum with these parts, the operands canonical."""
         shape = tuple(sizes[label] for label in output)
         # Candidates for the shortest form are made of the same products again and again.
-        key = (None if coefficient is ONE else coefficient, *operands, *labels, output, shape)
+        key = (coefficient, *operands, *labels, output, shape)
         known = self.memo.get(key)
         if known is None:
             known = self.memo[key] = self._made(coefficient, operands, labels, output, sizes, shape)
@@ -129,8 +169,7 @@ class Product:
     ) -> Expr:
         if coefficient.is_zero or any(isinstance(o, Einsum) and o.coefficient.is_zero for o in operands):
             return zeros(shape)
-        alive = {label for axes in labels for label in axes} | set(output)
-        work = Work(coefficient, [], output, dict(sizes), alive)
+        work = Work(coefficient, [], output, dict(sizes), set(output).union(*labels))
         self._inline_all(work, list(zip(operands, labels, strict=True)))
         work.settle()
         if len(operands) == 1 and set(labels[0]) <= set(output) and len(set(labels[0])) == len(labels[0]):
@@ -139,28 +178,39 @@ class Product:
         while work.changed:
             while work.changed:
                 work.changed = False
-                self._flatten(work)
-                self._constant_tensors(work)
-                if work.coefficient.is_zero:
-                    return zeros(shape)
-                self._structures(work)
-                self._same_pick(work)
-                self._cancel_inverses(work)
-                work.settle()
-                if meet_factors(self, work) or apply_maps(self, work):
+                if not self._met(work):
+                    self._merge(work)
+                    if len(work.factors) > 1:
+                        self._conditions(work)
                     work.settle()
-                    continue
-                self._merge(work)
-                self._conditions(work)
                 if work.coefficient.is_zero:
                     return zeros(shape)
-                work.settle()
-            written = self._written_out(work)
+            written = self._written_out(work) if _concerns(work.factors) & WRITTEN else None
             if written is not None:
                 return written
             self._lone_labels(work)
             self._close(work)
         return self._assemble(work)
+
+    def _met(self, work: Work) -> bool:
+        """Whether a rule for special factors applied after which the others are to be looked at again."""
+        concerns = _concerns(work.factors)
+        if concerns & NESTED:
+            self._flatten(work)
+            concerns = _concerns(work.factors)
+        if not concerns & (SELECTED | STRUCTURED | PICKED | INVERTED | FACTORISED | MAPPED):
+            return False
+        self._constant_tensors(work)
+        if work.coefficient.is_zero:
+            return True
+        self._structures(work)
+        self._same_pick(work)
+        self._cancel_inverses(work)
+        work.settle()
+        if meet_factors(self, work) or apply_maps(self, work):
+            work.settle()
+            return True
+        return False
 
     def _is_at_rest(self, factor: Factor) -> bool:
         """Whether no rule looks at where its axes stand."""
@@ -186,9 +236,11 @@ class Product:
             self.inline(work, *parts[0])
             return
         total = len(parts)
-        for operand, axes in sorted(parts, key=lambda part: (_count(part), part[0].digest)):
-            grown = total - 1 + _count((operand, axes))
-            if grown <= FLAT or _count((operand, axes)) <= 1:
+        ordered = sorted([(_count(part), part[0].digest, k) for k, part in enumerate(parts)])
+        for count, _, k in ordered:
+            operand, axes = parts[k]
+            grown = total - 1 + count
+            if grown <= FLAT or count <= 1:
                 total = grown
                 self.inline(work, operand, axes)
             else:
@@ -574,10 +626,16 @@ class Product:
     def _merge(self, work: Work) -> None:
         """Equal factors with equal labels become powers; exponentials add their exponents."""
         normal = self.normal
+        if len(work.factors) == 1:
+            factor, axes = work.factors[0]
+            if len(axes) == 2 and axes[0] > axes[1] and normal.is_symmetric(factor):
+                work.factors = [(factor, (axes[1], axes[0]))]
+            return
         # Exponentials with one label tuple form one group, whatever they are exponentials of.
         groups: dict[tuple[Expr | None, Labels], list[tuple[Expr, Expr | Coefficient]]] = {}
+        paired = False
         for factor, axes in work.factors:
-            if isinstance(factor, Sum) and len(work.factors) > 1:
+            if isinstance(factor, Sum):
                 if factor not in self.primitives:
                     self.primitives[factor] = primitive(factor, normal)
                 content, factor = self.primitives[factor]
@@ -585,16 +643,17 @@ class Product:
             if len(axes) == 2 and axes[0] > axes[1] and normal.is_symmetric(factor):
                 axes = (axes[1], axes[0])
             base, exponent = _as_power(factor)
-            if isinstance(base, Apply) and base.function is exp:
-                groups.setdefault((None, axes), []).append((factor, exponent))
-            else:
-                groups.setdefault((base, axes), []).append((factor, exponent))
+            group: Expr | None = base
+            if isinstance(base, Apply):
+                paired = paired or base.function in PAIRED
+                group = None if base.function is exp else base
+            groups.setdefault((group, axes), []).append((factor, exponent))
         factors: list[Factor] = []
         for (group, axes), members in groups.items():
             if len(members) == 1:
                 factors.append((members[0][0], axes))
                 continue
-            work.changed = True
+            work.changed = paired = True
             if group is None:
                 arguments = [m.arguments[0] for m, _ in members if isinstance(m, Apply)]
                 merged = normal.apply(exp, (normal.sum(arguments),))
@@ -606,7 +665,8 @@ class Product:
             factors += work.factors[count:]
             del work.factors[count:]
         work.factors = factors
-        self._pairs(work)
+        if paired:
+            self._pairs(work)
 
     def _pairs(self, work: Work) -> None:
         """Two factors that make one.
@@ -806,8 +866,8 @@ class Product:
 
         Σ softmax = 1, and a unit vector's squares too.
         """
-        counts = Counter([label for _, axes in work.factors for label in axes])
-        alone = {label for label, count in counts.items() if count == 1}.difference(work.output)
+        carried = [label for _, axes in work.factors for label in axes]
+        alone = {a for a in set(carried).difference(work.output) if carried.count(a) == 1}
         for k, (factor, axes) in enumerate(work.factors if alone else ()):
             lone = self._whole(factor, axes) or _sums_to_one(factor, axes)
             if lone and alone.issuperset(lone):
@@ -817,8 +877,8 @@ class Product:
             if self._adds_up_to_zero(factor, axes, alone):
                 work.coefficient = ZERO
                 return
-        used = {label for _, axes in work.factors for label in axes} | set(work.output) | work.spent
-        for label in sorted(work.alive - used):
+        used = [axes for _, axes in work.factors]
+        for label in sorted(work.alive.difference(work.output, work.spent, *used)):
             work.coefficient = work.coefficient * Coefficient.of(work.sizes[label])
             work.spent.add(label)
 
@@ -839,6 +899,9 @@ class Product:
 
     def _close(self, work: Work) -> None:
         """Parts that share no label with the output become scalar factors of their own."""
+        output = set(work.output)
+        if not any([axes and output.isdisjoint(axes) for _, axes in work.factors]):
+            return
         groups: list[tuple[set[int], list[int]]] = []
         for k, (_, axes) in enumerate(work.factors):
             if not axes:
@@ -849,7 +912,7 @@ class Product:
                 members = group[1] + members
                 groups.remove(group)
             groups.append((labels, members))
-        closed = [(labels, members) for labels, members in groups if not labels & set(work.output)]
+        closed = [(labels, members) for labels, members in groups if not labels & output]
         if not closed:
             return
         gone = {k for _, members in closed for k in members}
@@ -863,7 +926,7 @@ class Product:
                 if not isinstance(total, Sum):  # the entries of x − mean(x) add up to 0
                     scalars.append((total, ()))
                     continue
-            coefficient, atom = _without_coefficient(_ordered(ONE, part, (), work.sizes, self.normal))
+            coefficient, atom = _without_coefficient(self._ordered(ONE, part, (), work.sizes))
             work.coefficient = work.coefficient * coefficient
             scalars.append((atom, ()))
         work.factors = [f for k, f in enumerate(work.factors) if k not in gone]
@@ -892,10 +955,51 @@ class Product:
                         [self(coefficient, (t,), (axes,), axes, work.sizes) for t in factor.terms]
                     )
                     return self(ONE, (inside,), (axes,), output, work.sizes)
-        result = _ordered(coefficient, factors, output, work.sizes, self.normal)
+        result = self._ordered(coefficient, factors, output, work.sizes)
         # Ordering the labels of a symmetric factor may leave nothing but the factor.
         alone = len(factors) == 1 and result.coefficient.is_one and result.labels[0] == result.output
         return result.operands[0] if alone and len(set(result.output)) == result.rank else result
+
+
+    def _ordered(
+        self, coefficient: Coefficient, factors: list[Factor], output: Labels, sizes: dict[int, Dim]
+    ) -> Einsum:
+        """The einsum with factors and labels in canonical order, by colour refinement on the label graph."""
+        normal = self.normal
+        skew, symmetric = [False] * len(factors), [False] * len(factors)
+        for k, (f, axes) in enumerate(factors):
+            if len(axes) == 2 and axes[0] != axes[1]:
+                skew[k] = normal.has(f, "skew")
+                symmetric[k] = skew[k] or normal.is_symmetric(f)
+        if not any(symmetric) and len({f for f, _ in factors}) == len(factors):
+            if len(factors) > 1:
+                factors = sorted(factors, key=lambda part: part[0].digest)
+            return Einsum(coefficient, [f for f, _ in factors], [a for _, a in factors], output, sizes)
+        ranks = {digest: k for k, digest in enumerate(sorted({f.digest for f, _ in factors}))}
+        number: dict[int, int] = {}
+        parts = tuple(
+            [
+                (ranks[f.digest], tuple([number.setdefault(a, len(number)) for a in axes]), free)
+                for (f, axes), free in zip(factors, symmetric, strict=True)
+            ]
+        )
+        kept = tuple([number.setdefault(a, len(number)) for a in output])
+        found = self.colours.get((parts, kept))
+        if found is None:
+            found = self.colours[parts, kept] = _colours(parts, kept, len(number))
+        colours = dict(zip(number, found, strict=True))
+        arranged: list[tuple[int, Labels, Factor]] = []
+        for (rank, _, free), (f, axes), turns in zip(parts, factors, skew, strict=True):
+            if free and colours[axes[0]] > colours[axes[1]]:
+                axes = (axes[1], axes[0])
+                if turns:
+                    coefficient = -coefficient
+            elif free and colours[axes[0]] == colours[axes[1]] and not turns:
+                axes = (min(axes), max(axes))
+            arranged.append((rank, tuple([colours[a] for a in axes]), (f, axes)))
+        arranged.sort(key=itemgetter(0, 1))
+        operands, labels = zip(*[part for *_, part in arranged], strict=True)
+        return Einsum(coefficient, operands, labels, output, sizes)
 
 
 def _count(part: Factor) -> int:
@@ -915,55 +1019,37 @@ SELECTORS = (BASIS, SELECT, MERGE)
 DEEP = 20
 # sin/cos = tan, sinh/cosh = tanh.
 TANGENTS = {sin: (cos, tan), sinh: (cosh, tanh)}
+# The functions that make one with another factor.
+PAIRED = frozenset((relu, abs_, sign, exp, *TANGENTS, sigmoid, unit, norm))
 
 
-def _ordered(
-    coefficient: Coefficient, factors: list[Factor], output: Labels, sizes: dict[int, Dim], normal: Normaliser
-) -> Einsum:
-    """The einsum with factors and labels in canonical order, by colour refinement on the label graph."""
-    skew = [normal.has(f, "skew") for f, _ in factors]
-    symmetric = [
-        len(axes) == 2 and axes[0] != axes[1] and (turns or normal.is_symmetric(f))
-        for (f, axes), turns in zip(factors, skew, strict=True)
-    ]
-    if len({f for f, _ in factors}) == len(factors) and not any(symmetric):
-        factors = sorted(factors, key=lambda part: part[0].digest)
-        return Einsum(coefficient, [f for f, _ in factors], [a for _, a in factors], output, sizes)
-    labels = sorted({a for _, axes in factors for a in axes} | set(output))
-    ranks = {digest: k for k, digest in enumerate(sorted({f.digest for f, _ in factors}))}
-    parts = [(ranks[f.digest], axes, free) for (f, axes), free in zip(factors, symmetric, strict=True)]
-    colours = _ranked({a: tuple(p for p, b in enumerate(output) if a == b) for a in labels})
-    for _ in range(min(4, len(labels))):
-        if len(set(colours.values())) == len(labels):
+def _colours(parts: Sequence[tuple[int, Labels, bool]], output: Labels, count: int) -> list[int]:
+    """The place of each label among the labels, as the factors that carry it and the output show it.
+
+    Factors are given by their rank, labels are 0, 1, …; of a factor that is `free` the labels may be swapped.
+    """
+    colours = _ranked([tuple([p for p, b in enumerate(output) if a == b]) for a in range(count)])
+    for _ in range(min(4, count)):
+        if len(set(colours)) == count:
             break
-        seen: dict[int, list[object]] = {a: [] for a in labels}
+        seen: list[list[tuple[int, int, Labels]]] = [[] for _ in colours]
         for rank, axes, free in parts:
-            around = tuple(colours[b] for b in axes)
+            around = tuple([colours[b] for b in axes])
             if free:
                 around = tuple(sorted(around))
             for p, a in enumerate(axes):
                 seen[a].append((rank, -1 if free else p, around))
         # A colour never leaves its place among the others, so that what stays apart or together is final.
-        refined = _ranked({a: (colours[a], tuple(sorted(seen[a]))) for a in labels})  # type: ignore[type-var]
+        refined = _ranked([(colours[a], tuple(sorted(seen[a]))) for a in range(count)])
         if refined == colours:
             break
         colours = refined
-    arranged: list[Factor] = []
-    for (f, axes), free, turns in zip(factors, symmetric, skew, strict=True):
-        if free and colours[axes[0]] > colours[axes[1]]:
-            axes = (axes[1], axes[0])
-            if turns:
-                coefficient = -coefficient
-        elif free and colours[axes[0]] == colours[axes[1]] and not turns:
-            axes = (min(axes), max(axes))
-        arranged.append((f, axes))
-    arranged.sort(key=lambda part: (part[0].digest, tuple(colours[a] for a in part[1])))
-    return Einsum(coefficient, [f for f, _ in arranged], [a for _, a in arranged], output, sizes)
+    return colours
 
 
-def _ranked(marks: Mapping[int, object]) -> dict[int, int]:
-    rank = {mark: k for k, mark in enumerate(sorted(set(marks.values())))}  # type: ignore[type-var]
-    return {a: rank[mark] for a, mark in marks.items()}
+def _ranked(marks: Sequence[Any]) -> list[int]:
+    rank = {mark: k for k, mark in enumerate(sorted(set(marks)))}
+    return [rank[mark] for mark in marks]
 
 
 def _as_power(factor: Expr) -> tuple[Expr, Expr | Coefficient]:

@@ -11,8 +11,8 @@ the last pass, which takes a common number out of a sum: 2(Ax + λx).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of, number
@@ -63,16 +63,14 @@ def simplify_many(
     return [shortener(expr) for expr in exprs]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a factor stands in a term: for each of its axes the output position, or −1 where it is summed."""
 
     base: Expr
     axes: tuple[int, ...]
 
 
-@dataclass(slots=True)
-class _Member:
+class _Member(NamedTuple):
     """A term with one factor singled out."""
 
     term: int
@@ -358,7 +356,9 @@ class Shortener:
         self, node: Sum, terms: list[Einsum | None], place: _Place, members: list[_Member]
     ) -> Expr | None:
         """base^e · (sum of what remains) + the other terms."""
-        least = min((m.exponent for m in members), key=abs)
+        least = members[0].exponent
+        if any([m.exponent is not least for m in members]):
+            least = min((m.exponent for m in members), key=abs)
         if place.base.rank == 0 and _is_symbol(place.base) and any(m.exponent != least for m in members):
             return None  # a polynomial in one scalar reads better as it is
         rank = node.rank
