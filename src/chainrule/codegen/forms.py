@@ -98,10 +98,12 @@ class _Cheaper(Shortener):
 
     def cost(self, expr: Expr) -> float:  # type: ignore[override]
         """What a tree costs to compute."""
-        for node in topological([expr]):
-            if node not in self.whole:
-                self.whole[node] = self.own(node) + sum(self.whole[c] for c in node.children)
-        return self.whole[expr]
+        known = self.whole.get(expr)
+        if known is None:
+            for node in topological([expr], self.whole):
+                known = self.whole[node] = self.own(node) + sum([self.whole[c] for c in node.children])
+            assert known is not None
+        return known
 
     def own(self, node: Expr) -> float:
         """What a node costs when its children are there."""

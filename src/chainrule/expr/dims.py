@@ -7,7 +7,7 @@ mistake.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from math import gcd
@@ -23,18 +23,24 @@ _dims: dict[object, Dim] = {}
 class Dim:
     """An integer polynomial in named sizes: 3, n, n + 1, m·n.
 
+    `constant` is the integer, if there is no name in it; `name` the name, if it is a single one.
+
     >>> str(Dim.of("n") + Dim.of(1)), str(Dim.of("m") * Dim.of("n"))
     ('n + 1', 'm*n')
     """
 
     terms: tuple[tuple[Monomial, int], ...]
+    constant: int | None = field(compare=False)
+    name: str | None = field(compare=False)
 
     def __new__(cls, terms: tuple[tuple[Monomial, int], ...]) -> Dim:
         # Equal ones are one object: they stand in the keys of every product, and an object is hashed at once.
         found = _dims.get(terms)
         if found is None:
             made = object.__new__(cls)
-            object.__setattr__(made, "terms", terms)
+            values = {"terms": terms, "constant": _constant(terms), "name": _name(terms)}
+            for name, value in values.items():
+                object.__setattr__(made, name, value)
             found = _dims.setdefault(terms, made)
         return found
 
@@ -50,26 +56,10 @@ class Dim:
         return value if isinstance(value, Dim) else _atom(value)
 
     @property
-    def constant(self) -> int | None:
-        """The integer, if there is no name in it."""
-        if not self.terms:
-            return 0
-        if len(self.terms) == 1 and not self.terms[0][0]:
-            return self.terms[0][1]
-        return None
-
-    @property
-    def name(self) -> str | None:
-        """The name, if it is a single name."""
-        if len(self.terms) == 1 and self.terms[0][1] == 1:
-            monomial = self.terms[0][0]
-            if len(monomial) == 1 and monomial[0][1] == 1:
-                return monomial[0][0]
-        return None
-
-    @property
     def names(self) -> tuple[str, ...]:
         """Every name in it, sorted."""
+        if self.name is not None:
+            return (self.name,)
         return tuple(sorted({name for monomial, _ in self.terms for name, _ in monomial}))
 
     def __add__(self, other: Dim) -> Dim:
@@ -119,6 +109,19 @@ class Dim:
 
     def __str__(self) -> str:
         return _written(self)
+
+
+def _constant(terms: tuple[tuple[Monomial, int], ...]) -> int | None:
+    if not terms:
+        return 0
+    return terms[0][1] if len(terms) == 1 and not terms[0][0] else None
+
+
+def _name(terms: tuple[tuple[Monomial, int], ...]) -> str | None:
+    if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:
+        ((name, exponent),) = terms[0][0]
+        return name if exponent == 1 else None
+    return None
 
 
 @lru_cache(maxsize=4096)

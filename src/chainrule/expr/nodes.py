@@ -221,8 +221,9 @@ class Einsum(Expr):
     ) -> Einsum:
         known: dict[int, Dim] = {}
         for operand, axes in zip(operands, labels, strict=True):
-            assert len(axes) == operand.rank, "one label for each axis"
-            for label, dim in zip(axes, operand.shape, strict=True):
+            dims = operand.shape
+            assert len(axes) == len(dims), "one label for each axis"
+            for label, dim in zip(axes, dims):  # noqa: B905 (of one length)
                 first = known.setdefault(label, dim)
                 assert first is dim, f"label {label} has two sizes, {first} and {dim}"
         for label in output:
@@ -230,8 +231,8 @@ class Einsum(Expr):
                 assert sizes is not None, "the size of a broadcast label must be given"
                 known[label] = sizes[label]
         shape = tuple([known[label] for label in output])
-        number = {label: k for k, label in enumerate(known)}
-        if any([label != k for label, k in number.items()]):
+        if [*known] != [*range(len(known))]:
+            number = {label: k for k, label in enumerate(known)}
             labels = tuple([tuple([number[label] for label in axes]) for axes in labels])
             output = tuple([number[label] for label in output])
         key = (coefficient, operands, labels, output, shape)

@@ -195,6 +195,8 @@ class Normaliser:
         known = self._split.get(term)
         if known is None:
             coefficient, body = split(term)
+            if body is term:
+                return coefficient, term, term
             known = self._split[term] = (coefficient, body, scaled(coefficient, body))
         return known
 
@@ -242,6 +244,9 @@ class Normaliser:
             return None
         einsums = [t for t in terms if isinstance(t, Einsum)]
         rank = terms[0].rank
+        for t in einsums:
+            if len(set(t.output)) == rank and set(t.output) <= set(sum(t.labels, ())):
+                return None  # all its axes are of its factors
         for axis in range(rank):
             alone = all(
                 t.output.count(t.output[axis]) == 1 and not _carried(t, t.output[axis]) for t in einsums

@@ -169,6 +169,8 @@ class Product:
     ) -> Expr:
         if coefficient.is_zero or any(isinstance(o, Einsum) and o.coefficient.is_zero for o in operands):
             return zeros(shape)
+        if not operands:
+            return Einsum(coefficient, (), (), output, sizes)
         work = Work(coefficient, [], output, dict(sizes), set(output).union(*labels))
         self._inline_all(work, list(zip(operands, labels, strict=True)))
         work.settle()

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
 
 from chainrule.expr.dims import ONE, Coefficient
-from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of, number
+from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, Variable, constant_of, number
 from chainrule.expr.walk import transform
 from chainrule.rules.elementwise import power
 from chainrule.rules.unknown import Unknown
 from chainrule.simplify.normal import Normaliser, scaled, split
 
+Part = TypeVar("Part")
 # Products are multiplied out on trial up to this many terms, in trees of at most this size.
 TRIAL_TERMS = 24
 TRIAL_SIZE = 400
@@ -316,13 +318,16 @@ class Shortener:
                     groups.setdefault(place, []).append(_Member(t, k, exponent))
         ranked: list[tuple[int, bytes, _Place, list[_Member]]] = []
         for place, members in groups.items():
-            negative = [m for m in members if m.exponent.numerator < 0]
-            positive = [m for m in members if m.exponent.numerator > 0]
+            if len(members) < 2:
+                continue
+            negative = [m for m in members if m.exponent is not UNPOWERED and m.exponent.numerator < 0]
+            positive = [m for m in members if m.exponent is UNPOWERED or m.exponent.numerator > 0]
             for side in (positive, negative):
                 if len(side) > 1:
                     saving = (len(side) - 1) * self.cost(place.base)
                     ranked.append((-saving, place.base.digest + repr(place.axes).encode(), place, side))
-        for _, _, place, side in sorted(ranked, key=lambda r: (r[0], r[1]))[:TRIAL_FACTORS]:
+        cost = self.cost(node)
+        for _, _, place, side in sorted(ranked, key=itemgetter(0, 1))[:TRIAL_FACTORS]:
             result = self._take_out(node, terms, place, side)
             if result is None:
                 continue
@@ -331,9 +336,7 @@ class Shortener:
             everywhere = len(side) == len(node.terms) and (
                 _beside_scalars(terms, side) if place.axes else not isinstance(place.base, Variable)
             )
-            if self.cost(result) < self.cost(node) + everywhere and not isinstance(result, Sum | Apply):
-                return result
-            if self.cost(result) < self.cost(node):
+            if self.cost(result) < cost + (everywhere and not isinstance(result, Sum | Apply)):
                 return result
         return None
 
@@ -357,40 +360,42 @@ class Shortener:
     ) -> Expr | None:
         """base^e · (sum of what remains) + the other terms."""
         least = members[0].exponent
-        if any([m.exponent is not least for m in members]):
+        alike = all([m.exponent is least for m in members])
+        if not alike:
             least = min((m.exponent for m in members), key=abs)
-        if place.base.rank == 0 and _is_symbol(place.base) and any(m.exponent != least for m in members):
+            alike = all(m.exponent == least for m in members)
+        if not alike and place.base.rank == 0 and _is_symbol(place.base):
             return None  # a polynomial in one scalar reads better as it is
-        rank = node.rank
-        needed: set[int] = set(range(rank)) - set(place.axes)
+        rank, shape = node.rank, place.base.shape
+        needed: set[int] = set(range(rank)).difference(place.axes)
+        chosen: list[tuple[Einsum, int, Fraction | None]] = []
         for m in members:
             parts = terms[m.term]
             assert parts is not None
-            others = {a for k, axes in enumerate(parts.labels) if k != m.operand for a in axes}
-            if m.exponent != least:
-                others |= set(parts.labels[m.operand])
-            needed |= {p for p in range(rank) if parts.output[p] in others}
+            left = None if alike or m.exponent == least else m.exponent - least
+            chosen.append((parts, m.operand, left))
+            labels = parts.labels if left is not None else _without(parts.labels, m.operand)
+            others = set(sum(labels, ()))
+            needed.update([p for p, a in enumerate(parts.output) if a in others])
         kept = sorted(needed)
         summed = [k for k, p in enumerate(place.axes) if p < 0]
         if len(kept) + len(summed) > (self.most if summed else 2):
             return None
-        remainders = []
-        for m in members:
-            parts = terms[m.term]
-            assert parts is not None
-            axes = parts.labels[m.operand]
-            operands = [o for k, o in enumerate(parts.operands) if k != m.operand]
-            labels = [a for k, a in enumerate(parts.labels) if k != m.operand]
-            if m.exponent != least:
-                left = self.normal.apply(power, (place.base, number(m.exponent - least, place.base.shape)))
-                operands.append(left)
-                labels.append(axes)
-            output = tuple(parts.output[p] for p in kept) + tuple(axes[k] for k in summed)
-            if place.axes and len(set(output)) != len(output):
+        outputs: list[Labels] = []
+        for parts, operand, _ in chosen:
+            axes = parts.labels[operand]
+            output = (*[parts.output[p] for p in kept], *[axes[k] for k in summed])
+            if axes and len(set(output)) != len(output):
                 return None
-            remainders.append(
-                self.normal.product(parts.coefficient, operands, labels, output, dict(enumerate(parts.sizes)))
-            )
+            outputs.append(output)
+        remainders = []
+        for (parts, operand, left), output in zip(chosen, outputs, strict=True):
+            operands, labels = _without(parts.operands, operand), _without(parts.labels, operand)
+            if left is not None:
+                operands += (self.normal.apply(power, (place.base, number(left, shape))),)
+                labels += (parts.labels[operand],)
+            sizes = dict(enumerate(parts.sizes))
+            remainders.append(self.normal.product(parts.coefficient, operands, labels, output, sizes))
         inside = self.normal.sum(remainders)
         if isinstance(inside, Sum):
             inside = self.factored(inside)
@@ -398,11 +403,13 @@ class Shortener:
         outer = tuple(range(rank))
         factor_labels = tuple(p if p >= 0 else rank + k for k, p in enumerate(place.axes))
         inside_labels = (*kept, *(rank + k for k in summed))
-        factor = self.normal.apply(power, (place.base, number(least, place.base.shape)))
-        sizes = dict(enumerate(node.shape)) | {rank + k: place.base.shape[k] for k in summed}
+        factor = place.base
+        if least is not UNPOWERED:
+            factor = self.normal.apply(power, (factor, number(least, shape)))
+        sizes = dict(enumerate(node.shape)) | {rank + k: shape[k] for k in summed}
         product = self.normal.product(ONE, (factor, inside), (factor_labels, inside_labels), outer, sizes)
-        chosen = {m.term for m in members}
-        rest = [t for k, t in enumerate(node.terms) if k not in chosen]
+        taken = {m.term for m in members}
+        rest = [t for k, t in enumerate(node.terms) if k not in taken]
         return self.normal.sum([product, *rest]) if rest else product
 
     # ------------------------------------------------------------ numbers in front
@@ -419,6 +426,10 @@ class Shortener:
             return node
         axes = tuple(range(node.rank))
         return Einsum(common, (Sum([scaled(c * common**-1, body) for c, body in parts]),), (axes,), axes)
+
+
+def _without(parts: tuple[Part, ...], k: int) -> tuple[Part, ...]:
+    return parts[:k] + parts[k + 1 :]
 
 
 def _beside_scalars(terms: Sequence[Einsum | None], members: Sequence[_Member]) -> bool:
