@@ -27,6 +27,9 @@ class Form:
     at: str = "any"
 
 
+UNIT = Fraction(1)
+
+
 def scaled(node: Expr) -> tuple[Coefficient, Expr | None]:
     """C and e of c · e, entry by entry; None for e where the node is the constant c."""
     coefficient = ONE
@@ -78,7 +81,7 @@ def ratio(node: Expr, other: Expr) -> Fraction | None:
 
 def raised(node: Expr) -> tuple[Expr, Fraction]:
     """B and p of bᵖ for a constant p; a root is the power ½."""
-    exponent = Fraction(1)
+    exponent = UNIT
     while isinstance(node, Apply) and node.function in (power, sqrt):
         if node.function is sqrt:
             return node.arguments[0], exponent / 2

@@ -291,7 +291,7 @@ def _softmax(node: Expr) -> Expr | None:
     """exp(x)/Σ exp(x)."""
     for j, (b, outer) in enumerate(_factors(node)):
         D, p = raised(b)
-        found = _summed(D, exp) if p.denominator == 1 and p < 0 else None
+        found = _summed(D, exp) if p.denominator == 1 and p.numerator < 0 else None
         if found is None or not is_positive(found[0]):
             continue
         coefficient, x, axes = found
@@ -450,11 +450,13 @@ def _sinh_over_cosh(node: Expr) -> Expr | None:
         c, e = scaled(a)
         top, m = raised(e) if e is not None else (a, Fraction(0))
         u = of(top, sinh)
+        if u is None:
+            continue
         for j, (b, places) in enumerate(factors):
             base, p = raised(b)
             d, f = scaled(base)
             whole = m.denominator == p.denominator == 1 and 0 < m <= -p
-            if u is None or places != labels or of(f, cosh) is not u or not whole:
+            if places != labels or of(f, cosh) is not u or not whole:
                 continue
             assert isinstance(node, Einsum) and f is not None
             made = [to_power(elementwise(tanh, u), m), _rest_power(f, p + m)]

@@ -57,6 +57,7 @@ class Builder:
         self.sized = sized
         self.ops: list[Op] = []
         self._made: dict[tuple[Any, ...], Op] = {}
+        self._kept: list[Op] = []  # those of another program that have no key here yet
 
     def make(
         self,
@@ -67,11 +68,23 @@ class Builder:
         boolean: bool = False,
     ) -> Op:
         """The operation, new or as made before."""
+        for kept in self._kept:
+            self._made[kept.kind, kept.data, tuple(map(id, kept.args))] = kept
+        self._kept.clear()
         key = (kind, data, tuple(map(id, args)))
         op = self._made.get(key)
         if op is None:
             op = self._made[key] = Op(kind, tuple(args), data, tuple(shape), boolean)
             self.ops.append(op)
+        return op
+
+    def keep(self, op: Op) -> Op:
+        """An operation of another program whose arguments are in this one; as made before if it was."""
+        if self._made:
+            return self.make(op.kind, op.args, op.data, op.shape, op.boolean)
+        # Most passes change little or nothing: up to the first change there is nothing to compare with.
+        self._kept.append(op)
+        self.ops.append(op)
         return op
 
     # ---------------------------------------------------------- numbers

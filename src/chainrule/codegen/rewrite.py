@@ -24,7 +24,9 @@ def rewritten(program: Program, change: Change) -> Program:
     for op in live(program):
         args = [made[a] for a in op.args]
         other = change(build, op, args)
-        made[op] = other if other is not None else again(build, op, args)
+        if other is None:
+            other = build.keep(op) if op.args == tuple(args) else again(build, op, args)
+        made[op] = other
     outputs = {key: made[op] for key, op in program.outputs.items()}
     names = {made[op]: name for op, name in program.names.items() if op in made}
     return Program(build.ops, outputs, names)

@@ -69,7 +69,7 @@ class Dim:
         return Dim(tuple((monomial, -count) for monomial, count in self.terms))
 
     def __sub__(self, other: Dim) -> Dim:
-        return _sum_of(self, -other)
+        return _difference_of(self, other)
 
     def __mul__(self, other: Dim) -> Dim:
         return _product_of(self, other)
@@ -140,6 +140,11 @@ def _written(dim: Dim) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_nonnegative(dim: Dim) -> bool:
+    if len(dim.terms) == 2 and dim.terms[0][1] * dim.terms[1][1] < 0:
+        # Of two terms with different signs the positive one must have all sizes of the other.
+        (above, _), (below, _) = sorted(dim.terms, key=lambda term: -term[1])
+        if not {name for name, _ in below} <= {name for name, _ in above}:
+            return False
     one = Dim.of(1)
     shifted = dim.substitute({name: Dim.of(name) + one for name in dim.names})
     return all(count >= 0 for _, count in shifted.terms)
@@ -155,6 +160,11 @@ def _atom(value: str | int) -> Dim:
 @lru_cache(maxsize=4096)
 def _sum_of(a: Dim, b: Dim) -> Dim:
     return _polynomial([*a.terms, *b.terms])
+
+
+@lru_cache(maxsize=4096)
+def _difference_of(a: Dim, b: Dim) -> Dim:
+    return _polynomial([*a.terms, *[(monomial, -count) for monomial, count in b.terms]])
 
 
 @lru_cache(maxsize=4096)
