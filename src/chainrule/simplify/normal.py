@@ -51,7 +51,9 @@ class Normaliser:
 
     def __call__(self, expr: Expr) -> Expr:
         """The canonical form of `expr`."""
-        result = transform(expr, self._node, self.memo)
+        result = self.memo.get(expr)
+        if result is None:
+            result = transform(expr, self._node, self.memo)
         self.memo[result] = result
         return result
 

@@ -644,11 +644,14 @@ class Product:
                 work.coefficient = work.coefficient * content
             if len(axes) == 2 and axes[0] > axes[1] and normal.is_symmetric(factor):
                 axes = (axes[1], axes[0])
-            base, exponent = _as_power(factor)
-            group: Expr | None = base
-            if isinstance(base, Apply):
-                paired = paired or base.function in PAIRED
-                group = None if base.function is exp else base
+            group: Expr | None = factor
+            exponent: Expr | Coefficient = ONE
+            if isinstance(factor, Apply):
+                base, exponent = _as_power(factor)
+                group = base
+                if isinstance(base, Apply):
+                    paired = paired or base.function in PAIRED
+                    group = None if base.function is exp else base
             groups.setdefault((group, axes), []).append((factor, exponent))
         factors: list[Factor] = []
         for (group, axes), members in groups.items():

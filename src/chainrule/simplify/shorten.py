@@ -351,8 +351,7 @@ class Shortener:
         """Where the operands of a term stand, and their exponents."""
         known = self.places.get(parts)
         if known is None:
-            known = [_place(parts, k, operand) for k, operand in enumerate(parts.operands)]
-            self.places[parts] = known
+            known = self.places[parts] = _places(parts)
         return known
 
     def _take_out(
@@ -504,27 +503,25 @@ def _shared(coefficients: list[Coefficient]) -> Coefficient:
     return Coefficient(rational, tuple(powers))
 
 
-def _place(parts: Einsum, k: int, operand: Expr) -> tuple[_Place | None, Fraction]:
-    """The base of an operand with its place in the term, and its exponent."""
-    base, exponent = operand, UNPOWERED
-    if isinstance(operand, Apply) and operand.function is power:
-        constant = constant_of(operand.arguments[1])
-        if constant is not None and not constant.powers:
-            base, exponent = operand.arguments[0], constant.rational
-    axes = parts.labels[k]
-    if len(set(axes)) != len(axes) or (axes and len(set(parts.output)) != len(parts.output)):
-        return None, exponent
-    others = parts.labels[:k] + parts.labels[k + 1 :]
-    where = []
-    for a in axes:
-        if a in parts.output:
-            where.append(parts.output.index(a))
-        elif any(a in labels for labels in others):
-            where.append(-1)
-        else:
-            return None, exponent
-    # A power can only leave elementwise: Σ over a label that stands in it alone was refused above.
-    return _Place(base, tuple(where)), exponent
+def _places(parts: Einsum) -> list[tuple[_Place | None, Fraction]]:
+    """The base of each operand with its place in the term, and its exponent."""
+    found: list[tuple[_Place | None, Fraction]] = []
+    whole = len(set(parts.output)) == len(parts.output)
+    position = {a: p for p, a in enumerate(parts.output)}
+    every = [a for axes in parts.labels for a in axes]
+    for operand, axes in zip(parts.operands, parts.labels, strict=True):
+        base, exponent = operand, UNPOWERED
+        if isinstance(operand, Apply) and operand.function is power:
+            constant = constant_of(operand.arguments[1])
+            if constant is not None and not constant.powers:
+                base, exponent = operand.arguments[0], constant.rational
+        place = None
+        if len(set(axes)) == len(axes) and (whole or not axes):
+            # A power can only leave elementwise: not from a sum over a label that stands in it alone.
+            if all([a in position or every.count(a) > 1 for a in axes]):
+                place = _Place(base, tuple([position.get(a, -1) for a in axes]))
+        found.append((place, exponent))
+    return found
 
 
 def _is_tensor(operand: Expr) -> bool:
