@@ -20,6 +20,8 @@ from chainrule.codegen.facts import Facts
 from chainrule.codegen.load import compile_expressions
 from chainrule.codegen.order import Tree, contraction_tree, tree_cost
 from chainrule.codegen.plan import make_plan
+from chainrule.codegen.program import Builder, Op
+from chainrule.codegen.rewrite import live, rewritten
 from chainrule.derive import jacobians
 from chainrule.errors import ChainruleError, DomainProblem, OptionError
 from chainrule.expr.dims import ONE, Dim
@@ -72,6 +74,23 @@ def test_practice_keeps_its_value(case: Any, monkeypatch: pytest.MonkeyPatch) ->
         for inputs, output in re.findall(r"np\.einsum\('([a-zA-Z,]+)->([a-zA-Z]*)'", text):
             streamed = any(operand[-1] in output for operand in inputs.split(","))
             assert "," not in inputs or streamed, (inputs, output)
+
+
+def test_a_pass_keeps_what_it_does_not_change() -> None:
+    """And after its first change an operation that is there already is not made twice."""
+    program = make_plan({"": parse_formula("exp(A @ x) + A @ x", "A[m,n] x[n]").expr})
+    same = rewritten(program, lambda build, op, args: None)
+    assert same.ops == live(program) and same.outputs == program.outputs
+
+    def turned(build: Builder, op: Op, args: Any) -> Op | None:
+        if op.kind == "call":  # exp(u) becomes −u, and u + (−u) is made of the same u
+            return build.negate(build.make(args[0].kind, args[0].args, args[0].data, args[0].shape))
+        return None
+
+    changed = rewritten(program, turned)
+    kinds = [op.kind for op in live(changed)]
+    assert kinds.count("matmul") == 1 and "call" not in kinds and len(set(changed.ops)) == len(changed.ops)
+    assert len(changed.ops) == len({(op.kind, op.data, op.args) for op in changed.ops})
 
 
 def code(text: str, shapes: str, wrt: str = "", order: int = 1) -> str:

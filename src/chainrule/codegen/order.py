@@ -64,11 +64,13 @@ def contraction_tree(
     number: dict[int, int] = {}
     axes = tuple([tuple([number.setdefault(a, len(number)) for a in labels]) for labels in operands])
     target = tuple([number.setdefault(a, len(number)) for a in kept])
-    return _cheapest(axes, target, tuple(map(size, number)))
+    return tree_of_shape(axes, target, tuple(map(size, number)))
 
 
 @lru_cache(maxsize=1024)
-def _cheapest(operands: tuple[tuple[int, ...], ...], kept: tuple[int, ...], sizes: tuple[float, ...]) -> Tree:
+def tree_of_shape(
+    operands: tuple[tuple[int, ...], ...], kept: tuple[int, ...], sizes: tuple[float, ...]
+) -> Tree:
     """The same for labels 0, 1, … as they appear first: the layers of a network have one shape."""
     return _Search(operands, kept, sizes).run()
 

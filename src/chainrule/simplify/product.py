@@ -965,7 +965,6 @@ class Product:
         alone = len(factors) == 1 and result.coefficient.is_one and result.labels[0] == result.output
         return result.operands[0] if alone and len(set(result.output)) == result.rank else result
 
-
     def _ordered(
         self, coefficient: Coefficient, factors: list[Factor], output: Labels, sizes: dict[int, Dim]
     ) -> Einsum:
