@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,20 @@ def test_a_package_that_saving_needs_is_missed_before_the_fit(monkeypatch: pytes
     with pytest.raises(OptionError) as problem:
         known_suffix(Path("fit.safetensors"))
     assert "chainrule[safetensors]" in problem.value.hint
+
+
+def test_frames_in_a_mapping_keep_the_names_of_their_columns() -> None:
+    pandas = importlib.import_module("pandas")
+    frame = pandas.DataFrame({"age": X[:, 0], "body mass": X[:, 1]})
+    result = fit(data={"X": frame, "y": pandas.Series(Y)}, standardise="age")
+    assert result.names == ("w[age]", "w[body mass]", "b")
+    assert result.original["w"] == pytest.approx([1, 2])
+    # Numbers name nothing, and a column called like another array would not be told from it.
+    assert fit(data={"X": pandas.DataFrame(X), "y": Y}).names == ("w[0]", "w[1]", "b")
+    assert fit(data={"X": frame.rename(columns={"age": "y"}), "y": Y}).names == ("w[0]", "w[1]", "b")
+
+
+def test_hints_are_about_what_was_asked() -> None:
+    assert "or none" in fit(method="gd", rate=50).hint
+    exact = fit(method="gd", tolerance=0, steps=3000)
+    assert exact.reason.startswith("no progress") and exact.hint == ""

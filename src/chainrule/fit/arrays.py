@@ -125,7 +125,13 @@ def _begin(path: str, header: int) -> int:
 class ArrayPart(Part):
     """Arrays with equally many rows, in memory or in files (`stored`)."""
 
-    def __init__(self, arrays: Mapping[str, Array | Stored], where: str, lone: bool = False) -> None:
+    def __init__(
+        self,
+        arrays: Mapping[str, Array | Stored],
+        where: str,
+        lone: bool = False,
+        called: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.where = where
         self.arrays = dict(arrays)
         self.constants, self.groups = {}, {}
@@ -154,6 +160,7 @@ class ArrayPart(Part):
             else:
                 count = array.shape[1] if len(array.shape) == 2 else 0
                 inside = [f"c{j}" if lone else f"{name}[{j}]" for j in range(count)]
+                inside = list((called or {}).get(name, inside))
                 self.groups[name] = tuple(inside)
                 self._columns |= {column: (name, j) for j, column in enumerate(inside)}
                 names += inside
@@ -164,7 +171,8 @@ class ArrayPart(Part):
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> ArrayPart:
         """The part of a mapping of arrays in memory."""
-        return cls({str(name): _as_array(value, str(name)) for name, value in data.items()}, "")
+        arrays = {str(name): _as_array(value, str(name)) for name, value in data.items()}
+        return cls(arrays, "", called=_called(data))
 
     @classmethod
     def lone(cls, array: Array) -> ArrayPart:
@@ -237,6 +245,18 @@ class ArrayPart(Part):
         array = self.arrays.get(source)
         where = array.path if isinstance(array, Stored) else self.where
         return DataProblem(message, file=where, row=row, column=column, hint=hint)
+
+
+def _called(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The columns of each frame in a mapping, where they are texts and nothing else is called so."""
+    taken = [str(name) for name in data]
+    found = {}
+    for name, value in data.items():
+        columns = list(getattr(value, "columns", ()))
+        if hasattr(value, "to_numpy") and columns and all(isinstance(c, str) for c in columns):
+            found[str(name)] = tuple(columns)
+            taken += columns
+    return found if len(taken) == len(set(taken)) else {}
 
 
 def _as_array(value: Any, name: str) -> Array:

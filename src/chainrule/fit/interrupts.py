@@ -1,7 +1,7 @@
-"""Ctrl-C while something is at work: it is heard even where Python swallows it, and waits where it may not count.
+"""Ctrl-C while something is at work: it is heard where Python swallows it, and waits where it may not count.
 
-Python raises KeyboardInterrupt wherever it happens to be. In a destructor or in the callback of a weak reference
-the exception is printed and dropped. So it is noted beside being raised, and a run asks at each step.
+Python raises KeyboardInterrupt wherever it happens to be. In a destructor or in the callback of a weak
+reference the exception is printed and dropped. So it is also noted, and a run asks at each step.
 """
 
 from __future__ import annotations

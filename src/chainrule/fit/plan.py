@@ -336,9 +336,7 @@ def _unused(table: Table, name: str, known: Sequence[str], what: str) -> Chainru
         near = get_close_matches(name, known, 1, 0.6) if "did you mean" not in problem.message else []
         problem.hint = f"{what} takes {takes}" + (f"; did you mean {near[0]}?" if near else "")
         return problem
-    return OptionError(
-        f"{what} of {name}: no variable is made of it", hint=f"known are {takes}"
-    )
+    return OptionError(f"{what} of {name}: no variable is made of it", hint=f"known are {takes}")
 
 
 def _misfit(let: Let, choice: Chosen, message: str, hint: str = "") -> ChainruleError:

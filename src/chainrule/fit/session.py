@@ -13,11 +13,14 @@ from chainrule.fit.checkpoint import COLUMNS, Checkpoint
 from chainrule.fit.constraints import Constrained
 from chainrule.fit.methods import State
 from chainrule.fit.objective import Array, Objective
-from chainrule.fit.options import Options
+from chainrule.fit.options import METHODS, Options
 from chainrule.fit.search import ROUNDING
 from chainrule.fit.solvers import Tape
 
 MORE = "allow more --steps"
+CLOSER = "a smaller rate gets closer to a minimum"
+FOUND = "one is found from the curvature"
+WHOLE = "newton takes the whole Hessian, lbfgs gradients only"
 SURELY = 1e-9  # what a loss is lower by, relative to it, if that is no rounding
 PATH_ENTRIES = 2  # parameters up to which every θ is kept
 
@@ -160,7 +163,8 @@ class Session:
                 hint=f"try {slower}another start with --init or --seed",
             )
         if state.stuck:
-            return Stop(f"{state.stuck}, after {times(state.step, 'step')}", converged=state.settled)
+            hint = WHOLE if options.method == "gauss-newton" and not state.settled else ""
+            return Stop(f"{state.stuck}, after {times(state.step, 'step')}", hint, state.settled)
         since = self.now.lows.since
         if since >= options.patience:
             first = self.rows[0][1]
@@ -171,7 +175,8 @@ class Session:
             return Stop(
                 f"no progress: neither the loss nor the gradient norm was a new low in {times(since, unit)}; "
                 f"the gradient norm is {best[2]:.2g}",
-                hint="a smaller rate gets closer to a minimum" if options.rated else "",
+                # At a gradient that counts as zero elsewhere a smaller rate gets no closer.
+                hint=CLOSER if options.rated and best[2] > METHODS[options.method].tolerance else "",
             )
         if state.step >= options.steps:
             more = MORE if options.method == "lbfgs" else f"{MORE}, or try lbfgs"
@@ -187,7 +192,9 @@ class Session:
         if not self.options.rated:
             return Stop(f"diverged: {what}; {kept}")
         smaller = float(f"{state.rate / 10:.1g}")
-        hint = f"try a smaller rate, such as {smaller:g}"
+        found = self.options.method in ("gd", "momentum", "nesterov") and self.options.rate is not None
+        hint = f"try a smaller rate, such as {smaller:g}" + f", or none: {FOUND}" * found
+        hint += ", or backtracking" * (self.options.method == "gd" and not found)
         return Stop(f"diverged: {what} with the rate {state.rate:.3g}; {kept}", hint)
 
     def save(self) -> None:
