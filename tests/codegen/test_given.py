@@ -80,6 +80,12 @@ def test_a_tensor_that_is_differentiated_is_refused_in_words(name: str) -> None:
         f(**GIVEN | {"X": torch.ones((3, 2), dtype=torch.float64, requires_grad=True)})
 
 
+def test_what_has_no_eigenvalues_is_told() -> None:
+    f = cr.derive("eigvalsh(A)", "A", "A[n,n]").compile()
+    with pytest.raises(DomainProblem, match="eigenvalues did not converge at these arrays"):
+        f(A=np.full((4, 4), np.nan))
+
+
 def test_large_results_give_no_warning() -> None:
     f = cr.derive("1 / (1 - exp(-x))", "x", "x").value_and_derivatives()
     with warnings.catch_warnings():

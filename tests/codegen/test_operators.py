@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.linalg import aslinearoperator
 
 from chainrule.codegen.compound import Kronecker, Sum
 from chainrule.codegen.operators import Blocks, Dense, Diagonal, LowRank, Structured
@@ -35,6 +36,8 @@ def wrong(matrix: Structured, dense: Array, seed: int = 0) -> list[str]:
         "T matmul": (matrix.T @ y, back.reshape(columns)),
         "operator": (matrix.aslinearoperator() @ x.ravel(), there),
         "operator T": (matrix.aslinearoperator().T @ y.ravel(), back),
+        "taken by SciPy": (aslinearoperator(matrix) @ x.ravel(), there),
+        "taken by SciPy T": (aslinearoperator(matrix).T @ y.ravel(), back),
     }
     if many.shape != columns:
         pairs["matmat"] = (matrix @ many, flat @ many)

@@ -261,6 +261,11 @@ def outside(problem: str) -> DomainProblem:
             if problem.startswith(INVERTED)
             else "it is declared spd: symmetric, with eigenvalues > 0",
         )
+    if "did not converge" in problem:
+        return DomainProblem(
+            f"{problem[0].lower()}{problem[1:]} at these arrays",
+            hint="a matrix with NaN or infinity in it has none",
+        )
     if "positive definite" in problem:
         return DomainProblem(
             "a matrix that cholesky is given is not positive definite at these arrays",

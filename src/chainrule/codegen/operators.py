@@ -119,6 +119,14 @@ class Structured(ABC):
         flat, shape = _as_columns(np.asarray(b), self.rows, "rows", self.columns)
         return self._solved(flat.astype(np.result_type(flat, self.dtype, np.float32))).reshape(shape)
 
+    def matvec(self, x: Array) -> Array:
+        """M @ x for a flat vector; SciPy takes M for a LinearOperator by this."""
+        return self._times(np.reshape(x, (self.shape[1], 1)))[:, 0]
+
+    def rmatvec(self, x: Array) -> Array:
+        """Mᵀ @ x for a flat vector."""
+        return self.T._times(np.reshape(x, (self.shape[0], 1)))[:, 0]
+
     def aslinearoperator(self) -> Any:
         """The same as a scipy.sparse.linalg.LinearOperator, for iterative methods."""
         from scipy.sparse.linalg import LinearOperator
