@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -213,3 +214,20 @@ def test_newton_on_a_sphere_ends_at_the_minimum() -> None:
     assert all(end.converged for end in ends)
     assert ends[1].steps < 20
     assert ends[1].loss == pytest.approx(ends[0].loss, rel=1e-12)
+
+
+def test_a_surface_without_a_finite_loss_is_drawn_without_a_warning(tmp_path: Path) -> None:
+    x = RNG.normal(size=(10, 2))
+    common: dict[str, Any] = {"params": "w", "data": {"X": x}, "method": "gd", "rate": 1e6, "steps": 5}
+    result = cr.fit("mean(exp(X @ w)**9) - 1e9*sum(w)", **common)
+    assert not np.isfinite(result.surface["loss"]).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "diverged" in result.to_html()
+        result.plot(tmp_path / "fit.png")
+
+
+def test_a_name_with_a_line_break_stays_on_its_line() -> None:
+    result = cr.fit("mean((y - X @ w)**2)", params="w", data={"y": Y, "a\nb": X[:, 0], "c": X[:, 1]},
+                    let="y = y, X = rest")  # fmt: skip
+    assert "  w[a b] " in str(result)

@@ -84,11 +84,14 @@ def _surface(result: Result, axes: Any) -> None:
     grid, path = result.surface, result.path
     assert path is not None
     loss = grid["loss"]
-    low = np.nanmin(np.where(np.isfinite(loss), loss, np.nan))
-    # Levels that lie closer together near the minimum, where the path is slow.
-    depth = np.log10(loss - low + 1e-3 * (np.nanmax(loss) - low + 1e-300))
-    axes.contourf(grid["x"], grid["y"], depth, 24, cmap="Blues_r")
-    axes.contour(grid["x"], grid["y"], depth, 12, colors="white", linewidths=0.4)
+    finite = np.isfinite(loss)
+    if finite.any():
+        low, high = loss[finite].min(), loss[finite].max()
+        # Levels that lie closer together near the minimum, where the path is slow.
+        shown_loss = np.where(finite, loss, np.nan)
+        depth = np.log10(shown_loss - low + 1e-3 * (high - low) + 1e-300)
+        axes.contourf(grid["x"], grid["y"], depth, 24, cmap="Blues_r")
+        axes.contour(grid["x"], grid["y"], depth, 12, colors="white", linewidths=0.4)
     axes.plot(*path.T, color="#c2410c", linewidth=1.3, marker=".", markersize=4)
     axes.plot(*path[0], "o", color="#c2410c", markersize=6, label="start")
     axes.plot(*entries(result.params), "*", color="#c2410c", markersize=11, label="best")

@@ -73,7 +73,7 @@ def shown(name: str) -> str:
     >>> shown("beta[age]"), shown("w1"), shown("b")
     ('β[age]', 'w₁', 'b')
     """
-    letter, bracket, place = name.partition("[")
+    letter, bracket, place = " ".join(name.split()).partition("[")
     return pretty(letter) + bracket + place
 
 

@@ -140,7 +140,8 @@ class Result:
         if self.path is not None:
             arrays["path"] = self.path
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name in READERS}
-        text = json.dumps({"format": FORMAT, "number": NUMBER, "order": list(self.params), **about})
+        order = {"order": list(self.params), "arrays": list(arrays)}
+        text = json.dumps({"format": FORMAT, "number": NUMBER, **order, **about})
         write_arrays(path, arrays, text)
 
     @classmethod
@@ -166,8 +167,11 @@ class Result:
         try:
             parts: dict[str, Any] = {name: read(about[name]) for name, read in READERS.items()}
             parts["params"] = {str(name): arrays[f"params.{name}"] for name in about["order"]}
+            # safetensors sorts arrays by name, and the report lays parameters beside their names in order.
+            arrays = {name: arrays[name] for name in dict.fromkeys([*about.get("arrays", ()), *arrays])}
             parts["history"] = {name: arrays[f"history.{name}"] for name in COLUMNS}
-            parts["original"] = _under("original.", arrays)
+            given = _under("original.", arrays)
+            parts["original"] = {name: given[name] for name in about["order"] if name in given}
             parts["scaling"] = _under("scaling.", arrays)
             parts["surface"] = _under("surface.", arrays)
         except KeyError as problem:

@@ -167,8 +167,9 @@ def _picture(loss: Array) -> bytes:
     places = np.linspace(0, len(loss) - 1, PIXELS)
     low = np.minimum(places.astype(int), len(loss) - 2)
     part = places - low
-    rows = loss[low] * (1 - part)[:, None] + loss[low + 1] * part[:, None]
-    fine = rows[:, low] * (1 - part) + rows[:, low + 1] * part
+    with np.errstate(invalid="ignore"):  # 0 · inf beside a point without a loss, which is drawn as none
+        rows = loss[low] * (1 - part)[:, None] + loss[low + 1] * part[:, None]
+        fine = rows[:, low] * (1 - part) + rows[:, low + 1] * part
     pixels = bands(fine, BANDS)[::-1].astype(np.uint8)
     shares = np.linspace(0, 1, BANDS)[:, None]
     palette = np.vstack([DEEP + (HIGH - DEEP) * shares, [[128, 128, 128]]]).round().astype(np.uint8)
