@@ -15,17 +15,19 @@ from dataclasses import dataclass
 
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.names import pretty
-from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable
+from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, Variable, constant_of, number
 from chainrule.expr.walk import dim_names, rebuild, topological, transform, variables
 from chainrule.notation.grouping import grouped
 from chainrule.notation.index import index_form, needs_code
 from chainrule.notation.matform import Tree
 from chainrule.notation.recover import Reader
 from chainrule.notation.standardised import standardised
+from chainrule.rules.elementwise import power, sigmoid
 from chainrule.rules.table import Elementwise
 from chainrule.rules.unknown import unknown_in
 from chainrule.rules.views import OVERLAP
 from chainrule.simplify import Normaliser, simplify_many
+from chainrule.simplify.definite import AT_MOST_ONE
 from chainrule.simplify.normal import scaled, split
 from chainrule.simplify.product import primitive
 
@@ -127,7 +129,11 @@ class Namer:
         # one.
         definitions: dict[Expr, Expr] = {}
         memo = dict(values)
-        for part in sorted(symbols, key=lambda p: (self._depth(p), self.names[p])):
+        opposites = self._opposites(symbols)
+        for part in sorted(symbols, key=lambda p: (self._depth(p), p in opposites, self.names[p])):
+            if part in opposites:
+                definitions[part] = Sum((number(1, part.shape), -symbols[opposites[part]]))
+                continue
             own = [child for child in part.children if child in values and self.parts[child][1] is part]
             done = {n: v for n, v in values.items() if n not in own} if own else memo
             inside = rebuild(part, [transform(child, self._signs_out, done) for child in part.children])
@@ -137,6 +143,16 @@ class Namer:
         used = [p for p in definitions if self.names[p] in wanted]
         written_out = tuple(self.normal(_times(self._meant(p), p)) for p in used)
         return Named(exprs, tuple((self.names[p], definitions[p]) for p in used), written_out)
+
+    def _opposites(self, parts: Iterable[Expr]) -> dict[Expr, Expr]:
+        """Of σ(−z), the part σ(z) that a person named h: it is 1 − h."""
+        found: dict[Expr, Expr] = {}
+        for part in parts:
+            if part in self.given and isinstance(part, Apply) and part.function is sigmoid:
+                opposite = self.normal.apply(sigmoid, (self.normal(-part.arguments[0]),))
+                if opposite not in self.given:
+                    found[opposite] = part
+        return found
 
     def _signs_out(self, node: Expr) -> Expr:
         """v² for (−v)², where a part became a number times a name."""
@@ -337,14 +353,31 @@ def _sign(term: Expr) -> int:
 
 
 def _reads_better_negated(expr: Sum) -> bool:
-    """More minus signs than plus; at a tie, what is computed comes before a plain variable: relu(z) − y."""
+    """More minus signs than plus; at a tie 1 − h², diag(p) − ppᵀ, and what is computed before a variable."""
     signs = [_sign(t) for t in expr.terms]
     if sum(signs):
         return sum(signs) < 0
+    leading = [s for s, t in zip(signs, expr.terms, strict=True) if _leads(t, expr)]
+    if len(leading) == 1:
+        return leading[0] < 0
     plain = [s for s, t in zip(signs, expr.terms, strict=True) if isinstance(split(t)[1], Variable)]
     others = [t for t in expr.terms if not isinstance(split(t)[1], Variable)]
     computed = any(not isinstance(t, Einsum) or _carries_all(t) for t in others)
     return bool(others) and (sum(plain) > 0 if computed else sum(plain) < 0)
+
+
+def _leads(term: Expr, total: Sum) -> bool:
+    """What the rest is taken from: a diagonal, or 1 where all else is an activation or its square."""
+    if isinstance(term, Einsum) and len(set(term.output)) < term.rank:
+        return True
+    others = (split(t)[1] for t in total.terms if t is not term)
+    return constant_of(term) is not None and all(map(_is_bounded, others))
+
+
+def _is_bounded(part: Expr) -> bool:
+    while isinstance(part, Apply) and part.function is power:
+        part = part.arguments[0]
+    return isinstance(part, Apply) and part.function in AT_MOST_ONE
 
 
 def _carries_all(term: Einsum) -> bool:

@@ -10,8 +10,9 @@ the last pass, which takes a common number out of a sum: 2(Ax + λx).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from itertools import combinations
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
@@ -20,6 +21,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Stack, Sum, Variab
 from chainrule.expr.walk import transform
 from chainrule.rules.elementwise import power
 from chainrule.rules.unknown import Unknown
+from chainrule.simplify.collected import bases, collected
 from chainrule.simplify.normal import Normaliser, scaled, split
 
 Part = TypeVar("Part")
@@ -33,6 +35,8 @@ SCALAR_SIZE = 1500
 TRIAL_FACTORS = 8
 # Longer sums are left as they are.
 FACTORED_TERMS = 64
+# Terms of longer sums are not compared in pairs.
+COLLECTED_TERMS = 12
 # So many terms are multiplied out on trial in one expression; what is longer stays as it is.
 TRIAL_BUDGET = 6000
 UNPOWERED = Fraction(1)
@@ -65,6 +69,10 @@ def simplify_many(
     return [shortener(expr) for expr in exprs]
 
 
+def _any_sum(operand: Expr) -> bool:
+    return True
+
+
 class _Place(NamedTuple):
     """Where a factor stands in a term: for each of its axes the output position, or −1 where it is summed."""
 
@@ -90,6 +98,7 @@ class Shortener:
         self.short_sums: dict[Expr, Expr] = {}
         self.last: dict[Expr, Expr] = {}
         self.places: dict[Einsum, list[tuple[_Place | None, Fraction]]] = {}
+        self.pairs: dict[tuple[Expr, Expr], Expr | None] = {}
         self.budget = TRIAL_BUDGET
 
     def __call__(self, expr: Expr) -> Expr:
@@ -143,8 +152,8 @@ class Shortener:
         node = self.normal(node)
         if isinstance(node, Einsum) and any(map(_is_tensor, node.operands)):
             # No matrix can be factored out of what is no matrix: a sum of products of entries reads best.
-            expanded = self._multiplied_out(node)
-            return node if expanded is None else expanded
+            expanded = self._multiplied_out(node, _is_tensor)
+            return self._collected(node if expanded is None else expanded)
         if isinstance(node, Sum):
             # Where it costs the same, one fraction reads better than a fraction in a fraction.
             candidates = [*self._over_denominators(node), self.factored(node)]
@@ -160,7 +169,7 @@ class Shortener:
             candidates += self._without_inner_fractions(node)
         else:
             return node
-        return min(candidates, key=self.cost)
+        return self._collected(min(candidates, key=self.cost))
 
     # ------------------------------------------------------------ common denominators
 
@@ -238,7 +247,7 @@ class Shortener:
 
     # ------------------------------------------------------------ multiply out
 
-    def _multiplied_out(self, node: Expr) -> Expr | None:
+    def _multiplied_out(self, node: Expr, chosen: Callable[[Expr], bool] = _any_sum) -> Expr | None:
         """Every product over a sum written as a sum of products.
 
         None where there is nothing to do or too much.
@@ -258,7 +267,7 @@ class Shortener:
             if len(pending) + len(done) > most:
                 return None
             term = pending.pop()
-            parts = self._distributed(term)
+            parts = self._distributed(term, chosen)
             if parts is None:
                 done.append(term)
             else:
@@ -266,7 +275,7 @@ class Shortener:
                 pending.extend(parts)
         return self.normal.sum(done) if changed else None
 
-    def _distributed(self, term: Expr) -> list[Expr] | None:
+    def _distributed(self, term: Expr, chosen: Callable[[Expr], bool]) -> list[Expr] | None:
         """One factor of a term that is a sum, or a small power of one, distributed."""
         if isinstance(term, Apply):
             axes = tuple(range(term.rank))
@@ -277,7 +286,7 @@ class Shortener:
         coefficient, sizes = term.coefficient, dict(enumerate(term.sizes))
         for k, operand in enumerate(operands):
             inside, copies = _small_power(operand)
-            if not isinstance(inside, Sum) or (copies == 1 and _only_moved(term)):
+            if not isinstance(inside, Sum) or not chosen(inside) or (copies == 1 and _only_moved(term)):
                 continue
             rest = operands[:k] + operands[k + 1 :] + (inside,) * (copies - 1)
             places = labels[:k] + labels[k + 1 :] + (labels[k],) * (copies - 1)
@@ -294,7 +303,9 @@ class Shortener:
         known = self.short_sums.get(node)
         if known is not None:
             return known
-        current: Expr = node
+        # One factor after the other does not reach into diagonals.
+        mostly = 2 * sum(map(_is_diagonal, node.terms)) > len(node.terms)
+        current: Expr = self._collected(node) if mostly else node
         while isinstance(current, Sum):
             improved = self._one_factor_out(current)
             if improved is None:
@@ -302,6 +313,39 @@ class Shortener:
             current = improved
         self.short_sums[node] = current
         return current
+
+    def _collected(self, node: Expr) -> Expr:
+        """Pairs of terms of a sum joined by all that they share, the largest saving first."""
+        current = node
+        while isinstance(current, Sum) and current.rank > 1 and len(current.terms) <= COLLECTED_TERMS:
+            found = [
+                (-self._shared(first, second), i, j)
+                for (i, first), (j, second) in combinations(enumerate(current.terms), 2)
+            ]
+            for saving, i, j in sorted(found):
+                terms = current.terms
+                whole = self._joined(terms[i], terms[j]) if saving else None
+                if whole is not None:
+                    rest = [term for k, term in enumerate(terms) if k not in (i, j)]
+                    current = self.normal.sum([whole, *rest]) if rest else whole
+                    break
+            else:
+                break
+        return current
+
+    def _shared(self, first: Expr, second: Expr) -> int:
+        """At most what one product of two terms costs less, where this is not found otherwise."""
+        common = bases(first) & bases(second)
+        return sum(map(self.cost, common)) if len(common) > (first.rank == 2) else 0
+
+    def _joined(self, first: Expr, second: Expr) -> Expr | None:
+        """Two terms as one product, if that is shorter."""
+        key = (first, second)
+        if key not in self.pairs:
+            whole = collected(first, second, self.normal)
+            longer = whole is None or self.cost(whole) >= self.cost(first) + self.cost(second)
+            self.pairs[key] = None if longer or isinstance(whole, Sum) else whole
+        return self.pairs[key]
 
     def _one_factor_out(self, node: Sum) -> Expr | None:
         if len(node.terms) > FACTORED_TERMS:
@@ -444,6 +488,10 @@ def _beside_scalars(terms: Sequence[Einsum | None], members: Sequence[_Member]) 
 def _is_symbol(base: Expr) -> bool:
     """A variable, or a function left unknown, which is a name with an argument."""
     return isinstance(base, Variable) or (isinstance(base, Apply) and isinstance(base.function, Unknown))
+
+
+def _is_diagonal(term: Expr) -> bool:
+    return isinstance(term, Einsum) and len(set(term.output)) < len(term.output)
 
 
 def _is_identity(node: Einsum) -> bool:
