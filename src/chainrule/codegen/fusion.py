@@ -8,7 +8,8 @@ X′ g(X w) becomes one pass over X. What nothing gains from stays as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from chainrule.codegen.plan import Program
@@ -33,12 +34,14 @@ class Loop:
     members  operations on entries, in order; a product of a matrix and a vector is the dot product of a row
     reads    what lies outside: the arguments of the operation `fused`, in order
     results  members that are kept as arrays, and reductions of members
+    names    those that a person gave to members
     """
 
     dims: Shape
     members: tuple[Op, ...]
     reads: tuple[Op, ...]
     results: tuple[Op, ...]
+    names: Mapping[Op, str] = field(default_factory=dict)
 
 
 def fused(
@@ -146,7 +149,7 @@ def _with_loops(program: Program, dims: Shape, scalar: Scalar, integers: frozens
         loop = Loop(dims, tuple(region.members), tuple(reads), (*kept, *region.sums))
         loop_of.update(dict.fromkeys(loop.results, loop))
         inside |= own - set(kept)
-    return _replaced(program, ops, loop_of, inside) if loop_of else program
+    return replaced(program, ops, loop_of, inside, "fused") if loop_of else program
 
 
 def _is_integer(op: Op, integers: frozenset[str]) -> bool:
@@ -172,7 +175,13 @@ def shown(reads: tuple[Op, ...], dims: Shape, axis: int) -> tuple[int, int] | No
     return None
 
 
-def _replaced(program: Program, ops: list[Op], loop_of: dict[Op, Loop], inside: set[Op]) -> Program:
+def replaced(
+    program: Program, ops: Sequence[Op], loop_of: Mapping[Op, Loop], inside: AbstractSet[Op], kind: str
+) -> Program:
+    """The program with an operation of that kind for each loop, which is given by each of its results.
+
+    `inside` are members that nothing outside their loop reads.
+    """
     build = Builder()
     made: dict[Op, Op] = {}
     for wanted in ops:
@@ -184,7 +193,7 @@ def _replaced(program: Program, ops: list[Op], loop_of: dict[Op, Loop], inside: 
             if op in made or not missing:
                 stack.pop()
                 if op not in made:
-                    _make(build, op, loop, made)
+                    _make(build, op, loop, made, kind)
             else:
                 stack.extend(reversed(missing))
     outputs = {key: made[op] for key, op in program.outputs.items()}
@@ -192,13 +201,13 @@ def _replaced(program: Program, ops: list[Op], loop_of: dict[Op, Loop], inside: 
     return Program(build.ops, outputs, names)
 
 
-def _make(build: Builder, op: Op, loop: Loop | None, made: dict[Op, Op]) -> None:
+def _make(build: Builder, op: Op, loop: Loop | None, made: dict[Op, Op], kind: str) -> None:
     if loop is None:
         made[op] = again(build, op, [made[a] for a in op.args])
         return
     several = len(loop.results) > 1
     args = [made[a] for a in loop.reads]
-    pass_ = build.make("fused", args, (loop,), () if several else op.shape)
+    pass_ = build.make(kind, args, (loop,), () if several else op.shape)
     for k, result in enumerate(loop.results):
         # Values that are true or false are kept as such.
         made[result] = build.make("item", (pass_,), (k,), result.shape, result.boolean) if several else pass_

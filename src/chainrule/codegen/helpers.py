@@ -112,6 +112,29 @@ HELPERS = {
     """x.sum(axis), for float32 in double precision: NumPy adds one entry after another along such an axis."""
     return x.sum(axis=axis, dtype=np.float64).astype(x.dtype) if x.dtype == np.float32 else x.sum(axis=axis)
 ''',
+    "in_parts": '''def in_parts(function, cut, whole=()):
+    """function(*cut, *whole) for parts of the arrays that stay in cache: arrays joined, numbers added up."""
+    shape = cut[0].shape
+    if len(shape) > 1 and not all(a.flags.c_contiguous for a in cut):
+        return function(*cut, *whole)
+    if all(a.shape == shape for a in cut) and not any(map(np.ndim, whole)):
+        cut = [a.reshape(-1) for a in cut]
+    rows = max(1, 2**14 * len(cut[0]) // cut[0].size)
+    np.empty(2**18)  # when this is freed, the allocator begins to keep what parts free, and not return it
+    results = None
+    for i in range(0, len(cut[0]), rows):
+        made = function(*[a[i:i + rows] for a in cut], *whole)
+        made = made if isinstance(made, tuple) else (made,)
+        if results is None:
+            results = [np.empty(cut[0].shape, m.dtype) if m.ndim else 0 for m in made]
+        for k, m in enumerate(made):
+            if m.ndim:
+                results[k][i:i + rows] = m
+            else:
+                results[k] += m
+    results = [r.reshape(shape) if r.ndim else r for r in results]
+    return results[0] if len(results) == 1 else results
+''',
     "adjugate": '''def adjugate(A):
     """det(A) inv(A), which exists where A is singular too: from A = U diag(s) V'."""
     if not np.isfinite(A).all():

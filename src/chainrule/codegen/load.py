@@ -5,11 +5,9 @@ In: expressions and their variables. Out: a CompiledFunction. It only ever runs 
 
 from __future__ import annotations
 
-import linecache
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import combinations, count
 from math import isfinite
 from typing import Any
 
@@ -17,14 +15,15 @@ import numpy as np
 
 from chainrule.codegen.backends import backend_named
 from chainrule.codegen.binding import Binding, may_miss
-from chainrule.codegen.compiled import CompiledFunction, library
+from chainrule.codegen.compiled import CompiledFunction, executed, library
 from chainrule.codegen.entry import ABSENT, FAILED, FLAGS, NOTED, entry, failure
+from chainrule.codegen.kept import Kept
 from chainrule.codegen.numba import ParallelNumba
 from chainrule.codegen.numpy import LowMemory, NumPy
 from chainrule.codegen.source import Source, write_source
 from chainrule.codegen.stable import stable
 from chainrule.codegen.vocabulary import Vocabulary
-from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
+from chainrule.errors import ArrayMismatch, ChainruleError, DomainProblem, OptionError
 from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import topological
 from chainrule.expr.walk import variables as variables_of
@@ -34,7 +33,6 @@ from chainrule.rules.unknown import unknown_in
 DOUBLE = np.dtype(np.float64)
 UNFLAGGED = re.compile(r"linalg\.(?!norm)|@njit")  # what may make NaN without NumPy's flags telling
 Make = Callable[[dict[Any, Any], Any], Any]
-_serial = count(1)
 
 
 class NumPyFunction(CompiledFunction):
@@ -49,13 +47,14 @@ class NumPyFunction(CompiledFunction):
         undefined: bool = False,
         lengths: Sequence[Expr] = (),
         make: Make | None = None,
+        kept: Kept | None = None,
     ) -> None:
+        self._undefined, self._lengths, self._make, self._kept = undefined, tuple(lengths), make, kept
         super().__init__(function, source, binding)
-        self._undefined, self._lengths, self._make = undefined, tuple(lengths), make
         self._unflagged = UNFLAGGED.search(source) is not None
 
     def options(self) -> Sequence[str]:
-        return ("out",)
+        return ("out",) if self._kept is not None else ()
 
     def __call__(self, *positional: object, **given: Any) -> Any:
         return self.careful(positional, given)
@@ -69,25 +68,50 @@ class NumPyFunction(CompiledFunction):
                 hint=f"write f({', '.join(f'{n}=...' for n in binding.arrays)})",
             )
         present = {name: value for name, value in given.items() if value is not ABSENT}
-        out = present.pop("out", None) if "out" not in binding.variables else None
+        kept = self._kept if "out" not in binding.variables else None
+        out = present.pop("out", None) if kept is not None else None
         arrays, sizes = binding.bind(present)
         floats = [n for n, v in binding.variables.items() if v.bound is None and n in arrays]
         # A constant has the precision of what is given beside it.
         kinds = {arrays[n].dtype for n in [n for n in floats if n in binding.arrays] or floats}
         arguments = [*(arrays[n] for n in binding.arrays), *(sizes[n] for n in binding.needed)]
+        dtype = kinds.pop() if len(kinds) == 1 else None
+        if kept is None or out is None:
+            result = self._computed(self._function, arguments, dtype, present, arrays)
+            return result if self._make is None else self._make(result, dtype or DOUBLE)
+        places = kept.places(out, sizes, dtype or DOUBLE)
+        try:
+            if kept.is_direct(places.values(), arguments, dtype):
+                result = self._computed(kept.function, [*arguments, out], dtype, present, arrays)
+            else:
+                result = self._computed(self._function, arguments, dtype, present, arrays)
+                for name, place in places.items():
+                    np.copyto(place, result if kept.single else result[name], casting="same_kind")
+        except ChainruleError:
+            # What was written before the error was told is no result.
+            for place in places.values():
+                place.fill(np.nan)
+            raise
+        return out if self._make is None else self._make(places, dtype or DOUBLE)
+
+    def _computed(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[Any],
+        dtype: Any,
+        given: Mapping[str, Any],
+        arrays: Mapping[str, Any],
+    ) -> Any:
+        """What the function gives for arrays that fit, in their precision; an error where it has no value."""
         before = FLAGS.last
         try:
             if self._undefined:
-                result = self._function(*arguments)
+                result = function(*arguments)
             else:
-                result = NOTED.copy().run(self._function, *arguments)
+                result = NOTED.copy().run(function, *arguments)
         except FAILED as problem:
-            raise failure(problem, binding, arrays) from None
-        dtype = kinds.pop() if len(kinds) == 1 else None
-        finished = self.finish(result, dtype, FLAGS.last is not before, present)
-        if out is not None:
-            finished = _written(finished, out)
-        return finished if self._make is None else self._make(finished, dtype or DOUBLE)
+            raise failure(problem, self._binding, arrays) from None
+        return self.finish(result, dtype, FLAGS.last is not before, given)
 
     def finish(self, result: Any, dtype: Any, told: bool, given: Mapping[str, Any]) -> Any:
         """The result in the precision of the arrays given; an error if NaN arose, as flags may have told."""
@@ -141,8 +165,12 @@ def source_of(
     printer: type[Vocabulary] = NumPy,
     about: str = "",
     sizes: Mapping[str, int] | None = None,
+    out: bool = False,
 ) -> Source:
-    """The source of a function for all outputs: one array if `single`, else a dict. No library is needed."""
+    """The source of a function for all outputs: one array if `single`, else a dict. No library is needed.
+
+    With `out` its last parameter is what the results are written to.
+    """
     refuse_unknown(*outputs.values())
     rewritten, kept = stable(outputs, names or {})
     return write_source(
@@ -154,6 +182,7 @@ def source_of(
         printer=printer,
         about=about,
         sizes=sizes,
+        out=out,
     )
 
 
@@ -209,7 +238,8 @@ def compile_expressions(
             )
         library(known.package)
     printer = LowMemory if memory else ParallelNumba if parallel else known.printer
-    source = source_of(
+    written = partial(
+        source_of,
         wanted,
         declared,
         names,
@@ -219,13 +249,17 @@ def compile_expressions(
         about=about,
         sizes=sizes,
     )
+    source = written()
     every = topological(wanted.values())
     missed = [n for n in every if isinstance(n, Apply) and may_miss(n)]
     lengths = [n for n in every if isinstance(n, Apply) and n.function is norm]
     ranks = [None if key in whole else e.rank for key, e in wanted.items()]
     binding = Binding(source.arrays, source.sizes, declared, missed, check_finite)
     keys = None if single else list(wanted)
-    return loaded(source, binding, keys, ranks, backend, undefined=undefined, lengths=lengths, make=make)
+    into = None if backend != "numpy" or whole else partial(written, out=True)
+    kept = Kept({key: e.shape for key, e in wanted.items()}, single, into)
+    options: dict[str, Any] = {"undefined": undefined, "lengths": lengths, "make": make, "kept": kept}
+    return loaded(source, binding, keys, ranks, backend, **options)
 
 
 def loaded(
@@ -238,12 +272,12 @@ def loaded(
     undefined: bool = False,
     lengths: Sequence[Expr] = (),
     make: Make | None = None,
+    kept: Kept | None = None,
 ) -> CompiledFunction:
     """The function that a source defines; `keys` are the names of its results if it has several."""
-    made = _defined(source, binding, keys, ranks, backend, undefined, lengths, make)
-    made.again = partial(
-        loaded, source, binding, keys, ranks, backend, undefined=undefined, lengths=lengths, make=make
-    )
+    options: dict[str, Any] = {"undefined": undefined, "lengths": lengths, "make": make, "kept": kept}
+    made = _defined(source, binding, keys, ranks, backend, **options)
+    made.again = partial(loaded, source, binding, keys, ranks, backend, **options)
     return made
 
 
@@ -253,15 +287,13 @@ def _defined(
     keys: Sequence[Any] | None,
     ranks: Sequence[int | None],
     backend: str,
+    *,
     undefined: bool,
     lengths: Sequence[Expr],
     make: Make | None,
+    kept: Kept | None,
 ) -> CompiledFunction:
-    file = f"<chainrule {next(_serial)}>"
-    linecache.cache[file] = (len(source.text), None, source.text.splitlines(True), file)
-    namespace: dict[str, Any] = {}
-    exec(compile(source.text, file, "exec"), namespace)
-    function = namespace[source.function]
+    function = executed(source.text, source.function)
     traced = backend_named(backend).function
     if traced is not None:
         return traced(function, source.text, binding, keys)
@@ -272,7 +304,7 @@ def _defined(
         called = entry(*given, function, ranks, keys is None, trusted, not undefined, make)
         if called is not None:
             kind = type("NumPyFunction", (NumPyFunction,), {"__call__": called})
-    return kind(function, source.text, binding, undefined=undefined, lengths=lengths, make=make)
+    return kind(function, source.text, binding, undefined=undefined, lengths=lengths, make=make, kept=kept)
 
 
 def refuse_unknown(*exprs: Expr) -> None:
@@ -295,37 +327,3 @@ def _finished(value: Any, dtype: Any) -> Any:
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
     return array if array.ndim else array[()]
-
-
-def _written(result: Any, out: Any) -> Any:
-    """`out` with the result written into it; nothing is written where a part of it does not fit."""
-    if not isinstance(result, dict):
-        _check_out(result, out)
-        np.copyto(out, result, casting="same_kind")
-        return out
-    if not isinstance(out, dict) or out.keys() != result.keys():
-        names = ", ".join(map(str, result))
-        raise ArrayMismatch(f"out must be a dict of arrays for {names}")
-    for name, value in result.items():
-        _check_out(value, out[name])
-    for one, other in combinations(out, 2):
-        if np.shares_memory(out[one], out[other]):
-            raise ArrayMismatch(
-                f"the arrays for {one} and {other} in out share memory, which can hold one result only"
-            )
-    for name, value in result.items():
-        np.copyto(out[name], value, casting="same_kind")
-    return {name: out[name] for name in result}
-
-
-def _check_out(result: Any, out: Any) -> None:
-    """Raises ArrayMismatch if the result cannot be written into `out`."""
-    if not isinstance(out, np.ndarray) or out.shape != np.shape(result):
-        raise ArrayMismatch(
-            f"out must be an array of shape {np.shape(result)}",
-            hint=f"the one given has shape {np.shape(out)}" if isinstance(out, np.ndarray) else "",
-        )
-    if not out.flags.writeable:
-        raise ArrayMismatch("out is read-only")
-    if not np.can_cast(result.dtype, out.dtype, "same_kind"):
-        raise ArrayMismatch(f"out of {out.dtype} cannot hold a result of {result.dtype}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from chainrule.codegen.blocks import Body
+from chainrule.codegen.chains import in_chains
 from chainrule.codegen.helpers import BEHIND
 from chainrule.codegen.passes import for_blas
 from chainrule.codegen.plan import Program
@@ -44,7 +45,7 @@ class NumPy(Vocabulary):
 
     @classmethod
     def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
-        return for_blas(program, structures)
+        return in_chains(for_blas(program, structures))
 
     def imports(self, written: str) -> list[str]:
         used = [name for name in ("linalg", "special") if mentions(written, name)]
@@ -333,6 +334,17 @@ class NumPy(Vocabulary):
     def sums(self, function: str, rows: str, sources: Sequence[str], grams: Sequence[int]) -> str:
         self.helpers["in_blocks"] = None
         return f"in_blocks({function}, {rows}, {', '.join(sources)})"
+
+    def define(self, function: str, parameters: Sequence[str], body: Sequence[str]) -> None:
+        head = f"def {function}({', '.join(parameters)}):"
+        text = "\n    ".join([head, '"""A part of the arrays, entry by entry."""', *body])
+        self.behind = {**self.behind, function: (text + "\n",)}
+        self.helpers[function] = None
+
+    def in_parts(self, function: str, cut: Sequence[str], whole: Sequence[str]) -> str:
+        self.helpers["in_parts"] = None
+        behind = f", [{', '.join(whole)}]" if whole else ""
+        return f"in_parts({function}, [{', '.join(cut)}]{behind})"
 
 
 class LowMemory(NumPy):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
+from chainrule.codegen.into import into
 from chainrule.codegen.names import OWN, identifier
 from chainrule.codegen.numpy import NumPy
 from chainrule.codegen.order import regime
 from chainrule.codegen.plan import Program, make_plan
 from chainrule.codegen.program import Op
 from chainrule.codegen.rewrite import live
-from chainrule.codegen.statements import Writer, dims_in
+from chainrule.codegen.statements import Writer, dims_in, unused
 from chainrule.codegen.vocabulary import ATOM, Text, Vocabulary
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of
@@ -42,8 +43,11 @@ def write_source(
     function: str = "derivative",
     about: str = "",
     sizes: Mapping[str, int] | None = None,
+    out: bool = False,
 ) -> Source:
     """A Python function for all outputs: it returns one array if `single`, else a dict of them by name.
+
+    With `out` it has a last parameter, the array or the dict of arrays that the results are written to.
 
     Its parameters are the variables that it uses, then the sizes that no array shows. Products are ordered
     for `sizes`, or for assumed ones; its docstring says which, where others would ask for another order.
@@ -53,8 +57,9 @@ def write_source(
     if program.decided:
         ordered = regime(program.decided, sizes or {}).replace(" ", KEPT)
         about += f" Products are ordered for {ordered}."
+    given = list(declared.values())
     return write_program(
-        program, list(declared.values()), printer=printer, single=single, function=function, about=about
+        program, given, printer=printer, single=single, function=function, about=about, out=out
     )
 
 
@@ -66,6 +71,7 @@ def write_program(
     single: bool = False,
     function: str = "derivative",
     about: str = "",
+    out: bool = False,
 ) -> Source:
     """The same for a program whose inputs are `variables`."""
     declared = {v.name: v for v in variables}
@@ -81,14 +87,19 @@ def write_program(
     for name in every:
         dims[name] = identifier(name, [*spelled.values(), *dims.values()])
     taken = {*spelled.values(), *dims.values(), function, *OWN}
+    kept = unused("out", taken) if out else ""
+    places = {key: kept if single else f"{kept}[{key!r}]" for key in program.outputs} if out else {}
     vocabulary = printer(spelled, dims)
-    writer = Writer(program, vocabulary, taken, identifier)
+    writer = Writer(program, vocabulary, taken, identifier, places)
     texts = writer.run()
     used = {op.data[0] for op in live(program) if op.kind == "input"}
     arrays = [v for v in declared.values() if v.name in used]
     shown, missing = _sizes_from(arrays, vocabulary.mentioned, spelled, dims)
     results = _fresh_results(program, texts, vocabulary.copy)
-    if single:
+    lines = into(writer.lines, results, places) if out else writer.lines
+    if out:
+        answer = [f"return {kept}"]
+    elif single:
         answer = [f"return {results[next(iter(results))]}"]
     else:
         answer = ["return {", *(f"    {name!r}: {text}," for name, text in results.items()), "}"]
@@ -97,20 +108,19 @@ def write_program(
         ("" if single else f"{name}: ") + ("[" + ", ".join(map(str, e.shape)) + "]" if e.rank else "a number")
         for name, e in program.outputs.items()
     )
-    parameters = ", ".join([*(spelled[v.name] for v in arrays), *(dims[d] for d in missing)])
+    parameters = [*(spelled[v.name] for v in arrays), *(dims[d] for d in missing), *([kept] if out else [])]
     summary = wrap(
         f'"""Arrays {shapes} -> {made}.{about}"""', WIDTH, break_long_words=False, break_on_hyphens=False
     )
     summary = [line.replace(KEPT, " ") for line in summary]
     given = [(spelled[v.name], v) for v in arrays]
-    first = vocabulary.first_lines(given, "\n".join([*writer.lines, *answer]))
-    body = [*summary, *shown, *first, *writer.lines, *answer]
+    first = vocabulary.first_lines(given, "\n".join([*lines, *answer]))
+    body = [*summary, *shown, *first, *lines, *answer]
     texts_ = dict.fromkeys(text.rstrip() for name in vocabulary.helpers for text in vocabulary.behind[name])
     imports = vocabulary.imports("\n".join([*texts_, *body]))
     parts = ["\n".join(imports), *texts_]
-    parts.append(
-        f"def {function}({parameters}):\n" + "\n".join("    " + line if line else "" for line in body)
-    )
+    head = f"def {function}({', '.join(parameters)}):\n"
+    parts.append(head + "\n".join("    " + line if line else "" for line in body))
     return Source("\n\n\n".join(parts) + "\n", tuple(v.name for v in arrays), tuple(missing), function)
 
 

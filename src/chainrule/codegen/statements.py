@@ -11,14 +11,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chainrule.codegen.blocks import Body
+from chainrule.codegen.chains import constants, cut
+from chainrule.codegen.fusion import Loop
+from chainrule.codegen.into import into
+from chainrule.codegen.names import OWN
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op, Place
 from chainrule.codegen.rewrite import live
-from chainrule.codegen.vocabulary import ATOM, Text, Vocabulary
+from chainrule.codegen.vocabulary import ATOM, CHOICE, Text, Vocabulary
 from chainrule.expr.dims import Dim
 
+LONG = "2**15"  # entries of arrays that are cut
 INLINE = 68  # characters of text that may stand inside a larger expression
 WRITES_INTO_FIRST = frozenset({"add_outer"})  # its first argument must be an array that nothing else reads
+OF_PARTS = frozenset({"blocks", "chain"})
+PARTS = frozenset({"part", "item"})
 FREE = frozenset(
     {"input", "number", "size", "named", "permute", "expand"}
 )  # as cheap to write again as to name
@@ -32,8 +39,10 @@ class Writer:
     vocabulary: Vocabulary
     taken: set[str]
     spell: Callable[[str], str]
+    targets: Mapping[Any, str] = field(default_factory=dict)  # where results are written to
     lines: list[str] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
+    calls: dict[Op, Text] = field(default_factory=dict)
 
     def run(self, known: Mapping[Op, Text] | None = None) -> dict[Any, Text]:
         """The text of each output; `lines` are the statements before; `known` texts are not written again."""
@@ -45,8 +54,9 @@ class Writer:
         counter = 0
         for op in ops:
             args = [texts[a] for a in op.args]
-            if op.kind == "blocks":
-                texts |= self._blocks(op, args, [part for part in ops if part.args == (op,)])
+            if op.kind in OF_PARTS:
+                write = self._blocks if op.kind == "blocks" else self._chain
+                texts |= write(op, args, [part for part in ops if part.kind in PARTS and part.args == (op,)])
             if op in texts:
                 continue
             given = program.names.get(op)
@@ -60,7 +70,7 @@ class Writer:
                 continue
             if op.kind in WRITES_INTO_FIRST and uses[op.args[0]] > 1:
                 args = [Text(f"{args[0].at(ATOM)}.copy()"), *args[1:]]
-            text = self.vocabulary.write(op, args)
+            text = self.calls[op] if op in self.calls else self.vocabulary.write(op, args)
             free = op.kind in FREE or (op.kind == "cast" and text == args[0])
             last = op in results and uses[op] == 1
             short = len(text.text) <= INLINE
@@ -83,8 +93,8 @@ class Writer:
         for op in reversed(ops):
             again = op.kind in FREE or (op.kind == "cast" and self.vocabulary.casts_freely)
             for a in op.args:
-                # What a block needs is made once, before the blocks.
-                uses[a] = uses.get(a, 0) + (uses[op] if again else 2 if op.kind == "blocks" else 1)
+                # What a block or a part needs is made once, before them.
+                uses[a] = uses.get(a, 0) + (uses[op] if again else 2 if op.kind in OF_PARTS else 1)
         return uses
 
     def _blocks(self, op: Op, args: Sequence[Text], parts: Sequence[Op]) -> dict[Op, Text]:
@@ -125,20 +135,78 @@ class Writer:
         ]
         return {op: Text(function), **texts}
 
+    def _chain(self, op: Op, args: Sequence[Text], items: Sequence[Op]) -> dict[Op, Text]:
+        """A function of a part of the arrays, called for all of them at once or part by part."""
+        loop: Loop = op.data[0]
+        items = items or [op]
+        targets = self._targets(items, loop)
+        given = {read: text.text for read, text in zip(loop.reads, args, strict=True)}
+        parts, whole = cut(loop)
+        function = self._part_of(loop, parts, whole, list(targets))
+        behind = [given[read] for read in whole]
+        arrays = [*(given[read] for read in parts), *targets.values()]
+        call = (
+            f"{function}({', '.join([*arrays, *behind])}) if {arrays[0]}.size <= {LONG} "
+            f"else {self.vocabulary.in_parts(function, arrays, behind)}"
+        )
+        if items == [op] and not targets:
+            self.calls[op] = Text(call, CHOICE)
+            return {}
+        made = {items[k]: Text(target) for k, target in targets.items()}
+        for k, item in enumerate(items):
+            if k not in targets:
+                wish = self.program.names.get(item) or f"{'r' if item.rank else 's'}{k + 1}"
+                made[item] = Text(self._fresh(wish, 0))
+        left = [made[item].text for k, item in enumerate(items) if k not in targets]
+        self.lines.append(f"{', '.join(left)} = {call}" if left else call)
+        return {op: Text(function), **made}
+
+    def _part_of(self, loop: Loop, parts: Sequence[Op], whole: Sequence[Op], written: Sequence[int]) -> str:
+        """The name of a function for a part: it writes those of the results, and returns the others."""
+        function = self._fresh("entries", 0)
+        taken = {*OWN, function}
+        names = self.vocabulary.names
+        params = {
+            read: unused(names[read.data[0]] if read.kind == "input" else "a", taken)
+            for read in (*parts, *whole)
+        }
+        outs = {k: unused("out", taken) for k in written}
+        results = dict(enumerate(loop.results))
+        program = Program([*constants(loop), *loop.members, *loop.results], results, dict(loop.names))
+        inner = Writer(program, self.vocabulary, taken, self.spell)
+        texts = inner.run({read: Text(name) for read, name in params.items()})
+        lines = into(inner.lines, {k: texts[k].text for k in outs}, outs)
+        answer = ", ".join(text.text for k, text in texts.items() if k not in outs) or "()"
+        order = [*(params[read] for read in parts), *outs.values(), *(params[read] for read in whole)]
+        self.vocabulary.define(function, order, [*lines, f"return {answer}"])
+        return function
+
+    def _targets(self, items: Sequence[Op], loop: Loop) -> dict[int, str]:
+        """Where the arrays that a chain makes are written to, if all of them are results."""
+        arrays = [k for k, result in enumerate(loop.results) if result.rank]
+        keys = {k: [key for key, op in self.program.outputs.items() if op is items[k]] for k in arrays}
+        found = {k: self.targets[mine[0]] for k, mine in keys.items() if mine and mine[0] in self.targets}
+        return found if len(found) == len(arrays) else {}
+
     def _continues(self, op: Op, texts: Mapping[Op, Text], uses: Mapping[Op, int], given: str | None) -> bool:
         """Whether an array that only this operation uses, and that has a name, is written into further."""
         base = op.args[0]
         return op.kind == "add_at" and given is None and uses[base] == 1 and texts[base].text in self.made
 
     def _fresh(self, wish: str, counter: int) -> str:
-        name = self.spell(wish) if wish else f"t{counter + 1}"
-        base, k = name, 1
-        while name in self.taken:
-            k += 1
-            name = f"{base}{k}"
-        self.taken.add(name)
+        name = unused(self.spell(wish) if wish else f"t{counter + 1}", self.taken)
         self.made.add(name)
         return name
+
+
+def unused(wish: str, taken: set[str]) -> str:
+    """The name, with a number behind it where it is taken; taken from now on."""
+    name, k = wish, 1
+    while name in taken:
+        k += 1
+        name = f"{wish}{k}"
+    taken.add(name)
+    return name
 
 
 def _tuple(texts: Sequence[str]) -> str:

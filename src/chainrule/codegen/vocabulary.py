@@ -18,7 +18,7 @@ from chainrule.codegen.program import Op, is_decimal, is_long
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Variable
 
-ATOM, POWER, SIGN, TIMES, PLUS, COMPARE = 100, 90, 80, 70, 60, 40
+ATOM, POWER, SIGN, TIMES, PLUS, COMPARE, CHOICE = 100, 90, 80, 70, 60, 40, 20
 LETTERS = "ijklmnopqrstuvwxyzabcdefghIJKLMNOPQRSTUVWXYZABCDEFGH"
 # Rows that are one call of NumPy, along the last axes.
 REDUCTIONS = {"amax": "max", "amin": "min", "prod": "prod"}
@@ -212,6 +212,14 @@ class Vocabulary(ABC):
     def sums(self, function: str, rows: str, sources: Sequence[str], grams: Sequence[int]) -> str:
         """The call that adds up what a function gives for all blocks; for `grams` it gives Z for ZᵀZ."""
         raise AssertionError(f"{type(self).__name__} has no blocks")
+
+    def define(self, function: str, parameters: Sequence[str], body: Sequence[str]) -> None:
+        """A function of a part of the arrays, above the source."""
+        raise AssertionError(f"{type(self).__name__} has no parts")
+
+    def in_parts(self, function: str, cut: Sequence[str], whole: Sequence[str]) -> str:
+        """The call of such a function for all parts of the arrays `cut`."""
+        raise AssertionError(f"{type(self).__name__} has no parts")
 
     def assignments(self, op: Op, args: Sequence[Text], target: str, shared: bool) -> list[str]:
         """Statements that make `target`: zeros, or an array to write into, copied if `shared`; then parts."""
