@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import OptionError, ShapeMismatch, UnknownName
+from chainrule.errors import DataProblem, OptionError, ShapeMismatch, UnknownName
 from chainrule.fit.files import known_suffix
 
 LOSS = "mean((y - X @ w - b)**2)"
@@ -105,3 +105,18 @@ def test_hints_are_about_what_was_asked() -> None:
     assert "or none" in fit(method="gd", rate=50).hint
     exact = fit(method="gd", tolerance=0, steps=3000)
     assert exact.reason.startswith("no progress") and exact.hint == ""
+
+
+def test_tables_that_are_not_what_they_seem_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(",a,y\n0,1,3\n1,4,6.5\n2,7,1\n3,2,2\n")
+    assert "c0 has no name in the data" in fit(data=path, let="y = y, X = rest").notes
+    assert "c0 has no name in the data" not in fit(data=path, let="y = y, X = [a]").notes
+    path.write_text("a b y\n1 2 3\n4 5 6.5\n")
+    with pytest.raises(DataProblem) as problem:
+        fit(data=path, let="y = y, X = rest")
+    assert "the only column is a b y; , ; tab or | separate" in problem.value.hint
+    path.write_text('a,y\n"1,000",2\n3,4\n')
+    with pytest.raises(DataProblem) as problem:
+        fit(data=path, let="y = y, X = [a]")
+    assert "thousands without a comma" in problem.value.hint

@@ -14,6 +14,7 @@ from chainrule.api.formulas import Functions, Shapes
 from chainrule.api.prepared import Watch
 from chainrule.api.preparing import prepare
 from chainrule.expr.nodes import Expr
+from chainrule.fit.interrupts import heard
 from chainrule.fit.places import Place
 from chainrule.fit.result import Result
 
@@ -81,35 +82,36 @@ def fit(
         "split": split, "betas": betas, "checkpoint": checkpoint, "resume": resume, "scheduler": scheduler,
         "progress": progress,
     })  # fmt: skip
-    prepared = prepare(
-        loss,
-        params,
-        data,
-        shapes,
-        let=let,
-        seed=seed,
-        sizes=sizes,
-        standardise=standardise,
-        one_hot=one_hot,
-        split=split,
-        missing=missing,
-        backend=backend,
-        at_kink=at_kink,
-        dialect=dialect,
-        functions=functions,
-        place=Place(workers, scheduler, stream),
-    )
-    how: dict[str, Any] = {
-        "rate": rate, "steps": steps, "tolerance": tolerance, "batch": batch, "momentum": momentum,
-        "backtracking": backtracking, "betas": betas, "epsilon": epsilon, "patience": patience,
-        "checkpoint": checkpoint, "every": every, "resume": resume,
-    }  # fmt: skip
-    try:
-        if progress is not True:
-            return prepared.run(method, init=init, watch=progress or None, **how)
-        from chainrule.fit.progress import Bar
+    with heard():
+        prepared = prepare(
+            loss,
+            params,
+            data,
+            shapes,
+            let=let,
+            seed=seed,
+            sizes=sizes,
+            standardise=standardise,
+            one_hot=one_hot,
+            split=split,
+            missing=missing,
+            backend=backend,
+            at_kink=at_kink,
+            dialect=dialect,
+            functions=functions,
+            place=Place(workers, scheduler, stream),
+        )
+        how: dict[str, Any] = {
+            "rate": rate, "steps": steps, "tolerance": tolerance, "batch": batch, "momentum": momentum,
+            "backtracking": backtracking, "betas": betas, "epsilon": epsilon, "patience": patience,
+            "checkpoint": checkpoint, "every": every, "resume": resume,
+        }  # fmt: skip
+        try:
+            if progress is not True:
+                return prepared.run(method, init=init, watch=progress or None, **how)
+            from chainrule.fit.progress import Bar
 
-        with Bar(steps) as bar:
-            return prepared.run(method, init=init, watch=bar.watch, **how)
-    finally:
-        prepared.close()
+            with Bar(steps) as bar:
+                return prepared.run(method, init=init, watch=bar.watch, **how)
+        finally:
+            prepared.close()

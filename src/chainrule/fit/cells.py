@@ -122,7 +122,7 @@ def _short(cell: Any) -> str:
 def _way_out(cell: Any) -> str:
     text = str(cell).strip()
     if text.count(",") == 1 and is_number(text.replace(",", ".")):
-        return "write decimals with a point"
+        return "write decimals with a point, and thousands without a comma"
     if text in ("?", "-", ".", "*"):
         return "an empty cell or NA stands for a missing value"
     return "mend the cell, leave the column out, or make a column for each of its values (one-hot)"

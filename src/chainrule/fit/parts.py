@@ -22,6 +22,7 @@ class Part(ABC):
     axes       how many axes each group has
     plain      the groups that hold numbers only
     constants  single numbers among the arrays
+    nameless   columns that have no name where others have one, and are called c0, c1, … by their places
     first      its first row, of those that errors count; more than 0 in a part that was cut off another
     rows       how many, None where only reading can tell
     """
@@ -32,6 +33,7 @@ class Part(ABC):
     axes: Mapping[str, int] = {}
     plain: frozenset[str] = frozenset()
     constants: Mapping[str, float] = {}
+    nameless: tuple[str, ...] = ()
     first: int = 0
     rows: int | None = None
 

@@ -223,7 +223,11 @@ def make_plan(
             laid.append(_lay(table, let, variable, choice, one_hot, standardise))
     if not laid:
         raise DataProblem("no variable gets a column", hint="write as in  y = target, X = rest")
-    return Plan(tuple(laid), constants, _shared(chosen))
+    taken = {column for v in laid for piece in v.pieces for column in piece.columns}
+    nameless = [column for column in table.parts[0].nameless if column in taken]
+    return Plan(
+        tuple(laid), constants, (*_shared(chosen), *(f"{c} has no name in the data" for c in nameless))
+    )
 
 
 def _formed(name: str, choice: Chosen, table: Table) -> Variable:

@@ -92,11 +92,13 @@ class Table:
         known = [*self.names, *(g for g in self.groups if g not in self.names)]
         near = get_close_matches(name, known, 1, 0.6) or [k for k in known if k.lower() == name.lower()]
         listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+        if len(known) == 1 and len(known[0].split()) > 1:
+            listed += "; , ; tab or | separate the cells of a text file, and its first line has the names"
         return DataProblem(
             f"there is no column {name}" + (f"; did you mean {near[0]}?" if near else ""),
             file=self.where,
             column=name,
-            hint=f"the columns are {listed}",
+            hint=f"{'the columns are' if len(known) > 1 else 'the only column is'} {listed}",
         )
 
 

@@ -43,6 +43,9 @@ class TextPart(Part):
         self.names = tuple(
             (cell.strip() if found else "") or f"c{number}" for number, cell in enumerate(first)
         )
+        self.nameless = tuple(
+            n for n, cell in zip(self.names, first, strict=True) if found and not cell.strip()
+        )
         self._skip = line if found else 0
 
     def load(self, wanted: Wanted) -> Columns:
