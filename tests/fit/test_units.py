@@ -124,6 +124,49 @@ def test_whatever_is_undone_gives_the_loss_of_the_data(prediction: str) -> None:
             assert float(compiled(**units, **found.params)["loss"]) == pytest.approx(factor * value, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("prediction", "undone"),
+    [
+        ("X @ W + b", "XY"),
+        ("(X @ W + b)/2", "XY"),
+        ("b - 2*(X @ W)", "Y"),
+        ("tanh(X @ A + c) @ V + b", "XY"),
+        ("X @ W + X @ A @ V + b", "Y"),
+        ("(W.T @ X.T).T + b", ""),
+        ("outer(x, g) + b", "Y"),
+        ("X @ W + d", ""),
+        ("X @ W*g + b", ""),
+        ("X @ W + b + X @ W*d", ""),
+        ("X @ W + norm(W)*b", ""),
+        ("outer(x, g) + d", ""),
+    ],
+)
+def test_columns_of_y_have_deviations_of_their_own(prediction: str, undone: str) -> None:
+    sizes = {"W": (3, 2), "A": (3, 4), "V": (4, 2), "b": (2,), "g": (2,), "c": (4,), "d": ()}
+    names = [name for name in sizes if re.search(rf"\b{name}\b", prediction)]
+    shapes = "X[N,3] Y[N,2] x[N] " + " ".join(
+        f"{name}[{','.join(map(str, sizes[name]))}]" if sizes[name] else name for name in names
+    )
+    rng = np.random.default_rng(3)
+    raw = {"X": X, "Y": rng.normal(size=(40, 2)) * [7, 0.2] + [30, -4], "x": rng.normal(size=40)}
+    scales = {name: Scaling(raw[name].mean(axis=0), raw[name].std(axis=0)) for name in ("X", "Y")}
+    params = {name: rng.normal(size=sizes[name]) for name in names}
+    predicts = parse_formula(prediction, shapes).expr
+    compiled = compile_expressions({"p": predicts}, list(variables(predicts)))
+    loss = parse_formula(f"mean((Y.T - ({prediction}).T)**2)", shapes).expr
+    chosen = {name: scales[name] for name in ("X", "Y") if name in {v.name for v in variables(loss)}}
+    found = in_units(loss, params, chosen, list(raw))
+    assert found.undone == tuple(undone) and found.factor is None
+    if not undone:
+        return
+    given = {v.name: raw[v.name] for v in variables(predicts) if v.name in raw}
+    scaled = {name: array.copy() for name, array in given.items()}
+    if "X" in undone:
+        scales["X"].apply(scaled["X"])
+    expected = raw["Y"].mean(axis=0) + raw["Y"].std(axis=0) * compiled(**scaled, **params)["p"]
+    np.testing.assert_allclose(compiled(**given, **found.params)["p"], expected, rtol=1e-9)
+
+
 def test_where_y_stays_standardised_it_is_said_what_predicts_it() -> None:
     found = fitted("mean((y - relu(X @ w + b))**2)", "X,y")
     mean, deviation = map(float, re.findall(r"that is (\S+) \+ (\S+) p", found.original_note)[0])

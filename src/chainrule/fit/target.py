@@ -6,9 +6,10 @@ its parameters do, these become s times as large, and b becomes sb + m.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeGuard
 
 import numpy as np
 
@@ -19,7 +20,15 @@ from chainrule.fit.moments import Scaling
 from chainrule.fit.objective import Array
 
 HELD = "difference"  # stands for y − p, where only what is made of it matters
-Term = tuple[Fraction, Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What is added in a sum: `factor` times `core`; for each axis of the sum that of the core, if any."""
+
+    factor: Fraction
+    core: Expr
+    axes: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +57,74 @@ class Target:
         self, params: Mapping[str, Array], scale: Scaling, data: Set[str]
     ) -> tuple[dict[str, Array], tuple[str, ...]] | str:
         """Parameters that predict y as the data have it, and the names of those changed; or why none do."""
-        if len(scale.deviation) > 1:
-            return f"{self.name} has more than one column, each with a deviation of its own"
-        others = [
-            (factor, core) for factor, core in self.terms if core is not _variable(self.terms, self.name)
-        ]
-        added = [(f, v) for f, v in others if isinstance(v, Variable) and v.name in params]
+        others = [term for term in self.terms if not _is(term.core, {self.name})]
+        added = [term for term in others if _is(term.core, params)]
         if len(added) != 1:
             count = "more than one parameter" if added else "no parameter"
             return f"{count} is added to the prediction of {self.name}, to take up its mean"
-        factor, bias = added[0]
-        assert isinstance(bias, Variable)
-        growing = {bias.name}
-        for _, core in others:
-            found = _growing(core, set(params))
+        bias = added[0]
+        assert isinstance(bias.core, Variable)
+        own = bias.core.name
+        found = self._growing(others, set(params), len(scale.deviation) > 1)
+        if isinstance(found, str):
+            return found
+        taken = variables(*(term.core for term in others if term is not bias))
+        if own in {v.name for v in taken}:
+            return f"{own} stands in other places too"
+        for term in terms(self.loss):
+            inside = {v.name for v in variables(term.core)}
+            # A penalty holds no data, and counts the parameters as they were fitted.
+            if inside & found.keys() and (inside & data or own in inside):
+                return f"{min(inside & found.keys())} stands in other places too"
+        moved = {name: np.asarray(array) for name, array in params.items()}
+        for name, axis in found.items():
+            moved[name] = np.asarray(moved[name] * _along(scale.deviation, axis, moved[name].ndim))
+        mean = _along(scale.mean, found[own], moved[own].ndim)
+        moved[own] = np.asarray(moved[own] - float(self.factor / bias.factor) * mean)
+        return moved, tuple(name for name in params if name in found)
+
+    def _growing(
+        self, others: Sequence[Term], params: set[str], several: bool
+    ) -> dict[str, int | None] | str:
+        """The parameters that grow as y does, each with the axis along which its columns are; or why not."""
+        if several:
+            return self._by_column(others, params)
+        growing: set[str] = set()
+        for term in others:
+            found = _growing(term.core, params)
             if found is None:
                 return f"no parameters multiply all of the prediction of {self.name}"
             growing |= found
-        if any(degree(core, growing) != 1 for _, core in others):
+        if any(degree(term.core, growing) != 1 for term in others):
             return f"the prediction of {self.name} does not grow as {' and '.join(sorted(growing))} do"
-        places = [self.loss, *(core for _, core in others if core is not bias)]
-        if bias.name in {v.name for v in variables(*places)}:
-            return f"{bias.name} stands in other places too"
-        for _, term in terms(self.loss):
-            inside = {v.name for v in variables(term)}
-            # A penalty holds no data, and counts the parameters as they were fitted.
-            if inside & data and inside & growing:
-                return f"{min(inside & growing)} stands in other places too"
-        mean, deviation = float(scale.mean[0]), float(scale.deviation[0])
-        moved = {name: np.asarray(a * deviation if name in growing else a) for name, a in params.items()}
-        moved[bias.name] = np.asarray(moved[bias.name] - float(self.factor / factor) * mean)
-        return moved, tuple(name for name in params if name in growing)
+        return dict.fromkeys(sorted(growing))
+
+    def _by_column(self, others: Sequence[Term], params: set[str]) -> dict[str, int | None] | str:
+        """One parameter in each term, whose columns become columns of y."""
+        why = (
+            f"{self.name} has columns with deviations of their own, and its prediction no parameters for them"
+        )
+        own = next(term for term in self.terms if _is(term.core, {self.name}))
+        place = own.axes.index(1)
+        found: dict[str, int | None] = {}
+        for term in others:
+            column = term.axes[place]
+            if column is None:
+                return why
+            core, axis = term.core, column
+            if isinstance(core, Einsum):
+                product, label = core, core.output[column]
+                having = [k for k, labels in enumerate(product.labels) if label in labels]
+                if len(having) != 1 or product.labels[having[0]].count(label) != 1:
+                    return why
+                core, axis = product.operands[having[0]], product.labels[having[0]].index(label)
+            if not _is(core, params):
+                return why
+            names = [v.name for other in others for v in _leaves(other.core)]
+            if names.count(core.name) != 1:
+                return f"{core.name} stands in other places too"
+            found[core.name] = axis
+        return found
 
 
 def target(loss: Expr, name: str, params: Set[str], data: Set[str]) -> Target | str:
@@ -88,7 +134,7 @@ def target(loss: Expr, name: str, params: Set[str], data: Set[str]) -> Target | 
     why = f"{name} does not stand in one difference with a prediction"
     if variable is None:
         return f"{name} is not in the formula"
-    around = [n for n in nodes if isinstance(n, Sum) and any(core is variable for _, core in terms(n))]
+    around = [n for n in nodes if isinstance(n, Sum) and any(t.core is variable for t in terms(n))]
     # A sum inside a sum is part of the outer one.
     inner = {part for n in around for part in _sums(n) if part is not n}
     outer = [n for n in around if n not in inner]
@@ -97,13 +143,13 @@ def target(loss: Expr, name: str, params: Set[str], data: Set[str]) -> Target | 
     if len(outer) != 1:
         return why
     found = terms(outer[0])
-    factors = [factor for factor, core in found if core is variable]
+    factors = [term.factor for term in found if term.core is variable]
     held = Variable(HELD, outer[0].shape)
     whole = substitute(loss, {outer[0]: held})
-    used = [v.name for _, core in found if core is not variable for v in variables(core)]
+    used = [v.name for term in found if term.core is not variable for v in variables(term.core)]
     if len(factors) != 1 or name in used or name in {v.name for v in variables(whole)}:
         return why
-    beside = {v.name for _, term in terms(whole) if held in topological([term]) for v in variables(term)}
+    beside = {v.name for t in terms(whole) if held in topological([t.core]) for v in variables(t.core)}
     if beside & params:
         # What is multiplied or added to is no difference from a prediction; what scales it has a unit too.
         return "" if beside & data else f"{min(beside & params)} stands beside the difference of {name}"
@@ -116,8 +162,14 @@ def terms(node: Expr) -> list[Term]:
         return [found for term in node.terms for found in terms(term)]
     factor = plain(node)
     if factor is None:
-        return [(Fraction(1), node)]
-    return [(factor * more, core) for more, core in terms(node.children[0])]
+        return [Term(Fraction(1), node, tuple(range(node.rank)))]
+    assert isinstance(node, Einsum)
+    labels = node.labels[0]
+    inner = [labels.index(label) if label in labels else None for label in node.output]
+    return [
+        Term(factor * term.factor, term.core, tuple(None if k is None else term.axes[k] for k in inner))
+        for term in terms(node.operands[0])
+    ]
 
 
 def plain(node: Expr) -> Fraction | None:
@@ -137,8 +189,23 @@ def _sums(node: Expr) -> list[Expr]:
     return [] if plain(node) is None else _sums(node.children[0])
 
 
-def _variable(found: tuple[Term, ...], name: str) -> Expr | None:
-    return next((core for _, core in found if isinstance(core, Variable) and core.name == name), None)
+def _is(node: Expr, names: Collection[str]) -> TypeGuard[Variable]:
+    """Whether a node is a variable of one of these names."""
+    return isinstance(node, Variable) and node.name in names
+
+
+def _leaves(node: Expr) -> list[Variable]:
+    """The variables in a node, as often as they stand in it."""
+    if isinstance(node, Variable):
+        return [node]
+    return [found for child in node.children for found in _leaves(child)]
+
+
+def _along(values: Array, axis: int | None, rank: int) -> Array:
+    """Numbers for the columns of y, so that they meet that axis of a parameter."""
+    if axis is None:
+        return np.asarray(values[0])
+    return values.reshape((-1,) + (1,) * (rank - 1 - axis))
 
 
 def _growing(node: Expr, params: set[str]) -> set[str] | None:

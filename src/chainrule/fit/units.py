@@ -146,12 +146,14 @@ def _way(loss: Expr, name: str, params: set[str], data: set[str]) -> Way | str:
             if len(added) != 1 or bias not in ("", added[0][0].name) or added[0][1] != factor:
                 return f"no parameter, or more than one, is added to the product of {name} and {weight}"
             bias = added[0][0].name
+            if not _meets(outer, product, added[0][0], weight):
+                return f"{bias} has not a number for each column of the product of {name} and {weight}"
             if len(_above(added[0][0], parents)) != 1:
                 return f"{bias} stands in other places too"
     if not bias:
         return f"nothing is added to the product of {name} and {weight}"
     # A penalty holds no data, and counts the parameters as they were fitted.
-    predicting = [core for _, core in terms(loss) if {v.name for v in variables(core)} & data]
+    predicting = [t.core for t in terms(loss) if {v.name for v in variables(t.core)} & data]
     inside = _parents(*predicting)
     lone = next(n for n in inside if isinstance(n, Variable) and n.name == weight)
     if any(node not in [product for product, _ in products] for node, _ in _above(lone, inside)):
@@ -196,6 +198,21 @@ def _weight(node: Expr, variable: Variable, params: set[str]) -> str:
         return other.name if not theirs else ""
     met = own[1] not in node.output and theirs[:1] == own[1:] and own[1] not in theirs[1:]
     return other.name if met else ""
+
+
+def _meets(outer: Expr, product: Expr, bias: Variable, weight: str) -> bool:
+    """Whether the axes of a bias are those of the weight behind its first, entry by entry."""
+    assert isinstance(product, Einsum)
+    at = next(k for k, operand in enumerate(product.operands) if _named(operand, weight))
+    behind = product.labels[at][1:]
+    one = next(term for term in terms(outer) if term.core is product)
+    other = next(term for term in terms(outer) if term.core is bias)
+    labels = [None if k is None else product.output[k] for k in one.axes]
+    return all(other.axes[labels.index(label)] == k for k, label in enumerate(behind))
+
+
+def _named(node: Expr, name: str) -> bool:
+    return isinstance(node, Variable) and node.name == name
 
 
 def _biases(node: Sum, params: set[str]) -> list[tuple[Variable, Fraction]]:
