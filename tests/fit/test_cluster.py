@@ -91,6 +91,17 @@ def test_fit_by_a_cluster_one_of_whose_workers_is_killed(scheduler: Any, streame
     assert any(f"the rows are summed by the cluster at {address}" in note for note in found.notes)
 
 
+def test_sgd_draws_its_batches_here_and_the_cluster_sums(scheduler: Any, files: Path) -> None:
+    how: dict[str, Any] = {"method": "sgd", "rate": 0.05, "steps": 40, "batch": 64}
+    data = {"X": "X.npy", "y": "y.npy"}
+    alone, found = (
+        cr.fit(LOSS, ["w", "b"], data, "X[N,n] w[n] b y[N]", stream=True, scheduler=address, **how)
+        for address in (None, scheduler.scheduler_address)
+    )
+    np.testing.assert_allclose(found.params["w"], alone.params["w"], rtol=1e-12)
+    np.testing.assert_allclose(found.history["loss"], alone.history["loss"], rtol=1e-12)
+
+
 def test_the_command_fits_by_a_cluster(
     scheduler: Any, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
