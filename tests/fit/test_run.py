@@ -296,7 +296,12 @@ def test_ctrl_c_that_python_swallows_is_heard_at_the_next_step(method: str) -> N
         return answer(theta, batch)
 
     objective.value_and_gradient = value_and_gradient
-    outcome = run(objective, method, START, steps=50)
+    # What is started in the background ignores the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = run(objective, method, START, steps=50)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert outcome.reason.startswith("stopped by Ctrl-C after ")
     assert len(asked) < 8
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
