@@ -15,6 +15,7 @@ jax.config.update("jax_enable_x64", True)
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
 
+from benchmarks.speed.chains import SLOPE  # noqa: E402
 from benchmarks.speed.clock import FULL, QUICK, Budget  # noqa: E402
 from benchmarks.speed.compare import Comparison, compare  # noqa: E402
 from benchmarks.speed.gradients import GRADIENTS  # noqa: E402
@@ -29,7 +30,7 @@ from benchmarks.speed.report import aligned, cells, seconds, tables, times  # no
 from benchmarks.speed.rows import Row, rows, undecided  # noqa: E402
 from benchmarks.speed.training import FULL_BATCH, SIZES, trainings  # noqa: E402
 
-PROBLEMS: tuple[Problem, ...] = (*GRADIENTS, *HESSIANS, *JACOBIANS, *OTHERS)
+PROBLEMS: tuple[Problem, ...] = (*GRADIENTS, SLOPE, *HESSIANS, *JACOBIANS, *OTHERS)
 WRITTEN = Path(__file__).parents[1] / "speed.json"
 
 

@@ -168,6 +168,13 @@ class TestOut:
             f(A=np.ones((2, 2)), out=out)
         assert np.isnan(out).all()
 
+    def test_of_a_number_stays_an_array(self) -> None:
+        f = cr.derive("sum(x * log(x))", wrt="x", shapes="x[n]").value_and_derivatives()
+        out = {"value": np.zeros(()), "derivative": np.zeros(2)}
+        for _ in range(2):
+            value, slope = f(x=np.full(2, np.e), out=out)
+            assert value is out["value"] and slope is out["derivative"] and np.isclose(value, 2 * np.e)
+
     def test_of_an_empty_array(self) -> None:
         out = np.zeros(0)
         assert cr.derive(VECTOR, wrt="x", shapes="x[n]").compile()(x=np.zeros(0), out=out) is out

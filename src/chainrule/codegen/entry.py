@@ -19,7 +19,7 @@ from chainrule.codegen.linear_helpers import NONE_HERE
 from chainrule.codegen.names import identifier
 from chainrule.errors import ArrayMismatch, DomainProblem
 from chainrule.expr.dims import Dim
-from chainrule.expr.nodes import Variable
+from chainrule.expr.nodes import Shape, Variable
 
 # What generated code may raise where arrays have a form that the formula has no value for.
 FAILED = (np.linalg.LinAlgError, ZeroDivisionError, ValueError, IndexError)
@@ -55,6 +55,7 @@ def __call__({p}self, /, *{p}positional, {given}**{p}others):
         {shapes}
         if {fits}:
             {numbers}
+            {written}
             {p}before = flags{p}.last
             try:
                 {p}result = {call}
@@ -79,6 +80,7 @@ def entry(
     trusted: bool,
     noted: bool,
     make: Callable[..., Any] | None = None,
+    shapes: Sequence[Shape] | None = None,
 ) -> Callable[..., Any] | None:
     """A method f(X=..., w=...): arrays that fit go to `function`, all else to `self.careful`.
 
@@ -89,6 +91,7 @@ def entry(
     trusted    whether the flags tell of every NaN
     noted      whether NaN is looked for at all
     make       what the dict of results is given to, and their precision; its value is returned
+    shapes     of the results, where they can be written to arrays that are there
     None where fitting is not soon seen: shapes with sizes that no axis of their own shows.
     """
     names = {v.name: identifier(v.name) for v in variables}
@@ -115,9 +118,14 @@ def entry(
         for part, rank in zip(parts, ranks, strict=True)
         if rank is not None
     ]
+    lengths = [[checks.size(dim) for dim in shape] for shape in shapes or ()]
+    told = shapes is not None and "out" not in names.values() and all(None not in each for each in lengths)
+    sizes = "".join("(" + "".join(f"{length}, " for length in each) + "), " for each in lengths)
+    rest = f"({sizes}), [{arguments}], {p}dtype, {handed}, {handed}"
     source = SOURCE.format(
         p=p,
-        given="".join(f"{n}=absent{p}, " for n in names.values()),
+        given="".join(f"{n}=absent{p}, " for n in names.values()) + ("out=None, " if told else ""),
+        written=f"if out is not None: return {p}self.written(out, {rest})" if told else "pass",
         tests=" and ".join([f"not {p}positional and not {p}others", *checks.types]),
         dtype=checks.dtype,
         shapes="; ".join(checks.shapes) or "pass",
@@ -128,7 +136,7 @@ def entry(
         made=f"{p}result" if make is None else f"make{p}({p}result, {p}dtype)",
         plain=(" and ".join(plain) or "True") if trusted or not noted else "False",
         handed=handed,
-        handed_all=f"{{**{handed}, **{p}others}}",
+        handed_all=f"{{**{handed}, {'**dict(out=out), ' if told else ''}**{p}others}}",
     )
     space = {
         "absent": ABSENT,
@@ -181,7 +189,7 @@ class _Checks:
         """Arrays that are not needed may be given, and must fit the others then."""
         for variable in others:
             name = names[variable.name]
-            lengths = [self._size(dim) for dim in variable.shape]
+            lengths = [self.size(dim) for dim in variable.shape]
             test = f"{name} is absent{self.p}"
             if variable.rank and all(length is not None for length in lengths):
                 shape = "".join(f"{length}, " for length in lengths)
@@ -204,19 +212,19 @@ class _Checks:
                 else:
                     later.append((length, dim))
         for length, dim in later:
-            size = self._size(dim)
+            size = self.size(dim)
             self.possible = self.possible and size is not None
             self.fits.append(f"{length} == {size}")
 
     def _indices(self, variable: Variable, name: str) -> None:
         """Whole numbers from 0 to below the bound: seen as unsigned ones, the negative are large."""
         assert variable.bound is not None
-        p, size = self.p, self._size(variable.bound)
+        p, size = self.p, self.size(variable.bound)
         self.possible = self.possible and size is not None and variable.rank > 0
         self.fits.append(f"{name}.dtype is whole{p}")
         self.fits.append(f"(not {name}.size or {name}.view(unsigned{p}).max() < {size})")
 
-    def _size(self, dim: Dim) -> str | None:
+    def size(self, dim: Dim) -> str | None:
         """A size by the lengths of axes; None if no axis of its own shows one of its names."""
         if any(name not in self.sizes for name in dim.names):
             return None

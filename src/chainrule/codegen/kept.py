@@ -51,8 +51,11 @@ class Kept:
             self._function = executed(self.source.text, self.source.function)
         return self._function
 
-    def places(self, out: Any, sizes: Mapping[str, int], dtype: Any) -> dict[Any, Any]:
-        """The arrays by the names of the results; raises ArrayMismatch where one cannot hold its result."""
+    def places(self, out: Any, shapes: Iterable[Sequence[int]], dtype: Any) -> dict[Any, Any]:
+        """The arrays by the names of the results; raises ArrayMismatch where one cannot hold its result.
+
+        `shapes` are those of the results, in order, for the arrays that are read.
+        """
         if self.single:
             given = dict.fromkeys(self.shapes, out)
         elif not isinstance(out, dict) or out.keys() != self.shapes.keys():
@@ -60,14 +63,18 @@ class Kept:
             raise ArrayMismatch(f"out must be a dict of arrays for {names}")
         else:
             given = {name: out[name] for name in self.shapes}
-        for name, place in given.items():
-            _check(place, tuple(dim.evaluate(sizes) for dim in self.shapes[name]), dtype)
+        for place, shape in zip(given.values(), shapes, strict=True):
+            _check(place, tuple(shape), dtype)
         for one, other in combinations(given, 2):
             if np.shares_memory(given[one], given[other]):
                 raise ArrayMismatch(
                     f"the arrays for {one} and {other} in out share memory, which can hold one result only"
                 )
         return given
+
+    def sizes(self, known: Mapping[str, int]) -> list[tuple[int, ...]]:
+        """The shapes as numbers."""
+        return [tuple(dim.evaluate(known) for dim in shape) for shape in self.shapes.values()]
 
     def is_direct(self, places: Iterable[Any], read: Sequence[Any], dtype: Any) -> bool:
         """Whether they are of the precision of the results, without gaps, and apart from what is read."""
@@ -88,5 +95,5 @@ def _check(out: Any, shape: Sequence[int], dtype: Any) -> None:
         )
     if not out.flags.writeable:
         raise ArrayMismatch("out is read-only")
-    if not np.can_cast(dtype, out.dtype, "same_kind"):
+    if out.dtype is not dtype and not np.can_cast(dtype, out.dtype, "same_kind"):
         raise ArrayMismatch(f"out of {out.dtype} cannot hold a result of {dtype}")

@@ -23,7 +23,7 @@ from chainrule.codegen.numpy import LowMemory, NumPy
 from chainrule.codegen.source import Source, write_source
 from chainrule.codegen.stable import stable
 from chainrule.codegen.vocabulary import Vocabulary
-from chainrule.errors import ArrayMismatch, ChainruleError, DomainProblem, OptionError
+from chainrule.errors import ArrayMismatch, DomainProblem, OptionError
 from chainrule.expr.nodes import Apply, Expr, Variable
 from chainrule.expr.walk import topological
 from chainrule.expr.walk import variables as variables_of
@@ -77,41 +77,57 @@ class NumPyFunction(CompiledFunction):
         arguments = [*(arrays[n] for n in binding.arrays), *(sizes[n] for n in binding.needed)]
         dtype = kinds.pop() if len(kinds) == 1 else None
         if kept is None or out is None:
-            result = self._computed(self._function, arguments, dtype, present, arrays)
+            result = self._computed(arguments, dtype, present, arrays)
             return result if self._make is None else self._make(result, dtype or DOUBLE)
-        places = kept.places(out, sizes, dtype or DOUBLE)
+        return self.written(out, kept.sizes(sizes), arguments, dtype, present, arrays)
+
+    def written(
+        self,
+        out: Any,
+        shapes: Sequence[Sequence[int]],
+        arguments: Sequence[Any],
+        dtype: Any,
+        given: Mapping[str, Any],
+        arrays: Mapping[str, Any],
+    ) -> Any:
+        """`out`, in which the results of these shapes are, for arguments that fit."""
+        kept = self._kept
+        assert kept is not None
+        places = kept.places(out, shapes, dtype or DOUBLE)
         try:
             if kept.is_direct(places.values(), arguments, dtype):
-                result = self._computed(kept.function, [*arguments, out], dtype, present, arrays)
+                told = self._run(kept.function, [*arguments, out], arrays)[1]
+                if not self._undefined and (told or self._unflagged):
+                    self._refuse_undefined(list(places.values()), given)
             else:
-                result = self._computed(self._function, arguments, dtype, present, arrays)
+                result = self._computed(arguments, dtype, given, arrays)
                 for name, place in places.items():
                     np.copyto(place, result if kept.single else result[name], casting="same_kind")
-        except ChainruleError:
-            # What was written before the error was told is no result.
+        except BaseException:
+            # What was written before is no result.
             for place in places.values():
                 place.fill(np.nan)
             raise
         return out if self._make is None else self._make(places, dtype or DOUBLE)
 
     def _computed(
-        self,
-        function: Callable[..., Any],
-        arguments: Sequence[Any],
-        dtype: Any,
-        given: Mapping[str, Any],
-        arrays: Mapping[str, Any],
+        self, arguments: Sequence[Any], dtype: Any, given: Mapping[str, Any], arrays: Mapping[str, Any]
     ) -> Any:
-        """What the function gives for arrays that fit, in their precision; an error where it has no value."""
+        """The results for arrays that fit, in their precision; an error where there are none."""
+        result, told = self._run(self._function, arguments, arrays)
+        return self.finish(result, dtype, told, given)
+
+    def _run(
+        self, function: Callable[..., Any], arguments: Sequence[Any], arrays: Mapping[str, Any]
+    ) -> tuple[Any, bool]:
+        """What a function gives, and whether NumPy told of something undefined on the way."""
         before = FLAGS.last
         try:
             if self._undefined:
-                result = function(*arguments)
-            else:
-                result = NOTED.copy().run(function, *arguments)
+                return function(*arguments), False
+            return NOTED.copy().run(function, *arguments), FLAGS.last is not before
         except FAILED as problem:
             raise failure(problem, self._binding, arrays) from None
-        return self.finish(result, dtype, FLAGS.last is not before, given)
 
     def finish(self, result: Any, dtype: Any, told: bool, given: Mapping[str, Any]) -> Any:
         """The result in the precision of the arrays given; an error if NaN arose, as flags may have told."""
@@ -301,7 +317,8 @@ def _defined(
     if not (binding.slices or binding.check_finite):
         trusted = UNFLAGGED.search(source.text) is None
         given = (list(binding.variables.values()), source.arrays, source.sizes)
-        called = entry(*given, function, ranks, keys is None, trusted, not undefined, make)
+        shapes = None if kept is None else list(kept.shapes.values())
+        called = entry(*given, function, ranks, keys is None, trusted, not undefined, make, shapes)
         if called is not None:
             kind = type("NumPyFunction", (NumPyFunction,), {"__call__": called})
     return kind(function, source.text, binding, undefined=undefined, lengths=lengths, make=make, kept=kept)
