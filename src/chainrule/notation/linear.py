@@ -17,7 +17,7 @@ from chainrule.notation.kronecker import kronecker_terms, kronecker_tree
 from chainrule.notation.matform import Tree
 from chainrule.notation.present import Request, present_many
 from chainrule.notation.written import Line, Subject, Written
-from chainrule.simplify import simplify
+from chainrule.simplify import simplify_many
 
 
 def write_map(subject: Subject) -> Written:
@@ -87,7 +87,8 @@ def _applied_to(expr: Expr, changes: Sequence[Expr]) -> Expr:
     for change in reversed(changes):
         axes = tuple(range(expr.rank))
         kept = axes[: len(axes) - change.rank]
-        expr = simplify(Einsum(ONE, (expr, change), (axes, axes[len(kept) :]), kept))
+        moved = Einsum(ONE, (expr, change), (axes, axes[len(kept) :]), kept)
+        expr = simplify_many([moved], collect=1)[0]
     return expr
 
 

@@ -57,15 +57,21 @@ def simplify(expr: Expr, keep: Iterable[str] = ()) -> Expr:
 
 
 def simplify_many(
-    exprs: Sequence[Expr], keep: Iterable[str] = (), *, most: int = 2, normal: Normaliser | None = None
+    exprs: Sequence[Expr],
+    keep: Iterable[str] = (),
+    *,
+    most: int = 2,
+    normal: Normaliser | None = None,
+    collect: int = 3,
 ) -> list[Expr]:
     """Several expressions at their simplest, parts that they share handled once.
 
     `most` is how many axes a sum may have that a common factor leaves behind where axes are contracted: with
     1, Av + Bv stays so, for (A + B)v. `normal`, if given, is what has normalised the expressions, and knows
-    what to keep.
+    what to keep. In sums of at least `collect` axes all that two terms share is taken out at once; with fewer
+    matrices and vectors read better, and it takes longer.
     """
-    shortener = Shortener(normal or Normaliser(keep), most)
+    shortener = Shortener(normal or Normaliser(keep), most, collect)
     return [shortener(expr) for expr in exprs]
 
 
@@ -91,8 +97,8 @@ class _Member(NamedTuple):
 class Shortener:
     """The search for the shortest form; `cost` says what is short."""
 
-    def __init__(self, normal: Normaliser, most: int = 2) -> None:
-        self.normal, self.most = normal, most
+    def __init__(self, normal: Normaliser, most: int = 2, collect: int = 3) -> None:
+        self.normal, self.most, self.collect = normal, most, collect
         self.costs: dict[Expr, int] = {}
         self.best: dict[Expr, Expr] = {}
         self.short_sums: dict[Expr, Expr] = {}
@@ -152,8 +158,9 @@ class Shortener:
         node = self.normal(node)
         if isinstance(node, Einsum) and any(map(_is_tensor, node.operands)):
             # No matrix can be factored out of what is no matrix: a sum of products of entries reads best.
-            expanded = self._multiplied_out(node, _is_tensor)
-            return self._collected(node if expanded is None else expanded)
+            chosen = _is_tensor if node.rank >= self.collect else _any_sum
+            expanded = self._multiplied_out(node, chosen)
+            return self._best([node if expanded is None else expanded])
         if isinstance(node, Sum):
             # Where it costs the same, one fraction reads better than a fraction in a fraction.
             candidates = [*self._over_denominators(node), self.factored(node)]
@@ -169,7 +176,11 @@ class Shortener:
             candidates += self._without_inner_fractions(node)
         else:
             return node
-        return self._collected(min(candidates, key=self.cost))
+        return self._best(candidates)
+
+    def _best(self, candidates: Sequence[Expr]) -> Expr:
+        best = min(candidates, key=self.cost)
+        return self._collected(best) if best.rank >= self.collect else best
 
     # ------------------------------------------------------------ common denominators
 
@@ -304,7 +315,8 @@ class Shortener:
         if known is not None:
             return known
         # One factor after the other does not reach into diagonals.
-        mostly = 2 * sum(map(_is_diagonal, node.terms)) > len(node.terms)
+        diagonals = sum(map(_is_diagonal, node.terms)) if node.rank > 1 else 0
+        mostly = diagonals < len(node.terms) < 2 * diagonals
         current: Expr = self._collected(node) if mostly else node
         while isinstance(current, Sum):
             improved = self._one_factor_out(current)
@@ -317,7 +329,7 @@ class Shortener:
     def _collected(self, node: Expr) -> Expr:
         """Pairs of terms of a sum joined by all that they share, the largest saving first."""
         current = node
-        while isinstance(current, Sum) and current.rank > 1 and len(current.terms) <= COLLECTED_TERMS:
+        while isinstance(current, Sum) and len(current.terms) <= COLLECTED_TERMS:
             found = [
                 (-self._shared(first, second), i, j)
                 for (i, first), (j, second) in combinations(enumerate(current.terms), 2)
