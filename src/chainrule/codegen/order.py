@@ -48,7 +48,14 @@ def assumed(names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, int]:
 
 def assumed_size(dim: Dim, sizes: Mapping[str, int]) -> float:
     """The number that a size is taken for."""
+    if not any([name in sizes for name in dim.names]):
+        return _size_alone(dim)
     return float(max(1, dim.evaluate(assumed(dim.names, sizes))))
+
+
+@lru_cache(maxsize=1024)
+def _size_alone(dim: Dim) -> float:
+    return float(max(1, dim.evaluate(assumed(dim.names, {}))))
 
 
 def contraction_tree(
@@ -131,28 +138,25 @@ def tree_cost(
     tree: Tree, operands: Sequence[Sequence[int]], kept: Sequence[int], lengths: Mapping[int, int]
 ) -> int:
     """The cost of a tree at some sizes, doubled so that it is whole."""
+    carriers = dict.fromkeys(kept, 1 << len(operands))  # what is kept is also carried by the result
+    for k, axes in enumerate(operands):
+        for a in axes:
+            carriers[a] = carriers.get(a, 0) | 1 << k
     total = 0
 
-    def carried(node: Tree, outside: frozenset[int]) -> frozenset[int]:
+    def made(node: Tree) -> tuple[int, set[int]]:
+        """Which operands a part is made of, and the labels that it carries."""
         nonlocal total
         if isinstance(node, int):
-            return frozenset(operands[node])
-        below = [frozenset(_labels(side, operands)) for side in node]
-        left = carried(node[0], outside | below[1])
-        right = carried(node[1], outside | below[0])
-        both = left | right
-        made = both & outside
-        total += 2 * prod(lengths[a] for a in both) + prod(lengths[a] for a in made)
-        return made
+            return 1 << node, set(operands[node])
+        (one, left), (other, right) = made(node[0]), made(node[1])
+        part, both = one | other, left | right
+        carried = {a for a in both if carriers[a] & ~part}
+        total += 2 * prod([lengths[a] for a in both]) + prod([lengths[a] for a in carried])
+        return part, carried
 
-    carried(tree, frozenset(kept))
+    made(tree)
     return total
-
-
-def _labels(tree: Tree, operands: Sequence[Sequence[int]]) -> set[int]:
-    if isinstance(tree, int):
-        return set(operands[tree])
-    return _labels(tree[0], operands) | _labels(tree[1], operands)
 
 
 class _Search:
@@ -236,10 +240,12 @@ class _Search:
             rest = other = part ^ low
             while other:
                 one = part ^ other
-                price = cost[one] + cost[other] + volume(kept[one] | kept[other])
-                # Among equals the split whose second half comes last, which reads from left to right.
-                if price < least or (price == least and other < last):
-                    least, last = price, other
+                price = cost[one] + cost[other]
+                if price <= least:
+                    price += volume(kept[one] | kept[other])
+                    # Among equals the split whose second half comes last, which reads from left to right.
+                    if price < least or (price == least and other < last):
+                        least, last = price, other
                 other = (other - 1) & rest
             cost[part] = least + 0.5 * volume(kept[part])
             split[part] = (part ^ last, last)
