@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Builder, Op
 from chainrule.codegen.rewrite import rewritten, uses
+from chainrule.codegen.signs import entries
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Shape
 
@@ -30,6 +31,7 @@ def numbers_inward(program: Program) -> Program:
     """Numbers, signs and divisions by numbers stand at the smallest array that they can scale."""
     before = uses(program)
     count: dict[Op, int] = {}
+    results = set(program.outputs.values())
 
     def change(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
         for old, new in zip(op.args, args, strict=True):
@@ -37,7 +39,8 @@ def numbers_inward(program: Program) -> Program:
         if op.rank < 2:
             return None
         for k, scale in _scales(build, op, args):
-            inside = _Inward(build, count, scale).absorbed(args[k])
+            within = op.kind != "neg" and op not in results
+            inside = _Inward(build, count, scale, within).absorbed(args[k])
             if inside is not None:
                 return inside
         return None
@@ -59,11 +62,15 @@ def _scales(build: Builder, op: Op, args: Sequence[Op]) -> list[tuple[int, Scale
 
 @dataclass(frozen=True, slots=True)
 class _Inward:
-    """Applies a scale to parts of an array that are smaller than the array."""
+    """Applies a scale to parts of an array that are smaller than the array.
+
+    `within`: to a factor of a product of matrices also where that is as large as the product is.
+    """
 
     build: Builder
     count: Mapping[Op, int]
     scale: Scale
+    within: bool
 
     def absorbed(self, op: Op) -> Op | None:
         """The array scaled at no cost of its size; None where that cannot be."""
@@ -77,6 +84,13 @@ class _Inward:
                 return build.outer(scaled, args[1]) if k == 0 else build.outer(args[0], scaled)
             case "expand":
                 return build.make("expand", (self.scale(args[0]),), op.data, op.shape)
+            case "matmul" if all(a.rank == 2 for a in args):
+                k = 0 if entries(args[0]) <= entries(args[1]) else 1
+                size, whole = entries(args[k]), entries(op)
+                if size > whole or (size == whole and not self.within):
+                    return None
+                factor = self._turned(args[k])
+                return build.matmul(factor, args[1]) if k == 0 else build.matmul(args[0], factor)
             case "neg":
                 inside = self.absorbed(args[0])
                 return None if inside is None else build.negate(inside)
@@ -97,6 +111,11 @@ class _Inward:
                 return None if base is None else build.add_at(base, self.scale(args[1]), labels, places, sign)
             case _:
                 return None
+
+    def _turned(self, op: Op) -> Op:
+        """A matrix scaled; one that is transposed as it lies in memory."""
+        turned = op.kind == "permute" and op.data[0] == SWAP
+        return self.build.permute(self.scale(op.args[0]), SWAP) if turned else self.scale(op)
 
     def _small(self, op: Op, rank: int) -> Op | None:
         """A part that has fewer entries than the whole, scaled."""

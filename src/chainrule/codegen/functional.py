@@ -7,10 +7,13 @@ from typing import Any
 
 from chainrule.codegen.facts import Facts
 from chainrule.codegen.numpy import NumPy
+from chainrule.codegen.orient import with_rows_in_order
 from chainrule.codegen.passes import SWAP, without_transposes
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Builder, Op, Place
 from chainrule.codegen.rewrite import rewritten
+from chainrule.codegen.scales import with_shared_numbers
+from chainrule.codegen.signs import with_few_signs
 from chainrule.codegen.vocabulary import ATOM, Text
 from chainrule.expr.dims import Dim
 
@@ -23,7 +26,8 @@ class Functional(NumPy):
 
     @classmethod
     def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
-        return without_transposes(with_products_once(with_row_sums(program)), Facts(structures))
+        program = without_transposes(with_products_once(with_row_sums(program)), Facts(structures))
+        return with_rows_in_order(with_shared_numbers(with_few_signs(program)))
 
     def places(self, places: Sequence[Place], shape: Sequence[Dim]) -> str:
         """The index of the entries that are set: slices, or indices where axes repeat each other."""

@@ -13,10 +13,13 @@ from chainrule.codegen.blocks import in_blocks
 from chainrule.codegen.factored import with_factors
 from chainrule.codegen.facts import Facts
 from chainrule.codegen.gram import with_cheap_products
+from chainrule.codegen.orient import with_rows_in_order
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Builder, Op
 from chainrule.codegen.reuse import with_reuse
 from chainrule.codegen.rewrite import rewritten
+from chainrule.codegen.scales import with_shared_numbers
+from chainrule.codegen.signs import with_few_signs
 
 SWAP = (1, 0)
 
@@ -27,7 +30,9 @@ def for_blas(program: Program, structures: Mapping[str, Sequence[str]]) -> Progr
     program = with_reuse(program)
     program = with_factors(program, Facts(structures))
     program = with_cheap_products(program, Facts(structures))
-    return in_blocks(low_rank(numbers_inward(program)))
+    program = with_shared_numbers(with_few_signs(program))
+    program = low_rank(numbers_inward(program))
+    return in_blocks(with_rows_in_order(program))
 
 
 def without_transposes(program: Program, facts: Facts) -> Program:
