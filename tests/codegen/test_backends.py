@@ -20,6 +20,7 @@ from chainrule.codegen.load import compile_expressions
 from chainrule.codegen.numba import fusable
 from chainrule.codegen.plan import make_plan
 from chainrule.codegen.source import write_source
+from chainrule.codegen.traced import JAXFunction
 from chainrule.derive import jacobians
 from chainrule.expr.nodes import Apply, Variable
 from chainrule.language import parse_formula
@@ -167,6 +168,25 @@ def test_backends_are_named_and_a_missing_one_is_told(monkeypatch: pytest.Monkey
     with pytest.raises(cr.ChainruleError, match="needs the package torch") as caught:
         cr.derive("x**2", wrt="x").compile(backend="torch")
     assert "pip install 'chainrule[torch]'" in str(caught.value)
+
+
+def test_arrays_of_jax_go_straight_to_the_jitted_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All else (arrays of NumPy, tracers, names that are unknown) is looked at first."""
+    d = cr.derive("sum(tanh(self @ _x))", wrt="self,_x", shapes="self[m,n] _x[n]")
+    f, given = d.compile(backend="jax"), {"self": np.ones((3, 2)), "_x": np.ones(2)}
+    arrays = {name: jax.numpy.asarray(value) for name, value in given.items()}
+    expected = f(**given)
+    looked: list[Any] = []
+    careful = JAXFunction.careful
+    monkeypatch.setattr(JAXFunction, "careful", lambda *a: looked.append(a) or careful(*a))
+    found = f(**arrays)
+    assert not looked and list(found) == ["self", "_x"]
+    assert all(np.array_equal(found[name], expected[name]) for name in given)
+    assert np.array_equal(jax.jit(f)(**arrays)["_x"], expected["_x"]) and len(looked) == 1
+    with pytest.raises(cr.ArrayMismatch, match="z"):
+        f(**arrays, z=1)
+    with pytest.raises(cr.ArrayMismatch, match="_x"):
+        f(self=arrays["self"])
 
 
 def test_float64_is_never_rounded_silently_by_jax() -> None:

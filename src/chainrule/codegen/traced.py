@@ -1,9 +1,9 @@
 """What a compiled function is in JAX: jitted, and to be used under jit, vmap and grad.
 
 Arrays are given by name, or by position in the order of the source. Shapes are checked when JAX traces the
-function, once for each choice of shapes, so that a call costs what a jitted call costs. A traced function
-cannot look at values: where the NumPy backend raises an error (a derivative that does not exist) the result
-holds NaN.
+function, once for each choice of shapes, so that a call costs what a jitted call costs: arrays of JAX go
+to it through a `__call__` written for their names, all else is looked at first. A traced function cannot look
+at values: where the NumPy backend raises an error (a derivative that does not exist) the result holds NaN.
 """
 
 from __future__ import annotations
@@ -16,9 +16,29 @@ import numpy as np
 
 from chainrule.codegen.binding import Binding, indices, whole_number
 from chainrule.codegen.compiled import CompiledFunction, library
-from chainrule.codegen.entry import failure
+from chainrule.codegen.entry import ABSENT, failure
+from chainrule.codegen.names import identifier
 from chainrule.errors import ArrayMismatch
 from chainrule.expr.dims import Dim
+from chainrule.expr.nodes import Variable
+
+SOURCE = """
+def __call__({p}self, /, *{p}positional, {given}**{p}others):
+    if {tests} and not {p}positional and not {p}others:
+        try:
+            {p}result = {p}self._jitted({named})
+            return {made}
+        except failed{p}:
+            pass  # told by the careful way
+    return {p}self.careful({p}positional, {{{pairs}, **{p}others}})
+"""
+FAILED = (ZeroDivisionError, ValueError, IndexError, TypeError)
+
+
+class _Kind:
+    """The class of arrays of JAX, once there is one: to ask for it earlier would start JAX."""
+
+    array: Any = None
 
 
 def in_double() -> Any:
@@ -69,20 +89,27 @@ class JAXFunction(CompiledFunction):
         self._bounded = [name for name in binding.arrays if binding.variables[name].bound is not None]
         self._jitted = jax.jit(self._run, static_argnames=binding.sizes)
 
-    def __call__(self, *positional: Any, **given: Any) -> Any:
-        variables, array = self._binding.variables, self._jax.Array
-        if not positional and not self._bounded:
-            for name, value in given.items():
-                if name not in variables or not isinstance(value, array):
-                    break
-            else:
-                return self._finished(self._computed(given))
+    def __new__(
+        cls, function: Callable[..., Any], source: str, binding: Binding, keys: Sequence[Any] | None = None
+    ) -> JAXFunction:
+        called = _entry(list(binding.variables.values()), keys)
+        kind = cls if called is None else type("JAXFunction", (cls,), {"__call__": called})
+        return super().__new__(kind)
+
+    def __call__(self, /, *positional: Any, **given: Any) -> Any:
+        return self.careful(positional, given)
+
+    def careful(self, positional: Sequence[Any], given: Mapping[str, Any]) -> Any:
+        """What a call gives whose arguments have yet to be looked at."""
+        if _Kind.array is None:
+            _Kind.array = type(self._jax.numpy.zeros(()))
+        given = {name: value for name, value in given.items() if value is not ABSENT}
         return self._finished(self._computed(self._admitted(self.named(positional, given))))
 
     def _computed(self, given: Mapping[str, Any]) -> Sequence[Any]:
         try:
             results: Sequence[Any] = self._jitted(**given)
-        except (ZeroDivisionError, ValueError, IndexError, TypeError) as problem:
+        except FAILED as problem:
             # Some errors of JAX are of these kinds too, and are passed on as they are.
             raise failure(problem, self._binding, given) from None
         return results
@@ -91,7 +118,7 @@ class JAXFunction(CompiledFunction):
         # JAX sorts the keys of a dict, so that results leave the jitted function as a list.
         return results[0] if self._keys is None else dict(zip(self._keys, results, strict=True))
 
-    def _run(self, **given: Any) -> list[Any]:
+    def _run(self, /, **given: Any) -> list[Any]:
         binding, jnp = self._binding, self._jax.numpy
         arrays, sizes = binding.bind(given)
         floats = [arrays[n] for n in binding.arrays if binding.variables[n].bound is None]
@@ -142,3 +169,29 @@ class JAXFunction(CompiledFunction):
                 hint='call jax.config.update("jax_enable_x64", True) first, or give float32',
             )
         return converted.astype(np.float32)
+
+
+def _entry(variables: Sequence[Variable], keys: Sequence[Any] | None) -> Callable[..., Any] | None:
+    """A method f(X=..., w=...): arrays of JAX for all variables go to the jitted function.
+
+    None where names are spelled in another way than they are, or arrays hold integers, which are looked at.
+    """
+    names = [v.name for v in variables]
+    if not names or any(identifier(v.name) != v.name or v.bound is not None for v in variables):
+        return None
+    # Variables may have any name: what is written here begins with more underscores than all of them.
+    p = "_" * (1 + max(len(name) - len(name.lstrip("_")) for name in names))
+    parts = "{" + ", ".join(f"{key!r}: {p}result[{k}]" for k, key in enumerate(keys or ())) + "}"
+    plain = all(isinstance(key, str) for key in keys or ())
+    source = SOURCE.format(
+        p=p,
+        given="".join(f"{name}=absent{p}, " for name in names),
+        tests=" and ".join(f"type({name}) is kind{p}.array" for name in names),
+        named=", ".join(f"{name}={name}" for name in names),
+        pairs=", ".join(f"{name!r}: {name}" for name in names),
+        made=f"{p}result[0]" if keys is None else parts if plain else f"{p}self._finished({p}result)",
+    )
+    scope: dict[str, Any] = {f"absent{p}": ABSENT, f"kind{p}": _Kind, f"failed{p}": FAILED}
+    exec(compile(source, "<chainrule entry>", "exec"), scope)
+    method: Callable[..., Any] = scope["__call__"]
+    return method
