@@ -14,7 +14,7 @@ AS_WRITTEN = [
     ("outer(x, y)", "x[m] y[n]", "return np.outer(x, y)", "outer(x, y)"),
     ("diag(x) @ A", "x[m] A[m,n]", "return x[:, None] * A", "x[:, None] * A"),
     ("A @ diag(x)", "x[n] A[m,n]", "return A * x", "A * x"),
-    ("diag(x)", "x[n]", "return np.diag(x)", "diag(x)"),
+    ("diag(x)", "x[n]", "return diag(x)", "diag(x)"),
     ("diag(A) * x", "A[n,n] x[n]", "return np.diagonal(A) * x", "diag(A) * x"),
     ("eye(n) @ x", "x[n]", "return x.copy()", "x"),
     ("A + eye(n)", "A[n,n]", "H = A.copy(); H.ravel('K')[::len(H) + 1] += 1; return H", "A + eye(n)"),

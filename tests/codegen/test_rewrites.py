@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from reliability.programs import program
 
 import chainrule as cr
 from chainrule.codegen import numpy as printer
+from chainrule.codegen import source
 from chainrule.codegen.assemble import numbers_inward
 from chainrule.codegen.load import compile_expressions
 from chainrule.codegen.orient import with_rows_in_order
@@ -19,6 +21,7 @@ from chainrule.codegen.plan import Program
 from chainrule.codegen.rewrite import live
 from chainrule.codegen.scales import with_shared_numbers
 from chainrule.codegen.signs import with_few_signs
+from chainrule.codegen.statements import Writer
 from chainrule.errors import ChainruleError
 from chainrule.language import parse_formula
 
@@ -66,8 +69,8 @@ def code(text: str, shapes: str, wrt: str, backend: str = "numpy") -> str:
 @pytest.mark.parametrize(
     ("text", "shapes", "wrt", "wanted"),
     [
-        # A difference the other way round; a sign that stays stands at the vector, not at the matrix; functions
-        # let no sign through.
+        # A difference the other way round; a sign that stays stands at the vector, not at the matrix;
+        # functions let no sign through.
         ("sum((y - X @ w)**2)", "X[m,n] w[n] y[m]", "w", "return 2 * ((X @ w - y) @ X)"),
         ("sum(exp(-outer(x, tanh(y))**2))", "x[m] y[n]", "x",
          "t1 = np.tanh(y)**2; return -2 * (np.exp(np.outer(-x**2, t1)) @ t1 * x)"),
@@ -159,5 +162,66 @@ def test_products_are_turned_so_that_entries_are_met_in_the_order_of_memory(
 
 def test_a_number_goes_to_a_factor_that_is_no_larger_than_the_product() -> None:
     attention = "sum(softmax(Q @ K.T / sqrt(d)) @ V)"
-    assert "softmax(Q / " in code(attention, "Q[n,d] K[n,d] V[n,d]", "V")
+    assert "Q / t1 @ K.T" in code(attention, "Q[n,d] K[n,d] V[n,d]", "V")
     assert "return s1 / 3" in code("sum((X.T @ Y) * A) / 3", "X[N,n] Y[N,n] A[n,n]", "A")
+
+
+# ---------------------------------------------------------------- what is written into an array that is there
+
+
+def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in blocks of rows, wherever arrays may be written into."""
+    monkeypatch.setattr(source, "Writer", partial(Writer, in_place=True))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_writing_in_place_keeps_the_value_of_random_programs(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = program(random.Random(2000 + seed).randrange, sizes=(3, 2, 4))
+    try:
+        expr, variables = derivative(made.text, made.shapes, made.wrt)
+        given = values(made, seed) | made.sizes
+        before = {name: np.copy(value) for name, value in given.items()}
+        plain = compile_expressions(expr, variables, undefined=True)(**given)
+        in_place(monkeypatch)
+        found = compile_expressions(expr, variables, undefined=True)(**given)
+    except ChainruleError:
+        return  # refused with a reason
+    np.testing.assert_array_equal(found, plain)
+    assert all(np.array_equal(given[name], before[name], equal_nan=True) for name in given)
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes", "wanted"),
+    [
+        ("softmax(A @ B) - x", "A[m,k] B[k,n] x[n]",
+         "t1 = A @ B; softmax(t1, out=t1); t1 -= x; return t1"),
+        ("x[:, None] - exp(A @ B)", "A[m,k] B[k,n] x[m]",
+         "t1 = A @ B; np.exp(t1, out=t1); np.subtract(x[:, None], t1, out=t1); return t1"),
+        # An array that is given, one that is read again, and one that is larger stay as they are.
+        ("exp(A) - x", "A[m,n] x[n]", "t1 = np.exp(A); t1 -= x; return t1"),
+        ("exp(A @ B) * (A @ B)", "A[m,k] B[k,n]", "t1 = A @ B; return np.exp(t1) * t1"),
+        ("x + outer(y, A @ z)", "x[n] y[m] A[n,k] z[k]", "t1 = np.outer(y, A @ z); t1 += x; return t1"),
+        ("outer(x, y) - 1", "x[m] y[n]", "return np.outer(x, y) - 1"),
+        # NumPy does these by itself.
+        ("A @ B + C", "A[m,k] B[k,n] C[m,n]", "return A @ B + C"),
+        ("2 * (A @ B)", "A[m,k] B[k,n]", "return 2 * (A @ B)"),
+    ],
+)  # fmt: skip
+def test_what_is_written_in_place(
+    text: str, shapes: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch)
+    in_place(monkeypatch)
+    assert body(compile_expressions(parse_formula(text, shapes).expr).__source__) == wanted
+
+
+def test_arrays_of_two_precisions_lose_no_digits_in_place() -> None:
+    d = cr.derive("sum((softmax(Q @ K.T) @ V - Y)**2)", wrt="K", shapes="Q[n,d] K[n,d] V[n,d] Y[n,d]")
+    rng = np.random.default_rng(0)
+    single = {name: rng.standard_normal((5, 3)).astype(np.float32) for name in "QKVY"}
+    double = {name: array.astype(np.float64) for name, array in single.items()}
+    assert "out=" in d.source()
+    found = d.compile()(**{**single, "V": double["V"]})
+    np.testing.assert_allclose(found, d.compile()(**double), rtol=1e-12)

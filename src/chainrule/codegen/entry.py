@@ -41,8 +41,8 @@ class _Flags:
 
 FLAGS = _Flags()
 # NumPy copies rows that it repeats (u[:, None] * v) through a buffer, unless two of them do not fit into it:
-# with its usual 8192 entries a product of 500 x 500 takes three times as long. With 256 entries it stops every
-# few rows of a matrix of 100 x 100, whose sum with its transpose then takes a fifth longer.
+# with its usual 8192 entries a product of 500 x 500 takes three times as long. With 256 entries it stops
+# every few rows of a matrix of 100 x 100, whose sum with its transpose then takes a fifth longer.
 BUFFER = 512
 with np.errstate(all="call", under="ignore", call=FLAGS.note):
     # What runs in a copy of this context has its flags noted and gives no warnings, whatever is set outside.

@@ -74,6 +74,9 @@ class NumPyFunction(CompiledFunction):
         floats = [n for n, v in binding.variables.items() if v.bound is None and n in arrays]
         # A constant has the precision of what is given beside it.
         kinds = {arrays[n].dtype for n in [n for n in floats if n in binding.arrays] or floats}
+        if len(kinds) > 1:
+            # What is written in place would be rounded to the precision of the array that it is written into.
+            arrays = {**arrays, **{n: arrays[n].astype(np.result_type(*kinds)) for n in floats}}
         arguments = [*(arrays[n] for n in binding.arrays), *(sizes[n] for n in binding.needed)]
         dtype = kinds.pop() if len(kinds) == 1 else None
         if kept is None or out is None:

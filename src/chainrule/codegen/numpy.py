@@ -254,8 +254,10 @@ class NumPy(Vocabulary):
         return self.fill_template(self.code(row), args, parameters)
 
     def _scatter(self, op: Op, a: Text) -> Text:
-        """np.diag(v) or c * np.eye(n); others are assignments."""
+        """diag(v) or c * np.eye(n); others are assignments."""
         labels, _, shape = op.data
+        if labels and self.assigns:
+            return self.own("diag", a)
         if labels:
             return Text(f"{self.xp}.diag({a.text})")
         source = op.args[0]
@@ -329,7 +331,7 @@ class NumPy(Vocabulary):
             for total in body.totals:
                 divided = "" if len(body.widths) == 1 else f" // {width}"
                 sizes.append(f"2*{self.dim(total).at(TIMES + 1)}{divided}")
-        return f"max({', '.join(['256', *sizes])})"
+        return f"max({', '.join(['64', *sizes])})"
 
     def sums(self, function: str, rows: str, sources: Sequence[str], grams: Sequence[int]) -> str:
         self.helpers["in_blocks"] = None

@@ -266,7 +266,7 @@ class Builder:
     def add_at(self, base: Op, a: Op, labels: Sequence[int], places: Sequence[Place], sign: int) -> Op:
         """`base` plus or minus what `scatter` would make."""
         a = self.cast(a)
-        if _is_whole(base):
+        if is_whole(base):
             # NumPy would keep integers in place, and refuse to add others to them.
             base = self.make("cast", (base,), (), base.shape)
         return self.make("add_at", (base, a), (tuple(labels), tuple(places), base.shape, sign), base.shape)
@@ -291,12 +291,12 @@ def _is_number(a: Op, value: int) -> bool:
     return a.kind == "number" and a.data[0] == value
 
 
-def _is_whole(a: Op) -> bool:
+def is_whole(a: Op) -> bool:
     """Whether NumPy makes an array of integers of it: masks times whole numbers."""
     if a.kind == "number":
         return bool(a.data[0].denominator == 1)
     if a.kind in ("mul", "neg", "permute", "expand", "slice", "reshape", "fill", "scatter", "diag", "stack"):
-        return all(map(_is_whole, a.args))
+        return all(map(is_whole, a.args))
     return a.boolean
 
 

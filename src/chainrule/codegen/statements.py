@@ -13,6 +13,7 @@ from typing import Any
 from chainrule.codegen.blocks import Body
 from chainrule.codegen.chains import constants, cut
 from chainrule.codegen.fusion import Loop
+from chainrule.codegen.in_place import place_for, written
 from chainrule.codegen.into import into
 from chainrule.codegen.names import OWN
 from chainrule.codegen.plan import Program
@@ -40,6 +41,7 @@ class Writer:
     taken: set[str]
     spell: Callable[[str], str]
     targets: Mapping[Any, str] = field(default_factory=dict)  # where results are written to
+    in_place: bool = False  # whether arrays are large enough for that to matter
     lines: list[str] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
     calls: dict[Op, Text] = field(default_factory=dict)
@@ -70,6 +72,11 @@ class Writer:
                 continue
             if op.kind in WRITES_INTO_FIRST and uses[op.args[0]] > 1:
                 args = [Text(f"{args[0].at(ATOM)}.copy()"), *args[1:]]
+            place = self._place(op, texts, uses) if given is None else None
+            if place is not None:
+                texts[op] = self._into(op, list(args), place, counter)
+                counter += texts[op] != args[place]
+                continue
             text = self.calls[op] if op in self.calls else self.vocabulary.write(op, args)
             free = op.kind in FREE or (op.kind == "cast" and text == args[0])
             last = op in results and uses[op] == 1
@@ -104,7 +111,8 @@ class Writer:
         sources = [text.text for text in args[: len(body.inputs)]]
         factors = {k: vocabulary.factor(result) for k, result in enumerate(body.results)}
         outputs = {k: factors[k] or result for k, result in enumerate(body.results)}
-        inner = Writer(Program(list(body.ops), outputs, dict(body.names)), vocabulary, self.taken, self.spell)
+        rows_of = Program(list(body.ops), outputs, dict(body.names))
+        inner = Writer(rows_of, vocabulary, self.taken, self.spell, in_place=vocabulary.assigns)
         dims = vocabulary.dims
         matrix = far = ""
         reading: list[str] = []
@@ -188,6 +196,22 @@ class Writer:
         found = {k: self.targets[mine[0]] for k, mine in keys.items() if mine and mine[0] in self.targets}
         return found if len(found) == len(arrays) else {}
 
+    def _place(self, op: Op, texts: Mapping[Op, Text], uses: Mapping[Op, int]) -> int | None:
+        """The argument into which the result is written, if there is one."""
+        if not self.in_place:
+            return None
+        return place_for(op, uses, {a: texts[a].text in self.made for a in op.args})
+
+    def _into(self, op: Op, args: list[Text], place: int, counter: int) -> Text:
+        """The name of the argument, once the result is in it."""
+        if args[place].text not in self.made:
+            name = self._fresh("", counter)
+            self.lines.append(f"{name} = {args[place].text}")
+            args[place] = Text(name)
+        value = self.vocabulary.write(op, args).text
+        self.lines.append(written(op, place, tuple(a.text for a in args), value))
+        return args[place]
+
     def _continues(self, op: Op, texts: Mapping[Op, Text], uses: Mapping[Op, int], given: str | None) -> bool:
         """Whether an array that only this operation uses, and that has a name, is written into further."""
         base = op.args[0]
@@ -221,7 +245,7 @@ def _is_shared(op: Op, uses: Mapping[Op, int]) -> bool:
 
 
 def _is_written_into(op: Op) -> bool:
-    """Whether parts of an array are assigned to for it: not for np.diag(v) and c * np.eye(n)."""
+    """Whether parts of an array are assigned to for it: not for diag(v) and c * np.eye(n)."""
     return op.kind == "add_at" or (op.kind == "scatter" and not is_diagonal(op))
 
 
