@@ -147,6 +147,10 @@ def test_the_number_of_a_sum_over_all_rows_is_known_to_each_block() -> None:
          "return (A * (x - C.T @ B.T)).T @ D"),
         ("(A.T * (y - B @ C)) @ D", "A[n,m] B[m,k] C[k,n] D[n,p] y[n]",
          "return (A * (y[:, None] - C.T @ B.T)).T @ D"),
+        # A product that is read several times; two transposes that are transposed again.
+        ("((B @ C - einsum('ij,ji->j', B @ C, A)) * A.T) @ D", "A[n,m] B[m,k] C[k,n] D[n,p]",
+         "t1 = C.T @ B.T; return ((t1 - np.vecdot(t1, A)[:, None]) * A).T @ D"),
+        ("(A.T - B.T).T @ D", "A[n,m] B[n,m] D[m,p]", "return (A - B) @ D"),
         # Both lie in the same order; a result that is asked for; one that a function takes.
         ("A.T * B.T @ D", "A[n,m] B[n,m] D[n,p]", "return A.T * B.T @ D"),
         ("A.T * (B @ C)", "A[n,m] B[m,k] C[k,n]", "return A.T * (B @ C)"),

@@ -20,14 +20,19 @@ SWAP = (1, 0)
 
 def with_rows_in_order(program: Program) -> Program:
     """The program with products turned so that entries are met in the order of memory."""
-    free = _taken_by_products(program)
+    program = _with_products_turned(program)
+    free, readers = _taken_by_products(program), _readers(program)
     before = uses(program)
     count: dict[Op, int] = {}
 
     def change(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
         for old, new in zip(op.args, args, strict=True):
             count[new] = before[old]
-        if op not in free or not any(map(_is_turned, args)) or not any(map(_is_plain, args)):
+        if op.kind == "permute":
+            return build.permute(args[0], op.data[0])
+        if op not in free or not any(map(_is_turned, args)):
+            return None
+        if not any(map(_is_plain, args)) and not all(map(_is_turned, readers[op])):
             return None
         turned = _Turned(build, count)
         if not sum(map(turned.against, args)) < sum(map(_is_turned, args)):
@@ -35,6 +40,54 @@ def with_rows_in_order(program: Program) -> Program:
         return build.permute(_again(build, op, [turned.of(a) for a in args]), SWAP)
 
     return rewritten(program, change)
+
+
+def _with_products_turned(program: Program) -> Program:
+    """The program with a product made the other way round where all that read its entries meet transposes."""
+    readers = _readers(program)
+    free = _taken_by_products(program)
+    kept = {*program.outputs.values(), *program.names}
+
+    def wants(op: Op, made: Op) -> bool | None:
+        """Whether it would rather read the transpose; None if it does not matter."""
+        others = [a for a in op.args if a is not made and a.rank == 2]
+        if op.kind == "matmul" and op.rank == 2:
+            return None
+        if _is_turned(op):
+            return True
+        if op.kind == "einsum" and len(op.args) == 2:
+            return len(others) == 1 and _is_turned(others[0])
+        if op not in free:
+            return False
+        if any(map(_is_turned, others)) or any(map(_is_plain, others)):
+            return not any(map(_is_plain, others))
+        return _all_want([wants(reader, op) for reader in readers[op]])
+
+    def change(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
+        if op.kind == "permute":
+            return build.permute(args[0], op.data[0])
+        if op.kind == "einsum" and op.rank < 2:
+            return _relabelled(build, op, args)
+        several = op.kind == "matmul" and op.rank == 2 and op not in kept and len(readers.get(op, ())) > 1
+        if not several or any(a.rank != 2 for a in args):
+            return None
+        if not _all_want([wants(reader, op) for reader in readers[op]]):
+            return None
+        return build.permute(build.matmul(build.permute(args[1], SWAP), build.permute(args[0], SWAP)), SWAP)
+
+    return rewritten(program, change)
+
+
+def _all_want(wishes: Sequence[bool | None]) -> bool:
+    return any(wishes) and False not in wishes
+
+
+def _relabelled(build: Builder, op: Op, args: Sequence[Op]) -> Op | None:
+    """A sum of entries of two matrices that are both transposed as the same sum of the matrices."""
+    (labels, kept), counts = op.data[0], op.data[1:]
+    if counts != (2, 2) or not all(map(_is_turned, args)):
+        return None
+    return build.einsum([a.args[0] for a in args], [labels[1::-1], labels[:1:-1]], kept)
 
 
 def _again(build: Builder, op: Op, args: Sequence[Op]) -> Op:
@@ -55,11 +108,7 @@ def _is_plain(op: Op) -> bool:
 
 def _taken_by_products(program: Program) -> set[Op]:
     """Entrywise results that only products of matrices read, directly or through others of them."""
-    readers: dict[Op, list[Op]] = {}
-    ops = live(program)
-    for op in ops:
-        for a in op.args:
-            readers.setdefault(a, []).append(op)
+    ops, readers = live(program), _readers(program)
     kept = {*program.outputs.values(), *program.names}
     free: set[Op] = set()
     for op in reversed(ops):
@@ -70,6 +119,15 @@ def _taken_by_products(program: Program) -> set[Op]:
             if all(r in free or (r.kind == "matmul" and r.rank == 2) for r in reading):
                 free.add(op)
     return free
+
+
+def _readers(program: Program) -> dict[Op, list[Op]]:
+    """The operations that read each."""
+    readers: dict[Op, list[Op]] = {}
+    for op in live(program):
+        for a in op.args:
+            readers.setdefault(a, []).append(op)
+    return readers
 
 
 class _Turned:
