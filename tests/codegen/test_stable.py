@@ -79,7 +79,7 @@ def test_lost_digits_are_found() -> None:
 
 def test_a_tanh_that_is_summed_is_made_once() -> None:
     d = cr.derive("sum((tanh(X @ w) @ v - y)**2)", wrt="w", shapes="X[N,n,m] w[m] v[n] y[N]")
-    assert "1 - t" in d.source() and "cosh" not in d.source()
+    assert "1 - t" in d.source("jax") and "cosh" not in d.source()
     assert "1 / np.cosh(x)**2" in cr.derive("tanh(x)", wrt="x", shapes="x").source()
 
 
