@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import numpy as np
-
+from chainrule.codegen.into import is_ufunc
 from chainrule.codegen.program import Op, is_whole
 from chainrule.rules.table import Row
 
@@ -19,7 +18,7 @@ NAMES = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide"}
 COMMUTES = frozenset({"add", "mul"})
 NEW = frozenset({*SIGNS, "matmul", "outer", "neg", "sqrt", "pow", "call"})
 TAKES_OUT = frozenset({"softmax"})  # helpers with an argument `out`
-UFUNC = re.compile(r"np\.(\w+)\([^()]*\)")
+CALL = re.compile(r"(np\.\w+)\([^()]*\)")
 
 
 def place_for(op: Op, uses: Mapping[Op, int], named: Mapping[Op, bool]) -> int | None:
@@ -59,10 +58,8 @@ def _takes_out(op: Op) -> bool:
     row = op.data[0] if op.kind == "call" else None
     if not isinstance(row, Row):
         return op.kind == "sqrt"
-    found = UFUNC.fullmatch(row.code)
-    return row.name in TAKES_OUT or (
-        found is not None and isinstance(getattr(np, found[1], None), np.ufunc) and len(op.args) < 3
-    )
+    found = CALL.fullmatch(row.code)
+    return row.name in TAKES_OUT or (found is not None and is_ufunc(found[1]) and len(op.args) < 3)
 
 
 def _is_elided(op: Op, place: int) -> bool:
