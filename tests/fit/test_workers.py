@@ -104,6 +104,32 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_sum_loses_nothing(shared: Sh
         rows.close()
 
 
+def test_a_sum_that_is_given_up_leaves_nothing_to_the_next(shared: Shared) -> None:
+    """Ctrl-C ends the asking at once; the next sum is not answered by what was asked before."""
+    expected = objective(PiecedRows(shared.pieces)).value_and_gradient(THETA)
+    rows = WorkerRows([Slow(Slow(Slow(Slow(piece)))) for piece in shared.pieces], 2)
+    try:
+        f = objective(rows)
+
+        def interrupt() -> None:
+            while any(worker.pid is None for worker in rows.workers):
+                time.sleep(0.05)
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            f.value_and_gradient(THETA + 1)
+        thread.join()
+        assert all(worker.pid is None for worker in rows.workers)
+        rows.pieces[:] = shared.pieces
+        found = f.value_and_gradient(THETA)
+        assert found[0] == expected[0]
+    finally:
+        rows.close()
+
+
 class Deadly:
     """A piece that no worker survives."""
 

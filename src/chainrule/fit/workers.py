@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 from chainrule.codegen.halves import Half
@@ -43,14 +46,24 @@ class WorkerRows(PiecedRows):
         number = next(k for k, known in enumerate(self._halves) if known is half)
         needed = {name: values[name] for name in half.source.arrays if name in values}
         found: dict[int, Summed] = {}
+        given_up = threading.Event()
 
         def share(first: int) -> None:
             for k in range(first, len(self.pieces), len(self.workers)):
                 request = ("sum", self.pieces[k], number, needed, dict(sizes))
-                found[k] = self.workers[first].ask(number, half, request)
+                found[k] = self.workers[first].ask(number, half, request, given_up)
 
-        for done in [self._threads.submit(share, first) for first in range(len(self.workers))]:
-            done.result()
+        asked = [self._threads.submit(share, first) for first in range(len(self.workers))]
+        try:
+            for done in asked:
+                done.result()
+        except BaseException:
+            # Whoever still asks has to end: the next sum would read answers that are for this one.
+            given_up.set()
+            for worker in self.workers:
+                worker.kill()
+            _ended(asked)
+            raise
         return [found[k] for k in range(len(self.pieces))]
 
     def close(self) -> None:
@@ -65,22 +78,25 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._known: set[int] = set()
+        self._starting = threading.Lock()
 
     @property
     def pid(self) -> int | None:
         """The number of the process, if there is one."""
         return None if self._process is None else self._process.pid
 
-    def ask(self, number: int, half: Half, request: tuple[Any, ...]) -> Summed:
-        """The answer to a request, from a new process if this one dies.
+    def ask(self, number: int, half: Half, request: tuple[Any, ...], given_up: threading.Event) -> Summed:
+        """The answer to a request, from a new process if this one dies and nobody has `given_up`.
 
         Raises: what the worker raised; LimitExceeded if processes die again and again.
         """
         for _ in range(MOST_DEATHS):
             try:
-                kind, *rest = self._asked(number, half, request)
+                kind, *rest = self._asked(number, half, request, given_up)
             except (EOFError, OSError, pickle.UnpicklingError):
                 self.close()
+                if given_up.is_set():
+                    raise
                 continue
             if kind == "problem":
                 raise rest[0]
@@ -91,11 +107,16 @@ class Worker:
             hint="it may lack memory: use fewer workers, or smaller files",
         )
 
-    def _asked(self, number: int, half: Half, request: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self._process is None:
-            self._process = _started()
-            self._known = set()
-        process = self._process
+    def _asked(
+        self, number: int, half: Half, request: tuple[Any, ...], given_up: threading.Event
+    ) -> tuple[Any, ...]:
+        with self._starting:
+            if given_up.is_set():
+                raise EOFError
+            if self._process is None:
+                self._process = _started()
+                self._known = set()
+            process = self._process
         assert process.stdin is not None and process.stdout is not None
         if number not in self._known:
             pickle.dump(("half", number, half), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
@@ -104,6 +125,12 @@ class Worker:
         process.stdin.flush()
         answer: tuple[Any, ...] = pickle.load(process.stdout)
         return answer
+
+    def kill(self) -> None:
+        """Ends the process for whoever asks it now, and sees that."""
+        with self._starting:
+            if self._process is not None:
+                self._process.kill()
 
     def close(self) -> None:
         """Ends the process."""
@@ -124,6 +151,33 @@ def _started() -> subprocess.Popen[bytes]:
     """A process that finds what this one imports, with one thread for linear algebra."""
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": paths}
-    return subprocess.Popen(
-        [sys.executable, "-c", START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    )
+    with _without_ctrl_c():
+        return subprocess.Popen(
+            [sys.executable, "-c", START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """What is started within inherits that Ctrl-C is held back, which a terminal sends to all processes.
+
+    A worker ignores it too, but only once it runs.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ended(asked: Sequence[Future[None]]) -> None:
+    """Waits for all, which a second Ctrl-C does not end."""
+    while True:
+        try:
+            wait(asked)
+        except KeyboardInterrupt:
+            continue
+        return
