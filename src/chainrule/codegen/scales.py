@@ -52,15 +52,14 @@ def _groups(ops: Sequence[Op]) -> list[tuple[Op, str, Group]]:
 
 def _common(ops: Sequence[Op], program: Program, number: Op, group: Group) -> Op | None:
     """The smallest array in which all of them are linear, if one can be multiplied in their place."""
-    if any(op in below([array]) for op in group for array in group.values()):
+    arrays = list(group.values())
+    reached = below(arrays)
+    if any(op in reached for op in group):
         return None
-    candidates: set[Op] | None = None
-    for array in group.values():
-        reached = _linear_below(array)
-        candidates = reached if candidates is None else candidates & reached
+    candidates = _linear_below(arrays[0]) & _linear_below(arrays[-1])  # whether others too is found out later
     places = {op: k for k, op in enumerate(ops)}
     most = max(op.rank for op in group)
-    possible = [op for op in candidates or () if 0 < op.rank <= most]
+    possible = [op for op in candidates if 0 < op.rank <= most]
     # Into a new array a number can be multiplied in place.
     for op in sorted(possible, key=lambda op: (entries(op), op.kind in OLD, -places[op]))[:TRIES]:
         if _serves(op, ops, program, group):
