@@ -10,7 +10,8 @@ which takes a result of one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from chainrule.codegen.fusion import ENTRYWISE, Loop, replaced
 from chainrule.codegen.plan import Program
@@ -76,7 +77,7 @@ def _with_chains(program: Program, dims: Shape) -> Program:
     outputs = set(program.outputs.values())
     loop_of: dict[Op, Loop] = {}
     inside: set[Op] = set()
-    for members, totals in _stages(ops, dims):
+    for members, totals in _stages(ops, dims, readers, outputs):
         own, done = set(members), {*members, *totals}
         kept = [m for m in members if m in outputs or any(r not in done for r in readers.get(m, ()))]
         reads = dict.fromkeys(
@@ -92,28 +93,35 @@ def _with_chains(program: Program, dims: Shape) -> Program:
     return replaced(program, ops, loop_of, inside, "chain") if loop_of else program
 
 
-def _stages(ops: Sequence[Op], dims: Shape) -> list[tuple[list[Op], list[Op]]]:
+def _stages(
+    ops: Sequence[Op], dims: Shape, readers: Mapping[Op, Sequence[Op]], outputs: AbstractSet[Op]
+) -> list[tuple[list[Op], list[Op]]]:
     """Members and totals that one pass can make, then those that need something whole of these, and so on."""
-    stages: list[tuple[list[Op], list[Op]]] = []
     stage: dict[Op, int] = {}
     members: set[Op] = set()
-
-    def first(args: Sequence[Op]) -> int:
-        """The first pass in which these can be read entry by entry."""
-        return max((stage[a] for a in args), default=0)
-
+    totals: dict[Op, int] = {}
     for op in ops:
         if is_member(op, dims):
-            number = stage[op] = first(op.args)
+            stage[op] = max((stage[a] for a in op.args), default=0)
             members.add(op)
-            while len(stages) <= number:
-                stages.append(([], []))
-            stages[number][0].append(op)
             continue
-        number = first([a for a in op.args if a in members])
         stage[op] = max((stage[a] + (a in members) for a in op.args), default=0)
-        if is_total(op, dims) and any(a in members for a in op.args) and stage[op] == number + 1:
-            stages[number][1].append(op)
+        made = [stage[a] for a in op.args if a in members]
+        if made and is_total(op, dims) and stage[op] == max(made) + 1:
+            totals[op] = max(made)
+    for op in reversed(ops):
+        # What only a later pass reads is made there, if no more than one array must be kept for it.
+        read = readers.get(op, ())
+        if op in members and op not in outputs and all(r in members for r in read):
+            if len({a for a in op.args if a in members}) < 2:
+                stage[op] = min((stage[r] for r in read), default=stage[op])
+    count = 1 + max((stage[op] for op in members), default=-1)
+    stages: list[tuple[list[Op], list[Op]]] = [([], []) for _ in range(count)]
+    for op in ops:
+        if op in members:
+            stages[stage[op]][0].append(op)
+        elif op in totals:
+            stages[totals[op]][1].append(op)
     return stages
 
 

@@ -173,11 +173,7 @@ class Writer:
         """The name of a function for a part: it writes those of the results, and returns the others."""
         function = self._fresh("entries", 0)
         taken = {*OWN, function}
-        names = self.vocabulary.names
-        params = {
-            read: unused(names[read.data[0]] if read.kind == "input" else "a", taken)
-            for read in (*parts, *whole)
-        }
+        params = {read: unused(self._wish(read), taken) for read in (*parts, *whole)}
         outs = {k: unused("out", taken) for k in written}
         results = dict(enumerate(loop.results))
         program = Program([*constants(loop), *loop.members, *loop.results], results, dict(loop.names))
@@ -188,6 +184,14 @@ class Writer:
         order = [*(params[read] for read in parts), *outs.values(), *(params[read] for read in whole)]
         self.vocabulary.define(function, order, [*lines, f"return {answer}"])
         return function
+
+    def _wish(self, read: Op) -> str:
+        """What a value is called where it is handed over: by its name, if it has one."""
+        if read.kind == "input":
+            return self.vocabulary.names[read.data[0]]
+        if read.kind == "size" and read.data[0].name is not None:
+            return self.vocabulary.dim(read.data[0]).text
+        return self.spell(self.program.names.get(read) or "a")
 
     def _targets(self, items: Sequence[Op], loop: Loop) -> dict[int, str]:
         """Where the arrays that a chain makes are written to, if all of them are results."""
