@@ -619,7 +619,7 @@ TURNED_SIGNS = {">": "<", "≥": "≤", "<": ">", "≤": "≥", "=": "=", "≠":
 
 def compare(sign: str, left: Tree, right: Tree) -> Tree:
     """The indicator of a condition, a number on its right: 1[x < 0] for 1[0 > x]."""
-    if _bound(left) is not None and _bound(right) is None:
+    if bound(left) is not None and bound(right) is None:
         return tree("compare", (right, left), (TURNED_SIGNS[sign],))
     return tree("compare", (left, right), (sign,))
 
@@ -629,11 +629,14 @@ def compared(signs: Sequence[str], parts: Sequence[str]) -> str:
     return " ".join([parts[0], *(f"{sign} {part}" for sign, part in zip(signs, parts[1:], strict=True))])
 
 
-def _bound(part: Tree) -> Fraction | None:
+def bound(part: Tree) -> Fraction | None:
     """The number that a tree is; None for any other tree and for sizes."""
-    if part.op == "sum" and len(part.args) == 1 and part.args[0].op == "number":
-        inner = _bound(part.args[0])
+    if part.op == "sum" and len(part.args) == 1:
+        inner = bound(part.args[0])
         return None if inner is None else part.data[0] * inner
+    if part.op == "over":
+        above, below = map(bound, part.args)
+        return None if above is None or below is None else above / below
     if part.op != "number" or part.data[0].powers:
         return None
     return Fraction(part.data[0].rational)
@@ -646,7 +649,7 @@ def ranges(factors: list[Tree], op: str = "compare") -> list[Tree]:
         for high in factors:
             if high.op != op or len(high.args) > 2 or high.data[0] not in ("<", "≤"):
                 continue
-            bounds = _bound(low.args[1]), _bound(high.args[1])
+            bounds = bound(low.args[1]), bound(high.args[1])
             if low.args[0] is not high.args[0] or None in bounds or bounds[0] >= bounds[1]:  # type: ignore[operator]
                 continue
             signs = (TURNED_SIGNS[low.data[0]], high.data[0])

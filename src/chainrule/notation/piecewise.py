@@ -18,6 +18,7 @@ from chainrule.notation import matform as m
 from chainrule.notation.latex import to_latex
 from chainrule.notation.matform import Tree
 from chainrule.notation.recover import Reader
+from chainrule.notation.solved import solved, together
 from chainrule.notation.text import to_text
 from chainrule.rules.elementwise import (
     abs_,
@@ -275,6 +276,7 @@ def by_cases(expr: Expr, *, turned: bool = False, profile: str | None = None) ->
     reader = Reader([v.name for v in variables(expr)])
     vectors = {m.name(v.name) for v in variables(expr) if v.rank == 1}
     parts: list[Tree] = []
+    found: list[Case] = []
     for case in cases:
         value = reader.tree(case.value, int(turned))
         if value is None:
@@ -284,9 +286,14 @@ def by_cases(expr: Expr, *, turned: bool = False, profile: str | None = None) ->
             sides = [reader.tree(side) for side in (condition.left, condition.right)]
             if None in sides:
                 return None
-            conditions.append(m.tree("condition", [s for s in sides if s is not None], (condition.sign,)))
-        conditions = m.ranges(conditions, "condition")
-        together = conditions[0] if len(conditions) == 1 else m.tree("all", conditions)
-        parts += [m.dotted(value, vectors), m.dotted(together, vectors)]
-    written = Cases(tuple(cases), m.tree("cases", parts), profile)
+            compared = m.tree("condition", [s for s in sides if s is not None], (condition.sign,))
+            conditions.append(solved(compared))
+        held = together(conditions)
+        if held is None:
+            continue
+        conditions = m.ranges(held, "condition")
+        met = conditions[0] if len(conditions) == 1 else m.tree("all", conditions)
+        found.append(case)
+        parts += [m.dotted(value, vectors), m.dotted(met, vectors)]
+    written = Cases(tuple(found), m.tree("cases", parts), profile)
     return written if max(map(len, written.lines)) <= WIDEST else None

@@ -32,6 +32,7 @@ from chainrule.notation.products import (
     settle,
     turned,
 )  # fmt: skip
+from chainrule.notation.solved import solved
 from chainrule.notation.views import size, view_tree
 from chainrule.rules.constants import MERGE
 from chainrule.rules.reductions import prod_others
@@ -276,7 +277,8 @@ class Reader:
         name = node.function.name
         inside = [signed(parts(r, side)) for r in arguments]
         if name in COMPARISONS:
-            return m.compare(COMPARISONS[name], *inside)
+            compared = m.compare(COMPARISONS[name], *inside)
+            return compared if self.as_typed else solved(compared)
         if name in ("abs", "sqrt") and (node.rank < 2 or all(r.body is None for r in arguments)):
             return m.tree("abs" if name == "abs" else "root", inside)
         if isinstance(node.function, UnknownEntrywise):
@@ -395,7 +397,11 @@ class Reader:
         result = contract(graph)
         if result is None:
             return None
-        return Reading(coefficient, (*above, *result.scalars), tuple(below), result.body, ones=result.ones)
+        scalars, divisors = (*above, *result.scalars), tuple(below)
+        if self.as_typed and not _are_distinct((*scalars, *divisors)):
+            sign = UNIT if coefficient.rational > 0 else -UNIT
+            coefficient, scalars, divisors = sign, (_side_by_side(sign * coefficient, scalars, divisors),), ()
+        return Reading(coefficient, scalars, divisors, result.body, ones=result.ones)
 
     def _regrouped(self, product: Product) -> Product | None:
         """The product with reshape(X, m, n) in the place of regroupings that are no vec and no ⊗."""
@@ -616,6 +622,22 @@ def parts(reading: Reading, side: int, drop_ones: bool = True) -> tuple[int, Tre
         return sign, m.over(numerator, m.scale(number(down), *below))
     front = [number(value), *above]
     return sign, m.scale(*front) if body is None else _in_front(front, body)
+
+
+def _are_distinct(factors: Sequence[Tree]) -> bool:
+    """Whether no two are powers of one thing."""
+    return len({factor.args[0] if factor.op == "power" else factor for factor in factors}) == len(factors)
+
+
+def _side_by_side(coefficient: Coefficient, above: Sequence[Tree], below: Sequence[Tree]) -> Tree:
+    """Factors that are not made powers of one another, 2x · x, nor cancelled, x/x: as it was typed."""
+    sides = []
+    for value, factors in zip(split(coefficient), (above, below), strict=True):
+        if len(factors) < 2 or _are_distinct(factors):
+            sides.append(m.scale(number(value), *factors))
+        else:
+            sides.append(m.tree("product", (m.scale(number(value), factors[0]), *factors[1:])))
+    return m.over(*sides)
 
 
 def _collected(above: tuple[Tree, ...], below: tuple[Tree, ...]) -> tuple[list[Tree], list[Tree]]:
