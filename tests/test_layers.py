@@ -109,6 +109,19 @@ d.latex, d.numpy_source, d.shape, d.expression, d.formula
     assert loaded_after(code) & HEAVY == set()
 
 
+def test_deriving_and_checking_loads_neither_explanations_nor_pictures() -> None:
+    code = """
+import sys
+import chainrule as cr
+UNNEEDED = "chainrule.explain.build", "chainrule.draw", "chainrule.grade", "chainrule.fit"
+cr.derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").check()
+assert "chainrule.verify.compare" in sys.modules
+rooms = [name for name in sys.modules if name.startswith(UNNEEDED)]
+assert not rooms, rooms
+"""
+    assert "numpy" in loaded_after(code)
+
+
 def test_help_loads_no_numeric_package() -> None:
     code = """
 import contextlib, io
