@@ -231,3 +231,20 @@ def test_a_name_with_a_line_break_stays_on_its_line() -> None:
     result = cr.fit("mean((y - X @ w)**2)", params="w", data={"y": Y, "a\nb": X[:, 0], "c": X[:, 1]},
                     let="y = y, X = rest")  # fmt: skip
     assert "  w[a b] " in str(result)
+
+
+def test_ctrl_c_on_a_stream_takes_no_more_passes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "all.npz", X=X, y=Y)
+    seen: list[int] = []
+
+    def stop(progress: Progress) -> None:
+        seen.append(progress.step)
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    common: dict[str, Any] = {"params": "w,b", "data": str(tmp_path / "all.npz"), "progress": stop}
+    for stream in (True, False):
+        result = cr.fit(NEURON, stream=stream, **common)
+        assert result.reason.startswith("stopped by Ctrl-C")
+        assert (result.conditioning == "not computed: stopped by Ctrl-C") == stream
+        assert bool(result.baseline) != stream

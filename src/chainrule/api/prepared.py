@@ -132,7 +132,10 @@ class Prepared:
         condition, says, baseline, grid = None, "not computed: stopped by Ctrl-C", dict[str, float](), {}
         validation_loss = None
         # A Ctrl-C here ends the looking, and the result of the run is kept.
+        # After one in the run, it is left out where it takes passes over rows that are not here.
         with np.errstate(all="ignore"), suppress(KeyboardInterrupt):
+            if outcome.stopped and isinstance(objective.place, PiecedRows):
+                raise KeyboardInterrupt
             validation_loss = self._validation_loss(outcome.theta)
             condition, says = conditioning(objective, outcome.theta)
             if condition is not None and SKEWED < condition < np.inf and self._uneven():

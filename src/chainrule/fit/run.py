@@ -25,6 +25,8 @@ from chainrule.fit.options import Options, method_of
 from chainrule.fit.session import Progress, Session, Stop, columns, times
 from chainrule.fit.solvers import Solver, Tape
 
+STOPPED = "stopped by Ctrl-C"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -50,6 +52,11 @@ class Outcome:
     steps: int
     evaluations: int
     notes: tuple[str, ...]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a person stopped it."""
+        return self.reason.startswith(STOPPED)
 
 
 class Counted:
@@ -216,7 +223,7 @@ def ended(objective: Objective, session: Session, notes: tuple[str, ...]) -> Out
     if stop is None:
         # Nothing else ends a run without a stop.
         kept = f"the parameters of step {best[3]}, the best so far, are kept"
-        stop = Stop(f"stopped by Ctrl-C after {times(state.step, 'step')}; {kept}")
+        stop = Stop(f"{STOPPED} after {times(state.step, 'step')}; {kept}")
     return Outcome(
         theta=best[0],
         loss=best[1],
