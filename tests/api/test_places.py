@@ -89,7 +89,6 @@ def test_a_loss_of_all_rows_is_run_unsplit_or_refused(files: dict[str, Path]) ->
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ({"stream": True, "method": "sgd", "rate": 0.1}, "cannot be picked one by one"),
         ({"workers": 0}, "workers is 0"),
         ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, "both are asked for"),
     ],
@@ -109,7 +108,7 @@ def test_the_command_line_streams_and_shares_out(
 
 
 def test_files_that_cannot_be_cut_are_left_to_fewer_processes(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a,y\n" + "\n".join(f"{k},{3 * k + 1}" for k in range(20)))
+    (tmp_path / "t.csv").write_text("a,y\n" + "\n".join(f'"{k}",{3 * k + 1}' for k in range(20)))
     where: dict[str, Any] = {"let": "y = y, a = a", "stream": True, "workers": 2}
     result = cr.fit("mean((y - m*a - c)**2)", ["m", "c"], tmp_path / "t.csv", "a[N] y[N] m c", **where)
     assert result.params["m"] == pytest.approx(3) and result.params["c"] == pytest.approx(1)

@@ -293,7 +293,7 @@ def test_a_fault_of_the_program_is_called_one(run, monkeypatch) -> None:
     def fails(*_: object, **__: object) -> None:
         raise AssertionError("two labels")
 
-    monkeypatch.setattr("chainrule.api.derivative.parse_targets", fails)
+    monkeypatch.setattr("chainrule.api.deriving.parse_targets", fails)
     result = run("derive", "x**2")
     assert result.status == 70 and "chainrule itself failed" in result.err and "two labels" in result.err
 
@@ -302,7 +302,7 @@ def test_an_interrupt_ends_quietly(run, monkeypatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chainrule.api.derivative.parse_targets", interrupted)
+    monkeypatch.setattr("chainrule.api.deriving.parse_targets", interrupted)
     result = run("derive", "x**2")
     assert (result.status, result.out, result.err) == (130, "", "")
 

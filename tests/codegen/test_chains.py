@@ -21,6 +21,8 @@ CUT = [
     ("sum(tanh(c * x**2) * exp(-x))", "c", "x[n] c"),
     ("x = exp(X / sum(X)); sum(x * log(x) * sin(x))", "X", "X[m,n]"),
     ("sum(diag(u) @ tanh(X)**3)", "X", "X[m,n] u[m]"),
+    # One sum reads, beside what the first pass makes, what is made of the whole of it.
+    ("v = exp(x) * sin(x) + x**2 + 3; sum(tanh(x) * cos(x) * unit(v))", "x", "x[n]"),
 ]
 
 

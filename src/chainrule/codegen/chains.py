@@ -107,7 +107,7 @@ def _stages(
             continue
         stage[op] = max((stage[a] + (a in members) for a in op.args), default=0)
         made = [stage[a] for a in op.args if a in members]
-        if made and is_total(op, dims) and stage[op] == max(made) + 1:
+        if made and is_total(op, dims) and all(stage[a] <= max(made) for a in op.args):
             totals[op] = max(made)
     for op in reversed(ops):
         # What only a later pass reads is made there, if no more than one array must be kept for it.

@@ -102,7 +102,8 @@ class JAXFunction(CompiledFunction):
     def careful(self, positional: Sequence[Any], given: Mapping[str, Any]) -> Any:
         """What a call gives whose arguments have yet to be looked at."""
         if _Kind.array is None:
-            _Kind.array = type(self._jax.numpy.zeros(()))
+            with self._jax.ensure_compile_time_eval():  # within a trace it would be a tracer
+                _Kind.array = type(self._jax.numpy.zeros(()))
         given = {name: value for name, value in given.items() if value is not ABSENT}
         return self._finished(self._computed(self._admitted(self.named(positional, given))))
 
