@@ -13,6 +13,7 @@ from backends import backend
 backend("jax")
 backend("torch")
 
+from benchmarks import device  # noqa: E402
 from benchmarks.speed import rows as speed_rows  # noqa: E402
 from benchmarks.speed import run, training  # noqa: E402
 from benchmarks.speed.chart import chart  # noqa: E402
@@ -116,3 +117,30 @@ def test_every_problem_is_derived_checked_and_has_an_expert() -> None:
         case = problem.case(tiny(problem.name), np.random.default_rng(0))
         assert case.experts, problem.name
         assert case.work.flops > 0 and case.work.moved > 0
+
+
+HOST = device.Place("cpu", "float64")
+
+
+def on_the_host(name: str, budget: pytest.MonkeyPatch) -> tuple[Comparison, list[str]]:
+    budget.setattr(device, "BUDGET", TINY)
+    problem = NAMES[name]
+    case = problem.case(tiny(name), np.random.default_rng(0))
+    return device.measured(problem, tiny(name), case, HOST, first=True)
+
+
+def test_the_comparison_on_a_device_runs_on_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, faults = on_the_host("mlp2", monkeypatch)
+    row = device.as_row(NAMES["mlp2"], found)
+    assert faults == [] and all(row["seconds"].values())
+    assert device.cells(row)[0] == "gradient, network of 2 layers"
+
+
+def test_a_wrong_result_on_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device.TORCH, "tanh", lambda x: (1 + 1e-6) * device.torch.tanh(x))
+    assert any("torch AD" in fault for fault in on_the_host("mlp2", monkeypatch)[1])
+    monkeypatch.undo()
+    monkeypatch.setattr(device.Place, "torch", lambda self, a: device.torch.as_tensor(a) * (1 + 1e-6))
+    faults = on_the_host("mlp2", monkeypatch)[1]
+    for part in ("ours torch differs from the NumPy code", "differentiated again"):
+        assert any(part in fault for fault in faults), faults

@@ -13,6 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 Call = Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What is read before and after a block of calls, and what waits for the work that calls have queued."""
+
+    now: Callable[[], float]
+    wait: Callable[[Any], object] = id
+
+
+PROCESS = Clock(time.process_time)
 LONGEST_BLOCK = 3000  # calls
 VERY_LONG = 0.4  # seconds a call
 
@@ -37,12 +48,13 @@ class Timing:
     most: float
 
 
-def block(call: Call, calls: int) -> float:
-    """CPU seconds a call, over so many calls in a row."""
-    start = time.process_time()
-    for _ in range(calls):
+def block(call: Call, calls: int, clock: Clock = PROCESS) -> float:
+    """Seconds a call, over so many calls in a row; what they have queued is waited for once, at the end."""
+    start = clock.now()
+    for _ in range(calls - 1):
         call()
-    return (time.process_time() - start) / calls
+    clock.wait(call())
+    return (clock.now() - start) / calls
 
 
 def best(call: Call, repeats: int = 7) -> float:
@@ -52,7 +64,10 @@ def best(call: Call, repeats: int = 7) -> float:
 
 
 def take_turns(
-    calls: Mapping[str, Call], budget: Budget = FULL, known: Mapping[str, float] | None = None
+    calls: Mapping[str, Call],
+    budget: Budget = FULL,
+    known: Mapping[str, float] | None = None,
+    clock: Clock = PROCESS,
 ) -> dict[str, Timing]:
     """The time of each call; blocks of calls alternate, every other round in reverse.
 
@@ -61,8 +76,8 @@ def take_turns(
     estimates = dict(known or {})
     for name, call in calls.items():
         if name not in estimates:
-            call()
-            estimates[name] = block(call, 1)
+            clock.wait(call())
+            estimates[name] = block(call, 1, clock)
     share = budget.seconds / budget.rounds
     lengths = {name: max(1, min(LONGEST_BLOCK, int(share / max(estimates[name], 2e-7)))) for name in calls}
     rounds = {
@@ -75,6 +90,6 @@ def take_turns(
             if turn >= rounds[name]:
                 continue
             if lengths[name] > 1:
-                calls[name]()
-            taken[name].append(block(calls[name], lengths[name]))
+                clock.wait(calls[name]())
+            taken[name].append(block(calls[name], lengths[name], clock))
     return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in taken.items()}

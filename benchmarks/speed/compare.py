@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.clock import FULL, Budget, Call, Timing, block, take_turns
+from benchmarks.speed.clock import FULL, PROCESS, Budget, Call, Clock, Timing, block, take_turns
 from benchmarks.speed.evaluators import Evaluators, evaluators, kind_of
 from benchmarks.speed.machine import Machine
 from benchmarks.speed.problem import Array, Case, Problem, Size
@@ -58,17 +58,26 @@ def compare(
     return result
 
 
-def compare_calls(problem: Problem, case: Case, made: Evaluators, budget: Budget) -> Comparison:
+def compare_calls(
+    problem: Problem,
+    case: Case,
+    made: Evaluators,
+    budget: Budget,
+    clock: Clock = PROCESS,
+    agree: float = AGREE,
+) -> Comparison:
     """Check all calls against the first that is known to be independent of chainrule, then time them."""
     result = Comparison(problem.name, "", absent=dict(made.absent))
-    agreeing = _agreeing(problem, case, made.calls, result)
+    agreeing = _agreeing(problem, case, made.calls, result, agree)
     gc.collect()
-    once = {name: block(call, 1) for name, call in agreeing.items()}
-    result.times.update(take_turns(_without_hopeless(agreeing, once, result), budget, once))
+    once = {name: block(call, 1, clock) for name, call in agreeing.items()}
+    result.times.update(take_turns(_without_hopeless(agreeing, once, result), budget, once, clock))
     return result
 
 
-def _agreeing(problem: Problem, case: Case, calls: Mapping[str, Call], result: Comparison) -> dict[str, Call]:
+def _agreeing(
+    problem: Problem, case: Case, calls: Mapping[str, Call], result: Comparison, agree: float
+) -> dict[str, Call]:
     """The calls whose results agree; the others are named in `wrong`."""
     order = sorted(calls, key=lambda name: name.startswith("ours"))  # the judges come first
     agreeing: dict[str, Call] = {}
@@ -96,7 +105,7 @@ def _agreeing(problem: Problem, case: Case, calls: Mapping[str, Call], result: C
             whole = found if whole is None else whole
             apart = difference(found, whole)
         del value, found
-        if apart < AGREE:
+        if apart < agree:
             agreeing[name] = calls[name]
         else:
             result.wrong[name] = f"differs by {apart:.1e} of the largest entry"
@@ -140,7 +149,7 @@ def flat(value: Any, names: Sequence[str] = ()) -> Array:
     if isinstance(value, tuple | list):
         return np.concatenate([flat(part) for part in value])
     if hasattr(value, "detach"):
-        value = value.detach().numpy()
+        value = value.detach().cpu().numpy()
     return np.asarray(value, dtype=float).reshape(-1)
 
 

@@ -73,14 +73,14 @@ def _automatic(made: Evaluators, problem: Problem, arrays: Mapping[str, Array]) 
     places = tuple(list(arrays).index(name) for name in problem.names)
     where = places if len(places) > 1 else places[0]
     on_device = [jnp.asarray(array) for array in arrays.values()]
-    for label, function in _modes(jax, partial(problem.model, JAX), problem, where).items():
+    for label, function in modes(jax, partial(problem.model, JAX), problem, where).items():
         made.calls[f"jax AD: {label}"] = _waited(jax.jit(function), on_device)
     tensors = [torch.as_tensor(array) for array in arrays.values()]
-    for label, function in _modes(torch.func, partial(problem.model, TORCH), problem, where).items():
+    for label, function in modes(torch.func, partial(problem.model, TORCH), problem, where).items():
         made.calls[f"torch AD: {label}"] = partial(function, *tensors)
 
 
-def _modes(library: Any, model: Function, problem: Problem, where: Any) -> dict[str, Function]:
+def modes(library: Any, model: Function, problem: Problem, where: Any) -> dict[str, Function]:
     """The ways of the library to the derivative, by name."""
     if problem.order == 2:
         return {"hessian": library.hessian(model, where)}

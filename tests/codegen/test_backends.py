@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import os
 import random
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,14 @@ from tests.rules.test_every_row import ROWS_AND_BATCHES, SIZES, derivable, node_
 
 jax, torch, numba = backend("jax"), backend("torch"), backend("numba")
 jax.config.update("jax_enable_x64", True)
-ARRAYS = {"jax": jax.numpy.asarray, "torch": torch.as_tensor}
+# JAX takes a GPU where there is one; PyTorch where it is told to.
+DEVICE = os.environ.get("CHAINRULE_TORCH_DEVICE", "cpu")
+ARRAYS = {"jax": jax.numpy.asarray, "torch": partial(torch.as_tensor, device=DEVICE)}
+
+
+def on_host(found: Any) -> Any:
+    """The numbers, wherever they were computed."""
+    return np.asarray(found.cpu() if isinstance(found, torch.Tensor) else found)
 
 
 # expm takes JAX seconds each time: only expm itself is derived, and without a batch.
@@ -62,11 +71,15 @@ def test_every_row_and_its_derivative(row: Row, batch: bool, name: str) -> None:
     space: dict[str, object] = {}
     exec(source.text, space)
     arrays = [ARRAYS[name](values[v]) for v in source.arrays]
-    found = space["derivative"](*arrays, *(SIZES[d] for d in source.sizes))  # type: ignore[operator]
+    sizes = [SIZES[d] for d in source.sizes]
+    found = space["derivative"](*arrays, *sizes)  # type: ignore[operator]
     for key, expr in outputs.items():
         expected = evaluate(expr, values, SIZES)
         assert np.shape(found[key]) == expected.shape
-        assert np.allclose(found[key], expected, rtol=1e-10, atol=1e-12)
+        assert np.allclose(on_host(found[key]), expected, rtol=1e-10, atol=1e-12)
+    if name == "torch" and arrays:
+        elsewhere = space["derivative"](*(a.to("meta") for a in arrays), *sizes)  # type: ignore[operator]
+        assert {value.device.type for value in elsewhere.values()} == {"meta"}
 
 
 # Losses by what their code is made of; the variable that is derived by comes first.
@@ -106,10 +119,10 @@ def test_losses_are_those_of_numpy(text: str, shapes: str, order: int, name: str
     expected = plain(**given)
     found = compiled(**given)
     assert isinstance(found, (jax.Array, torch.Tensor))
-    assert np.asarray(found).dtype == np.float64
-    assert np.allclose(found, expected, rtol=1e-9, atol=1e-11)
+    assert on_host(found).dtype == np.float64
+    assert np.allclose(on_host(found), expected, rtol=1e-9, atol=1e-11)
     singles = {n: v if v.dtype.kind == "i" else v.astype(np.float32) for n, v in given.items()}
-    single = np.asarray(compiled(**singles))
+    single = on_host(compiled(**singles))
     assert single.dtype == np.float32
     assert np.allclose(single, expected, rtol=2e-3, atol=2e-3)
 

@@ -181,27 +181,33 @@ class _Rewritten:
             return build.negate(op)
         if op.kind == "sub":
             return build.binary("sub", args[1], args[0])
-        alone = self.count.get(args[place], 1) == 1
         changed = list(args)
-        changed[place] = self._negated(args[place], deep - 1 if alone else 0)
+        for k in range(2) if op.kind == "add" else (place,):
+            changed[k] = self._negated(args[k], self._deeper(args[k], deep))
         if op.kind == "add_at":
             labels, places, _, sign = op.data
             return build.add_at(changed[0], args[1], labels, places, -sign)
         return again(build, op, changed)
 
     def _place(self, op: Op, deep: int) -> tuple[float, int]:
-        """What a sign costs, and at which argument; -1 at the operation itself."""
+        """What a sign costs, and at which argument; -1 at the operation itself. All terms of a sum take it."""
         least = (entries(op), -1)
         if deep and op.kind == "sub":
             return 0.0, 0
+        if deep and op.kind == "add":
+            cost = sum(self._place(a, self._deeper(a, deep))[0] for a in op.args)
+            return min(least, (cost, 0))
         if deep and (_passes(op) in ("all", "first", "added") and op.kind != "pow"):
             within = range(len(op.args)) if _passes(op) == "all" or op.kind == "div" else range(1)
             for k in within:
-                alone = self.count.get(op.args[k], 1) == 1
-                cost = self._place(op.args[k], deep - 1 if alone else 0)[0]
+                cost = self._place(op.args[k], self._deeper(op.args[k], deep))[0]
                 if cost < least[0]:
                     least = cost, k
         return least
+
+    def _deeper(self, op: Op, deep: int) -> int:
+        """How deep a place may be looked for in an argument: not in one that others read."""
+        return deep - 1 if self.count.get(op, 1) == 1 else 0
 
 
 def entries(op: Op) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from chainrule.codegen.functional import Functional
 from chainrule.codegen.numpy import is_closed
 from chainrule.codegen.program import Op, Place
-from chainrule.codegen.statements import is_diagonal
+from chainrule.codegen.statements import is_diagonal, on_diagonal
 from chainrule.codegen.torch_helpers import TORCH_HELPERS
 from chainrule.codegen.vocabulary import ATOM, REDUCTIONS, TIMES, Text
 from chainrule.expr.dims import Dim
@@ -152,8 +152,12 @@ class Torch(Functional):
     def _add_at(self, op: Op, base: Text, a: Text) -> Text:
         labels, places, shape, sign = op.data
         value = self.placed(a if sign > 0 else Text(f"-{a.at(TIMES)}", TIMES), op.args[1], labels, places)
-        start = self.tensor(op.args[0], base).at(ATOM)
-        return Text(f"{start}.index_put({self.grid(places, shape)}, {value}, accumulate=True)")
+        start = self.tensor(op.args[0], base).text
+        if on_diagonal(places):
+            self.helpers["add_diagonal"] = None
+            return Text(f"add_diagonal({start}, {value})")
+        self.helpers["add_at"] = None
+        return Text(f"add_at({start}, {self.grid(places, shape)}, {value})")
 
     def placed(self, a: Text, source: Op, labels: Sequence[int], places: Sequence[Place]) -> str:
         """The value as a tensor with the axes of its places."""

@@ -74,7 +74,19 @@ MILLS = '''def mills(x):
     return torch.where(x < 0, below, above)
 '''
 
+# An index_put that accumulates sorts its indices on a GPU, in case they repeat; these never do.
+ADD_AT = '''def add_at(A, where, v):
+    """A with v added at places of which no two are the same."""
+    return A.index_put(where, A[where] + v)
+'''
+ADD_DIAGONAL = '''def add_diagonal(A, v):
+    """A + diag(v)."""
+    return torch.diagonal_scatter(A, torch.diagonal(A) + v)
+'''
+
 TORCH_HELPERS: Mapping[str, tuple[str, ...]] = {
+    "add_at": (ADD_AT,),
+    "add_diagonal": (ADD_DIAGONAL,),
     "norm": (
         '''def norm(x, axes):
     """||x|| over the last axes, by way of x / max |x|, whose squares do not overflow."""
