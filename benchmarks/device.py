@@ -35,7 +35,7 @@ from benchmarks.speed.compare import Comparison, compare_calls, difference, flat
 from benchmarks.speed.evaluators import AD_MEMORY, Evaluators, modes
 from benchmarks.speed.names import JAX, TORCH
 from benchmarks.speed.problem import Case, Problem, Size
-from benchmarks.speed.report import aligned, seconds, times
+from benchmarks.speed.report import aligned, device_cells
 from benchmarks.speed.run import PROBLEMS
 
 WRITTEN = Path(__file__).parent / "device.json"
@@ -93,9 +93,13 @@ def main() -> int:
             wrong += [f"{problem.name}, {problem.label(size)}: {fault}" for fault in faults]
             row = as_row(problem, result)
             found.append(row)
-            print("  ".join(aligned([cells(row)])), flush=True)
+            print("  ".join(aligned([device_cells(row)])), flush=True)
             write(place.precision, found, described(place))
-    print("\n".join(["", *aligned([HEADINGS, *map(cells, found)]), "", *(wrong or ["all results agree"])]))
+    print(
+        "\n".join(
+            ["", *aligned([HEADINGS, *map(device_cells, found)]), "", *(wrong or ["all results agree"])]
+        )
+    )
     return 1 if wrong else 0
 
 
@@ -180,15 +184,6 @@ def as_row(problem: Problem, result: Comparison) -> dict[str, Any]:
         "seconds": {kind: best[1] if (best := result.best(kind)) else None for kind in kinds},
         "absent": result.absent,
     }
-
-
-def cells(row: Mapping[str, Any]) -> list[str]:
-    """A row in words."""
-    words = [row["title"], row["size"]]
-    for library in ("jax", "torch"):
-        ad, ours = row["seconds"][f"{library} AD"], row["seconds"][f"ours {library}"]
-        words += [seconds(ad), seconds(ours), times(ad / ours if ad and ours else None)]
-    return words
 
 
 def described(place: Place) -> dict[str, str]:

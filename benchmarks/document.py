@@ -6,12 +6,22 @@ Run `python3 dev.py bench --document`, which measures first, or `python -m bench
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.chart import chart
-from benchmarks.speed.report import AT_LIMIT, grouped, heading, markdown, seconds, summary, times
+from benchmarks.speed.report import (
+    AT_LIMIT,
+    device_cells,
+    grouped,
+    heading,
+    markdown,
+    seconds,
+    summary,
+    times,
+)
 from benchmarks.speed.rows import TABLES, Row
 
 LIBRARIES = {"numpy": "NumPy", "jax": "JAX (jitted)", "torch": "PyTorch"}
@@ -90,6 +100,7 @@ def main() -> None:
         *overhead(speed.get("overhead", [])),
         *memory(speed.get("memory", [])),
         *training(speed.get("training", [])),
+        *on_a_device(json.loads((HERE / "device.json").read_text("utf-8"))),
     ]
     parts += [*derivations(derivation), METHOD.format(runs=speed["runs"])]
     PAGE.write_text("\n".join(parts), "utf-8")
@@ -183,6 +194,51 @@ def training(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for row in found:
         yield f"| {row['batch']} | {' | '.join(seconds(row['seconds'].get(name)) for name in names)} |"
     yield ""
+
+
+BY_LAUNCH = 1e-4  # seconds: what takes JAX less on a GPU is the launch of a few kernels
+
+
+def on_a_device(data: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """JAX and PyTorch code against their own AD on a GPU, one table for each precision."""
+    yield "## On a GPU\n"
+    yield (
+        "The same derivatives in JAX and PyTorch code, each against automatic differentiation by its own\n"
+        "library on the same device: `python -m benchmarks.device`. It first compares all results with each\n"
+        "other and with the NumPy code; there the functions are also vmapped and differentiated again.\n"
+        "Wall-clock time; a block of calls is queued, then waited for. What takes JAX less than\n"
+        f"{seconds(BY_LAUNCH)} is the launch of a few kernels, not work: larger sizes are counted apart.\n"
+    )
+    most = max(len(found["rows"]) for found in data.values())
+    for precision, found in data.items():
+        rows, machine = found["rows"], found["machine"]
+        part = "" if len(rows) == most else f" (only the first {len(rows)} rows were measured)"
+        yield f"{machine['device']}, {precision}{part}, {machine['date']}; {machine['libraries']}.\n"
+        for library, ratios in device_ratios(rows):
+            yield f"- {library}: AD/ours {ratios}"
+        yield "\n| problem | size | JAX AD | ours | AD/ours | PyTorch AD | ours | AD/ours |"
+        yield "|---|---|--:|--:|--:|--:|--:|--:|"
+        for row in rows:
+            yield f"| {' | '.join(device_cells(row))} |"
+        yield ""
+
+
+def device_ratios(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The medians of a library in words: of all rows, of gradients, and of what is more than launches."""
+    for library, title in (("jax", "JAX"), ("torch", "PyTorch")):
+        pairs = [(row["seconds"][f"{library} AD"], row["seconds"][f"ours {library}"], row) for row in rows]
+        known = [(ad / ours, ad, row["title"]) for ad, ours, row in pairs if ad and ours]
+        chosen = {
+            "in the median": [ratio for ratio, _, _ in known],
+            "of gradients": [ratio for ratio, _, name in known if name.startswith("gradient")],
+            f"where AD takes over {seconds(BY_LAUNCH)}": [ratio for ratio, ad, _ in known if ad > BY_LAUNCH],
+        }
+        words = [
+            f"{statistics.median(of):.2f} {name} ({len(of)} rows)"
+            for k, (name, of) in enumerate(chosen.items())
+            if of and (k == 0 or len(of) < len(known))
+        ]
+        yield title, ", ".join(words)
 
 
 def derivations(data: Mapping[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from benchmarks.speed.clock import TINY, Timing  # noqa: E402
 from benchmarks.speed.compare import Comparison, compare, compare_calls  # noqa: E402
 from benchmarks.speed.evaluators import evaluators  # noqa: E402
 from benchmarks.speed.machine import Machine, Work  # noqa: E402
-from benchmarks.speed.report import markdown, tables  # noqa: E402
+from benchmarks.speed.report import device_cells, markdown, tables  # noqa: E402
 
 MACHINE = Machine(gemm=50, dram=25, l3=80, l2=80, exp=1, numpy_call=1, jax_call=7, torch_call=3)
 NAMES = {problem.name: problem for problem in run.PROBLEMS}
@@ -133,7 +133,7 @@ def test_the_comparison_on_a_device_runs_on_this_one(monkeypatch: pytest.MonkeyP
     found, faults = on_the_host("mlp2", monkeypatch)
     row = device.as_row(NAMES["mlp2"], found)
     assert faults == [] and all(row["seconds"].values())
-    assert device.cells(row)[0] == "gradient, network of 2 layers"
+    assert device_cells(row)[0] == "gradient, network of 2 layers"
 
 
 def test_a_wrong_result_on_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

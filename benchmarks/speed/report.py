@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from benchmarks.speed.rows import TABLES, Row
 
@@ -36,6 +37,15 @@ def cells(row: Row) -> list[str]:
         times(row.floor) if row.floor else "", verdict, times(row.to_expert), times(row.out_to_expert),
         times(row.possible), times(row.to_limit), row.limited_by, row.note,
     ]  # fmt: skip
+
+
+def device_cells(row: Mapping[str, Any]) -> list[str]:
+    """A row of the comparison on a GPU in words: each library's AD, ours, and the ratio."""
+    words = [row["title"], row["size"]]
+    for library in ("jax", "torch"):
+        ad, ours = row["seconds"][f"{library} AD"], row["seconds"][f"ours {library}"]
+        words += [seconds(ad), seconds(ours), times(ad / ours if ad and ours else None)]
+    return words
 
 
 def tables(rows: Sequence[Row]) -> str:

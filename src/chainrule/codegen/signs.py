@@ -190,7 +190,7 @@ class _Rewritten:
         return again(build, op, changed)
 
     def _place(self, op: Op, deep: int) -> tuple[float, int]:
-        """What a sign costs, and at which argument; -1 at the operation itself. All terms of a sum take it."""
+        """What a sign costs, and at which argument (both of a sum); -1 at the operation itself."""
         least = (entries(op), -1)
         if deep and op.kind == "sub":
             return 0.0, 0
