@@ -32,7 +32,11 @@ def main(options: argparse.Namespace) -> int:
 
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "gradient": lambda: gradient.rows(100_000 if options.quick else 1_000_000),
-        "stream": lambda: streams.npy(options.folder, 0.4 if options.quick else options.gigabytes),
+        "stream": lambda: (
+            streams.npy(options.folder, 0.4, 0.0)
+            if options.quick
+            else streams.npy(options.folder, options.gigabytes)
+        ),
         "csv": lambda: streams.csv(options.folder, 20_000 if options.quick else 200_000),
         "workers": lambda: workers.rows(40 if options.quick else 400),
         "agreement": judges.rows,

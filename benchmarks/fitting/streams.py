@@ -28,6 +28,9 @@ COLUMNS = 100
 FILE_ROWS = 500_000  # 400 MB
 ROUNDS = 5
 BUFFER = 8 << 20
+# A virtual machine gives freed memory back to its host within about two seconds; a reading that fills the
+# page cache in pages that are not given back yet is up to twice as fast as one a moment later.
+SETTLED = 5.0
 LAID = f"y = c{COLUMNS - 1}, X = rest"
 
 
@@ -35,13 +38,12 @@ def variables() -> dict[str, Variable | None]:
     return dict(parse_declarations("X[N,n] y[N]").variables)
 
 
-def npy(folder: str | None, gigabytes: float) -> Iterator[Row]:
+def npy(folder: str | None, gigabytes: float, wait: float = SETTLED) -> Iterator[Row]:
     """A pass with its gradient in its own process, and plain reading, in turns, with no page in cache."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         files = _write(Path(place), round(gigabytes * 1e9 / (8 * COLUMNS)))
-        told = subprocess.run(
-            [sys.executable, "-m", "benchmarks.fitting.streams", place], capture_output=True, text=True
-        )
+        command = [sys.executable, "-m", "benchmarks.fitting.streams", place, str(wait)]
+        told = subprocess.run(command, capture_output=True, text=True)
         if told.returncode:
             raise RuntimeError(told.stderr)
         found = json.loads(told.stdout)
@@ -150,8 +152,11 @@ class Peak:
             self.most = max(self.most, now * 1024 / 1e6)
 
 
-def _measure(folder: Path) -> dict[str, Any]:
-    """What the process of its own does: readings and passes in turns, and what was left in the page cache."""
+def _measure(folder: Path, wait: float) -> dict[str, Any]:
+    """What the process of its own does: readings and passes in turns, and what was left in the page cache.
+
+    `wait`: seconds between dropping the files and reading them, so that all start from the same state.
+    """
     paths = sorted(folder.glob("*.npy"))
     files = {"read": paths, "passes": paths, "columns": sorted(folder.glob("X-*.npy"))}
     theta = start(COLUMNS)
@@ -169,6 +174,7 @@ def _measure(folder: Path) -> dict[str, Any]:
             for name, call in calls.items():
                 drop(files[name])
                 found["left"].append(cached(files[name]))
+                time.sleep(wait)
                 begin, cpu = time.perf_counter(), time.process_time()
                 told = call()
                 found[name].append(time.perf_counter() - begin)
@@ -180,4 +186,4 @@ def _measure(folder: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     on_all_cores()
-    print(json.dumps(_measure(Path(sys.argv[1]))))
+    print(json.dumps(_measure(Path(sys.argv[1]), float(sys.argv[2]))))
