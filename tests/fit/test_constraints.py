@@ -206,6 +206,7 @@ def test_a_fit_with_a_structure_goes_on_to_the_same_bits(method: str, structure:
         (("integer(5)",), r"x is declared integer\(5\)"),
         (("skew", "positive"), "no function is known whose values are positive and skew"),
         (("orthogonal", "symmetric"), "no function is known"),
+        (("positive", "orthogonal", "upper"), "whose values are orthogonal and positive"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(structure: tuple[str, ...], message: str) -> None:

@@ -109,6 +109,13 @@ def test_structures_hold_and_are_said() -> None:
     assert any("exp(t)" in note for note in result.notes)
 
 
+def test_two_structures_hold_together() -> None:
+    A = np.array([[2.0, -1.0], [-1.0, 3.0]])
+    result = cr.fit("sum((A - W)**2)", "W", {"A": A}, "A[n,n] W[n,n]:{symmetric, nonnegative}", seed=1)
+    assert result.shapes == "A[n,n] W[n,n]:{nonnegative, symmetric}"
+    np.testing.assert_allclose(result.params["W"], [[2.0, 0.0], [0.0, 3.0]], atol=1e-6)
+
+
 def test_the_report_in_its_forms(tmp_path: Path) -> None:
     result = cr.fit(
         "mean((y - m*x - b)**2)", ["m", "b"], {"x": X[:, 0], "y": Y}, "x[N] y[N] m b", method="gd",

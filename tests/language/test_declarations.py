@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainrule.errors import ChainruleError, OptionError
+from chainrule.errors import ChainruleError, OptionError, ShapeMismatch, SyntaxProblem
 from chainrule.expr.dims import Dim
 from chainrule.language import parse_declarations, parse_formula
 
@@ -72,3 +72,28 @@ def test_a_mapping_needs_sizes() -> None:
     assert told({"x": 3, "n0": Dim.of("m")}) == {"x": (("3",), ()), "n0": (("m",), ())}
     with pytest.raises(ChainruleError):
         parse_declarations({"x": 2.5})
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "hint"),
+    [
+        ("W[n,n]:lower,positive x[n]", "lower,positive", "W[n,n]:{lower, positive}; if positive is"),
+        ("W[n,n]:lower:positive", "lower:positive", "W[n,n]:{lower, positive}"),
+        ("x[n]:{simplex, positive}, unit", "simplex, positive}, unit", "x[n]:{simplex, positive, unit}"),
+    ],
+)
+def test_structures_without_braces_are_told(text: str, marked: str, hint: str) -> None:
+    with pytest.raises(SyntaxProblem) as found:
+        parse_declarations(text)
+    (span,) = found.value.spans
+    assert text[span.start : span.end] == marked and hint in found.value.hint
+
+
+def test_a_name_behind_a_structure_may_be_a_variable() -> None:
+    assert list(told("W[n,n]:lower, unit[n] b")) == ["W", "unit", "b"]
+    assert list(told("x:positive lower")) == ["x", "lower"]
+
+
+def test_two_structures_that_no_array_has_are_named() -> None:
+    with pytest.raises(ShapeMismatch, match="skew and lower cannot be declared together"):
+        parse_declarations("W[n,n]:{lower, skew}")

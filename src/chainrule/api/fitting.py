@@ -16,7 +16,7 @@ import numpy as np
 from chainrule.api.compiling import code_forms
 from chainrule.api.derivative import Derivative, Derivatives
 from chainrule.api.deriving import derive
-from chainrule.api.formulas import Functions, Shapes, read
+from chainrule.api.formulas import Functions, Shapes, declaration, declared, read
 from chainrule.api.inner_parts import gauss_newton_blocks, said, terms
 from chainrule.api.row_checks import check_rows
 from chainrule.codegen.binding import Array, Binding
@@ -119,7 +119,7 @@ def derived(about: Setting, at_kink: float | str = 0) -> tuple[Derived, Derivati
     names = list(about.params)
     asked: dict[str, Any] = {"at_kink": at_kink, "dialect": formula.dialect}
     if formula.source:
-        asked |= {"shapes": _declared(formula), "functions": formula.functions}
+        asked |= {"shapes": declaration(formula.variables), "functions": formula.functions}
     first = derive(loss, wrt=names, layout="shape", **asked)
     parts = first.parts()
     gradients = dict(zip(names, code_forms(parts), strict=True))
@@ -129,7 +129,7 @@ def derived(about: Setting, at_kink: float | str = 0) -> tuple[Derived, Derivati
             raise OptionError(
                 f"the loss does not depend on {name}, so that no data can tell it",
                 hint=f"leave {name} out of the parameters, or declare its shape: {name} is read as "
-                + (_shape_text(formula.variables[name]) if part.expression.rank else "a number"),
+                + (declared(formula.variables[name]) if part.expression.rank else "a number"),
             )
 
     def products() -> tuple[dict[str, Expr], dict[str, Variable]]:
@@ -308,16 +308,6 @@ def _given_sizes(given: Mapping[str, int], variables: Mapping[str, Variable]) ->
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise OptionError(f"the size {name} must be a whole number from 1 on, not {value!r}")
     return {name: int(value) for name, value in given.items()}
-
-
-def _declared(formula: Formula) -> str:
-    return " ".join(_shape_text(v) for v in formula.variables.values())
-
-
-def _shape_text(variable: Variable) -> str:
-    shape = f"[{','.join(map(str, variable.shape))}]" if variable.rank else ""
-    structure = ":" + ":".join(variable.structure) if variable.structure else ""
-    return f"{variable.name}{shape}{structure}"
 
 
 def _fresh(wish: str, formula: Formula) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 
 from chainrule.api.data_names import labels_of, listed, named, plain_let, wanted
 from chainrule.api.fitting import Setting, derived, setting, updates
-from chainrule.api.formulas import Functions, Shapes
+from chainrule.api.formulas import Functions, Shapes, declaration
 from chainrule.api.prepared import Prepared
 from chainrule.errors import OptionError
 from chainrule.expr.names import ascii_name
-from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.nodes import Expr
 from chainrule.fit.derived import DerivedObjective
 from chainrule.fit.design import Design, design
 from chainrule.fit.pieces import PiecedRows
@@ -98,7 +98,7 @@ def prepare(
         seed,
         tuple(updates(derivatives)),
         about.formula.source or str(about.formula.expr),
-        " ".join(_declared(v) for v in about.formula.variables.values()),
+        declaration(about.formula.variables),
         (*about.formula.assumptions, *laid.notes, *notes),
         streamed,
     )
@@ -142,11 +142,6 @@ def _placed(
         objective.place = MemoryRows(about.rows)
         return ("the rows are not shared out, since the loss needs all of them at once",)
     return place.said(rows, streamed is not None)
-
-
-def _declared(variable: Variable) -> str:
-    shape = f"[{','.join(map(str, variable.shape))}]" if variable.rank else ""
-    return f"{variable.name}{shape}" + "".join(f":{word}" for word in variable.structure)
 
 
 def _described(data: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -68,10 +69,7 @@ def block_of(
         surface = Unit(start) if curved == {"unit"} else Turned(start)
         return surface, None, f"{name} = {surface.said}"
     if curved or "spd" in words or ("skew" in patterns and (word or len(patterns) > 1)):
-        raise OptionError(
-            f"no function is known whose values are {' and '.join(sorted(words))}, as {name} is declared",
-            hint="leave out one of the structures",
-        )
+        raise _no_function(name, structure, start, bounded)
     limits = LIMITS.get(word) if bounded else None
     if limits is not None:
         kind = "free"
@@ -85,6 +83,22 @@ def block_of(
     elif kind != "free":
         said.append(f"{'the entries of ' if shape else ''}{name} = {FORMULAS[kind]}, t free")
     return block, limits, "; ".join(said)
+
+
+def _no_function(name: str, structure: tuple[str, ...], start: Array, bounded: bool) -> OptionError:
+    """The error for structures that cannot be kept together: it names two that cannot, if there are."""
+    culprits = structure
+    for pair in combinations(structure, 2) if len(structure) > 2 else ():
+        try:
+            block_of(name, pair, start, bounded)
+        except OptionError:
+            culprits = pair
+            break
+    listed = " and ".join(sorted(culprits))
+    return OptionError(
+        f"no function is known whose values are {listed}, as {name} is declared",
+        hint=f"keep one of {', '.join(sorted(culprits))}; a term of the loss may stand for the other",
+    )
 
 
 def _pattern(patterns: set[str]) -> str:

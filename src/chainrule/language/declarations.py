@@ -19,7 +19,15 @@ SQUARE = ("symmetric", "diagonal", "lower", "upper", "skew", "orthogonal", "spd"
 ENTRYWISE = ("positive", "nonnegative", "probability", "sign", "integer")
 STRUCTURES = (*SQUARE, "orthonormal", "unit", "simplex", *ENTRYWISE)
 # What cannot hold together, or only in a few isolated arrays.
-CLASHES = {"unit": ("simplex", "sign", "integer"), "orthonormal": ("sign", "integer", "positive")}
+CLASHES = {
+    "unit": ("simplex", "sign", "integer"),
+    "orthonormal": ("sign", "integer", "positive"),
+    # Its diagonal is 0, and what lies on both sides of it has both signs.
+    "skew": (
+        "symmetric", "diagonal", "lower", "upper", "spd", "simplex",
+        "positive", "nonnegative", "probability", "sign",
+    ),
+}  # fmt: skip
 RESERVED = ("None", "True", "False", "where")
 
 
@@ -211,7 +219,22 @@ class Reader:
                     spans=(word.span, clash.span),
                     hint=f"hardly any array is both; keep one of them for {name}",
                 )
+        self.no_more(name, shape, words)
         return tuple(word.text for word in words)
+
+    def no_more(self, name: str, shape: tuple[Dim, ...], words: list[Token]) -> None:
+        """Raises: SyntaxProblem if another structure follows, which stands in no braces."""
+        mark, word, behind = [*self.tokens[self.position :], *[self.tokens[-1]] * 2][:3]
+        if mark.text not in (":", ",") or word.text not in STRUCTURES or behind.text == "[":
+            return
+        sizes = f"[{','.join(map(str, shape))}]" if shape else ""
+        both = ", ".join([*(w.text for w in words), word.text])
+        other = f"; if {word.text} is a variable, declare it first" if mark.text == "," else ""
+        raise self.problem(
+            f"several structures of {name} stand in braces",
+            words[0].span.join(word.span),
+            f"write {name}{sizes}:{{{both}}}{other}",
+        )
 
     def ranged(self, token: Token) -> Token:
         """integer(V) as one word: the whole numbers from 0 to V − 1."""
