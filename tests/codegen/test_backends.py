@@ -340,3 +340,8 @@ def test_windows_in_two_dimensions_are_added_at_their_places(how: str, name: str
     given = loss_arrays(derivative)
     expected = derivative.compile()(**given)
     assert np.allclose(derivative.compile(backend=name)(**given), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_number_beside_a_condition_keeps_its_digits_in_torch() -> None:
+    f = cr.derive("leaky_relu(x, 0.3)", wrt="x", shapes="x[n]").compile(backend="torch")
+    assert on_host(f(x=np.array([-1.0, 2.0]))).tolist() == [[0.3, 0], [0, 1]]

@@ -70,6 +70,15 @@ class Torch(Functional):
     def _cast(self, op: Op, a: Text) -> Text:
         return a if _is_host(op) else Text(f"{a.at(ATOM)}.to(**like)")
 
+    def _mul(self, op: Op, a: Text, b: Text) -> Text:
+        first, second = op.args
+        # A number of Python beside a condition would be rounded to the usual precision of PyTorch.
+        if first.boolean and _is_host(second):
+            a = Text(f"{a.at(ATOM)}.to(**like)")
+        elif second.boolean and _is_host(first):
+            b = Text(f"{b.at(ATOM)}.to(**like)")
+        return super()._mul(op, a, b)
+
     def _sqrt(self, op: Op, a: Text) -> Text:
         return Text(f"{a.at(ATOM)}**0.5", TIMES) if _is_host(op.args[0]) else super()._sqrt(op, a)
 
