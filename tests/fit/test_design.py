@@ -151,7 +151,7 @@ def test_missing_values(tmp_path: Path) -> None:
         f"{path}, line 3: age has no value\n"
         "  ,Oslo,0\n"
         "  ^\n"
-        '  mend the cell, or leave such rows out: missing="drop", --missing drop in a shell'
+        "  mend the cell, or leave such rows out, missing='drop'"
     )
     found = made(path, "y = target, X = [age, city]", "X[N,n] y[N]", one_hot=["city"], missing="drop")
     assert found.arrays["X"].tolist() == [[59, 0, 1], [24, 0, 1], [30, 1, 0]]

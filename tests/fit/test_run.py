@@ -250,7 +250,7 @@ def test_the_limit_of_steps_and_what_watch_is_given() -> None:
 def test_a_start_that_never_moves_is_told() -> None:
     outcome = run(table("relu"), "gd", np.array([0.0, 0, 0, 0, -1]))
     assert outcome.reason.startswith("the gradient is exactly zero at the start")
-    assert "--init" in outcome.hint
+    assert "init=..." in outcome.hint
     assert (outcome.converged, outcome.steps) == (False, 0)
 
 
@@ -258,7 +258,7 @@ def test_a_start_without_a_loss_is_an_error() -> None:
     objective = Function((1,), lambda x: np.log(x[0]), lambda x: 1 / x)
     with pytest.raises(DomainProblem, match="the loss is nan at the start") as problem:
         run(objective, "lbfgs", np.array([-1.0]))
-    assert "--init" in problem.value.hint
+    assert "init=..." in problem.value.hint
 
 
 def test_a_point_where_the_gradient_vanishes_above_the_best_is_no_minimum() -> None:

@@ -45,7 +45,7 @@ def test_the_neuron_moves_from_the_default_start() -> None:
     assert outcome.loss < 1.5
     dead = run(objective, "gd", start_of(shapes, {}, init={"w": 0.0, "b": 0.0}))
     assert "exactly zero" in dead.reason
-    assert "--init" in dead.hint
+    assert "init=..." in dead.hint
 
 
 def test_random_starts_are_small_and_belong_to_the_seed() -> None:

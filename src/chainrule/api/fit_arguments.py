@@ -20,6 +20,7 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "checkpoint": ((str, os.PathLike), "checkpoint='run.ckpt', the name of a file"),
     "resume": ((str, os.PathLike), "resume='run.ckpt', the name of a file"),
     "scheduler": ((str,), "scheduler='tcp://host:8786'"),
+    "header": ((bool,), "header=True if text files begin with the names of the columns, else False"),
     "progress": ((bool, Callable), "progress=True for a bar, or a function that is given each step"),  # type: ignore[dict-item]
 }
 

@@ -93,7 +93,7 @@ def setting(
             shape = ", ".join(map(str, variables[name].shape))
             raise OptionError(
                 f"the size {unknown[0]} of {name}[{shape}] is not known: no data shows it",
-                hint=f"give it: sizes={{'{unknown[0]}': 16}}, --size {unknown[0]}=16 in a shell",
+                hint=f"give it, as in sizes={{'{unknown[0]}': 16}}",
             )
     data = [n for n in bound if variables[n].rank and variables[n].shape[0].name == row_size]
     found.pop(row_size, None) if data else None

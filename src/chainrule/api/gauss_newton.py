@@ -153,7 +153,7 @@ class _Asked:
         if fitting:
             raise OptionError(
                 f"{self.title} depends on which part is f in ℓ(f(θ)), and several fit: {known}",
-                hint=f"--inner {fitting[0]} says which, inner={fitting[0]!r} in Python",
+                hint=f"inner={fitting[0]!r} says which",
             )
         raise OptionError(
             f"{self.title} needs a loss ℓ(f(θ)) with a named part f that {self._theirs()} act through",
@@ -373,7 +373,7 @@ def _likelihood(
     raise OptionError(
         f"Fisher is defined here where the loss is −log p(y | {f}) of a softmax, logistic, Gaussian or "
         f"Poisson likelihood with natural parameter {f}, and this loss is none as a function of {f}",
-        hint=f"name the linear predictor or the logits as {f}; --gauss-newton asks for no likelihood",
+        hint=f"name the linear predictor or the logits as {f}; Gauss-Newton asks for no likelihood",
     )
 
 

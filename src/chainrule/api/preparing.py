@@ -39,6 +39,7 @@ def prepare(
     one_hot: str | Collection[str] = (),
     split: float = 0.0,
     missing: str = "error",
+    header: bool | None = None,
     backend: str = "numpy",
     at_kink: float | str = 0,
     dialect: str = "numpy",
@@ -49,7 +50,7 @@ def prepare(
     if data is None:
         raise OptionError(
             "there are no data to fit to",
-            hint="data={'X': X, 'y': y}, or a file: --data table.csv in a shell",
+            hint="name a file, as in data='table.csv', or give arrays by name, a frame or a table",
         )
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise OptionError(f"seed is {seed!r}", hint="it is a whole number from 0 on")
@@ -63,9 +64,9 @@ def prepare(
     needed = wanted(loss, names, data, shapes, said)
     asked: dict[str, Any] = {
         "one_hot": listed(one_hot), "standardise": listed(standardise), "missing": missing,
-        "validation": split, "seed": seed,
+        "validation": split, "seed": seed, "header": header,
     }  # fmt: skip
-    streamed = streamed_rows(data, said, needed, **asked) if place.streams(data) else None
+    streamed = streamed_rows(data, said, needed, **asked) if place.streams(data, header) else None
     laid = design(data, said, needed, **asked) if streamed is None else _example(streamed)
     about = setting(
         loss,

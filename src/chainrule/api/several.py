@@ -131,7 +131,7 @@ def claims_for(derivatives: Sequence[Derivative], claim: Any) -> dict[str, Any]:
     if len(given) != len(names):
         raise OptionError(
             f"{_count(names, 'derivative')} asked for, and {_count(given, 'claim')} given",
-            hint=f"give one for each of {', '.join(names)}: {{{names[0]!r}: ...}}, --claim '{names[0]}: ...'",
+            hint=f"give one for each of {', '.join(names)}, as in '{names[0]}: ...'",
         )
     return dict(zip(names, given, strict=True))
 

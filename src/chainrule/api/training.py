@@ -38,6 +38,7 @@ def fit(
     one_hot: str | Collection[str] = (),
     split: float = 0.0,
     missing: str = "error",
+    header: bool | None = None,
     backend: str = "numpy",
     momentum: float | None = None,
     backtracking: bool = False,
@@ -63,6 +64,7 @@ def fit(
     shapes       what the names are; arrays that are not declared have the shapes they have
     method       gd, momentum, nesterov, sgd, adam, lbfgs, newton-cg, newton, gauss-newton
     standardise  variables or columns that get mean 0 and deviation 1; the report undoes it
+    header       whether text files begin with the names of the columns; None to find out by looking
     split        the share of rows held out, on which the loss is reported too
     workers      a number of processes here that sum the rows, or scheduler, the address of a Dask cluster
     stream       whether files are read anew in every pass; None if they are larger than a fourth of memory
@@ -80,7 +82,7 @@ def fit(
     check_kinds({
         "params": params, "let": let, "standardise": standardise, "one_hot": one_hot, "sizes": sizes,
         "split": split, "betas": betas, "checkpoint": checkpoint, "resume": resume, "scheduler": scheduler,
-        "progress": progress,
+        "progress": progress, "header": header,
     })  # fmt: skip
     with heard():
         prepared = prepare(
@@ -95,6 +97,7 @@ def fit(
             one_hot=one_hot,
             split=split,
             missing=missing,
+            header=header,
             backend=backend,
             at_kink=at_kink,
             dialect=dialect,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chainrule.cli.spelling import in_shell
 from chainrule.cli.terminal import columns, write
 from chainrule.errors import ChainruleError, OptionError, Span
 
@@ -44,7 +46,12 @@ def add_options(sub: argparse.ArgumentParser, backends: Sequence[str]) -> None:
     add("--shapes", metavar="DECL", help='what the names are: "X[N,n] w[n]:positive b y[N]"')
     add("--functions", metavar="DECL", help=argparse.SUPPRESS)
     add("--dialect", metavar="numpy|matlab", default="numpy", help="how the formula is written")
-    add("--size", metavar="h=16", action="append", default=[], help="a size that no data show")
+    add("--sizes", "--size", metavar="h=16", action="append", default=[], help="sizes that no data show")
+    add(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether text files begin with the names of the columns; found by looking unless said",
+    )
     add("--standardise", "--standardize", metavar="NAMES", default="", help="variables or columns")
     add("--one-hot", metavar="COLUMNS", default="", help="columns of which each value becomes a column")
     add("--split", metavar="SHARE", help="the share of the rows that is held out: 0.2")
@@ -53,6 +60,8 @@ def add_options(sub: argparse.ArgumentParser, backends: Sequence[str]) -> None:
     add("--rate", metavar="η", help="the length of steps of gd, momentum, nesterov, sgd, adam")
     add("--backtracking", action="store_true", help="gd with a rate that is halved until the loss falls")
     add("--momentum", metavar="β", help="0.9 unless said")
+    add("--betas", metavar="β₁,β₂", help="of adam's averages of g and g², 0.9,0.999 unless said")
+    add("--epsilon", metavar="ε", help="what adam adds to its denominator, 1e-8 unless said")
     add("--steps", metavar="K", help="at most so many steps, 1000 unless said")
     add("--tolerance", metavar="EPS", help="a gradient norm that counts as zero")
     add("--patience", metavar="K", help="steps without a new low after which it ends, 200 unless said")
@@ -63,7 +72,11 @@ def add_options(sub: argparse.ArgumentParser, backends: Sequence[str]) -> None:
     add("--backend", metavar="|".join(backends), default="numpy", help="what computes")
     add("--workers", metavar="K", help="processes here that sum the rows")
     add("--scheduler", metavar="ADDRESS", help="tcp://host:8786 of a Dask cluster that sums the rows")
-    add("--stream", action="store_true", default=None, help="read files in every pass, not into memory")
+    add(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        help="read files in every pass, not into memory; if they are larger than a fourth of it unless said",
+    )
     add("--checkpoint", metavar="FILE", help="write there what is needed to go on")
     add("--every", metavar="K", help="steps between two checkpoints, 10 unless said")
     add("--resume", metavar="FILE", help="go on from a checkpoint")
@@ -100,7 +113,8 @@ def _fit(options: argparse.Namespace, formula: str) -> int:
         options.shapes,
         let=options.let,
         seed=seed,
-        sizes=_sizes(options.size),
+        sizes=_sizes(options.sizes),
+        header=options.header,
         standardise=options.standardise,
         one_hot=options.one_hot,
         split=_number(options.split, "--split", float, 0.0),
@@ -137,13 +151,18 @@ def _run(prepared: Prepared, options: argparse.Namespace, how: dict[str, Any]) -
             resume=options.resume,
             **how,
         )
+    found, result = result, replace(
+        result,
+        hint=in_shell(result.hint, options.grammar),
+        notes=tuple(in_shell(note, options.grammar) for note in result.notes),
+    )
     written: list[str] = []
     problem: ChainruleError | None = None
     try:
         # Before the report, whose reader may stop reading; the report comes also if a file cannot be written.
-        _files(result, options, written)
-    except ChainruleError as found:
-        problem = found
+        _files(found, result, options, written)
+    except ChainruleError as why:
+        problem = why
     if options.json:
         write(result.to_json(), sys.stdout)
     elif talk:
@@ -173,14 +192,19 @@ def _whose(method: str) -> str:
 
 def _how(options: argparse.Namespace) -> dict[str, Any]:
     kinds: dict[str, type] = {
-        "rate": float, "momentum": float, "steps": int, "tolerance": float, "patience": int, "batch": int,
-        "every": int,
+        "rate": float, "momentum": float, "epsilon": float, "steps": int, "tolerance": float, "patience": int,
+        "batch": int, "every": int,
     }  # fmt: skip
     how: dict[str, Any] = {"backtracking": options.backtracking}
     for name, kind in kinds.items():
         text = getattr(options, name)
         if text is not None:
             how[name] = _number(text, f"--{name}", kind, None)
+    if options.betas is not None:
+        parts = options.betas.split(",")
+        if len(parts) != 2:
+            raise _at("--betas", options.betas, "--betas are two numbers", "--betas 0.9,0.999")
+        how["betas"] = tuple(_number(part, "--betas", float, None) for part in parts)
     return how
 
 
@@ -216,7 +240,7 @@ def _sizes(texts: Sequence[str]) -> dict[str, int]:
         for part in text.split(","):
             name, mark, value = (word.strip() for word in part.partition("="))
             if not mark or not name or not value.isdecimal():
-                raise _at("--size", text, "--size is a name and a whole number", "--size h=16")
+                raise _at("--sizes", text, "--sizes are names and whole numbers", "--sizes h=16")
             found[name] = int(value)
     return found
 
@@ -237,17 +261,20 @@ def _check_targets(options: argparse.Namespace) -> None:
         check_plot(Path(options.plot))
 
 
-def _files(result: Result, options: argparse.Namespace, said: list[str]) -> None:
-    """Write the files that are asked for, and note their names in `said`."""
+def _files(found: Result, shown: Result, options: argparse.Namespace, said: list[str]) -> None:
+    """Write the files that are asked for, and note their names in `said`.
+
+    What is saved is read by Python, what is shown by the person at the shell.
+    """
     if options.save is not None:
-        result.save(options.save)
+        found.save(options.save)
         said.append(options.save)
     if options.plot is not None:
-        result.plot(options.plot)
+        shown.plot(options.plot)
         said.append(options.plot)
     if options.html is not None:
         try:
-            Path(options.html).write_text(result.to_html(), encoding="utf-8")
+            Path(options.html).write_text(shown.to_html(), encoding="utf-8")
         except OSError as problem:
             raise OptionError(f"{options.html} cannot be written: {problem.strerror}") from None
         said.append(options.html)

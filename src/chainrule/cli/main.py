@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import chainrule
 from chainrule.cli import fitting
+from chainrule.cli.spelling import in_shell
 from chainrule.cli.terminal import as_shown, columns, in_html, prepare_streams, write
 from chainrule.errors import ChainruleError, CheckFailed, OptionError, Span
 
@@ -155,7 +156,7 @@ def build_parser() -> Parser:
         sub: Parser = commands.add_parser(
             name, help=says, description=says, epilog=epilog, formatter_class=raw
         )
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, grammar=sub)
         return sub
 
     def formula(sub: Parser, name: str, says: str) -> None:
@@ -580,7 +581,11 @@ def run(arguments: Sequence[str]) -> int:
     if options.command is None:
         parser.print_help()
         return 0
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except ChainruleError as problem:
+        problem.hint = in_shell(problem.hint, options.grammar)
+        raise
     return status
 
 

@@ -31,7 +31,7 @@ def along_paths(board: Board) -> Phase:
     if board.wrt.rank > 1 or any(p.symbol.rank > 1 for p in board.moving):
         raise OptionError(
             "a matrix lies on the way, so there is no product of matrices to open",
-            hint="--style components shows the entries",
+            hint="style='components' shows the entries",
         )
     if len(paths) > MOST_PATHS or any(len(path) - 1 > MOST_ARROWS for path in paths):
         raise OptionError(

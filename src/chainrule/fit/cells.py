@@ -57,7 +57,7 @@ def numbers(values: Any, name: str, complain: Complain) -> Array:
     found = np.empty(len(array), dtype=np.float64)
     for row, cell in enumerate(array.tolist()):
         try:
-            found[row] = _number(cell)
+            found[row] = number_of(cell)
         except (ValueError, TypeError):
             raise complain(
                 f"{name} holds `{_short(cell)}`, which is not a number", row, _way_out(cell)
@@ -68,12 +68,13 @@ def numbers(values: Any, name: str, complain: Complain) -> Array:
 def is_number(cell: str) -> bool:
     """Whether a text is a number; one for a missing value is none."""
     try:
-        return cell.strip() not in MISSING and not math.isnan(_number(cell))
+        return cell.strip() not in MISSING and not math.isnan(number_of(cell))
     except ValueError:
         return False
 
 
-def _number(cell: Any) -> float:
+def number_of(cell: Any) -> float:
+    """The number in a cell, NaN for a missing value. Raises: ValueError, TypeError for no number."""
     if isinstance(cell, str):
         text = cell.strip()
         if text in MISSING:

@@ -100,7 +100,7 @@ class Checkpoint:
         except (ValueError, KeyError, AttributeError, TypeError):
             kind, about = "", {}
         if kind != FORMAT:
-            raise FileProblem(f"{path} is no checkpoint", hint="a run writes one with --checkpoint")
+            raise FileProblem(f"{path} is no checkpoint", hint="a run writes one with checkpoint='run.npz'")
         refuse_other(path, about, identity)
         try:
             state = None
@@ -146,5 +146,5 @@ def refuse_other(path: Path, then: Mapping[str, str], now: Mapping[str, str]) ->
         told.append(f"another {name}" if name in HASHED else f"{name} {values[0]}, which is {values[1]} now")
     raise FileProblem(
         f"{path} belongs to another run: with {'; '.join(told)}",
-        hint="only steps, tolerance and patience may be changed; leave out --resume to start anew",
+        hint="only steps, tolerance and patience may be changed; leave out resume to start anew",
     )

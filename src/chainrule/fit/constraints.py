@@ -190,7 +190,7 @@ class Constrained:
             if t is None or not ((t >= low) & (t <= high)).all():
                 raise DomainProblem(
                     f"the start of {part.name} is not what it is declared to be, or on its edge: {part.said}",
-                    hint=f"start {part.name} inside, as in --init {part.name}=0.5, or leave its start out",
+                    hint=f"begin inside, as in init={{'{part.name}': 0.5}}, or leave its start out",
                 )
             found.append(t)
         return np.concatenate(found)

@@ -140,7 +140,7 @@ def split(rows: int, share: float, seed: int) -> tuple[Array, Array]:
     if not 0 <= share < 1:
         raise OptionError(
             f"the share that is held out is between 0 and 1, not {share}",
-            hint="split=0.2, --split 0.2 in a shell",
+            hint="split=0.2 holds out a fifth of the rows",
         )
     count = round(share * rows)
     if share and not count:

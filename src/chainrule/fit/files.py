@@ -93,7 +93,7 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], str]:
         return _safetensors(path, content)
     raise FileProblem(
         f"{path} is neither an npz nor a safetensors file" if content else f"{path} is empty",
-        hint="such files are written by save and by --checkpoint",
+        hint="such files are written where a result or a checkpoint is saved",
     )
 
 

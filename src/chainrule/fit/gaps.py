@@ -48,9 +48,11 @@ class Gaps:
             return None
         if self.policy == "error":
             row, column = min((int(np.argmax(hole)), name) for name, hole in holes.items())
-            drop = 'missing="drop", --missing drop in a shell'
             raise complain(
-                f"{column} has no value", row, column, f"mend the cell, or leave such rows out: {drop}"
+                f"{column} has no value",
+                row,
+                column,
+                "mend the cell, or leave such rows out, missing='drop'",
             )
         kept: Array = ~np.logical_or.reduce(list(holes.values()))
         self.dropped += int(np.count_nonzero(~kept))

@@ -23,6 +23,8 @@ class Part(ABC):
     plain      the groups that hold numbers only
     constants  single numbers among the arrays
     nameless   columns that have no name where others have one, and are called c0, c1, … by their places
+    top        the cells of its first line, if that is read as data but might have been names
+    doubt      a sentence on whether its first line has the names, "" where that is plain or was said
     first      its first row, of those that errors count; more than 0 in a part that was cut off another
     rows       how many, None where only reading can tell
     """
@@ -34,6 +36,8 @@ class Part(ABC):
     plain: frozenset[str] = frozenset()
     constants: Mapping[str, float] = {}
     nameless: tuple[str, ...] = ()
+    top: tuple[str, ...] = ()
+    doubt: str = ""
     first: int = 0
     rows: int | None = None
 

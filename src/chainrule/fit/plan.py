@@ -225,9 +225,9 @@ def make_plan(
         raise DataProblem("no variable gets a column", hint="write as in  y = target, X = rest")
     taken = {column for v in laid for piece in v.pieces for column in piece.columns}
     nameless = [column for column in table.parts[0].nameless if column in taken]
-    return Plan(
-        tuple(laid), constants, (*_shared(chosen), *(f"{c} has no name in the data" for c in nameless))
-    )
+    notes = [*_shared(chosen), *(f"{c} has no name in the data" for c in nameless)]
+    notes += [part.doubt for part in table.parts if part.doubt][:1]
+    return Plan(tuple(laid), constants, tuple(notes))
 
 
 def _formed(name: str, choice: Chosen, table: Table) -> Variable:

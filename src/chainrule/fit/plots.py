@@ -22,14 +22,14 @@ def check_plot(path: Path) -> None:
     """Raises: OptionError without matplotlib, or for a name that ends otherwise than KINDS."""
     if path.suffix.lower() not in KINDS:
         raise OptionError(
-            f"a picture is {', '.join(KINDS)}, and {path.name!r} ends otherwise", hint="--plot fit.png"
+            f"a picture is {', '.join(KINDS)}, and {path.name!r} ends otherwise", hint="such as fit.png"
         )
     try:
         library("matplotlib")
     except OptionError as problem:
         raise OptionError(
             str(problem).splitlines()[0].removeprefix("error: "),
-            hint="pip install 'chainrule[plot]'; --html draws the same without it",
+            hint="pip install 'chainrule[plot]'; the page in HTML has the same plots without it",
         ) from None
 
 

@@ -90,8 +90,8 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
 def typeset(text: str) -> str:
     """The text with minus signs before its numbers, and exponents without a leading 0.
 
-    >>> typeset("from -2 to 1e-10, 8.7e-09; allow more --steps, or gauss-newton")
-    'from −2 to 1e−10, 8.7e−9; allow more --steps, or gauss-newton'
+    >>> typeset("from -2 to 1e-10, 8.7e-09; allow more steps, or gauss-newton")
+    'from −2 to 1e−10, 8.7e−9; allow more steps, or gauss-newton'
     """
     text = re.sub(r"(?<=\de)([+-])0*(?=\d)", lambda sign: sign[1].replace("+", ""), text)
     return re.sub(r"(?<![\w-])-(?=\d)|(?<=\de)-(?=\d)", "−", text)

@@ -17,7 +17,7 @@ from chainrule.fit.options import METHODS, Options
 from chainrule.fit.search import ROUNDING
 from chainrule.fit.solvers import Tape
 
-MORE = "allow more --steps"
+ELSEWHERE = "start elsewhere, with init=... or another seed"
 CLOSER = "a smaller rate gets closer to a minimum"
 FOUND = "one is found from the curvature"
 WHOLE = "newton takes the whole Hessian, lbfgs gradients only"
@@ -111,7 +111,7 @@ class Session:
             value = state.loss if what == "loss" else norm
             raise DomainProblem(
                 f"the {what} is {value} at the start",
-                hint="look for such numbers in the data, or start elsewhere, with --init or another --seed",
+                hint=f"look for such numbers in the data, or {ELSEWHERE}",
             )
         # A state that is stuck is the last one once more.
         count = 0 if self.now is None else self.now.count - bool(state.stuck)
@@ -147,7 +147,7 @@ class Session:
         if state.whole and norm == 0 and state.step == 0:
             return Stop(
                 "the gradient is exactly zero at the start, so no method moves from there",
-                hint="unless this is the minimum, start elsewhere, with --init or another --seed",
+                hint=f"unless this is the minimum, {ELSEWHERE}",
             )
         if state.whole and norm <= options.zero:
             if best[3] == state.step:
@@ -156,11 +156,11 @@ class Session:
                     f"zero (tolerance {options.zero:g})",
                     converged=True,
                 )
-            slower = "a smaller rate, or " if options.rated else ""
+            slower = "try a smaller rate, or " if options.rated else ""
             return Stop(
                 f"the gradient vanished at step {state.step}, but the loss there, {state.loss:.6g}, is above "
                 f"the {best[1]:.6g} of step {best[3]}, whose parameters are kept",
-                hint=f"try {slower}another start with --init or --seed",
+                hint=slower + ELSEWHERE,
             )
         if state.stuck:
             hint = WHOLE if options.method == "gauss-newton" and not state.settled else ""
@@ -179,7 +179,8 @@ class Session:
                 hint=CLOSER if options.rated and best[2] > METHODS[options.method].tolerance else "",
             )
         if state.step >= options.steps:
-            more = MORE if options.method == "lbfgs" else f"{MORE}, or try lbfgs"
+            more = f"allow more steps, steps={max(2 * options.steps, 1)}"
+            more += "" if options.method == "lbfgs" else ", or try lbfgs"
             return Stop(
                 f"the limit of {times(options.steps, 'step')} is reached; the gradient norm is {best[2]:.2g}",
                 hint="try a smaller rate" if options.rated and best[3] == 0 < state.step else more,

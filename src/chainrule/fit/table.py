@@ -94,6 +94,8 @@ class Table:
         listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
         if len(known) == 1 and len(known[0].split()) > 1:
             listed += "; , ; tab or | separate the cells of a text file, and its first line has the names"
+        if any(name in part.top for part in self.parts):
+            listed += "; its first line is read as data, unless header=True"
         return DataProblem(
             f"there is no column {name}" + (f"; did you mean {near[0]}?" if near else ""),
             file=self.where,
@@ -134,11 +136,21 @@ def open_table(data: Any, header: bool | None = None) -> Table:
 
     `header` says whether text files begin with the names of the columns, where looking at them is not enough.
 
-    Raises: DataProblem about what cannot be read.
+    Raises: DataProblem about what cannot be read; OptionError for a header of what is no text.
 
     >>> open_table({"age": [59, 48], "bmi": [32.1, 21.6]}).names
     ('age', 'bmi')
     """
+    table = _opened(data, header)
+    if header is not None and not any(isinstance(part, text_files.TextPart) for part in table.parts):
+        raise OptionError(
+            f"header is about text files, and {table.where or 'what is given'} is none",
+            hint="leave it out: these data know the names of their columns, or that they have none",
+        )
+    return table
+
+
+def _opened(data: Any, header: bool | None) -> Table:
     if isinstance(data, Table):
         return data
     if isinstance(data, str | os.PathLike):

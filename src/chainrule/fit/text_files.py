@@ -16,12 +16,14 @@ from typing import IO, Any
 import numpy as np
 
 from chainrule.errors import DataProblem, Span
-from chainrule.fit.cells import MISSING, NUMBER, Array, is_number, numbers, optional, texts
+from chainrule.fit.cells import MISSING, NUMBER, Array, is_number, number_of, numbers, optional, texts
 from chainrule.fit.parts import Columns, Part, Wanted
 from chainrule.fit.sections import Bytes, Section, sections
 
 SEPARATORS = ",;\t|"
 LOOKED_AT = 50  # records from which separator and header are found
+NAMES = "its first line is taken for names of columns, header=False if it is a row of data"
+NUMBERS = "its first line is read as a row of data, header=True if these numbers are names of columns"
 BLOCK = 4 << 20  # bytes of text that pyarrow reads at once
 TOGETHER = 1 << 16  # records that the csv module turns into arrays at once
 
@@ -39,7 +41,7 @@ class TextPart(Part):
         self.separator = self._find_separator()
         records = self._first_records(self.separator)
         line, first = records[0]
-        found = has_header([cells for _, cells in records]) if header is None else header
+        found, sure = (header, True) if header is not None else has_header([cells for _, cells in records])
         self.names = tuple(
             (cell.strip() if found else "") or f"c{number}" for number, cell in enumerate(first)
         )
@@ -47,6 +49,8 @@ class TextPart(Part):
             n for n, cell in zip(self.names, first, strict=True) if found and not cell.strip()
         )
         self._skip = line if found else 0
+        self.top = () if found or header is not None else tuple(cell.strip() for cell in first)
+        self.doubt = "" if sure else f"{path}: {NAMES if found else NUMBERS}"
 
     def load(self, wanted: Wanted) -> Columns:
         arrow = self._arrow()
@@ -258,25 +262,33 @@ def _joined(pieces: list[Columns], wanted: Wanted) -> Columns:
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in wanted}
 
 
-def has_header(records: list[list[str]]) -> bool:
-    """Whether the first of some records names the columns.
+def has_header(records: list[list[str]]) -> tuple[bool, bool]:
+    """Whether the first of some records names the columns, and whether that is plain.
 
-    It does if it has words where numbers follow, or no number at all.
+    It does if it has words where numbers follow, which is plain, or no number at all. If it has numbers,
+    these might be names where each is another one, and beyond all numbers below it.
 
-    >>> has_header([["age", "2019"], ["59", "1"]]), has_header([["59", "a"], ["48", "b"]])
-    (True, False)
+    >>> has_header([["age", "2019"], ["59", "1"]]), has_header([["59", "a"], ["48", "b"], ["60", "c"]])
+    ((True, True), (False, True))
+    >>> has_header([["a", "b"], ["c", "d"]]), has_header([["2019", "2020"], ["3", "4"], ["1", "2"]])
+    ((True, False), (False, False))
     """
     first, *others = records
     words = [not is_number(cell) and cell.strip() not in MISSING for cell in first]
-    if not any(is_number(cell) for cell in first):
-        return any(words)
-    for place, word in enumerate(words):
-        below = [
-            cells[place] for cells in others if place < len(cells) and cells[place].strip() not in MISSING
-        ]
-        if word and below and all(is_number(cell) for cell in below):
-            return True
-    return False
+    columns = [
+        [cells[place] for cells in others if place < len(cells) and cells[place].strip() not in MISSING]
+        for place in range(len(first))
+    ]
+    below = [[number_of(cell) for cell in column if is_number(cell)] for column in columns]
+    numeric = [bool(all_) and len(all_) == len(found) for all_, found in zip(columns, below, strict=True)]
+    if any(word and number for word, number in zip(words, numeric, strict=True)):
+        return True, True
+    numbers_ = [(number_of(cell), found) for cell, found in zip(first, below, strict=True) if is_number(cell)]
+    if not numbers_:
+        return any(words), not any(words)
+    distinct = len({value for value, _ in numbers_}) == len(numbers_)
+    outside = all(not found or not min(found) <= value <= max(found) for value, found in numbers_)
+    return False, not (distinct and outside)
 
 
 def _cells(count: int) -> str:

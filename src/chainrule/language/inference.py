@@ -215,7 +215,7 @@ def _ambiguous(problem: Problem, readings: list[Reading]) -> ShapeMismatch:
         "the shapes are not declared, the convention does not fit, and several readings do: "
         + "; or ".join(listed)
         + more,
-        hint='declare the shapes, for example --shapes "A[m,n] x[n]"',
+        hint="declare the shapes, for example shapes='A[m,n] x[n]'",
         source=problem.setting.source,
         spans=_places(problem, open_names),
     )

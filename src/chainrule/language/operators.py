@@ -148,7 +148,7 @@ class Operators(Context):
             raise self.problem(
                 f"{symbol} is not read without a profile",
                 node.place,
-                hint="write + or -, or choose --profile notes",
+                hint="write + or -, or choose profile='notes'",
             )
         self.note("⊗ is read as the Kronecker product; --profile notes reads it entry by entry.")
         if left.rank == right.rank == 1 and left.row != right.row:

@@ -420,13 +420,13 @@ class Parser:
             raise self.problem(
                 f"`{token.text}` belongs to the MATLAB dialect",
                 token.span,
-                hint="in the NumPy dialect * / ** are entrywise; or choose --dialect matlab",
+                hint="in the NumPy dialect * / ** are entrywise; or choose dialect='matlab'",
             )
         if token.text in ("@", "**") and self.dialect == "matlab":
             raise self.problem(
                 f"`{token.text}` belongs to the NumPy dialect",
                 token.span,
-                hint="in MATLAB * is the matrix product and ^ the power; or choose --dialect numpy",
+                hint="in MATLAB * is the matrix product and ^ the power; or choose dialect='numpy'",
             )
 
     def square(self, token: Token, position: int) -> tuple[int, bool]:

@@ -245,7 +245,7 @@ def _quote(text: str, span: Span, tokens: list[Token], dialect: str, spaced: boo
                 "' is the transpose of the MATLAB dialect",
                 source=text,
                 spans=(span,),
-                hint="write x.T or xᵀ here, or choose the dialect: --dialect matlab",
+                hint="write x.T or xᵀ here, or choose the dialect: dialect='matlab'",
             )
         tokens.append(Token("op", "ᵀ", span))
         return span.end
@@ -323,7 +323,7 @@ def _stray(text: str, position: int) -> SyntaxProblem:
     name = unicodedata.name(char, "a control character").lower()
     shown = f"`{char}` " if char.isprintable() and not char.isspace() else ""
     hints = {
-        "∞": "a formula works on finite numbers", "∇": "name the variable to derive by with --wrt instead",
+        "∞": "a formula works on finite numbers", "∇": "name the variable to derive by instead, wrt='x'",
         "″": "f″(x) is a derivative where f is declared as a function left unknown",
         "∫": "integrals are not part of the language", "!": "a factorial has no derivative here",
         "%": "there is no remainder in formulas", "$": "write the formula without dollar signs",
