@@ -28,6 +28,9 @@ WHOLE = [
     ("sum(exp(X @ w))", "X", "X[N,n] w[n]", 1),  # the answer has all rows
     ("sum(log(sum(exp(X @ A), axis=0)))", "A", "X[N,n] A[n,m]", 1),
     ("x @ A @ x", "x", "A[n,n] x[n]", 1),
+    # as many classes as rows: the width of what is made of a row is not the length of a block
+    ("cross_entropy(tanh(X @ A) @ B, c)", "A", "X[N,n] A[n,m] B[m,N] c[N]:integer(N)", 1),
+    ("sum(exp(X @ w)) + sum(X[:, N - 1] * tanh(X @ w))", "w", "X[N,N] w[N]", 1),
 ]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from chainrule.codegen.order import assumed_size
 from chainrule.codegen.plan import Program
-from chainrule.codegen.program import Builder, Op
+from chainrule.codegen.program import Builder, Op, dims_in
 from chainrule.codegen.rewrite import again, below, live
 from chainrule.expr.dims import Dim
 from chainrule.rules.table import Elementwise, Tensorial
@@ -137,6 +137,8 @@ class Links:
                 if op.kind != "input" and op.rank > 1 and op.kind not in ("permute", "expand"):
                     made += 1
             elif carrying or any(a in late for a in op.args):
+                if carrying and not names_once(op, None, component.length):
+                    return False
                 late.add(op)
             # XᵀX reads X once.
             seen = {a.args[0] if a.kind == "permute" else a for a in carrying} if op.kind != "permute" else ()
@@ -252,12 +254,13 @@ class Links:
             source, target = source + len(before), target + len(after)
 
 
-def names_once(op: Op, axis: int, length: Dim) -> bool:
-    """Whether a shape that is written out names the length of the blocks only for their own axis."""
-    if op.kind != "reshape":
-        return True
-    names = set(length.names)
-    return not any(names & set(dim.names) for a, dim in enumerate(op.shape) if a != axis)
+def names_once(op: Op, axis: int | None, length: Dim) -> bool:
+    """Whether sizes that are written out name the length of the blocks only for their own axis."""
+    if op.kind == "reshape":
+        written = [dim for a, dim in enumerate(op.shape) if a != axis]
+    else:
+        written = list(dims_in(op.data))
+    return not any(set(length.names) & set(dim.names) for dim in written)
 
 
 def _rewritten(program: Program, ops: Sequence[Op], component: Component) -> Program:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.codegen.plan import make_plan
-from chainrule.codegen.program import Op
-from chainrule.codegen.statements import Writer, dims_in
+from chainrule.codegen.program import Op, dims_in
+from chainrule.codegen.statements import Writer
 from chainrule.codegen.vocabulary import (
     ATOM,
     COMPARE,

@@ -7,7 +7,7 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -324,3 +324,14 @@ def _broadcast(a: Shape, b: Shape) -> Shape:
 def _canonical(labels: Sequence[int], kept: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     number = {label: k for k, label in enumerate(dict.fromkeys(labels))}
     return tuple(number[k] for k in labels), tuple(number[k] for k in kept)
+
+
+def dims_in(data: object) -> Iterable[Dim]:
+    """The sizes in the data of an operation."""
+    if isinstance(data, Dim):
+        yield data
+    elif isinstance(data, Place):
+        yield from dims_in(data.index)
+    elif isinstance(data, tuple):
+        for part in data:
+            yield from dims_in(part)

@@ -63,6 +63,8 @@ def separate(program: Program, rows: Collection[str], count: str, prefix: str = 
             if not names_once(op, axes[op], length):
                 raise NotSeparable("entries of different rows are regrouped")
         elif any(a in axes for a in op.args):
+            if not names_once(op, None, length):
+                raise NotSeparable("entries of different rows are regrouped")
             late.add(op)
             results.append(op)
         elif any(a in late for a in op.args):

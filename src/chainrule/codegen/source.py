@@ -12,9 +12,9 @@ from chainrule.codegen.names import OWN, identifier
 from chainrule.codegen.numpy import NumPy
 from chainrule.codegen.order import regime
 from chainrule.codegen.plan import Program, make_plan
-from chainrule.codegen.program import Op
+from chainrule.codegen.program import Op, dims_in
 from chainrule.codegen.rewrite import live
-from chainrule.codegen.statements import Writer, dims_in, unused
+from chainrule.codegen.statements import Writer, unused
 from chainrule.codegen.vocabulary import ATOM, Text, Vocabulary
 from chainrule.expr.nodes import Expr, Variable
 from chainrule.expr.walk import variables as variables_of

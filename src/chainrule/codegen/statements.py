@@ -6,7 +6,7 @@ where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,6 @@ from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op, Place
 from chainrule.codegen.rewrite import live
 from chainrule.codegen.vocabulary import ATOM, CHOICE, Text, Vocabulary
-from chainrule.expr.dims import Dim
 
 LONG = "2**15"  # entries of arrays that are cut
 INLINE = 68  # characters of text that may stand inside a larger expression
@@ -263,14 +262,3 @@ def on_diagonal(places: Sequence[Place]) -> bool:
     target = [place.label for place in places]
     whole = all(place.index == ("all",) for place in places)
     return whole and len(target) == 2 and target[0] is not None and target[0] == target[1]
-
-
-def dims_in(data: object) -> Iterable[Dim]:
-    """The sizes in the data of an operation."""
-    if isinstance(data, Dim):
-        yield data
-    elif isinstance(data, Place):
-        yield from dims_in(data.index)
-    elif isinstance(data, tuple):
-        for part in data:
-            yield from dims_in(part)
