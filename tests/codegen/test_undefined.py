@@ -68,3 +68,10 @@ def test_a_branch_that_is_not_taken_gives_0(formula: str, slope: float, second: 
     x = np.array([-1.0, 0.0, 4.0])
     assert np.allclose(compiled(f"sum({formula})", "x[3]", "x", 1)(x=x), [0, 0, slope])
     assert np.allclose(compiled(f"sum({formula})", "x[3]", "x", 2)(x=x), np.diag([0, 0, second]))
+
+
+@pytest.mark.parametrize("inside", [np.full((3, 3), np.inf), np.diag([1.0, np.inf, 2.0])])
+def test_a_positive_definite_matrix_is_finite(inside: Any) -> None:
+    assert np.isnan(compiled("logdet(A)", "A[n,n]:spd", "A", 1)(A=inside)).all()
+    large = 1e200 * np.eye(3)
+    assert np.allclose(compiled("logdet(A)", "A[n,n]:spd", "A", 1)(A=large), 1e-200 * np.eye(3), atol=0)

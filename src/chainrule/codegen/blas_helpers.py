@@ -8,9 +8,12 @@ CHOLESKY = f'''def cholesky_factor(A, name="{INVERTED}"):
     """The lower L with L L' = A; of A, which is positive definite, the upper triangle is read."""
     potrf = linalg.lapack.spotrf if A.dtype == np.float32 else linalg.lapack.dpotrf
     L, failed = potrf(A.T, lower=1)
+    d = L.diagonal()
+    if not failed and (d.dot(d) < np.inf or np.isfinite(d).all()):
+        return L
     if failed and np.isfinite(A).all():
         raise np.linalg.LinAlgError(name + " {NOT_DEFINITE}")
-    return np.full_like(L, np.nan) if failed else L
+    return np.full_like(L, np.nan)
 '''
 LU = '''def lu_factor(A):
     """The LU factors of A' and their pivots."""
