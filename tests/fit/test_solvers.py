@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from objectives import Function, Rosenbrock, quadratic, table
 
+import chainrule as cr
 from chainrule.errors import LimitExceeded, NoDerivative
 from chainrule.fit.newton import newton_direction
 from chainrule.fit.run import run
@@ -170,3 +171,18 @@ def test_a_loss_without_a_second_derivative_is_fitted_by_gradients(method: str) 
     assert outcome.converged == (method == "gd")
     if method == "gd":
         assert "no second derivative" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("scale", ["exp(s)", "s"])
+def test_gauss_newton_finds_a_scale(scale: str) -> None:
+    """σ curves the loss otherwise than JᵀHJ says, and the columns have very different sizes."""
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(60, 3)) * [1.0, 30.0, 0.1]
+    y = X @ [1.0, 0.2, -3.0] + 5 + 2 * rng.normal(size=60)
+    loss = f"mean(((y - X @ w - b)/{scale})**2)/2 + log({scale})"
+    shapes = "X[N,n] w[n] y[N] b s" + ":positive" * (scale == "s")
+    found = cr.fit(loss, ["w", "b", "s"], {"X": X, "y": y}, shapes, method="gauss-newton")
+    assert found.converged and found.steps < 60 and "Newton step" in found.notes[-2]
+    left = y - np.c_[X, np.ones(60)] @ np.linalg.lstsq(np.c_[X, np.ones(60)], y)[0]
+    sigma = found.params["s"] if scale == "s" else np.exp(found.params["s"])
+    assert sigma == pytest.approx(np.sqrt(np.mean(left**2)), rel=1e-9)

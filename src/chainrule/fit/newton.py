@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from chainrule.codegen.compiled import library
-from chainrule.errors import LimitExceeded
+from chainrule.errors import LimitExceeded, NoDerivative
 from chainrule.fit.methods import Method, State, evaluated
 from chainrule.fit.objective import Array, Objective
 from chainrule.fit.search import ROUNDING, search
@@ -19,6 +19,8 @@ MOST = 2000  # parameters for which a matrix is written: 32 MB, and a second or 
 SMALLEST = 1e-8  # of the largest curvature: what a direction counts for at least
 FIRST_DAMPING = 1e-3
 TRIES = 40
+SHORTEST = 0.1  # of Newton's step, if it is to go on where Gauss-Newton does not
+SLOW = 10  # steps of Gauss-Newton in which the gradient should fall to half
 
 
 def refuse_large(method: str, objective: Objective, matrix: str) -> None:
@@ -49,21 +51,10 @@ class Newton(Method):
         if not np.isfinite(hessian).all():
             return replace(state, stuck="the Hessian is not finite at this point")
         direction, mended = newton_direction(hessian, state.gradient)
-        gain = -float(state.gradient @ direction) / 2
-        found = search(objective, state.theta, state.loss, state.gradient, direction, 1.0)
-        # Where the loss cannot tell, a step that does not halve the gradient is a step among rounding errors.
-        level = 0 < gain <= ROUNDING * abs(state.loss)
-        if found is None or (level and np.linalg.norm(found.gradient) > state.gradient_norm / 2):
-            return stopped(state, gain, "along the direction of Newton's step")
-        count = state.memory["mended"] + np.array(int(mended))
-        return State(
-            state.step + 1,
-            found.theta,
-            found.loss,
-            found.gradient,
-            found.length,
-            memory={"mended": count},
-        )
+        found = newton_step(objective, state, direction)
+        if found.stuck:
+            return found
+        return replace(found, memory={"mended": state.memory["mended"] + np.array(int(mended))})
 
     def notes(self, state: State) -> tuple[str, ...]:
         count = int(state.memory["mended"])
@@ -73,6 +64,17 @@ class Newton(Method):
             f"the Hessian was not positive definite in {count} of {state.step} steps; there each "
             f"eigenvalue λ was replaced by |λ|, at least {SMALLEST:g} of the largest",
         )
+
+
+def newton_step(objective: Objective, state: State, direction: Array) -> State:
+    """The state behind a step along −H⁻¹ g; stuck where none is better."""
+    gain = -float(state.gradient @ direction) / 2
+    found = search(objective, state.theta, state.loss, state.gradient, direction, 1.0)
+    # Where the loss cannot tell, a step that does not halve the gradient is a step among rounding errors.
+    level = 0 < gain <= ROUNDING * abs(state.loss)
+    if found is None or (level and np.linalg.norm(found.gradient) > state.gradient_norm / 2):
+        return stopped(state, gain, "along the direction of Newton's step")
+    return State(state.step + 1, found.theta, found.loss, found.gradient, found.length)
 
 
 def newton_direction(hessian: Array, gradient: Array) -> tuple[Array, bool]:
@@ -108,14 +110,34 @@ def stopped(state: State, gain: float, where: str) -> State:
 class GaussNewton(Method):
     """θ ← θ − (G + μI)⁻¹ g with G = Jᵀ H J: Levenberg and Marquardt's damping μ, set as Nielsen does.
 
-    Source: Madsen, Nielsen and Tingleff 2004, Methods for non-linear least squares problems, section 3.2.
+    It is as fast as G is close to the Hessian, which it is not where residuals stay large, or a scale is
+    among the parameters. Where the gradient does not come down in SLOW steps, or no step is better, as where
+    a loss that no longer tells points apart asks for one that halves the gradient, Newton's steps go on.
+    Source: Madsen, Nielsen and Tingleff 2004, Methods for non-linear least squares problems, section 3.2;
+    the change of method is as in their section 3.4.
     """
 
     def start(self, objective: Objective, theta: Array) -> State:
         refuse_large("gauss-newton", objective, "Gauss-Newton matrix")
-        return evaluated(objective, 0, theta, 0.0, damping=np.array(-1.0), growth=np.array(2.0))
+        memory = {"damping": -1.0, "growth": 2.0, "low": np.inf, "since": 0, "newton": 0}
+        return evaluated(objective, 0, theta, 0.0, **{name: np.array(v) for name, v in memory.items()})
 
     def advance(self, objective: Objective, state: State) -> State:
+        if state.memory["newton"] > 0 or state.memory["since"] >= SLOW:
+            found = self._by_newton(objective, state)
+            # At a kink there are ever shorter steps to take.
+            if found.settled or (not found.stuck and found.rate >= SHORTEST):
+                return found
+            state = replace(state, memory={**state.memory, "since": np.array(0)})
+        found = self._damped(objective, state)
+        if not found.stuck:
+            return found
+        other = self._by_newton(objective, state)
+        near = other.settled if other.stuck else other.gradient_norm <= state.gradient_norm / 2
+        return other if near else found
+
+    def _damped(self, objective: Objective, state: State) -> State:
+        """The state behind a damped step, by as much damping as it takes."""
         matrix = objective.gauss_newton(state.theta)
         if not np.isfinite(matrix).all():
             return replace(state, stuck="the Gauss-Newton matrix is not finite at this point")
@@ -131,8 +153,8 @@ class GaussNewton(Method):
                 if _better(state, loss, gradient):
                     ratio = (state.loss - loss) / promised if promised > 0 else 0.0
                     damping *= max(1 / 3, 1 - (2 * min(ratio, 1.0) - 1) ** 3)
-                    memory = {"damping": np.array(damping), "growth": np.array(2.0)}
-                    return State(state.step + 1, theta, loss, gradient, 1.0, memory=memory)
+                    found = State(state.step + 1, theta, loss, gradient, 1.0)
+                    return replace(found, memory=_memory(state, found.gradient_norm, damping))
             damping *= growth
             growth *= 2
             if not np.isfinite(damping):
@@ -141,6 +163,40 @@ class GaussNewton(Method):
         free = _damped(matrix, SMALLEST * float(np.diagonal(matrix).max()) or SMALLEST, state.gradient)
         gain = 0.0 if free is None else -float(state.gradient @ free) / 2
         return stopped(state, gain, "however much the step was damped")
+
+    def _by_newton(self, objective: Objective, state: State) -> State:
+        """The state behind a step of Newton's method; stuck where there is none, or no Hessian."""
+        try:
+            hessian = objective.hessian(state.theta)
+        except (NoDerivative, LimitExceeded):
+            return replace(state, stuck="there is no Hessian")
+        if not np.isfinite(hessian).all():
+            return replace(state, stuck="the Hessian is not finite at this point")
+        direction, _ = newton_direction(hessian, state.gradient)
+        found = newton_step(objective, state, direction)
+        if found.stuck:
+            return found
+        return replace(found, memory={**state.memory, "newton": state.memory["newton"] + np.array(1)})
+
+    def notes(self, state: State) -> tuple[str, ...]:
+        count = int(state.memory["newton"])
+        if not count:
+            return ()
+        steps = "a step is a Newton step" if count == 1 else f"{count} steps are Newton steps"
+        return (f"{steps}, since Gauss-Newton came no closer, or too slowly",)
+
+
+def _memory(state: State, norm: float, damping: float) -> dict[str, Array]:
+    """What is remembered behind a damped step: since when the gradient did not fall to half."""
+    low, since = float(state.memory["low"]), int(state.memory["since"])
+    low, since = (norm, 0) if norm <= low / 2 or not np.isfinite(low) else (low, since + 1)
+    return {
+        "damping": np.array(damping),
+        "growth": np.array(2.0),
+        "low": np.array(low),
+        "since": np.array(since),
+        "newton": state.memory["newton"],
+    }
 
 
 def _damped(matrix: Array, damping: float, gradient: Array) -> Array | None:

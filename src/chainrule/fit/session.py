@@ -20,7 +20,7 @@ from chainrule.fit.solvers import Tape
 ELSEWHERE = "start elsewhere, with init=... or another seed"
 CLOSER = "a smaller rate gets closer to a minimum"
 FOUND = "one is found from the curvature"
-WHOLE = "newton takes the whole Hessian, lbfgs gradients only"
+WHOLE = "lbfgs takes gradients only"
 SURELY = 1e-9  # what a loss is lower by, relative to it, if that is no rounding
 PATH_ENTRIES = 2  # parameters up to which every θ is kept
 
