@@ -22,7 +22,7 @@ from chainrule.rules.table import Constant
 from chainrule.rules.tensorial import norm
 from chainrule.simplify import Normaliser, simplify
 from chainrule.simplify.normal import scaled, split
-from chainrule.simplify.product import primitive
+from chainrule.simplify.powers import primitive
 
 # The letters of instances, the clearest first.
 LETTERS = "ijklmpqrst"

@@ -29,7 +29,7 @@ from chainrule.rules.views import OVERLAP
 from chainrule.simplify import Normaliser, simplify_many
 from chainrule.simplify.definite import AT_MOST_ONE
 from chainrule.simplify.normal import scaled, split
-from chainrule.simplify.product import primitive
+from chainrule.simplify.powers import primitive
 
 # What " where z = " and the comma between definitions cost, in characters.
 OVERHEAD = 11

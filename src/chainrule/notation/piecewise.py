@@ -33,7 +33,7 @@ from chainrule.rules.elementwise import (
 )
 from chainrule.simplify import Normaliser, simplify
 from chainrule.simplify.normal import split
-from chainrule.simplify.product import primitive
+from chainrule.simplify.powers import primitive
 
 MOST_CASES = 5
 MOST_SWITCHES = 2

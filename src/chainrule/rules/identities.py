@@ -2,8 +2,8 @@
 
 A row looks at one function node with canonical arguments and gives an equal expression, or None. `ends`
 says why it cannot run for ever. Facts about parts (symmetric, positive) come from the caller, who knows the
-assumptions. Identities of products (powers of equal factors, cancelled inverses) belong to
-`simplify.product`.
+assumptions. Identities of products belong to `simplify.powers` and
+`simplify.inverses`.
 """
 
 from __future__ import annotations

@@ -17,9 +17,10 @@ from chainrule.rules.reductions import prod_others
 from chainrule.rules.spectral import eigvalsh, eigvecsh, svd_left, svd_right, svdvals
 from chainrule.rules.table import Tensorial
 from chainrule.rules.tensorial import LARGEST_POWER, det, inv, logdet, matrix_power
+from chainrule.simplify.work import Work
 
 if TYPE_CHECKING:
-    from chainrule.simplify.product import Product, Work
+    from chainrule.simplify.product import Product
 
 HALF = Coefficient(Fraction(1, 2))
 

@@ -14,9 +14,10 @@ from chainrule.expr.dims import ONE, Dim
 from chainrule.expr.nodes import Apply, Einsum, Expr, Labels
 from chainrule.rules.linear_maps import copied, repeated
 from chainrule.rules.table import Tensorial
+from chainrule.simplify.work import Work
 
 if TYPE_CHECKING:
-    from chainrule.simplify.product import Product, Work
+    from chainrule.simplify.product import Product
 
 
 def apply_maps(product: Product, work: Work) -> bool:
