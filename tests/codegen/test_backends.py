@@ -345,3 +345,11 @@ def test_windows_in_two_dimensions_are_added_at_their_places(how: str, name: str
 def test_a_number_beside_a_condition_keeps_its_digits_in_torch() -> None:
     f = cr.derive("leaky_relu(x, 0.3)", wrt="x", shapes="x[n]").compile(backend="torch")
     assert on_host(f(x=np.array([-1.0, 2.0]))).tolist() == [[0.3, 0], [0, 1]]
+
+
+def test_pasted_loops_of_whole_numbers_make_floats() -> None:
+    source = cr.derive("sum(x**2 * y + y * x) / 10", wrt="x", shapes="x[n] y[n]").source("numba")
+    assert "@njit" in source
+    pasted: dict[str, Any] = {}
+    exec(source, pasted)
+    assert np.allclose(pasted["derivative"](np.array([1, 2]), np.array([1, 1])), [0.3, 0.5])

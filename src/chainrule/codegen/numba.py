@@ -61,9 +61,12 @@ class Numba(NumPy):
         self.inside = False
 
     @classmethod
-    def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
+    def prepared(
+        cls, program: Program, structures: Mapping[str, Sequence[str]], sizes: Mapping[str, int]
+    ) -> Program:
         integers = {name for name, s in structures.items() if any(t.startswith("integer") for t in s)}
-        return for_blas(fused(program, _is_scalar, _is_cheap, frozenset(integers)), structures)
+        program = fused(program, _is_scalar, _is_cheap, frozenset(integers))
+        return for_blas(program, structures, sizes, cls.block)
 
     def imports(self, written: str) -> list[str]:
         lines = super().imports(written)
@@ -110,6 +113,11 @@ def _is_scalar(op: Op) -> bool:
 
 def _is_cheap(op: Op) -> bool:
     return _is_scalar(op) and op.data[0].name not in MANY
+
+
+def _makes_floats(op: Op) -> bool:
+    """Whether NumPy makes floats of whole numbers by it."""
+    return op.kind in ("div", "sqrt") or (op.kind == "call" and op.data[0].name in MANY)
 
 
 class _Kernel:
@@ -188,7 +196,7 @@ class _Kernel:
             place = shown(loop.reads, loop.dims, axis)
             assert place is not None
             sizes.append(f"{self.params[place[0]]}.shape[{place[1]}]")
-        like = next(self.params[k] for k, op in enumerate(loop.reads) if op.rank and not op.boolean)
+        kind = self._kind()
         begun: list[str] = []
         ended: list[str] = []
         returned: list[str] = []
@@ -211,8 +219,8 @@ class _Kernel:
                 first.append(f"{name} = {self._start(op, sizes)}")
                 body += self._added(op, name, texts)
             else:
-                kind = "np.bool_" if op.boolean else f"{like}.dtype"
-                first.append(f"{name} = np.empty(({', '.join(sizes)},), {kind})")
+                own = "np.bool_" if op.boolean else kind
+                first.append(f"{name} = np.empty(({', '.join(sizes)},), {own})")
                 body.append(f"{name}[{', '.join(self.index)}] = {texts[op].text}")
         ranges = [f"range({size})" for size in sizes]
         if begun:
@@ -237,6 +245,15 @@ class _Kernel:
         return (
             f'{head}    """One pass over {shapes}."""\n' + "\n".join("    " + line for line in lines) + "\n"
         )
+
+    def _kind(self) -> str:
+        """The precision of the arrays that are made: of an array of floats, or of a root of what is given.
+
+        Whole numbers that are handed to a pasted source would make an array that keeps whole numbers only.
+        """
+        arrays = {op: name for op, name in self.read.items() if op.rank and not op.boolean}
+        floats = [name for op, name in arrays.items() if _makes_floats(op)]
+        return f"{floats[0]}.dtype" if floats else f"np.sqrt({next(iter(arrays.values()))}[:0]).dtype"
 
     def _start(self, op: Op, sizes: Sequence[str]) -> str:
         """Where a sum begins, in double precision whatever is added up."""
