@@ -137,3 +137,24 @@ def test_arrays_that_no_cache_holds_give_the_same() -> None:
 def test_rows_without_columns_have_sums(order: int) -> None:
     f = cr.derive("sum(log(1 + exp(-y*(X @ w))))", wrt="w", shapes="X[N,n] w[n] y[N]", order=order).compile()
     assert f(X=np.zeros((5, 0)), w=np.zeros(0), y=np.ones(5)).shape == (0,) * order
+
+
+@pytest.mark.parametrize(("formula", "wrt", "shapes", "order"), CUT[:2])
+def test_blocks_are_for_the_sizes_that_are_given(formula: str, wrt: str, shapes: str, order: int) -> None:
+    derivative = cr.derive(formula, wrt=wrt, shapes=shapes, order=order)
+    named = derivative.formula.variables.values()
+    few = {name: 100 for v in named for dim in v.shape for name in dim.names}
+    many = {name: 10**6 if name in ("N", "m") else 100 for name in few}
+    whole, cut = derivative.compile(sizes=few), derivative.compile(sizes=many)
+    assert "of_rows" not in whole.__source__ and "of_rows" in cut.__source__
+    given = drawn(derivative)
+    for one, other in zip(arrays(whole(**given)), arrays(cut(**given)), strict=True):
+        assert np.allclose(one, other, rtol=1e-12, atol=1e-13)
+    low = derivative.compile(memory="low", sizes=few)
+    assert "rows = 128" in low.__source__ or "of_rows, 128" in low.__source__
+
+
+def test_the_axis_that_is_long_at_the_sizes_given_is_cut() -> None:
+    derivative = cr.derive("sum(exp(X @ w)**2) + sum(tanh(Y @ w)**2)", wrt="w", shapes="X[N,n] w[n] Y[M,n]")
+    for long, sizes in (("X", "N=1000000, M=10, n=50"), ("Y", "N=10, M=1000000, n=50")):
+        assert f"def of_rows({long}):" in derivative.source(sizes=sizes)

@@ -44,7 +44,7 @@ def both(expr: Any, variables: list[Variable], given: dict[str, Any], patch: Any
     """The value by the code as it is compiled, and without any pass."""
     fast = compile_expressions(expr, variables, undefined=True)(**given)
     with patch.context() as without:
-        without.setattr(printer, "for_blas", lambda program, structures: program)
+        without.setattr(printer, "for_blas", lambda program, *_: program)
         plain = compile_expressions(expr, variables, undefined=True)(**given)
     return fast, plain
 
@@ -123,7 +123,7 @@ def code(text: str, shapes: str, wrt: str = "", order: int = 1) -> str:
     ],
 )  # fmt: skip
 def test_products_and_factors(text: str, shapes: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "in_blocks", lambda program: program)
+    monkeypatch.setattr(passes, "in_blocks", lambda program, *_: program)
     assert code(text, shapes) == wanted
 
 
@@ -146,7 +146,7 @@ def test_products_and_factors(text: str, shapes: str, wanted: str, monkeypatch: 
 def test_large_results_of_small_parts(
     text: str, shapes: str, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "in_blocks", lambda program: program)
+    monkeypatch.setattr(passes, "in_blocks", lambda program, *_: program)
     assert code(text, shapes) == wanted
 
 

@@ -70,7 +70,8 @@ class Compilable(Printable, Generic[Kept]):
         and infinity in the input an error, with NumPy. `memory` "low" adds up sums over rows in small blocks.
         `parallel` runs the loops of the numba backend on several cores. `structured`: the function returns a
         matrix that is kept by its structure (diagonal, Kronecker, low rank, sums), with @, T, solve, todense.
-        `sizes`, {"N": 1000} or "N=1000", is what the order of products is chosen for; others work as well.
+        `sizes`, {"N": 1000} or "N=1000", is what the order of products is chosen for, and whether long arrays
+        are gone through in parts; others work as well.
 
         >>> from chainrule import derive
         >>> f = derive("x @ A @ x", wrt="x", shapes="A[n,n] x[n]").compile()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from chainrule.codegen.order import assumed_size
 from chainrule.codegen.plan import Program
@@ -21,6 +22,7 @@ from chainrule.expr.dims import Dim
 from chainrule.rules.table import Elementwise, Tensorial
 
 Axis = tuple[Op, int]
+FEWEST = 64  # rows of a block
 ENTRYWISE = frozenset({"add", "sub", "mul", "div", "pow", "neg", "cast", "sqrt"})
 
 
@@ -53,15 +55,19 @@ class Body:
         return self.products[0].args[0]
 
 
-def in_blocks(program: Program) -> Program:
-    """The program with its long axis in blocks, if it has one along which all outputs are sums."""
+def in_blocks(program: Program, sizes: Mapping[str, int], entries: int) -> Program:
+    """The program with its long axis in blocks, if it has one along which all outputs are sums.
+
+    Which axis is long is seen from the sizes that are given, or assumed. There are no blocks where all rows
+    are one block of so many entries at the sizes that are given.
+    """
     ops = live(program)
     links = Links(ops)
     found = [c for c in links.components() if links.serves(c, program)]
     if not found:
         return program
-    chosen = max(found, key=lambda c: (assumed_size(c.length, {}), -c.first))
-    return _rewritten(program, ops, chosen)
+    chosen = max(found, key=lambda c: (assumed_size(c.length, sizes), -c.first))
+    return program if chosen.is_short(sizes, entries) else _rewritten(program, ops, chosen)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -71,6 +77,14 @@ class Component:
     axes: Mapping[Op, int]
     length: Dim
     first: int
+
+    def is_short(self, sizes: Mapping[str, int], entries: int) -> bool:
+        """Whether all rows of the widest array are known to have no more entries than that."""
+        shapes = [op.shape for op in self.axes]
+        if not all(sizes.keys() >= set(dim.names) for shape in shapes for dim in shape):
+            return False
+        most = max(prod(dim.evaluate(sizes) for dim in shape) for shape in shapes)
+        return self.length.evaluate(sizes) <= FEWEST or most <= entries
 
 
 class Links:

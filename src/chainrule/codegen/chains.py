@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from math import prod
+from types import MappingProxyType
 
 from chainrule.codegen.fusion import ENTRYWISE, Loop, replaced
 from chainrule.codegen.plan import Program
@@ -21,18 +23,25 @@ from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Shape
 from chainrule.rules.table import Elementwise
 
+LONG = 15  # arrays of more than 2**15 entries are cut
 LEAST = 4  # operations that make up for writing their result in parts
 CONSTANT = ("number", "named")  # written where they are used, and not handed over
 ONE = Dim.of(1)
+NONE: Mapping[str, int] = MappingProxyType({})
 
 
-def in_chains(program: Program) -> Program:
-    """The program with functions of parts of arrays, where no array is larger than what they go through."""
+def in_chains(program: Program, sizes: Mapping[str, int] = NONE) -> Program:
+    """The program with functions of parts of arrays, where no array is larger than what they go through.
+
+    None are made for arrays that are too small for it at the sizes that are given.
+    """
     ops = live(program)
     if any(op.kind == "blocks" for op in ops):
         return program
     for dims in dict.fromkeys(op.shape for op in ops if op.shape and is_member(op, op.shape)):
-        if not any(_is_larger(op.shape, dims) for op in ops):
+        known = [dim.evaluate(sizes) for dim in dims if sizes.keys() >= set(dim.names)]
+        short = len(known) == len(dims) and prod(known) <= 2**LONG
+        if not short and not any(_is_larger(op.shape, dims) for op in ops):
             program = _with_chains(program, dims)
     return program
 

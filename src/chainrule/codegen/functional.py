@@ -25,7 +25,9 @@ class Functional(NumPy):
     sums_naively = False
 
     @classmethod
-    def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
+    def prepared(
+        cls, program: Program, structures: Mapping[str, Sequence[str]], sizes: Mapping[str, int]
+    ) -> Program:
         program = without_transposes(with_products_once(with_row_sums(program)), Facts(structures))
         return with_rows_in_order(with_shared_numbers(with_few_signs(program)))
 

@@ -40,12 +40,16 @@ class NumPy(Vocabulary):
     assigns = True
     xp = "np"
     vecdot = "vecdot"
+    block = 2**18  # entries of the widest array that is made of a block of rows
     sums_naively = True  # along axes that are not the last: one entry after another
     behind = BEHIND
 
     @classmethod
-    def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
-        return in_chains(for_blas(program, structures))
+    def prepared(
+        cls, program: Program, structures: Mapping[str, Sequence[str]], sizes: Mapping[str, int]
+    ) -> Program:
+        program = for_blas(program, structures, sizes, cls.block)
+        return in_chains(program, sizes)
 
     def imports(self, written: str) -> list[str]:
         used = [name for name in ("linalg", "special") if mentions(written, name)]
@@ -351,6 +355,8 @@ class NumPy(Vocabulary):
 
 class LowMemory(NumPy):
     """NumPy source with small blocks, and sums of ZᵀZ in one array."""
+
+    block = 0
 
     def rows(self, body: Body, matrix: str, far: str) -> str:
         return "128"

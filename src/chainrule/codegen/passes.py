@@ -24,15 +24,17 @@ from chainrule.codegen.signs import with_few_signs
 SWAP = (1, 0)
 
 
-def for_blas(program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
-    """The program in the form that is fast in NumPy."""
+def for_blas(
+    program: Program, structures: Mapping[str, Sequence[str]], sizes: Mapping[str, int], block: int
+) -> Program:
+    """The program in the form that is fast in NumPy, at these sizes, for blocks of so many entries."""
     program = without_transposes(program, Facts(structures))
     program = with_reuse(program)
     program = with_factors(program, Facts(structures))
     program = with_cheap_products(program, Facts(structures))
     program = with_shared_numbers(with_few_signs(program))
     program = low_rank(numbers_inward(program))
-    return in_blocks(with_rows_in_order(program))
+    return in_blocks(with_rows_in_order(program), sizes, block)
 
 
 def without_transposes(program: Program, facts: Facts) -> Program:

@@ -59,7 +59,7 @@ def write_source(
         about += f" Products are ordered for {ordered}."
     given = list(declared.values())
     return write_program(
-        program, given, printer=printer, single=single, function=function, about=about, out=out
+        program, given, printer=printer, single=single, function=function, about=about, out=out, sizes=sizes
     )
 
 
@@ -72,10 +72,11 @@ def write_program(
     function: str = "derivative",
     about: str = "",
     out: bool = False,
+    sizes: Mapping[str, int] | None = None,
 ) -> Source:
     """The same for a program whose inputs are `variables`."""
     declared = {v.name: v for v in variables}
-    program = printer.prepared(program, {v.name: v.structure for v in variables})
+    program = printer.prepared(program, {v.name: v.structure for v in variables}, sizes or {})
     spelled: dict[str, str] = {}
     for name in declared:
         spelled[name] = identifier(name, spelled.values())

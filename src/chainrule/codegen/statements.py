@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chainrule.codegen.blocks import Body
-from chainrule.codegen.chains import constants, cut
+from chainrule.codegen.chains import LONG, constants, cut
 from chainrule.codegen.fusion import Loop
 from chainrule.codegen.in_place import place_for, written
 from chainrule.codegen.into import into
@@ -21,7 +21,6 @@ from chainrule.codegen.program import Op, Place
 from chainrule.codegen.rewrite import live
 from chainrule.codegen.vocabulary import ATOM, CHOICE, Text, Vocabulary
 
-LONG = "2**15"  # entries of arrays that are cut
 INLINE = 68  # characters of text that may stand inside a larger expression
 WRITES_INTO_FIRST = frozenset({"add_outer"})  # its first argument must be an array that nothing else reads
 OF_PARTS = frozenset({"blocks", "chain"})
@@ -153,7 +152,7 @@ class Writer:
         behind = [given[read] for read in whole]
         arrays = [*(given[read] for read in parts), *targets.values()]
         call = (
-            f"{function}({', '.join([*arrays, *behind])}) if {arrays[0]}.size <= {LONG} "
+            f"{function}({', '.join([*arrays, *behind])}) if {arrays[0]}.size <= 2**{LONG} "
             f"else {self.vocabulary.in_parts(function, arrays, behind)}"
         )
         if items == [op] and not targets:

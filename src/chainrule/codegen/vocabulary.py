@@ -185,8 +185,10 @@ class Vocabulary(ABC):
         return ids.text
 
     @classmethod
-    def prepared(cls, program: Program, structures: Mapping[str, Sequence[str]]) -> Program:
-        """The program after the passes for this way of writing."""
+    def prepared(
+        cls, program: Program, structures: Mapping[str, Sequence[str]], sizes: Mapping[str, int]
+    ) -> Program:
+        """The program after the passes for this way of writing; `sizes` are those that it is written for."""
         return program
 
     def imports(self, written: str) -> list[str]:
