@@ -185,3 +185,16 @@ def test_what_is_sent_twice_is_compiled_once() -> None:
     given = {**DATA, "w": THETA[:3], "b": THETA[3]}
     for name, total in half.part(given, {"n": 3}).items():
         np.testing.assert_array_equal(one(given, {"n": 3})[name], total)
+
+
+@pytest.mark.parametrize("split", [0.0, 0.25])
+def test_workers_say_which_rows_they_left_out(tmp_path: Path, split: float) -> None:
+    path = tmp_path / "gaps.csv"
+    rows = [f"{'' if k % 10 == 3 else k},{'NA' if k % 15 == 3 else k * k},{k % 7}" for k in range(90)]
+    path.write_text("a,b,y\n" + "\n".join(rows) + "\n")
+    asked: dict[str, Any] = {"let": "y = y, X = rest", "missing": "drop", "split": split, "method": "newton"}
+    here = cr.fit("mean((y - X @ w)**2)", "w", path, **asked)
+    shared = cr.fit("mean((y - X @ w)**2)", "w", path, stream=True, workers=2, **asked)
+    note = "12 rows with a missing value left out (a 9, b 6)"
+    assert note in here.notes and note in shared.notes
+    assert (here.rows or 0) + here.held_out == (shared.rows or 0) + shared.held_out == 78

@@ -22,6 +22,7 @@ from chainrule.fit.conditioning import conditioning
 from chainrule.fit.constraints import constrained
 from chainrule.fit.derived import Derived, DerivedObjective
 from chainrule.fit.design import Design
+from chainrule.fit.gaps import Gaps
 from chainrule.fit.pieces import PiecedRows
 from chainrule.fit.places import means, stamped
 from chainrule.fit.result import Result
@@ -141,13 +142,14 @@ class Prepared:
             if condition is not None and SKEWED < condition < np.inf and self._uneven():
                 says += "; columns differ in size, and standardising them makes it smaller"
             baseline = self._baseline(structures)
-            seen = outcome.path is not None and self.streamed is None  # it takes hundreds of passes
-            grid = surface(objective, outcome.path) if seen and outcome.path is not None else {}
-        held_out, gaps = self.design.held_out, []
+            drawn = outcome.path is not None and self.streamed is None  # it takes hundreds of passes
+            grid = surface(objective, outcome.path) if drawn and outcome.path is not None else {}
+        held_out, gaps = self.design.held_out, ""
         if self.streamed is not None:
-            chunks, others = self.streamed.chunks, self.streamed.validation
+            others, place = self.streamed.validation, objective.place
             held_out = 0 if others is None else others.rows or 0
-            gaps = [chunks.gaps.note] if chunks.gaps.note else []
+            seen = [place.gaps if isinstance(place, PiecedRows) else None, others and others.gaps]
+            gaps = Gaps.together([found for found in seen if found]).note
         return Result.of(
             outcome,
             params,
@@ -158,7 +160,7 @@ class Prepared:
             labels={name: tuple(labels) for name, labels in objective.labels.items()},
             rows=objective.rows if about.data else None,
             updates=self.updates,
-            notes=(*self.notes, *outcome.notes, *chosen, *gaps),
+            notes=(*self.notes, *outcome.notes, *chosen, *([gaps] if gaps else [])),
             validation_loss=validation_loss,
             held_out=held_out,
             baseline=baseline,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +34,19 @@ class Gaps:
                 f"the policy for missing values cannot be {self.policy}",
                 hint=f"known are {', '.join(POLICIES)}",
             )
+
+    @classmethod
+    def together(cls, several: Sequence[Gaps]) -> Gaps:
+        """What was done in several places.
+
+        >>> Gaps.together([Gaps("drop", 1, Counter(age=1)), Gaps("drop", 2, Counter(age=1, bmi=2))]).note
+        '3 rows with a missing value left out (age 2, bmi 2)'
+        """
+        columns: Counter[str] = Counter()
+        for gaps in several:
+            columns.update(gaps.columns)
+        policy = next((gaps.policy for gaps in several), POLICIES[0])
+        return cls(policy, sum(gaps.dropped for gaps in several), columns)
 
     def kept(self, plan: Plan, columns: Mapping[str, Array], complain: Complain) -> Array | None:
         """Which rows have all values, None if all have.

@@ -13,22 +13,33 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from chainrule.codegen.halves import Half
 from chainrule.errors import OptionError
 from chainrule.fit.batches import Minibatches
+from chainrule.fit.gaps import Gaps
 from chainrule.fit.objective import Array
 from chainrule.fit.rows import MemoryRows
 
 Totals = dict[str, Array]
-Summed = tuple[Totals, int]
+
+
+class Summed(NamedTuple):
+    """The totals of some rows, how many these are, and which were left out, where any may be."""
+
+    totals: Totals
+    rows: int
+    gaps: Gaps | None = None
 
 
 class Piece(Protocol):
-    """Some of the rows, in chunks: arrays by the names of variables. It can be sent to another process."""
+    """Some of the rows, in chunks: arrays by the names of variables. It can be sent to another process.
+
+    One that may leave rows out has `gaps`, which know of those of the last pass.
+    """
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]: ...
 
@@ -110,7 +121,7 @@ def sum_piece(piece: Piece, half: Half, values: Mapping[str, Array], sizes: Mapp
         found = half({**values, **chunk}, sizes)
         totals = _plus(totals, found) if totals else found
         count += len(next(iter(chunk.values())))
-    return totals, count
+    return Summed(totals, count, getattr(piece, "gaps", None))
 
 
 def _plus(totals: Totals, more: Totals) -> Totals:
@@ -122,14 +133,14 @@ def added(parts: Sequence[Summed]) -> Summed:
 
     Raises: OptionError if there are no rows at all.
     """
-    filled = [part for part in parts if part[1]]
+    filled = [part for part in parts if part.rows]
     if not filled:
         raise OptionError("there are no rows of data")
-    totals, count = filled[0]
-    for more, rows in filled[1:]:
-        totals = _plus(totals, more)
-        count += rows
-    return totals, count
+    totals = filled[0].totals
+    for part in filled[1:]:
+        totals = _plus(totals, part.totals)
+    gaps = [part.gaps for part in parts if part.gaps is not None]
+    return Summed(totals, sum(part.rows for part in filled), Gaps.together(gaps) if gaps else None)
 
 
 def count_rows(pieces: Sequence[Piece]) -> int:
@@ -153,17 +164,19 @@ def _unpicked() -> OptionError:
 class PiecedRows:
     """Rows that are read piece by piece in this process: a part of Rows that needs little memory.
 
-    `count` is the number of rows if it is known; otherwise the first sum finds it. Minibatches are of
-    `picks`, in this process, whoever sums the pieces.
+    `count` is the number of rows if it is known; otherwise the first sum finds it, and which rows were left
+    out, `gaps`. Minibatches are of `picks`, in this process, whoever sums the pieces.
     """
 
     def __init__(self, pieces: Sequence[Piece], count: int | None = None, picks: Picks | None = None) -> None:
         self.pieces, self.count, self.picks = list(pieces), count, picks
+        self.gaps: Gaps | None = None
 
-    def sums(self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]) -> Summed:
-        totals, count = added(self.parts(half, values, sizes))
-        self.count = count
-        return totals, count
+    def sums(
+        self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]
+    ) -> tuple[Totals, int]:
+        totals, self.count, self.gaps = added(self.parts(half, values, sizes))
+        return totals, self.count
 
     def parts(self, half: Half, values: Mapping[str, Array], sizes: Mapping[str, int]) -> list[Summed]:
         """The totals of each piece, in order."""

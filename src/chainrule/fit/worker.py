@@ -1,7 +1,7 @@
 """A process that sums pieces: it reads requests from its standard input and writes answers to its output.
 
 A request is ("half", number, half), or ("sum", piece, number of a half, values, sizes), which is answered by
-("totals", totals, count) or ("problem", an error). It ends when its input does.
+("totals", totals, count, gaps) or ("problem", an error). It ends when its input does.
 """
 
 from __future__ import annotations

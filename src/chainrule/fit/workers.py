@@ -100,8 +100,7 @@ class Worker:
                 continue
             if kind == "problem":
                 raise rest[0]
-            totals, count = rest
-            return totals, count
+            return Summed(*rest)
         raise LimitExceeded(
             f"a worker died {MOST_DEATHS} times at the same rows",
             hint="it may lack memory: use fewer workers, or smaller files",
