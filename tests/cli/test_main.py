@@ -372,3 +372,36 @@ def test_explain_prints_every_format(kind: str, capsys: pytest.CaptureFixture[st
     assert printed.startswith(starts[kind])
     if kind == "json":
         assert json.loads(printed)["derivations"][0]["check"]["passed"]
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+module = sys.argv.pop(1)
+
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Finder())
+from chainrule.__main__ import main
+
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["chainrule.cli.fitting", "numpy._core.multiarray", "pyarrow.csv", "scipy.optimize._lbfgsb_py"]
+)
+def test_ctrl_c_while_a_library_is_loaded_ends_quietly(module: str, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("x,y\n0,1\n1,3\n2,6\n")
+    asked = ["fit", "mean((y - w*x)**2)", "--data", "d.csv", "--params", "w", "--json"]
+    result = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module, *asked], cwd=tmp_path, capture_output=True, timeout=60
+    )
+    assert (result.returncode, result.stderr) == (130, b"")

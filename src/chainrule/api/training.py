@@ -13,8 +13,8 @@ from chainrule.api.fit_arguments import check_kinds
 from chainrule.api.formulas import Functions, Shapes
 from chainrule.api.prepared import Watch
 from chainrule.api.preparing import prepare
+from chainrule.codegen.interrupts import heard
 from chainrule.expr.nodes import Expr
-from chainrule.fit.interrupts import heard
 from chainrule.fit.places import Place
 from chainrule.fit.result import Result
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.cli.spelling import in_shell
 from chainrule.cli.terminal import columns, write
+from chainrule.codegen.interrupts import undisturbed
 from chainrule.errors import ChainruleError, OptionError, Span
 
 if TYPE_CHECKING:
@@ -89,16 +90,10 @@ def add_options(sub: argparse.ArgumentParser, backends: Sequence[str]) -> None:
 
 def fit(options: argparse.Namespace, formula: str) -> int:
     """Prepare, show the updates, run with a bar, and print the report; the exit status."""
-    from chainrule.fit.interrupts import heard
-
-    with heard():
-        return _fit(options, formula)
-
-
-def _fit(options: argparse.Namespace, formula: str) -> int:
-    from chainrule.api.preparing import prepare
-    from chainrule.fit.options import Options
-    from chainrule.fit.places import Place
+    with undisturbed():
+        from chainrule.api.preparing import prepare
+        from chainrule.fit.options import Options
+        from chainrule.fit.places import Place
 
     how = _how(options)
     seed = _number(options.seed, "--seed", int, 0)

@@ -19,6 +19,7 @@ import chainrule
 from chainrule.cli import fitting
 from chainrule.cli.spelling import in_shell
 from chainrule.cli.terminal import as_shown, columns, in_html, prepare_streams, write
+from chainrule.codegen.interrupts import Heard, heard
 from chainrule.errors import ChainruleError, CheckFailed, OptionError, Span
 
 if TYPE_CHECKING:
@@ -592,8 +593,15 @@ def run(arguments: Sequence[str]) -> int:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The command line; ends the process with its status."""
     prepare_streams()
+    with heard() as ear:
+        status = _status(sys.argv[1:] if arguments is None else arguments, ear)
+    sys.exit(status)
+
+
+def _status(arguments: Sequence[str], ear: Heard) -> int:
+    """The exit status of the command, whatever comes out of it."""
     try:
-        status = run(sys.argv[1:] if arguments is None else arguments)
+        status = run(arguments)
         sys.stdout.flush()
     except CheckFailed as failure:
         write(f"no answer: {failure}", sys.stdout)
@@ -611,6 +619,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         write("error: this formula is too large for the memory at hand", sys.stderr)
         status = 2
     except Exception as fault:
+        if ear.count:
+            return 130  # a library that was interrupted while it was loaded
         # Whatever goes wrong inside is a fault of this program; a person is told so, and how to see where.
         if os.environ.get("CHAINRULE_TRACEBACK"):
             raise
@@ -620,4 +630,4 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.stderr,
         )
         status = 70
-    sys.exit(status)
+    return status

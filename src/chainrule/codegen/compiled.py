@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from chainrule.codegen.binding import Binding
+from chainrule.codegen.interrupts import undisturbed
 from chainrule.codegen.names import identifier
 from chainrule.errors import ArrayMismatch, OptionError
 
@@ -21,7 +22,7 @@ _serial = count(1)
 
 
 def library(name: str) -> Any:
-    """A module of a library, imported now.
+    """A module of a library, imported now; Ctrl-C waits until it is.
 
     Raises: OptionError with the command that installs it.
 
@@ -29,7 +30,8 @@ def library(name: str) -> Any:
     'numpy.linalg'
     """
     try:
-        return importlib.import_module(name)
+        with undisturbed():
+            return importlib.import_module(name)
     except ImportError as problem:
         package = name.partition(".")[0]
         raise OptionError(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.codegen.interrupts import undisturbed
 from chainrule.errors import DataProblem
 
 Array = NDArray[Any]
@@ -27,9 +28,10 @@ Complain = Callable[[str, int, str], DataProblem]
 
 
 def optional(name: str) -> Any:
-    """A module, or None where its package is not installed."""
+    """A module, or None where its package is not installed; Ctrl-C waits until it is loaded."""
     try:
-        return importlib.import_module(name)
+        with undisturbed():
+            return importlib.import_module(name)
     except ImportError:
         return None
 

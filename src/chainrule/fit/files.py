@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from chainrule.codegen.compiled import library
+from chainrule.codegen.interrupts import undisturbed
 from chainrule.errors import FileProblem, OptionError
-from chainrule.fit.interrupts import undisturbed
 from chainrule.fit.objective import Array
 
 TEXT = "about"  # the name under which the text stands

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.codegen.interrupts import Heard, heard
 from chainrule.errors import OptionError
 from chainrule.fit.batches import Batch
 from chainrule.fit.checkpoint import Checkpoint, digest, versions
 from chainrule.fit.constraints import Constrained
-from chainrule.fit.interrupts import Heard, heard
 from chainrule.fit.methods import State, evaluated
 from chainrule.fit.objective import Array, Objective
 from chainrule.fit.options import Options, method_of
