@@ -139,6 +139,8 @@ WIDE = (-1000.0, -700.0, -40.0, -1.0, -1e-8, -1e-300, 1e-300, 1e-8, 1.0, 40.0, 7
 POSITIVE = (1e-300, 1e-20, 1e-8, 0.3, 1.5, 40.0, 700.0, 1e8)
 SMALL = (-1e-3, 1e-150, 1e-20, 1e-8, 1e-3, 0.5, 3.0, 100.5)
 LOGITS = ((1000.0, -1000.0, 0.0), (1000.0, 1000.0, 999.0), (-1000.0, -1001.0, -1000.5), (1e-8, 0.0, 2e-8))
+BELOW = (-1e4, -1000.0, -30.0, -3.0, -2.0, -1.2, -1.0, 0.5, 3.0)
+ABOVE = (-2.0, -1.0, -1e-8, 1e-8, 0.4, 0.6, 2.0, 5.0, 30.0, 1000.0, 1e4)
 PAIRS = ((1000.0, -1000.0), (1000.0, 999.0), (-1000.0, 1000.0))
 MATRICES = ((2e-200, 1e-200), (2e200, 1e200), (2.0, 1.0))
 LENGTHS = ((3e-200, 4e-200), (3e200, -4e200), (1.0, 1e-200), (3e-308, 1e-308), (1.0, 2.0))
@@ -191,6 +193,13 @@ FORMULAS = (
     Row("lognormcdf(x)", _log_phi, (-30.0, -5.0, -1e-8, 0.5, 5.0), 2),
     Row("normpdf(x) / normcdf(x)", _mills, (-30.0, -5.0, -1e-8, 0.5, 5.0), 0),
     Row("normpdf(x) / normcdf(x)", _mills, (-30.0, -5.0, -1e-8, 0.5, 5.0), 1),
+    Row("log(normcdf(x))", _log_phi, BELOW, 1),
+    Row("log(normcdf(x))", _log_phi, BELOW, 2),
+    Row("log(erfc(x))", lambda x: mp.log(mp.erfc(x)), ABOVE, 0),
+    Row("log(erfc(x))", lambda x: mp.log(mp.erfc(x)), ABOVE, 1),
+    Row("log(erfc(x))", lambda x: mp.log(mp.erfc(x)), ABOVE, 2),
+    Row("exp(x**2) * erfc(x)", lambda x: mp.exp(x * x) * mp.erfc(x), ABOVE[:-2], 0),
+    Row("exp(x**2) * erfc(x)", lambda x: mp.exp(x * x) * mp.erfc(x), ABOVE[:-2], 1),
     Row("1 - normcdf(x)", lambda x: mp.erfc(x / mp.sqrt(2)) / 2, (-5.0, 0.5, 5.0, 30.0), 0),
     Row("1 - erf(x)", mp.erfc, (-5.0, 0.5, 5.0, 25.0), 0),
     Row("exp(-x**2 / 2)", lambda x: mp.exp(-x * x / 2), (1e-300, 1.0, 30.0, 1e8), 1),

@@ -14,7 +14,7 @@ from itertools import permutations
 from chainrule.codegen.matching import Form, negative, of, raised, ratio, scaled, times, to_power, total
 from chainrule.expr.dims import Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, elementwise, number
-from chainrule.rules.activations import mills, mills_excess, normcdf
+from chainrule.rules.activations import normcdf
 from chainrule.rules.elementwise import (
     abs_,
     cos,
@@ -240,20 +240,6 @@ def _softplus(node: Expr) -> Expr | None:
     return None
 
 
-def _mills(node: Expr) -> Expr | None:
-    """C m(x) + c x, which is small far below 0 where m(x) is almost −x."""
-    parts = _split(node)
-    for (i, (c, e)), (j, (d, f)) in permutations(enumerate(parts or ()), 2):
-        x = of(e, mills)
-        if x is None or i == j or f is None:
-            continue
-        b, inner = scaled(x)
-        if inner is f and d == c * b:
-            assert isinstance(node, Sum)
-            return _replaced(node, (i, j), times(c, elementwise(mills_excess, x)))
-    return None
-
-
 def _hypotenuse(node: Expr) -> Expr | None:
     """C √(a² + b²)² − c a²."""
     parts = _split(node)
@@ -286,7 +272,6 @@ SUMS = (
     Form("√(u² + v²)² − u² = v²", "hypot(x, y)**2 - x**2", _hypotenuse),
     Form("ln(1 + u) − ln(u) = ln(1 + 1/u)", "log1p(x) - log(x)", _difference_of_logarithms, "above 0"),
     Form("softplus(u) − u = softplus(−u)", "softplus(x) - x", _softplus),
-    Form("m(x) + x for the inverse Mills ratio m by a continued fraction", "mills(x) + x", _mills),
 )
 # Those that leave a tanh that is there already.
 TANHS = (

@@ -183,13 +183,15 @@ BEHIND: Mapping[str, tuple[str, ...]] = {
     "mills_excess": (
         MILLS,
         '''def mills_excess(x):
-    """mills(x) + x; below -3 by a continued fraction, since the sum cancels there."""
-    near = np.asarray(mills(np.maximum(x, -3)) + x)
-    far = np.asarray(x < -3)
+    """mills(x) + x; below -1.1 by a continued fraction, since the sum cancels there."""
+    near = np.asarray(mills(np.maximum(x, -1.1)) + x)
+    far = np.asarray(x < -1.1)
     if far.any():
-        rest = 0
-        for k in range(60, 0, -1):
-            rest = k / (rest - np.asarray(x)[far])
+        a = -np.asarray(x)[far]
+        b = a + 1 / np.sqrt(a * a + 404)
+        rest = 202 / (np.sqrt(b * b + 404) + b)  # about what terms from 101 on make of it
+        for k in range(100, 0, -1):
+            rest = k / (rest + a)
         near[far] = rest
     return near[()]
 ''',

@@ -119,13 +119,14 @@ CHANGED: Mapping[str, tuple[str, ...]] = {
     ),
     "mills_excess": (
         '''def mills_excess(x):
-    """mills(x) + x; below -3 by a continued fraction, since the sum cancels there."""
-    far, near = jnp.maximum(-x, 3), jnp.maximum(x, -3)
-    rest = 0
-    for k in range(60, 0, -1):
+    """mills(x) + x; below -1.1 by a continued fraction, since the sum cancels there."""
+    far, near = jnp.maximum(-x, 1.1), jnp.maximum(x, -1.1)
+    b = far + 1 / jnp.sqrt(far * far + 404)
+    rest = 202 / (jnp.sqrt(b * b + 404) + b)  # about what terms from 101 on make of it
+    for k in range(100, 0, -1):
         rest = k / (far + rest)
     density = jnp.exp(-near * near / 2) / jnp.sqrt(2 * jnp.pi)
-    return jnp.where(x < -3, rest, density / special.ndtr(near) + near)
+    return jnp.where(x < -1.1, rest, density / special.ndtr(near) + near)
 ''',
     ),
     "adjugate": (

@@ -26,7 +26,6 @@ from chainrule.codegen.matching import (
 )
 from chainrule.expr.dims import ONE, Coefficient
 from chainrule.expr.nodes import Apply, Einsum, Expr, Stack, Sum, constant_of, elementwise, number, permute
-from chainrule.rules.activations import lognormcdf, mills, normcdf, normpdf
 from chainrule.rules.elementwise import (
     abs_,
     cosh,
@@ -58,11 +57,7 @@ def _log_of_function(node: Expr) -> Expr | None:
     u = of(argument, sigmoid)
     if u is not None:
         return negative(elementwise(softplus, negative(u)))
-    u = of(argument, exp)
-    if u is not None:
-        return u
-    u = of(argument, normcdf)
-    return None if u is None else elementwise(lognormcdf, u)
+    return of(argument, exp)
 
 
 def _log_softmax(node: Expr) -> Expr | None:
@@ -465,22 +460,8 @@ def _sinh_over_cosh(node: Expr) -> Expr | None:
     return None
 
 
-def _density_over_probability(node: Expr) -> Expr | None:
-    """φ(u) Φ(u)⁻ᵏ = m(u) Φ(u)¹⁻ᵏ."""
-    factors = _factors(node)
-    for i, (a, labels) in enumerate(factors):
-        u = of(a, normpdf)
-        for j, (b, places) in enumerate(factors):
-            base, p = raised(b)
-            if u is not None and places == labels and p <= -1 and of(base, normcdf) is u:
-                assert isinstance(node, Einsum)
-                made = [elementwise(mills, u), _rest_power(base, p + 1)]
-                return _product(node, (i, j), [(f, labels) for f in made])
-    return None
-
-
 LOGARITHMS = (
-    Form("ln σ(u) = −softplus(−u), ln exp(u) = u, ln Φ(u) as one", "log(sigmoid(x))", _log_of_function),
+    Form("ln σ(u) = −softplus(−u), ln exp(u) = u", "log(sigmoid(x))", _log_of_function),
     Form("ln softmax(u) = u − logsumexp(u)", "log(softmax(u))", _log_softmax),
     Form("ln(1 − exp(u)) = ln(−expm1(u)), far below 0 log1p(−exp(u)); ln(exp(u) − 1) = u + ln(1 − exp(−u))",
          "log(-expm1(-x))", _log_of_difference, "above 0"),
@@ -500,6 +481,5 @@ PRODUCTS = (
     Form("exp(u)/(a + b exp(v)) divided by exp(u)", "exp(x) / (2 + exp(x))", _exponential_over_sum),
     Form("exp(u) (a + b) = exp(u) a + exp(u) b where both are such quotients",
          "exp(x) * (1 / expm1(x)**2 + y / expm1(x))", _exponential_into_sum),
-    Form("φ(u)/Φ(u) = m(u), the inverse Mills ratio", "normpdf(x) / normcdf(x)", _density_over_probability),
     Form("sinh(u)/cosh(u) = tanh(u)", "sinh(x) / cosh(x)**2", _sinh_over_cosh),
 )  # fmt: skip

@@ -1,9 +1,9 @@
 """Forms that neither overflow nor cancel, put in place of those that do, before code is made.
 
-In: expressions. Out: expressions of the same value, by the rows of `cancelling.py` and `overflowing.py`: 1 −
-cos(u) becomes 2 sin(u/2)², log(1 + exp(u)) softplus(u), exp(x)/Σ exp(x) softmax(x). A factor that is 0 off a
-condition keeps roots and logarithms beside it from where they have no value, and xʸ ln(x) is 0 at x = 0. What
-is printed is not changed by this.
+In: expressions. Out: expressions of the same value, by the rows of `cancelling.py`, `overflowing.py` and
+`tails.py`: 1 − cos(u) becomes 2 sin(u/2)², log(1 + exp(u)) softplus(u), exp(x)/Σ exp(x) softmax(x). A factor
+that is 0 off a condition keeps roots and logarithms beside it from where they have no value, and xʸ ln(x) is
+0 at x = 0. What is printed is not changed by this.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from chainrule.codegen.cancelling import SUMS, TANHS
+from chainrule.codegen import cancelling, overflowing, tails
+from chainrule.codegen.cancelling import TANHS
 from chainrule.codegen.matching import Form, of, raised, scaled
-from chainrule.codegen.overflowing import LOGARITHMS, POWERS, PRODUCTS
+from chainrule.codegen.overflowing import POWERS
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, number
 from chainrule.expr.walk import rebuild, topological, transform
 from chainrule.rules.elementwise import log, log1p, not_equal, power, sqrt, tanh, where
@@ -21,6 +22,9 @@ from chainrule.rules.table import Elementwise
 from chainrule.simplify.definite import Definite
 from chainrule.simplify.normal import Normaliser
 
+SUMS = (*cancelling.SUMS, *tails.SUMS)
+PRODUCTS = (*overflowing.PRODUCTS, *tails.PRODUCTS)
+LOGARITHMS = (*overflowing.LOGARITHMS, *tails.LOGARITHMS)
 FORMS = (*SUMS, *PRODUCTS, *LOGARITHMS, *POWERS, *TANHS)
 BY_FUNCTION = {log: LOGARITHMS, log1p: LOGARITHMS, power: POWERS, sqrt: POWERS}
 

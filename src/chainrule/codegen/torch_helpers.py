@@ -151,12 +151,13 @@ TORCH_HELPERS: Mapping[str, tuple[str, ...]] = {
     "mills_excess": (
         MILLS,
         '''def mills_excess(x):
-    """mills(x) + x; below -3 by a continued fraction, since the sum cancels there."""
-    far, near = torch.clamp(-x, min=3), torch.clamp(x, min=-3)
-    rest = 0
-    for k in range(60, 0, -1):
+    """mills(x) + x; below -1.1 by a continued fraction, since the sum cancels there."""
+    far, near = torch.clamp(-x, min=1.1), torch.clamp(x, min=-1.1)
+    b = far + (far * far + 404)**-0.5
+    rest = 202 / ((b * b + 404)**0.5 + b)  # about what terms from 101 on make of it
+    for k in range(100, 0, -1):
         rest = k / (far + rest)
-    return torch.where(x < -3, rest, mills(near) + near)
+    return torch.where(x < -1.1, rest, mills(near) + near)
 ''',
     ),
     "masked_softmax": (
