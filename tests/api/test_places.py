@@ -86,6 +86,12 @@ def test_a_loss_of_all_rows_is_run_unsplit_or_refused(files: dict[str, Path]) ->
         cr.fit(loss, ["w"], files, shapes, stream=True)
 
 
+@pytest.mark.parametrize("loss", ["mean(abs(y - X @ w))", "sum(y**2) * sum((y - X @ w)**2)"])
+def test_a_run_needs_no_second_derivatives_of_all_rows(files: dict[str, Path], loss: str) -> None:
+    here, there = (cr.fit(loss, ["w"], files, "X[N,n] y[N] w[n]", stream=stream) for stream in (False, True))
+    assert there.loss == pytest.approx(here.loss, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("where", "message"),
     [

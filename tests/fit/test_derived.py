@@ -10,6 +10,7 @@ import pytest
 import chainrule as cr
 from chainrule.api.fitting import derived, setting, updates
 from chainrule.fit.derived import DerivedObjective
+from chainrule.fit.pieces import MemoryPiece, PiecedRows, cut
 from chainrule.fit.rows import MemoryRows
 
 RNG = np.random.default_rng(3)
@@ -31,6 +32,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("sum((y - X @ w)**2)", {"X": X, "y": Y}, {"shapes": "X[m,n] y[m] w[n]"}),
 ]
+QUANTILE = ("r = y - X @ w - b; mean(maximum(0.3*r, -0.7*r))", {"X": X, "y": Y}, {})
 TOGETHER = [
     ("mean((batchnorm(X @ A) @ v - y)**2)", {"X": X, "y": Y}, {"shapes": "A[3,h] v[h]", "sizes": {"h": 2}})
 ]
@@ -75,7 +77,7 @@ def test_minibatches_estimate_the_loss_without_bias(
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch", "numba"])
-@pytest.mark.parametrize(("loss", "data", "options"), [CASES[0], CASES[2], *TOGETHER])
+@pytest.mark.parametrize(("loss", "data", "options"), [CASES[0], CASES[2], QUANTILE, *TOGETHER])
 def test_backends_agree(loss: str, data: dict[str, Any], options: dict[str, Any], backend: str) -> None:
     ours, other = objective(loss, data, options), objective(loss, data, options, backend)
     theta = RNG.normal(size=ours.size) / 3
@@ -83,6 +85,25 @@ def test_backends_agree(loss: str, data: dict[str, Any], options: dict[str, Any]
     found = other.value_and_gradient(theta)
     assert found[0] == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(found[1], gradient, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("loss", "data", "options"), [CASES[3], QUANTILE])
+def test_second_derivatives_are_made_of_pieces_too(
+    loss: str, data: dict[str, Any], options: dict[str, Any]
+) -> None:
+    f = objective(loss, data, options)
+    theta, along = RNG.normal(size=f.size) / 3, RNG.normal(size=f.size)
+    whole, product = f.hessian(theta), f.product(theta, along)
+    arrays = f.place.arrays
+    f.place = PiecedRows([MemoryPiece({n: a[i:j] for n, a in arrays.items()}) for i, j in cut(34, 3)])
+    np.testing.assert_allclose(f.hessian(theta), whole, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(f.product(theta, along), product, rtol=1e-12, atol=1e-14)
+
+
+def test_a_loss_of_all_rows_is_not_taken_of_some() -> None:
+    assert objective(*TOGETHER[0]).batches(8, 0) is None
+    with pytest.raises(cr.ChainruleError, match="not a sum or mean over rows"):
+        cr.fit("norm(y - X @ w)**2 + w @ w", "w", {"X": X, "y": Y}, method="sgd")
 
 
 def test_what_is_separable_is_told() -> None:

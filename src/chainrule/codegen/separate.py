@@ -106,6 +106,31 @@ class _RowLinks(Links):
         for a in range(1, table.rank):
             self.join((table, a), (op, ids.rank + a - 1))
 
+    def _scatter(self, op: Op) -> None:
+        self._placed(op, op.args[0])
+
+    def _add_at(self, op: Op) -> None:
+        """What is added to has the axes of the result."""
+        base, values = op.args
+        for a in range(op.rank):
+            self.join((base, a), (op, a))
+        self._placed(op, values)
+
+    def _placed(self, op: Op, values: Op) -> None:
+        """An axis of values runs with the one that it fills from end to end, if that is one only."""
+        labels, places = op.data[:2]
+        used = [place.label for place in places]
+        for a, place in enumerate(places):
+            whole = place.index == ("all",) and used.count(place.label) == 1
+            if not whole:
+                self.split(op, [a])
+            if place.label in labels:  # else the values are repeated along that axis
+                source = labels.index(place.label)
+                if whole:
+                    self.join((values, source), (op, a))
+                else:
+                    self.split(values, [source])
+
     def _scatter_rows(self, op: Op) -> None:
         """Row v is the sum of the values at v."""
         values, ids = op.args

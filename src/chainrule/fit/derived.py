@@ -20,6 +20,7 @@ from chainrule.codegen.separate import NotSeparable
 from chainrule.codegen.traced import in_double
 from chainrule.errors import DomainProblem
 from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.walk import variables as variables_of
 from chainrule.fit.batches import Batch, Minibatches
 from chainrule.fit.objective import Array
 from chainrule.fit.rows import Rows
@@ -86,6 +87,12 @@ class DerivedObjective:
         return self.place.count
 
     @property
+    def row_size(self) -> str:
+        """The name of the number of rows, "" without data."""
+        named = (v.shape[0].name for v in self.derived.variables if v.name in self.data)
+        return next(named, "") or ""
+
+    @property
     def together(self) -> str:
         """Why all rows are needed at once; empty if they are not."""
         return self._first.reason
@@ -123,7 +130,8 @@ class DerivedObjective:
         return float(results[VALUE]), gradient.astype(np.float64, copy=False)
 
     def batches(self, batch: int, seed: int) -> Minibatches | None:
-        return self.place.batches(batch, seed)
+        # A loss of some rows says nothing of one that needs all of them at once.
+        return None if self.together else self.place.batches(batch, seed)
 
     def product(self, theta: Array, direction: Array) -> Array:
         evaluator, directions = self._second
@@ -183,12 +191,14 @@ class Evaluator:
     """Compiled results of all rows, by way of their totals where that is possible.
 
     reason   why it is not; empty where it is
+    reads    whether the results are made of rows at all, as the Hessian of a quantile loss is not
     """
 
     def __init__(
         self, about: DerivedObjective, outputs: Mapping[str, Expr], variables: Sequence[Variable]
     ) -> None:
         self.about, self.reason = about, ""
+        self.reads = any(v.name in about.data for v in variables_of(*outputs.values()))
         self.halves: Halves | None = None
         self.function: CompiledFunction | None = None
         try:
@@ -201,7 +211,7 @@ class Evaluator:
         about = self.about
         values = {**values, **about.fixed}
         if self.halves is None:
-            return self._whole(values, batch)
+            return self._whole(values)
         if batch is None:
             sizes = dict(about.sizes)
             if self.halves.counted:
@@ -215,12 +225,15 @@ class Evaluator:
         scaled = {name: total * (every / taken) for name, total in totals.items()}
         return self.halves.of_totals(scaled, values, about.sizes, every)
 
-    def _whole(self, values: Mapping[str, Array], batch: Batch | None) -> dict[str, Array]:
+    def _whole(self, values: Mapping[str, Array]) -> dict[str, Array]:
         assert self.function is not None
         about = self.about
-        rows = about.place.whole(self.reason) if batch is None else _rows(about.place, batch)
-        known: dict[str, Any] = {**values, **rows}
+        known: dict[str, Any] = dict(values)
         sizes = {name: about.sizes[name] for name in self.function.sizes if name in about.sizes}
+        if self.reads:
+            known |= about.place.whole(self.reason)
+        elif about.row_size in self.function.sizes:
+            sizes[about.row_size] = about.place.counted()
         if about.backend == "jax":
             with in_double():
                 results = self.function(**known, **sizes)

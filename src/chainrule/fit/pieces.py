@@ -199,6 +199,8 @@ class PiecedRows:
         return self.picks.some(batch)
 
     def whole(self, why: str) -> dict[str, Array]:
+        if isinstance(self.picks, MemoryRows):
+            return self.picks.whole(why)
         raise OptionError(
             f"this loss needs all rows at once: {why}",
             hint="give data that fit in memory, and no workers",

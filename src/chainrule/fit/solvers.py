@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.codegen.compiled import library
-from chainrule.errors import FileProblem, LimitExceeded, NoDerivative
+from chainrule.errors import FileProblem, LimitExceeded, NoDerivative, OptionError
 from chainrule.fit.methods import State
 from chainrule.fit.newton import stopped
 from chainrule.fit.objective import Array, Objective
@@ -214,7 +214,7 @@ class Solver:
             theta, loss, _ = self.point
             try:
                 step = newton_step(self.tape, theta, state.gradient)
-            except (NoDerivative, LimitExceeded):
+            except (NoDerivative, LimitExceeded, OptionError):
                 return replace(state, stuck=f"no smaller loss was found {ALONG}")
             gain = -float(state.gradient @ step) / 2
             point = theta + step

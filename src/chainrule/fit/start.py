@@ -215,6 +215,8 @@ def suggested_rate(objective: Objective, theta: Array) -> tuple[float, str]:
             image = objective.product(theta, direction)
         except (NoDerivative, LimitExceeded):
             return PLAIN_RATE, f"the rate is {PLAIN_RATE:g}, as no second derivative of the loss is known"
+        except OptionError:
+            return PLAIN_RATE, f"the rate is {PLAIN_RATE:g}, as the second derivative needs all rows at once"
         curvature = float(np.linalg.norm(image))
         if not (0 < curvature < np.inf):
             return PLAIN_RATE, f"the rate is {PLAIN_RATE:g}, as the loss is not curved at the start"
