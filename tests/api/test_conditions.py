@@ -64,3 +64,24 @@ def test_a_derivation_says_the_same_in_its_own_names(style: str | None) -> None:
         assert "is taken to be invertible" in text
     assert json.loads(page.to_json())["derivations"][0]["conditions"] == [said]
     assert cr.explain("logdet(X)", "X", "X[n,n]:spd").derivation.conditions == ()
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "sentence"),
+    [
+        ("p @ log(p)", "p[n]:simplex", "p ln(p) has no value in code where p is 0; xlogx(p) is 0 there"),
+        (
+            "sum(p*log(p/q))",
+            "p[n]:simplex q[n]:positive",
+            "p ln(p ⊘ q) has no value in code where p is 0; xlogy(p, p ⊘ q) is 0 there",
+        ),
+        ("p @ log(p)", "p[n]:positive", ""),
+        ("p @ log(p)", "p[n]", ""),
+        ("sum(xlogx(p))", "p[n]:simplex", ""),
+    ],
+)
+def test_a_product_that_has_no_value_at_zero(formula: str, shapes: str, sentence: str) -> None:
+    said = [
+        line for line in str(cr.derive(formula, wrt="p", shapes=shapes)).splitlines() if "no value" in line
+    ]
+    assert said == [sentence] * bool(sentence)

@@ -55,6 +55,8 @@ def functions() -> dict[str, Any]:
         "softmax": jax.nn.softmax,
         "logsumexp": jax.scipy.special.logsumexp,
         "erf": jax.scipy.special.erf,
+        "lgamma": jax.scipy.special.gammaln,
+        "xlogx": lambda x: jax.scipy.special.xlogy(x, x),
     }
 
 

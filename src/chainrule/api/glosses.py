@@ -28,6 +28,8 @@ GLOSSES = {
     "expm_frechet3": "expm_frechet3(X, E, F, G): the third derivative of expm at X along E, F and G",
     "polar": "polar(X): UVᵀ of the singular value decomposition X = U diag(σ) Vᵀ",
     "polar_frechet": "polar_frechet(X, E): the derivative of polar at X along E",
+    "digamma": "digamma(x): the derivative of ln Γ(x)",
+    "polygamma": "polygamma(k, x): the derivative of order k of digamma(x)",
     "top_left": "top_left(X): the left singular vector of the largest singular value",
     "top_right": "top_right(X): the right singular vector of the largest singular value",
 }

@@ -7,6 +7,7 @@ from chainrule.rules import (
     exponential,
     factors,
     reductions,
+    special,
     spectral,
     tensorial,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "factors",
     "lookup",
     "reductions",
+    "special",
     "spectral",
     "tensorial",
 ]

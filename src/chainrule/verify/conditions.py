@@ -1,7 +1,7 @@
 """What a formula asks of a matrix that moves: that it is invertible, positive definite, or of full rank.
 
 In: a formula, its derivatives and a way to write a part. Out: a sentence for each matrix of which it is
-neither declared nor seen.
+neither declared nor seen, and one for each product x ln x of something that is declared so that it may be 0.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 from chainrule.expr.nodes import Apply, Einsum, Expr, Variable, add
 from chainrule.expr.walk import depends_on, topological, variables
+from chainrule.rules.elementwise import log
 from chainrule.rules.factors import cholesky, pinv
 from chainrule.rules.reductions import prod
 from chainrule.rules.spectral import eigvalsh
 from chainrule.rules.tensorial import det, inv, logdet, matrix_power
 from chainrule.simplify import Normaliser, normalise
 from chainrule.simplify.definite import Definite, Proof
+
+# Structures of which an entry may be 0.
+ZERO = frozenset({"nonnegative", "probability", "simplex"})
 
 
 def conditions(
@@ -56,7 +60,39 @@ def conditions(
             continue
         name = "det" if node.function is det else "the product"
         found[f"where {write(root)} is singular, {name} has derivatives too, but not of this form"] = None
+    found |= dict.fromkeys(_without_value(formula, write))
     return list(found)
+
+
+def _without_value(formula: Expr, write: Callable[[Expr], str]) -> list[str]:
+    """Where x ln x stands and x is declared so that it may be 0; of two factors xlogy has the value 0."""
+    found: dict[str, None] = {}
+    for node in topological([formula]):
+        factors = dict(zip(node.operands, node.labels, strict=True)) if isinstance(node, Einsum) else {}
+        for factor, labels in factors.items():
+            if isinstance(factor, Apply) and factor.function is log:
+                inside = factor.arguments[0]
+                beside = [x for x in _entries(inside) if factors.get(x) == labels and _may_vanish(x)]
+                found |= dict.fromkeys(_told(write(x), write(inside)) for x in beside)
+    return list(found)
+
+
+def _told(x: str, inside: str) -> str:
+    instead = f"xlogx({x})" if x == inside else f"xlogy({x}, {inside})"
+    return f"{x} ln({inside}) has no value in code where {x} is 0; {instead} is 0 there"
+
+
+def _may_vanish(x: Variable) -> bool:
+    """Whether its declaration says that an entry may be 0."""
+    return "positive" not in x.structure and not ZERO.isdisjoint(x.structure)
+
+
+def _entries(expr: Expr) -> list[Variable]:
+    """The variables that are factors of every entry."""
+    if isinstance(expr, Einsum):
+        pairs = zip(expr.operands, expr.labels, strict=True)
+        return [x for x, labels in pairs if isinstance(x, Variable) and labels == expr.output]
+    return [expr] if isinstance(expr, Variable) else []
 
 
 def _determined(node: Apply, inverted: set[Expr]) -> Expr | None:
