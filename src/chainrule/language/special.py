@@ -6,14 +6,15 @@ In: expressions (or numbers). Out: expressions.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 from chainrule.errors import ShapeMismatch
 from chainrule.expr.nodes import Apply, Expr, as_expr, elementwise, number
-from chainrule.language import functions as f
 from chainrule.language.functions import Entry
 from chainrule.rules import special as rows
 from chainrule.rules.constants import PI
+from chainrule.rules.elementwise import log
 
 HIGHEST = 20  # order of polygamma
 LARGEST = 50  # matrix of multigammaln, a sum with a term for each row
@@ -61,8 +62,8 @@ def multigammaln(a: Any, p: int) -> Expr:
     if not 1 <= p <= LARGEST:
         raise ShapeMismatch(f"multigammaln is of matrices of 1 to {LARGEST} rows, not {p}")
     terms = (lgamma(as_expr(a) - number(Fraction(j, 2)) if j else a) for j in range(p))
-    total = f.reduce(lambda one, other: one + other, terms)
-    return total + number(Fraction(p * (p - 1), 4)) * elementwise(f.rows.log, Apply(PI))
+    total = reduce(lambda one, other: one + other, terms)
+    return total + number(Fraction(p * (p - 1), 4)) * elementwise(log, Apply(PI))
 
 
 def xlogy(x: Any, y: Any) -> Expr:
