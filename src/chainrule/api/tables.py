@@ -15,7 +15,7 @@ from typing import Any
 # What words hold beside plain letters, for LaTeX outside mathematics.
 IN_TEXT = {
     "∂": r"\partial ", "Δ": r"\Delta ", "Σ": r"\sum ", "σ": r"\sigma ", "π": r"\pi ", "∇": r"\nabla ",
-    "λ": r"\lambda ", "Φ": r"\Phi ", "φ": r"\varphi ", "δ": r"\delta ",
+    "λ": r"\lambda ", "Φ": r"\Phi ", "φ": r"\varphi ", "δ": r"\delta ", "Γ": r"\Gamma ", "ψ": r"\psi ",
     "ᵀ": r"^\top ", "⊙": r"\odot ", "⊗": r"\otimes ", "⊘": r"\oslash ", "−": "-",
     "·": r"\cdot ", "×": r"\times ",
     "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "‖": r"\Vert ", "′": "'", "𝟏": r"\mathbf{1}", "√": r"\surd ",
