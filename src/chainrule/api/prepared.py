@@ -32,6 +32,7 @@ from chainrule.fit.session import Progress
 from chainrule.fit.start import read_start, relu_biases, start_of
 from chainrule.fit.stream import Streamed
 from chainrule.fit.surface import surface
+from chainrule.fit.threads import one_thread, work_of
 from chainrule.fit.units import in_units
 
 Watch = Callable[[Progress], None]
@@ -74,6 +75,19 @@ class Prepared:
         **how: Any,
     ) -> Result:
         """Fit, and look at where it ended."""
+        rows = self.objective.rows if self.about.data else 1
+        with one_thread(work_of(method, rows, self.objective.size, how.get("batch"))):
+            return self._run(method, init, watch, checkpoint, resume, how)
+
+    def _run(
+        self,
+        method: str,
+        init: Mapping[str, object] | str | Path | None,
+        watch: Watch | None,
+        checkpoint: str | Path | None,
+        resume: str | Path | None,
+        how: Mapping[str, Any],
+    ) -> Result:
         objective, structures = self.objective, self._structures()
         init = {ascii_name(str(name)): value for name, value in read_start(init).items()}
         start = start_of(objective.shapes, structures, init=init, biases=self._biases(), seed=self.seed)

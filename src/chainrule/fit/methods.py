@@ -18,6 +18,8 @@ from chainrule.fit.batches import Batches, Minibatches
 from chainrule.fit.objective import Array, Objective
 from chainrule.fit.search import search
 
+BATCH = 32  # rows of a step of sgd and adam unless said
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -177,7 +179,7 @@ def batches_of(method: str, objective: Objective, batch: int | None, seed: int) 
 
     Raises: OptionError if the loss is not a sum over rows, of which some could be taken.
     """
-    found = objective.batches(32 if batch is None else batch, seed)
+    found = objective.batches(BATCH if batch is None else batch, seed)
     if found is None and (batch is not None or method == "sgd"):
         raise OptionError(
             f"{method} takes some rows at a time, and this loss is not a sum or mean over rows of data",
