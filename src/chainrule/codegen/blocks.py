@@ -30,7 +30,8 @@ ENTRYWISE = frozenset({"add", "sub", "mul", "div", "pow", "neg", "cast", "sqrt"}
 class Body:
     """What is done with a block: `ops` in order, from rows of `inputs` and whole values of `outer` ones.
 
-    results    the operations whose values are added up
+    results    the operations whose values are added up, or joined
+    joined     the numbers of those whose values are rows of the result
     length     the axis that is cut into blocks, by name
     widths     entries in a row of the widest arrays of the body
     totals     entries of the largest results, divided by the width where there is one that divides them
@@ -42,6 +43,7 @@ class Body:
     inputs: tuple[Op, ...]
     outer: tuple[Op, ...]
     results: tuple[Op, ...]
+    joined: frozenset[int]
     length: Dim
     widths: tuple[Dim, ...]
     totals: tuple[Dim, ...]
@@ -67,7 +69,7 @@ def in_blocks(program: Program, sizes: Mapping[str, int], entries: int) -> Progr
     if not found:
         return program
     chosen = max(found, key=lambda c: (assumed_size(c.length, sizes), -c.first))
-    return program if chosen.is_short(sizes, entries) else _rewritten(program, ops, chosen)
+    return program if chosen.is_short(sizes, entries) else cut_along(program, ops, chosen)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -277,11 +279,16 @@ def names_once(op: Op, axis: int | None, length: Dim) -> bool:
     return not any(set(length.names) & set(dim.names) for dim in written)
 
 
-def _rewritten(program: Program, ops: Sequence[Op], component: Component) -> Program:
+def cut_along(
+    program: Program, ops: Sequence[Op], component: Component, joined: Sequence[Op] = ()
+) -> Program:
+    """The program in blocks along an axis; `joined` are the results that have it."""
     axes = component.axes
     inside = [op for op in ops if op in axes and op.kind != "input"]
-    results = [op for op in ops if op not in axes and any(a in axes for a in op.args)]
-    body_ops = [op for op in ops if op in axes or op in results]
+    totalled = [op for op in ops if op not in axes and any(a in axes for a in op.args)]
+    results = [*dict.fromkeys(joined), *totalled]
+    made_there = set(results)
+    body_ops = [op for op in ops if op in axes or op in made_there]
     inputs = [op for op in ops if op in axes and op.kind == "input"]
     known = set(body_ops)
     outer = list(dict.fromkeys(a for op in (*inside, *results) for a in op.args if a not in known))
@@ -290,7 +297,7 @@ def _rewritten(program: Program, ops: Sequence[Op], component: Component) -> Pro
         return _product([dim for a, dim in enumerate(op.shape) if a != axes[op]])
 
     widths = _largest([width(op) for op in body_ops if op in axes])
-    totals = _largest([_product(op.shape) for op in results if op.rank > 1])
+    totals = _largest([_product(op.shape) for op in results if op.rank > 1 and op not in axes])
     if len(widths) == 1:
         totals = tuple(_divided(total, widths[0]) for total in totals)
     body = Body(
@@ -298,6 +305,7 @@ def _rewritten(program: Program, ops: Sequence[Op], component: Component) -> Pro
         tuple(inputs),
         tuple(outer),
         tuple(results),
+        frozenset(k for k, op in enumerate(results) if op in axes),
         component.length,
         widths,
         totals,

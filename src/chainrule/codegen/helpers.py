@@ -114,6 +114,23 @@ HELPERS = {
         sums = [s + t for s, t in zip(sums, more)] if sums else more
     return sums
 ''',
+    "in_rows": '''def in_rows(part, rows, joined, *arrays):
+    """What part(*arrays) gives by blocks of rows: results in joined (or None) row by row, others added up."""
+    count, results = len(arrays[0]), []
+    if count <= rows and not any(r is not None for r in joined.values()):
+        return part(*arrays)
+    np.empty(2**18)  # when this is freed, the allocator begins to keep what blocks free, and not return it
+    for i in range(0, max(count, 1), rows):
+        for k, m in enumerate(part(*[a[i:i + rows] for a in arrays])):
+            if not i:
+                new = m if k not in joined else joined[k]
+                results.append(np.empty((count, *m.shape[1:]), m.dtype) if new is None else new)
+            if k in joined:
+                results[k][i:i + rows] = m
+            elif i:
+                results[k] = results[k] + m
+    return results
+''',
     "sum_along": '''def sum_along(x, axis):
     """x.sum(axis), for float32 in double precision: NumPy adds one entry after another along such an axis."""
     return x.sum(axis=axis, dtype=np.float64).astype(x.dtype) if x.dtype == np.float32 else x.sum(axis=axis)

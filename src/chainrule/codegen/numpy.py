@@ -12,6 +12,7 @@ from chainrule.codegen.helpers import BEHIND
 from chainrule.codegen.passes import for_blas
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Op
+from chainrule.codegen.rows import LARGEST, in_rows
 from chainrule.codegen.statements import on_diagonal
 from chainrule.codegen.vocabulary import (
     ATOM,
@@ -49,7 +50,7 @@ class NumPy(Vocabulary):
         cls, program: Program, structures: Mapping[str, Sequence[str]], sizes: Mapping[str, int]
     ) -> Program:
         program = for_blas(program, structures, sizes, cls.block)
-        return in_chains(program, sizes)
+        return in_chains(in_rows(program, sizes), sizes)
 
     def imports(self, written: str) -> list[str]:
         used = [name for name in ("linalg", "special") if mentions(written, name)]
@@ -336,6 +337,12 @@ class NumPy(Vocabulary):
                 divided = "" if len(body.widths) == 1 else f" // {width}"
                 sizes.append(f"2*{self.dim(total).at(TIMES + 1)}{divided}")
         return f"max({', '.join(['64', *sizes])})"
+
+    def joined(self, body: Body, function: str, sources: Sequence[str], targets: Mapping[int, str]) -> str:
+        self.helpers["in_rows"] = None
+        width = f"max({', '.join(['1', *(self.dim(d).text for d in body.widths)])})"
+        places = ", ".join(f"{k}: {targets.get(k)}" for k in sorted(body.joined))
+        return f"in_rows({function}, max(1, 2**{LARGEST} // {width}), {{{places}}}, {', '.join(sources)})"
 
     def sums(self, function: str, rows: str, sources: Sequence[str], grams: Sequence[int]) -> str:
         self.helpers["in_blocks"] = None

@@ -107,7 +107,9 @@ class Writer:
         body: Body = op.data[0]
         vocabulary = self.vocabulary
         sources = [text.text for text in args[: len(body.inputs)]]
-        factors = {k: vocabulary.factor(result) for k, result in enumerate(body.results)}
+        factors = {
+            k: None if body.joined else vocabulary.factor(result) for k, result in enumerate(body.results)
+        }
         outputs = {k: factors[k] or result for k, result in enumerate(body.results)}
         rows_of = Program(list(body.ops), outputs, dict(body.names))
         inner = Writer(rows_of, vocabulary, self.taken, self.spell, in_place=vocabulary.assigns)
@@ -125,8 +127,15 @@ class Writer:
         vocabulary.dims, vocabulary.sums_are_long = dims, True
         function, rows = self._fresh("of_rows", 0), self._fresh("rows", 0)
         texts: dict[Op, Text] = {}
+        targets: dict[int, str] = {}
         for part in parts:
-            texts[part] = Text(self._fresh(self.program.names.get(part) or f"s{part.data[0] + 1}", 0))
+            k = part.data[0]
+            letter = "r" if k in body.joined else "s"
+            for key, output in self.program.outputs.items():
+                if output is part and k in body.joined and key in self.targets:
+                    targets.setdefault(k, self.targets[key])
+            name = targets.get(k) or self._fresh(self.program.names.get(part) or f"{letter}{k + 1}", 0)
+            texts[part] = Text(name)
         names = {part.data[0]: text.text for part, text in texts.items()}
         self.lines += [
             *reading,
@@ -135,10 +144,15 @@ class Writer:
             *("    " + line for line in inner.lines),
             f"    return {_tuple([results[k].text for k in outputs])}",
             "",
-            f"{rows} = {vocabulary.rows(body, matrix, far)}",
-            f"{_tuple([names.get(k, '_') for k in outputs])} = "
-            + vocabulary.sums(function, rows, sources, [k for k in factors if factors[k]]),
         ]
+        left = f"{_tuple([names.get(k, '_') if k not in targets else '_' for k in outputs])} = "
+        if body.joined:
+            self.lines.append(left + vocabulary.joined(body, function, sources, targets))
+        else:
+            self.lines += [
+                f"{rows} = {vocabulary.rows(body, matrix, far)}",
+                left + vocabulary.sums(function, rows, sources, [k for k in factors if factors[k]]),
+            ]
         return {op: Text(function), **texts}
 
     def _chain(self, op: Op, args: Sequence[Text], items: Sequence[Op]) -> dict[Op, Text]:

@@ -215,6 +215,10 @@ class Vocabulary(ABC):
         """The call that adds up what a function gives for all blocks; for `grams` it gives Z for ZᵀZ."""
         raise AssertionError(f"{type(self).__name__} has no blocks")
 
+    def joined(self, body: Body, function: str, sources: Sequence[str], targets: Mapping[int, str]) -> str:
+        """The call that joins rows of results, in the arrays that are there for some, and adds up others."""
+        raise AssertionError(f"{type(self).__name__} has no blocks")
+
     def define(self, function: str, parameters: Sequence[str], body: Sequence[str]) -> None:
         """A function of a part of the arrays, above the source."""
         raise AssertionError(f"{type(self).__name__} has no parts")
