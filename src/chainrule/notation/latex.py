@@ -172,10 +172,17 @@ def _is_word(factor: Tree) -> bool:
 
 def _power(node: Tree, parts: list[str]) -> str:
     simple = re.fullmatch(r"(-?)\\frac\{(\w+)\}\{(\w+)\}", parts[1])
-    exponent = f"{simple[1]}{simple[2]}/{simple[3]}" if simple else parts[1]
+    exponent = f"{simple[1]}{simple[2]}/{simple[3]}" if simple else _bare(node.args[1], parts[1])
     if node.data[0]:
         exponent = f"{m.product_signs(node)[1]} {exponent}"
     return f"{parts[0]}^{{{exponent}}}"
+
+
+def _bare(part: Tree, text: str) -> str:
+    """A size n - 1 without the parentheses that it has as a factor: it stands alone above the line."""
+    value = part.data[0] if part.op == "number" else None
+    alone = value is not None and value.rational == 1 and [e for _, e in value.powers] == [1]
+    return text.removeprefix("(").removesuffix(")") if alone else text
 
 
 def _sum(node: Tree, parts: list[str]) -> str:

@@ -90,7 +90,7 @@ class Tree:
     def precedence(self) -> int:
         """How tightly its outermost operator binds."""
         if self.op == "number" and not is_plain_number(self.data[0]):
-            return OVER
+            return CHAIN if is_product_of_sizes(self.data[0]) else OVER
         return PRECEDENCE.get(self.op, ATOM)
 
     def __repr__(self) -> str:
@@ -293,6 +293,12 @@ def above_and_below(value: Fraction) -> tuple[str, str]:
         return short, ""
     above, below = str(value.numerator), str(value.denominator)
     return "" if above == "1" else above, "" if below == "1" else below
+
+
+def is_product_of_sizes(value: Coefficient) -> bool:
+    """Whether it prints as factors side by side: 4n, MN, 2n²."""
+    whole = value.rational.denominator == 1 or decimal(value.rational) is not None
+    return whole and all(e > 0 for _, e in value.powers)
 
 
 def is_plain_number(value: Coefficient) -> bool:

@@ -732,9 +732,11 @@ def _terms(readings: list[Reading], side: int, direction: int, *, typed: bool = 
     terms = []
     diagonal = any(map(_on_diagonal, readings))
     for reading in readings:
-        sign, term = parts(reading, side, drop_ones=not diagonal)
-        place = (reading.ones or not term.leaves, -term.leaves, _natural(term.key))
-        terms.append((place, sign * direction, term))
+        for one in _sizes(reading) if not diagonal else (reading,):
+            sign, term = parts(one, side, drop_ones=not diagonal)
+            last = term.op == "number" and not term.data[0].powers
+            place = (one.ones or not term.leaves, last, -term.leaves, _natural(term.key))
+            terms.append((place, sign * direction, term))
     if typed:
         return m.signed_sum([(sign, term) for _, sign, term in terms])
     terms.sort(key=lambda t: t[0])
@@ -744,6 +746,16 @@ def _terms(readings: list[Reading], side: int, direction: int, *, typed: bool = 
     if not _is_polynomial([term for _, _, term in terms]):
         terms.insert(0, terms.pop(next((k for k, t in enumerate(terms) if t[1] > 0), 0)))
     return m.signed_sum([(sign, term) for _, sign, term in terms])
+
+
+def _sizes(reading: Reading) -> list[Reading]:
+    """A number n + 1 as the two terms that it is in a sum."""
+    powers = reading.coefficient.powers
+    alone = not reading.above and not reading.below and (reading.body is None or reading.ones)
+    if not alone or len(powers) != 1 or powers[0][1] != 1 or powers[0][0].name is not None:
+        return [reading]
+    inside = [Coefficient.of(Dim((term,))) for term in powers[0][0].terms]
+    return [replace(reading, coefficient=Coefficient(reading.coefficient.rational) * c) for c in inside]
 
 
 def _natural(key: str) -> str:

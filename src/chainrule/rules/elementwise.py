@@ -40,7 +40,7 @@ def _maximum(weight: Fraction) -> Weights:
 
 
 def _minimum(weight: Fraction) -> Weights:
-    return (lambda a, b, y: _wins(-a, -b, weight), lambda a, b, y: _loses(-a, -b, weight))
+    return (lambda a, b, y: _is_least(a, b, weight), lambda a, b, y: _is_not_least(a, b, weight))
 
 
 def _step(a: Expr, b: Expr, weight: Fraction) -> Expr:
@@ -55,6 +55,20 @@ def _wins(a: Expr, b: Expr, weight: Fraction) -> Expr:
     if variables(a) and variables(b):
         return a >= b
     return _step(a, b, weight if variables(a) else 1 - weight)
+
+
+def _is_least(a: Expr, b: Expr, weight: Fraction) -> Expr:
+    """The weight of a in min(a, b)."""
+    if variables(a) and variables(b):
+        return b >= a
+    return _step(b, a, weight if variables(a) else 1 - weight)
+
+
+def _is_not_least(a: Expr, b: Expr, weight: Fraction) -> Expr:
+    """The weight of b in min(a, b), so that both add up to 1."""
+    if variables(a) and variables(b):
+        return a > b
+    return _step(a, b, 1 - weight if variables(a) else weight)
 
 
 def _loses(a: Expr, b: Expr, weight: Fraction) -> Expr:
