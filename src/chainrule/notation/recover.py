@@ -330,8 +330,9 @@ class Reader:
         below = constant is not None and constant.rational < 0
         top = signed(parts(exponent, 0)) if constant is None else number(-constant if below else constant)
         first = m.power(signed(parts(base, 0)), top, rank == 2 and not base.ones)
+        opposite = self._odd_power(rank, constant, base)
         if not rank:
-            return Reading(below=(first,)) if below else Reading(above=(first,))
+            return Reading(below=(first,), opposite=opposite) if below else Reading(above=(first,))
         forms = turned(first)
         if rank == 2:
             other = top if constant is not None else signed(parts(exponent, 1))
@@ -339,7 +340,17 @@ class Reader:
         if not below:
             return Reading(body=forms)
         reciprocals = settle(m.divide(m.ONE, forms[0]), m.divide(m.ONE, forms[1]))
-        return Reading(body=reciprocals if rank == 2 else turned(reciprocals[0]), reciprocal=forms)
+        body = reciprocals if rank == 2 else turned(reciprocals[0])
+        return Reading(body=body, opposite=opposite, reciprocal=forms)
+
+    def _odd_power(self, rank: int, constant: Coefficient | None, base: Reading) -> Forms | None:
+        """What divides in minus the expression, (x − 1)³ for 1/(1 − x)³, where a difference can be turned."""
+        if constant is None or constant.rational > 0 or constant.powers or constant.rational % 2 != 1:
+            return None
+        if rank > 1 or base.opposite is None:
+            return None
+        turned_base = signed(parts(replace(swapped(base), coefficient=base.coefficient), 0))
+        return turned(m.power(turned_base, number(-constant), False))
 
     # ------------------------------------------------------------ products
 
@@ -363,7 +374,10 @@ class Reader:
         gains = sum(gain(readings[k]) < 2 for k in alone)
         odd = coefficient.rational < 0
         # Two signs cancel: as many are turned as gain, or one fewer where that would leave a sign in front.
-        for swap in alone[: max(odd, gains - (gains + odd) % 2)]:
+        turns = max(odd, gains - (gains + odd) % 2)
+        if turns < gains < len(alone) and [gain(readings[alone[k]]) for k in (turns, gains)] == [0, 2]:
+            turns = gains + 1  # (p − y) ⊘ (1 − p), for (y − p) ⊘ (p − 1): what is all one goes along
+        for swap in alone[:turns]:
             coefficient, readings[swap] = -coefficient, swapped(readings[swap])
         above: list[Tree] = []
         below: list[Tree] = []
@@ -581,14 +595,21 @@ def _twins(reading: Reading, readings: Sequence[Reading]) -> int:
 def gain(reading: Reading) -> int:
     """How much a difference gains by turning round: 0 for u − 1, 1 for y − f(x), 2 where it is all one."""
     assert reading.opposite is not None
-    before = (reading.above if reading.body is None else reading.body)[0]
-    after = reading.opposite[0]
+    before, after = _differences(reading)
     if before.op != "sum" or after.op != "sum":
         return 1
     if not after.args[0].leaves or not before.args[0].leaves:
         return 0 if before.args[0].leaves else 3
     leads = [t.args[0].op in ("name", "entry") for t in (before, after)]
     return 1 if leads == [True, False] else 2
+
+
+def _differences(reading: Reading) -> tuple[Tree, Tree]:
+    """The difference in it and the same turned round."""
+    assert reading.opposite is not None
+    now = reading.reciprocal or reading.body or reading.above or reading.below
+    before, after = now[0], reading.opposite[0]
+    return (before.args[0], after.args[0]) if before.op == "power" else (before, after)
 
 
 def _is_basis(reading: Reading) -> bool:
@@ -784,6 +805,11 @@ def _is_polynomial(terms: Sequence[Tree]) -> bool:
 def swapped(reading: Reading) -> Reading:
     """The reading of minus the expression, its difference turned round."""
     assert reading.opposite is not None
+    if reading.reciprocal is not None:
+        over = turned(m.divide(m.ONE, reading.opposite[0]))
+        return replace(reading, body=over, reciprocal=reading.opposite, opposite=None)
+    if reading.body is None and not reading.above:
+        return replace(reading, below=reading.opposite[:1], opposite=None)
     if reading.body is None:
         return replace(reading, above=reading.opposite[:1], opposite=None)
     return replace(reading, body=reading.opposite, opposite=None)
