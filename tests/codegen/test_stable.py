@@ -141,3 +141,29 @@ def test_sums_of_columns_in_single_precision(formula: str) -> None:
     for got, want in zip(f(**single), f(**arrays), strict=True):
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_a_polynomial_that_cancels_has_its_limit() -> None:
+    f = cr.derive("sum(y * x / (exp(x) - 1))", wrt="x", shapes="x[n] y[n]").compile()
+    found = f(x=np.array([0.0, 1e-300, 800.0, -800.0]), y=np.full(4, 2.0))
+    assert found.tolist() == [-1.0, -1.0, 0.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("formula", "order"),
+    [
+        ("x**2 / (exp(x) - 1)", 2),
+        ("(x / (1 - exp(-x)))**2", 2),
+        ("x * exp(x) / (exp(x) - 1)**2", 2),
+        ("sin(y) * x**3 / (exp(x / 3) - 1)", 2),
+        ("1 / x - 1 / expm1(x)", 1),
+        ("log(erfc(x * y)) / y", 1),
+    ],
+)
+def test_derivatives_are_those_of_the_reference(formula: str, order: int) -> None:
+    d = cr.derive(f"sum({formula})", wrt="x", shapes="x[n] y[n]", order=order)
+    rng = np.random.default_rng(0)
+    given = {"x": rng.uniform(0.5, 7, 20) * rng.choice([-1, 1], 20), "y": rng.uniform(0.1, 0.5, 20)}
+    f = d.compile()
+    found = f(**{n: v for n, v in given.items() if n in f.__signature__.parameters})
+    assert np.allclose(found, evaluate(d.expression, given), rtol=1e-10, atol=1e-12)

@@ -13,11 +13,12 @@ from typing import Any
 
 from chainrule.codegen import cancelling, overflowing, tails
 from chainrule.codegen.cancelling import TANHS
+from chainrule.codegen.expansions import expanded
 from chainrule.codegen.matching import Form, of, raised, scaled
 from chainrule.codegen.overflowing import POWERS
 from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, number
 from chainrule.expr.walk import rebuild, topological, transform
-from chainrule.rules.elementwise import log, log1p, not_equal, power, sqrt, tanh, where
+from chainrule.rules.elementwise import expm1, log, log1p, not_equal, power, sqrt, tanh, where
 from chainrule.rules.table import Elementwise
 from chainrule.simplify.definite import Definite
 from chainrule.simplify.normal import Normaliser
@@ -34,6 +35,7 @@ def stable(outputs: Mapping[Any, Expr], names: Mapping[str, Expr]) -> tuple[dict
     memo: dict[Expr, Expr] = {}
     first = {key: transform(expr, _stable, memo) for key, expr in outputs.items()}
     kept = {name: memo[expr] for name, expr in names.items() if expr in memo}
+    first = _expanded(first)
     summed = _summed_tanhs(first.values())
 
     def last(node: Expr) -> Expr:
@@ -42,6 +44,14 @@ def stable(outputs: Mapping[Any, Expr], names: Mapping[str, Expr]) -> tuple[dict
     memo = {}
     second = {key: transform(expr, last, memo) for key, expr in first.items()}
     return second, {name: memo[expr] for name, expr in kept.items() if expr in memo}
+
+
+def _expanded(outputs: dict[Any, Expr]) -> dict[Any, Expr]:
+    """The outputs without polynomials in 1/(exp(u) − 1) that cancel."""
+    if not any(of(raised(node)[0], expm1) is not None for node in topological(outputs.values())):
+        return outputs
+    memo: dict[Expr, Expr] = {}
+    return {key: expanded(expr, memo) for key, expr in outputs.items()}
 
 
 def _stable(node: Expr) -> Expr:
