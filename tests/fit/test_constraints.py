@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from objectives import Function
+from objectives import Function, quadratic
 
 from chainrule.errors import DomainProblem, FileProblem, OptionError
 from chainrule.fit.constraints import Constrained, constrained
@@ -143,6 +143,28 @@ def test_every_method_finds_the_nearest_point_of_the_simplex(method: str) -> Non
     assert outcome.converged, outcome.reason
     assert np.abs(outcome.theta - a).max() < 1e-6
     assert "softmax" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("method", ["newton", "newton-cg", "gd"])
+@pytest.mark.parametrize("word", ["positive", "nonnegative", "probability", "simplex"])
+def test_an_edge_where_nothing_moves_is_no_minimum(word: str, method: str) -> None:
+    """The gradient by t vanishes there, however much the loss falls inwards."""
+    rate = {"rate": 0.1} if method == "gd" else {}
+    for centre, start in (([0.3, 0.7], [1e-14, 1 - 1e-14]), ([0.7, 0.3], [1 - 1e-14, 1e-14])):
+        objective, begin = quadratic([1, 1], centre), {"x": np.array(start)}
+        outcome = run(constrained(objective, {"x": (word,)}, begin, method), method, begin, **rate)
+        assert not outcome.converged and "x is at the edge" in outcome.reason and "inside" in outcome.hint
+    tiny, begin = quadratic([1e16], [1e-7]), {"x": np.array([3e-7])}
+    if word == "positive" and method != "gd":
+        assert run(constrained(tiny, {"x": (word,)}, begin, method), method, begin).converged
+
+
+def test_newton_does_not_leap_to_an_edge() -> None:
+    """Where the loss is hardly curved by t, a whole step would be far too long."""
+    for start in np.linspace(0.02, 0.98, 49):
+        objective, begin = quadratic([1.0], [0.3]), {"x": np.array([start])}
+        outcome = run(constrained(objective, {"x": ("probability",)}, begin, "newton"), "newton", begin)
+        assert outcome.converged and outcome.theta[0] == pytest.approx(0.3, abs=1e-8)
 
 
 @pytest.mark.parametrize(("word", "high"), [("nonnegative", np.inf), ("probability", 1.0)])

@@ -268,6 +268,9 @@ def test_npy_files_in_parts(tmp_path: Path) -> None:
     np.save(tmp_path / "y-2.npy", np.zeros(2))
     with pytest.raises(DataProblem, match="y is in 3 files and X in 2"):
         open_table(tmp_path)
+    (tmp_path / "y-1.npy").unlink()
+    with pytest.raises(DataProblem, match=r"y-2\.npy: it would stand beside .*X-1\.npy, which has another"):
+        open_table(tmp_path)
 
 
 def test_arrays_that_do_not_fit(tmp_path: Path) -> None:

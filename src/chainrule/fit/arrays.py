@@ -23,7 +23,7 @@ from chainrule.errors import DataProblem
 from chainrule.fit.cells import TEXT, Array, numbers, texts
 from chainrule.fit.parts import Columns, Part, Wanted
 
-ENTRY = re.compile(r"(.*)\[(\d+)\]")
+NUMBERED = re.compile(r"(.+)[-_.](\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,11 +278,27 @@ def npz_part(path: str) -> ArrayPart:
 
 
 def by_name(paths: Sequence[str]) -> tuple[Part, ...]:
-    """Parts of npy files: X-0.npy and X-1.npy are rows of X, y.npy is another array."""
+    """Parts of npy files: X-0.npy and X-1.npy are rows of X, y.npy is another array.
+
+    Raises: DataProblem if rows of one number would stand beside those of another.
+    """
     files: dict[str, list[str]] = {}
+    places: dict[str, list[int]] = {}
     for path in paths:
         stem = os.path.basename(path).removesuffix(".npy")
-        files.setdefault(re.sub(r"[-_.]\d+$", "", stem) or stem, []).append(path)
+        numbered = NUMBERED.fullmatch(stem)
+        name = numbered[1] if numbered else stem
+        files.setdefault(name, []).append(path)
+        places.setdefault(name, []).append(int(numbered[2]) if numbered else -1)
+    first, *others = files
+    for name in others:
+        for k, pair in enumerate(zip(places[first], places[name], strict=False)):
+            if len(files[name]) > 1 and len(set(pair)) > 1:
+                raise DataProblem(
+                    f"it would stand beside {files[first][k]}, which has another number",
+                    file=files[name][k],
+                    hint="say which files belong together: {'X': ['X-0.npy', …], 'y': ['y-0.npy', …]}",
+                )
     return by_variable(files)
 
 

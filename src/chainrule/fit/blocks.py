@@ -19,10 +19,14 @@ INVERSES = {"exp": "log", "softplus": "log(exp − 1)", "sigmoid": "logit"}
 
 
 class Block(ABC):
-    """x(t) of one parameter; `size` is how many numbers t has, `said` what x is, as a formula."""
+    """x(t) of one parameter; `size` is how many numbers t has, `said` what x is, as a formula.
+
+    `reach` is how far t may go in one step, so that a step does not end where x is flat.
+    """
 
     size: int
     said: str
+    reach = np.inf
 
     @abstractmethod
     def value(self, t: Array) -> Array:
@@ -43,6 +47,17 @@ class Block(ABC):
     @abstractmethod
     def inverse(self, x: Array) -> Array | None:
         """A t with x(t) = x; None if there is none."""
+
+    def shut(self, t: Array, g: Array, least: float) -> list[Array]:
+        """Directions v of t along which x hardly moves any more, though the loss would fall.
+
+        g is the gradient by x; what falls by less than `least` does not count.
+        """
+        return []
+
+
+REACH = 4.0  # e⁴ is a factor of 55
+FLAT = 1e-4  # how fast x moves with t where it is all but at its edge
 
 
 def _scalar(kind: Kind, t: Array) -> tuple[Array, Array, Array]:
@@ -77,6 +92,7 @@ class Entries(Block):
     def __init__(self, total: int, first: Array, second: Array, sign: float, kind: Kind, said: str) -> None:
         self.total, self.first, self.second, self.sign, self.kind = total, first, second, sign, kind
         self.size, self.said = len(first), said
+        self.reach = np.inf if kind == "free" else REACH
         self.twice = first != second
 
     def _spread(self, entries: Array) -> Array:
@@ -100,6 +116,12 @@ class Entries(Block):
     def bend(self, t: Array, g: Array, v: Array) -> Array:
         return np.asarray(_scalar(self.kind, t)[2] * v * self._gathered(g))
 
+    def shut(self, t: Array, g: Array, least: float) -> list[Array]:
+        slope, inwards = _scalar(self.kind, t)[1], -self._gathered(g)
+        if self.kind == "sigmoid":
+            inwards = np.where(t > 0, -inwards, inwards)
+        return list(np.eye(self.size)[(slope < FLAT) & (inwards > least)])
+
     def inverse(self, x: Array) -> Array | None:
         if not np.array_equal(self._spread(x[self.first]), x):
             return None
@@ -110,6 +132,7 @@ class Simplex(Block):
     """Each row is softmax(t₁, …, t_{k−1}, 0): the last entry is what the others leave."""
 
     said = "softmax(t, 0) of free numbers t, one fewer than entries"
+    reach = REACH
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.last = shape[-1]
@@ -143,6 +166,18 @@ class Simplex(Block):
         moved = self._along(x, self._rows(v))
         centred = g - (x * g).sum(axis=1, keepdims=True)
         return np.asarray(moved * centred - x * (moved * g).sum(axis=1, keepdims=True))[:, :-1].ravel()
+
+    def shut(self, t: Array, g: Array, least: float) -> list[Array]:
+        x = self._softmax(t)
+        g = g.reshape(x.shape)
+        falls = (x * g).sum(axis=1, keepdims=True) - g
+        found = []
+        for row, entry in np.argwhere((x < FLAT) & (falls > least)):
+            along = np.zeros((self.count, self.last - 1))
+            # The last entry has no number of its own: the others fall for it.
+            along[row, entry if entry < self.last - 1 else slice(None)] = 1
+            found.append(along.ravel())
+        return found
 
     def inverse(self, x: Array) -> Array | None:
         rows = x.reshape(self.count, self.last)

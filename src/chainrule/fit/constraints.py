@@ -22,6 +22,9 @@ PATTERNS = ("symmetric", "diagonal", "lower", "upper", "skew")
 CURVED = ("simplex", "unit", "orthogonal", "orthonormal")
 KINDS: dict[str, Kind] = {"positive": "exp", "probability": "sigmoid", "nonnegative": "softplus"}
 FORMULAS = {"free": "", "exp": "exp(t)", "sigmoid": "1/(1 + exp(−t))", "softplus": "log(1 + exp(t))"}
+CLEAR = 1e4  # times what counts as zero: a gradient by x that surely is none
+FAR = 10.0  # a curvature below so many gradients: a Newton step would still go far
+MOST_LOOKED_AT = 20
 LIMITS = {"nonnegative": (0.0, np.inf), "probability": (0.0, 1.0)}
 
 
@@ -234,6 +237,26 @@ class Constrained:
 
     def unpack(self, theta: Array) -> dict[str, Array]:
         return self.objective.unpack(self.natural(theta))
+
+    def edge(self, t: Array, zero: float) -> str:
+        """The parameter that is at the edge of its structure while the loss falls inwards; "" if none is.
+
+        There the gradient by t vanishes, and so does the curvature, by which this is told from a minimum.
+        """
+        gradient = self._gradient(self.natural(t))
+        pulled = self._pull(t, gradient)
+        for part in self.parts:
+            for along in part.block.shut(t[part.free], gradient[part.natural], CLEAR * zero)[:MOST_LOOKED_AT]:
+                direction = np.zeros(self.size)
+                direction[part.free] = along
+                if direction @ self.product(t, direction) <= FAR * abs(pulled @ direction):
+                    return part.name
+        return ""
+
+    @property
+    def reach(self) -> Array:
+        """How far each t may go in one step, beyond which a model of the loss by t says nothing."""
+        return np.concatenate([np.full(p.block.size, p.block.reach) for p in self.parts])
 
     def _gradient(self, x: Array) -> Array:
         if self._seen is None or not np.array_equal(self._seen[0], x):

@@ -69,7 +69,9 @@ class Newton(Method):
 def newton_step(objective: Objective, state: State, direction: Array) -> State:
     """The state behind a step along −H⁻¹ g; stuck where none is better."""
     gain = -float(state.gradient @ direction) / 2
-    found = search(objective, state.theta, state.loss, state.gradient, direction, 1.0)
+    found = search(
+        objective, state.theta, state.loss, state.gradient, direction, longest(objective, direction)
+    )
     # Where the loss cannot tell, a step that does not halve the gradient is a step among rounding errors.
     level = 0 < gain <= ROUNDING * abs(state.loss)
     if found is None or (level and np.linalg.norm(found.gradient) > state.gradient_norm / 2):
@@ -97,6 +99,14 @@ def newton_direction(hessian: Array, gradient: Array) -> tuple[Array, bool]:
     definite = bool(values.min() > SMALLEST * largest)
     sizes = np.maximum(np.abs(values), SMALLEST * largest)
     return -(vectors @ ((vectors.T @ gradient) / sizes)), not definite
+
+
+def longest(objective: Objective, direction: Array) -> float:
+    """The part of a direction, at most all of it, that goes no further than the numbers of θ may at once."""
+    reach = getattr(objective, "reach", None)
+    if reach is None:
+        return 1.0
+    return min(1.0, float(np.min(reach / np.maximum(np.abs(direction), 1e-300))))
 
 
 def stopped(state: State, gain: float, where: str) -> State:

@@ -68,6 +68,7 @@ class Counted:
         self.product, self.hessian = objective.product, objective.hessian
         self.gauss_newton, self.pack, self.unpack = objective.gauss_newton, objective.pack, objective.unpack
         self.batches, self.count = objective.batches, count
+        self.reach = objective.reach if isinstance(objective, Constrained) else None
 
     def value_and_gradient(self, theta: Array, batch: Batch | None = None) -> tuple[float, Array]:
         self.count += 1

@@ -95,6 +95,7 @@ class Session:
         self.options, self.identity = options, identity
         self.watch, self.checkpoint, self.every = watch, checkpoint, every
         self.natural = objective.natural if isinstance(objective, Constrained) else np.array
+        self.edge = objective.edge if isinstance(objective, Constrained) else None
         self.rows: list[Row] = []
         self.path: list[Array] = []
         self.now: Now | None = None
@@ -151,7 +152,7 @@ class Session:
             )
         if state.whole and norm <= options.zero:
             if best[3] == state.step:
-                return Stop(
+                return self._shut(state) or Stop(
                     f"the gradient norm is {norm:.2g} after {times(state.step, 'step')}, which counts as "
                     f"zero (tolerance {options.zero:g})",
                     converged=True,
@@ -164,7 +165,8 @@ class Session:
             )
         if state.stuck:
             hint = WHOLE if options.method == "gauss-newton" and not state.settled else ""
-            return Stop(f"{state.stuck}, after {times(state.step, 'step')}", hint, state.settled)
+            shut = self._shut(state) if state.settled else None
+            return shut or Stop(f"{state.stuck}, after {times(state.step, 'step')}", hint, state.settled)
         since = self.now.lows.since
         if since >= options.patience:
             first = self.rows[0][1]
@@ -186,6 +188,18 @@ class Session:
                 hint="try a smaller rate" if options.rated and best[3] == 0 < state.step else more,
             )
         return None
+
+    def _shut(self, state: State) -> Stop | None:
+        """The end at an edge where nothing moves any more, though it is no minimum."""
+        name = "" if self.edge is None else self.edge(state.theta, self.options.zero)
+        if not name:
+            return None
+        other = "" if self.options.method == "lbfgs" else ", or try lbfgs"
+        return Stop(
+            f"{name} is at the edge of what it is declared to be, where it hardly moves any more, though the "
+            f"loss falls inwards; after {times(state.step, 'step')}",
+            hint=f"start {name} further inside, with --init{other}",
+        )
 
     def _diverged(self, what: str, state: State) -> Stop:
         assert self.now is not None
