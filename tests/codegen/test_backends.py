@@ -183,6 +183,12 @@ def test_backends_are_named_and_a_missing_one_is_told(monkeypatch: pytest.Monkey
     assert "pip install 'chainrule[torch]'" in str(caught.value)
 
 
+def test_torch_follows_the_whole_function() -> None:
+    f = cr.derive("norm(X @ w - c * y)**2", wrt="w", shapes="X[N,n] w[n] c y[N]").compile(backend="torch")
+    given = [torch.eye(3), torch.ones(3), 0.5, torch.ones(3)]
+    assert torch.allclose(torch.compile(f, fullgraph=True, backend="eager")(*given), f(*given))
+
+
 def test_arrays_of_jax_go_straight_to_the_jitted_function(monkeypatch: pytest.MonkeyPatch) -> None:
     """All else (arrays of NumPy, tracers, names that are unknown) is looked at first."""
     d = cr.derive("sum(tanh(self @ _x))", wrt="self,_x", shapes="self[m,n] _x[n]")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.codegen.compiled import CompiledFunction
 from chainrule.codegen.load import compile_expressions
 from chainrule.errors import ArrayMismatch, ChainruleError
@@ -230,3 +231,10 @@ def test_masked_entries_are_no_numbers() -> None:
     assert f(x=np.ma.masked_array([1.0, 2.0], [False, False])) == 3
     with pytest.raises(ArrayMismatch, match="masked"):
         f(x=np.ma.masked_array([1.0, 2.0], [False, True]))
+
+
+def test_a_diagonal_is_an_array_of_its_own() -> None:
+    f = cr.derive("logdet(diag(d) + U @ U.T)", wrt="d", shapes="U[n,k] d[n]").compile()
+    result = f(U=np.ones((3, 1)), d=np.ones(3))
+    result += 1
+    assert result.base is None

@@ -325,6 +325,13 @@ def test_what_is_shared_has_the_same_value(seed: int, monkeypatch: pytest.Monkey
         ("trace(B.T @ inv(A) @ B)", "A[n,n] B[n,k]", "B", {"k": 3}, True, False),
         ("sum((B @ inv(A))**2)", "A[n,n]:spd B[k,n]", "B", {"k": 3}, True, False),
         ("sum((inv(A) @ b)**2)", "A[n,n] b[n]", "A,b", {}, True, False),
+        # Columns of a size of their own are taken for few, if nothing else is said.
+        ("sum((inv(A) @ B)**2)", "A[n,n] B[n,k]", "A", {}, True, False),
+        ("trace(inv(A) @ B @ B.T)", "A[n,n]:spd B[n,k]", "A", {}, True, False),
+        ("sum((inv(A) @ B)**2)", "A[n,n] B[n,k]", "A", {"n": 10, "k": 100}, False, True),
+        # A sum of outer products between inverses is taken apart.
+        ("b @ inv(A) @ inv(A) @ b", "A[n,n] b[n]", "A", {}, True, False),
+        ("b @ inv(A) @ c + b @ inv(A.T) @ c", "A[n,n] b[n] c[n]", "A", {}, True, False),
         ("sum((B @ inv(A))**2)", "A[n,n]:spd B[N,n]", "B", {}, False, True),
         ("sum((X - mu) @ inv(A) * (X - mu))", "A[n,n]:spd X[N,n] mu[n]", "X", {}, False, True),
     ],
@@ -341,9 +348,18 @@ def test_few_columns_are_solved_for(
     variables = d.formula.variables.values()
     given = {v.name: draw.normal(size=[lengths[str(s)] for s in v.shape]) for v in variables}
     given["A"] = given["A"] @ given["A"].T + np.eye(4) if "spd" in shapes else given["A"] + 3 * np.eye(4)
-    value, _ = f(**given)
+    value, slope = f(**given)
+    if not isinstance(slope, dict):
+        assert np.allclose(slope, d.compile(sizes=sizes)(**given))
     assert np.allclose(value, eval(text, {"trace": np.trace, "inv": np.linalg.inv, "sum": np.sum}, given))
     assert d.check(3).passed
+
+
+def test_a_product_of_twelve_is_ordered_as_one() -> None:
+    names = "ABCDEFGHIJK"
+    shapes = " ".join(f"{a}[n,n]" for a in names) + " x[n]"
+    lines = body(cr.derive(f"sum({' @ '.join(names)} @ x)", wrt="x", shapes=shapes).compile().__source__)
+    assert lines == "return sum_along(A, 0) @ B @ C @ D @ E @ F @ G @ H @ I @ J @ K"
 
 
 def test_a_row_that_is_itself_a_product_is_no_outer_product() -> None:

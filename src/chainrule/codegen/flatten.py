@@ -16,7 +16,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, constant_of
 from chainrule.rules.elementwise import power
 from chainrule.rules.tensorial import det, inv
 
-MOST_FACTORS = 10
+MOST_FACTORS = 12  # as many as the search for an order looks at together
 
 
 @dataclass(frozen=True, slots=True)

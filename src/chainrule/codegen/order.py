@@ -12,7 +12,7 @@ A cost is a polynomial in the sizes. Which tree is cheapest is decided for sizes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import comb, inf, prod
@@ -22,8 +22,8 @@ from chainrule.expr.dims import Dim
 Tree = int | tuple["Tree", "Tree"]
 LIMIT = 12
 FEW = 7  # of so many operands all sets are looked at, which is less work than to bound the search
-BIG, MEDIUM = 10_000, 100
-LARGER, SMALLER = 1_000_000, 1  # what a size is set to, to see whether another tree would be cheaper
+BIG, LARGER, MEDIUM = 10_000, 1_000, 100
+HUGE, ONE = 1_000_000, 1  # what a size is set to, to see whether another tree would be cheaper
 NAMES, MANY = 4, 6  # so many sizes are varied, for so many operands
 WORTH = 0.8  # another tree counts if it costs less than this part of the first somewhere
 ROUNDING = 1e-9
@@ -106,7 +106,7 @@ def choose_tree(
         return Choice(tree, True)
     for name in names:
         having = [label for label in labels if name in dims[label].names]
-        for length in (LARGER, SMALLER):
+        for length in (HUGE, ONE):
             given = {**sizes, name: length}
             changed = lengths | {label: assumed_size(dims[label], given) for label in having}
             other = contraction_tree(operands, kept, changed.__getitem__)
@@ -120,16 +120,18 @@ def choose_tree(
     return Choice(tree, False)
 
 
-def regime(names: Iterable[str], sizes: Mapping[str, int]) -> str:
+def regime(names: Iterable[str], sizes: Mapping[str, int], larger: Collection[str] = ()) -> str:
     """What was taken for sizes, in words.
 
     >>> regime(("N", "n", "k", "d"), {"k": 5})
     'k = 5 and N ≫ d ≈ n ≫ 1'
+    >>> regime(("n", "k"), {}, larger=("n",))
+    'n ≫ k ≫ 1'
     """
     ordered = sorted(set(names))
     given = ", ".join(f"{name} = {sizes[name]}" for name in ordered if name in sizes)
-    free = assumed([name for name in ordered if name not in sizes], {})
-    alike = [" ≈ ".join(n for n in free if free[n] == length) for length in (BIG, MEDIUM)]
+    free = assumed([name for name in ordered if name not in sizes], dict.fromkeys(larger, LARGER))
+    alike = [" ≈ ".join(n for n in free if free[n] == length) for length in (BIG, LARGER, MEDIUM)]
     rest = " ≫ ".join([*filter(None, alike), "1"]) if free else ""
     return " and ".join(filter(None, (given, rest)))
 

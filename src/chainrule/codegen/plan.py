@@ -10,14 +10,15 @@ array.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from chainrule.codegen.flatten import Product, flatten, is_view
 from chainrule.codegen.lower import lower_product
-from chainrule.codegen.order import assumed_size
+from chainrule.codegen.order import LARGER, MEDIUM, assumed_size
+from chainrule.codegen.outers import with_outers_apart
 from chainrule.codegen.product import ProductPlan, plan_product
 from chainrule.codegen.program import Builder, Op, Place
 from chainrule.codegen.shared import shared_parts
@@ -50,13 +51,15 @@ class Held:
 class Program:
     """Operations in an order in which they run, the outputs, and names that people gave to some of them.
 
-    `decided` are the names of sizes by which a product was ordered, where others would ask for another order.
+    `decided` are the names of sizes by which a product was ordered, where others would ask for another order;
+    of these, `larger` were taken for larger than other small letters.
     """
 
     ops: list[Op]
     outputs: dict[Any, Op]
     names: dict[Op, str] = field(default_factory=dict)
     decided: tuple[str, ...] = ()
+    larger: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -70,15 +73,19 @@ def make_plan(
     folds, memo = (FOR_FORMULAS if formula else FOR_CODE), dict[Expr, Expr]()
     outputs = {key: fold(expr, folds, memo) for key, expr in outputs.items()}
     names = {name: memo[expr] for name, expr in (names or {}).items() if expr in memo}
-    return _Planner(outputs, names or {}, sizes or {}, formula).run()
+    if not formula:
+        outputs, names = with_outers_apart(outputs, names)
+    return _Planner(outputs, names, sizes or {}, formula).run()
 
 
 class _Planner:
     def __init__(
         self, outputs: Mapping[Any, Expr], names: Mapping[str, Expr], sizes: Mapping[str, int], formula: bool
     ) -> None:
-        self.outputs, self.sizes, self.formula = dict(outputs), sizes, formula
+        self.outputs, self.formula = dict(outputs), formula
         self.order = topological(outputs.values())
+        self.larger = () if formula else _of_inverses(self.order)
+        self.sizes = {**dict.fromkeys(self.larger, LARGER), **sizes}
         reached = set(self.order)
         self.named = {
             node: name for name, node in names.items() if node in reached and not isinstance(node, Variable)
@@ -109,7 +116,7 @@ class _Planner:
             if n in self.held and not self.held[n].places
         }
         self.decided.update(n for plan in self.plans.values() if plan.depends for n in plan.size_names())
-        return Program(self.build.ops, outputs, names, tuple(sorted(self.decided)))
+        return Program(self.build.ops, outputs, names, tuple(sorted(self.decided)), self.larger)
 
     # ---------------------------------------------------------- what must be computed
 
@@ -177,13 +184,13 @@ class _Planner:
         for node, met in columns.items():
             if not isinstance(node, Apply) or node.function is not inv or node.rank != 2 or node in bad:
                 continue
+            rows = node.shape[0]
             total = sum(assumed_size(dim, self.sizes) for dim in met)
-            few = total <= max(assumed_size(node.shape[0], self.sizes), FEW)
-            if few:
+            if total <= max(assumed_size(rows, self.sizes), FEW):
                 self.solvable.add(node)
             named = {name for dim in met for name in dim.names}
             if named:
-                self.decided |= named | set(node.shape[0].names)
+                self.decided |= named | set(rows.names)
 
     # ---------------------------------------------------------- one node
 
@@ -351,3 +358,21 @@ class _Planner:
     def _axes(self, node: Expr) -> tuple[int, ...]:
         held = self.held[node]
         return tuple(range(node.rank)) if held.places else held.axes
+
+
+def _of_inverses(nodes: Sequence[Expr]) -> tuple[str, ...]:
+    """Small letters for the rows of what is inverted, if it is made of nothing of another size.
+
+    Such a matrix mostly meets few columns, A⁻¹B for B[n, k]; of XᵀX nothing is known. To take them for few
+    where they are many costs up to 1.8 times as much, the other way round 3 times.
+    """
+    found: dict[str, None] = {}
+    for node in nodes:
+        if isinstance(node, Apply) and node.function is inv and node.rank == 2:
+            (rows, _), name = node.shape, node.shape[0].name
+            inside = topological([node.arguments[0]])
+            if name is None or assumed_size(rows, {}) != MEDIUM:
+                continue
+            if all(dim == rows for part in inside if isinstance(part, Variable) for dim in part.shape):
+                found[name] = None
+    return tuple(sorted(found))

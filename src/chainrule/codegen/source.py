@@ -55,7 +55,7 @@ def write_source(
     declared = {v.name: v for v in (*variables, *variables_of(*outputs.values()))}
     program = make_plan(outputs, names, sizes)
     if program.decided:
-        ordered = regime(program.decided, sizes or {}).replace(" ", KEPT)
+        ordered = regime(program.decided, sizes or {}, program.larger).replace(" ", KEPT)
         about += f" Products are ordered for {ordered}."
     given = list(declared.values())
     return write_program(
@@ -155,16 +155,20 @@ def _sizes_from(
 
 
 def _fresh_results(program: Program, texts: Mapping[Any, Text], copy: str) -> dict[Any, str]:
-    """The text of each output, copied where it would share memory with an input or another output."""
+    """The text of each output, copied where it would share memory with an input or another output.
+
+    A diagonal is copied too: NumPy's is read-only, and keeps all of its matrix.
+    """
     results: dict[Any, str] = {}
     seen: set[Op] = set()
     for name, op in program.outputs.items():
-        base = op
+        base, diagonal = op, False
         while base.kind in ("permute", "expand", "slice", "reshape") or (
             base.kind == "einsum" and len(base.args) == 1
         ):
+            diagonal |= base.kind == "einsum"
             base = base.args[0]
-        shared = op.rank > 0 and (base.kind == "input" or base in seen)
+        shared = op.rank > 0 and (base.kind == "input" or base in seen or diagonal)
         seen.add(base)
         results[name] = texts[name].at(ATOM) + copy if shared and copy else texts[name].text
     return results

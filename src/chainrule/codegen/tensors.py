@@ -7,6 +7,7 @@ the NumPy backend raises an error (a derivative that does not exist) the result 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -24,7 +25,7 @@ class TensorBinding(Binding):
     """A Binding of tensors."""
 
     def array(self, name: str, value: Any) -> Any:
-        torch = library("torch")
+        torch = sys.modules["torch"]  # not imported anew, which torch.compile does not follow
         if isinstance(value, torch.Tensor):
             if value.is_complex():
                 raise ArrayMismatch(
@@ -37,7 +38,7 @@ class TensorBinding(Binding):
         return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
     def integers(self, name: str, array: Any, bound: Dim, sizes: Mapping[str, int]) -> Any:
-        torch = library("torch")
+        torch = sys.modules["torch"]
         if not torch._C._functorch.is_functorch_wrapped_tensor(array) and not torch.compiler.is_compiling():
             indices(name, array.detach().cpu().numpy(), bound, sizes)
         return array.long()
@@ -71,11 +72,13 @@ class TorchFunction(CompiledFunction):
         self._plain = plain if whole else None
 
     def __call__(self, *positional: Any, **given: Any) -> Any:
-        ready = None if positional else self._as_given(given)
+        if positional:
+            given = self.named(positional, given)
+        ready = self._as_given(given)
         if ready is not None:
             return self._finished(self._computed(ready, given), ready[0].dtype, ready[0].device)
         binding = self._binding
-        arrays, sizes = binding.bind(self._beside_each_other(self.named(positional, given)))
+        arrays, sizes = binding.bind(self._beside_each_other(given))
         floats = [name for name in binding.arrays if name not in self._bounded]
         # A constant has the precision of what is given beside it.
         beside = floats or [name for name in arrays if name not in self._bounded]
