@@ -100,6 +100,17 @@ def test_second_derivatives_are_made_of_pieces_too(
     np.testing.assert_allclose(f.product(theta, along), product, rtol=1e-12, atol=1e-14)
 
 
+def test_a_bias_of_minibatches_is_told() -> None:
+    weights = {"X": X, "y": Y, "c": RNG.random(34)}
+    rooted, plain = "sqrt(mean((y - X @ w)**2))", "sum(c*(y - X @ w)**2) / sum(c)"
+    assert objective(rooted, {"X": X, "y": Y}, {}).biased and not objective(plain, weights, {}).biased
+    test_minibatches_estimate_the_loss_without_bias(plain, weights, {})
+    how: dict[str, Any] = {"method": "adam", "steps": 4}
+    assert not any("bias" in note for note in cr.fit(plain, "w", weights, batch=17, **how).notes)
+    assert any("bias" in note for note in cr.fit(rooted, "w", {"X": X, "y": Y}, batch=17, **how).notes)
+    assert not any("bias" in note for note in cr.fit(rooted, "w", {"X": X, "y": Y}, batch=34, **how).notes)
+
+
 def test_a_loss_of_all_rows_is_not_taken_of_some() -> None:
     assert objective(*TOGETHER[0]).batches(8, 0) is None
     with pytest.raises(cr.ChainruleError, match="not a sum or mean over rows"):

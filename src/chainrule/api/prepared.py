@@ -36,6 +36,10 @@ from chainrule.fit.threads import one_thread, work_of
 from chainrule.fit.units import in_units
 
 Watch = Callable[[Progress], None]
+BIASED = (
+    "the gradient is not linear in totals over rows, so that batches tell it with a bias, and the end is "
+    "near the minimum only; larger batches come nearer"
+)
 SKEWED, UNEVEN = 1e4, 10.0  # a condition from which on descent is slow; sizes of columns beside each other
 
 
@@ -142,6 +146,8 @@ class Prepared:
         objective, about = self.objective, self.about
         params = objective.unpack(outcome.theta)
         chosen = [self.made.gauss_newton_of()] if method == "gauss-newton" else []
+        if not outcome.history["whole"].all() and objective.biased:
+            chosen.append(BIASED)
         scaling = self.design.scaling
         units = in_units(about.formula.expr, params, scaling, about.data)
         condition, says, baseline, grid = None, "not computed: stopped by Ctrl-C", dict[str, float](), {}

@@ -60,10 +60,20 @@ class Halves:
 
     totals   their names
     counted  whether `part` needs to know the number of all rows
+    fixed    totals of rows alone, and `linear` the results that are linear in the others
     """
 
-    def __init__(self, part: Half, finish: Half, count: str, counted: bool) -> None:
+    def __init__(
+        self,
+        part: Half,
+        finish: Half,
+        count: str,
+        counted: bool,
+        fixed: Collection[str] = (),
+        linear: Collection[str] = (),
+    ) -> None:
         self.part, self.finish, self.count, self.counted = part, finish, count, counted
+        self.fixed, self.linear = frozenset(fixed), frozenset(linear)
 
     @property
     def totals(self) -> tuple[str, ...]:
@@ -115,4 +125,4 @@ def compile_halves(
 
     part = half(separated.part, variables, "sums_of_rows")
     finish = half(separated.finish, [*(v for v in variables if v.name not in rows), *totals], "of_sums")
-    return Halves(part, finish, count, separated.counted)
+    return Halves(part, finish, count, separated.counted, separated.fixed, separated.linear)

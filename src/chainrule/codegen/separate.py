@@ -10,7 +10,7 @@ In: a program and the names of the inputs that hold rows. Out: two programs, or 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.codegen.blocks import Axis, Links, names_once
 from chainrule.codegen.plan import Program
@@ -35,6 +35,8 @@ class Separated:
     totals   the shape of each total
     count    the name of the size by which both know the number of all rows
     counted  whether `part` needs it
+    fixed    totals of rows alone, which are the same for all values of the other inputs
+    linear   outputs that are linear in the other totals, so that some rows estimate them without bias
     """
 
     part: Program
@@ -42,6 +44,8 @@ class Separated:
     totals: Mapping[str, Shape]
     count: str
     counted: bool
+    fixed: frozenset[str]
+    linear: frozenset[str]
 
 
 def separate(program: Program, rows: Collection[str], count: str, prefix: str = "total") -> Separated:
@@ -71,7 +75,9 @@ def separate(program: Program, rows: Collection[str], count: str, prefix: str = 
             late.add(op)
     if any(op in axes for op in program.outputs.values()):
         raise NotSeparable("the result has an entry for each row")
-    return _cut(program, ops, axes, results, length, count, prefix)
+    cut = _cut(program, ops, axes, results, length, count, prefix)
+    fixed = [name for name, op in cut.part.outputs.items() if _reads(op) <= set(rows)]
+    return replace(cut, fixed=frozenset(fixed), linear=_linear(cut.finish, set(cut.totals) - set(fixed)))
 
 
 class _RowLinks(Links):
@@ -224,7 +230,35 @@ def _cut(
         {name: op.shape for name, op in zip(names, results, strict=True)},
         count,
         counted,
+        frozenset(),
+        frozenset(),
     )
+
+
+def _reads(op: Op) -> set[str]:
+    """The names of the inputs below an operation."""
+    return {o.data[0] for o in below([op]) if o.kind == "input"}
+
+
+PRODUCTS = ("mul", "matmul", "einsum", "tensordot", "outer")
+ADDED = ("add", "sub", "neg", "sum", "cast", "stack")
+MOVED = ("permute", "expand", "slice", "reshape", "fill", "scatter")
+
+
+def _linear(program: Program, totals: Collection[str]) -> frozenset[str]:
+    """The outputs that are linear in some inputs, beside what does not depend on them."""
+    degrees: dict[Op, int] = {}
+    for op in program.ops:
+        inner = [degrees[a] for a in op.args]
+        if op.kind == "input":
+            degrees[op] = int(op.data[0] in totals)
+        elif op.kind in PRODUCTS:
+            degrees[op] = sum(inner)
+        elif op.kind in (*ADDED, *MOVED) or not any(inner):
+            degrees[op] = max(inner, default=0)
+        else:
+            degrees[op] = inner[0] if op.kind == "div" and not inner[1] else 2
+    return frozenset(name for name, op in program.outputs.items() if degrees[op] < 2)
 
 
 def _above(program: Program, known: set[Op]) -> set[Op]:

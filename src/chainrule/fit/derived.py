@@ -97,6 +97,12 @@ class DerivedObjective:
         """Why all rows are needed at once; empty if they are not."""
         return self._first.reason
 
+    @property
+    def biased(self) -> bool:
+        """Whether minibatches estimate the gradient with a bias: it is made of totals, but not linearly."""
+        halves = self._first.halves
+        return halves is not None and not halves.linear >= self.shapes.keys()
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         found: list[str] = []
@@ -200,6 +206,7 @@ class Evaluator:
         self.about, self.reason = about, ""
         self.reads = any(v.name in about.data for v in variables_of(*outputs.values()))
         self.halves: Halves | None = None
+        self.fixed: tuple[Rows, dict[str, Array]] | None = None
         self.function: CompiledFunction | None = None
         try:
             self.halves = compile_halves(outputs, variables, about.data, about.backend)
@@ -213,17 +220,27 @@ class Evaluator:
         if self.halves is None:
             return self._whole(values)
         if batch is None:
-            sizes = dict(about.sizes)
-            if self.halves.counted:
-                sizes[self.halves.count] = about.place.counted()
-            totals, found = about.place.sums(self.halves.part, values, sizes)
+            totals, found = self._sums(values)
             return self.halves.of_totals(totals, values, about.sizes, found)
+        if self.fixed is None or self.fixed[0] is not about.place:
+            self._sums(values)
+        assert self.fixed is not None
         some = _rows(about.place, batch)
         taken, every = len(next(iter(some.values()))), about.place.counted()
         totals = self.halves.of_rows({**values, **some}, about.sizes, every)
-        # So that the expected value over all minibatches is the loss of all rows.
-        scaled = {name: total * (every / taken) for name, total in totals.items()}
+        # So that the expected value over all minibatches is the loss of all rows, if it is linear in totals.
+        scaled = {name: total * (every / taken) for name, total in totals.items()} | self.fixed[1]
         return self.halves.of_totals(scaled, values, about.sizes, every)
+
+    def _sums(self, values: Mapping[str, Array]) -> tuple[dict[str, Array], int]:
+        """The totals of all rows; those of rows alone are kept for minibatches."""
+        assert self.halves is not None
+        about, sizes = self.about, dict(self.about.sizes)
+        if self.halves.counted:
+            sizes[self.halves.count] = about.place.counted()
+        totals, count = about.place.sums(self.halves.part, values, sizes)
+        self.fixed = about.place, {name: totals[name] for name in self.halves.fixed}
+        return totals, count
 
     def _whole(self, values: Mapping[str, Array]) -> dict[str, Array]:
         assert self.function is not None
