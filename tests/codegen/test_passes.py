@@ -329,6 +329,8 @@ def test_what_is_shared_has_the_same_value(seed: int, monkeypatch: pytest.Monkey
         ("sum((inv(A) @ B)**2)", "A[n,n] B[n,k]", "A", {}, True, False),
         ("trace(inv(A) @ B @ B.T)", "A[n,n]:spd B[n,k]", "A", {}, True, False),
         ("sum((inv(A) @ B)**2)", "A[n,n] B[n,k]", "A", {"n": 10, "k": 100}, False, True),
+        # Whether XᵀX has more rows than X is not known.
+        ("trace(B @ inv(B.T @ B + A) @ B.T)", "A[n,n]:spd B[m,n]", "B", {}, False, True),
         # A sum of outer products between inverses is taken apart.
         ("b @ inv(A) @ inv(A) @ b", "A[n,n] b[n]", "A", {}, True, False),
         ("b @ inv(A) @ c + b @ inv(A.T) @ c", "A[n,n] b[n] c[n]", "A", {}, True, False),
@@ -344,7 +346,7 @@ def test_few_columns_are_solved_for(
     assert ("solve_by" in f.__source__ or "linalg.solve" in f.__source__) is solves
     assert ("inv_by" in f.__source__ or "linalg.inv" in f.__source__) is inverts
     draw = np.random.default_rng(3)
-    lengths = {"n": 4, "k": 3, "N": 7}
+    lengths = {"n": 4, "k": 3, "N": 7, "m": 5}
     variables = d.formula.variables.values()
     given = {v.name: draw.normal(size=[lengths[str(s)] for s in v.shape]) for v in variables}
     given["A"] = given["A"] @ given["A"].T + np.eye(4) if "spd" in shapes else given["A"] + 3 * np.eye(4)

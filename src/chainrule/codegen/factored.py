@@ -65,7 +65,7 @@ def _use(op: Op) -> str | None:
 
 def _few(b: Op, n: Dim) -> bool:
     """Whether a right-hand side is a vector, or as far as is known no wider than the matrix."""
-    return b.rank < 2 or assumed_size(b.shape[1], {}) <= assumed_size(n, {})
+    return b.rank < 2 or b.shape[1] == n or assumed_size(b.shape[1], {}) < assumed_size(n, {})
 
 
 def _matrix(op: Op) -> Op:

@@ -96,7 +96,7 @@ class _Planner:
                 self.uses[child] = self.uses.get(child, 0) + 1
         for node in outputs.values():
             self.uses[node] = self.uses.get(node, 0) + 1
-        self.build = Builder(bool(sizes))
+        self.build = Builder(bool(sizes), self.larger)
         self.held: dict[Expr, Held] = {}
         self.products: dict[Expr, Product] = {}
         self.plans: dict[Expr, ProductPlan] = {}

@@ -7,7 +7,7 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -52,9 +52,12 @@ class Place:
 class Builder:
     """Makes operations, each once; what is trivial to simplify (1·x, a transpose of a transpose) is."""
 
-    def __init__(self, sized: bool = False) -> None:
-        """`sized`: what depends on sizes was chosen for those that are given."""
-        self.sized = sized
+    def __init__(self, sized: bool = False, larger: Collection[str] = ()) -> None:
+        """`sized`: what depends on sizes was chosen for those that are given.
+
+        `larger`: names of sizes that were taken for larger than others.
+        """
+        self.sized, self.larger = sized, frozenset(larger)
         self.ops: list[Op] = []
         self._made: dict[tuple[Any, ...], Op] = {}
         self._kept: list[Op] = []  # those of another program that have no key here yet
@@ -273,7 +276,8 @@ class Builder:
 
     def solve(self, a: Op, b: Op) -> Op:
         """inv(a) @ b for a vector or a matrix b."""
-        return self.make("solve", (a, self.cast(b)), (self.sized,), b.shape)
+        sized = self.sized or not self.larger.isdisjoint(a.shape[0].names)
+        return self.make("solve", (a, self.cast(b)), (sized,), b.shape)
 
     def adjugate(self, a: Op) -> Op:
         """det(a) inv(a), also where a is singular."""
