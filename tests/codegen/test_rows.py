@@ -18,6 +18,7 @@ CUT = [
     "sum(softmax(X, axis=1) * tanh(Y) * u[:, None])",
     "sum(exp(-(X / norm(X, axis=1)[:, None])**2) * Y)",
     "sum(log(sum(exp(X * Y), axis=1)) * sin(u)) + sum(X**3)",
+    "sum(tanh(log_softmax(X * g) * sin(X @ b)[:, None]))",
 ]
 WHOLE = [
     "sum(tanh(X) * sin(Y) * exp(X * Y))",  # nothing along the rows: chains

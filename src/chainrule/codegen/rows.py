@@ -19,7 +19,6 @@ from chainrule.codegen.rewrite import live
 from chainrule.rules.table import Elementwise
 
 LEAST = 5  # passes through wide arrays that make up for writing their result in parts
-PRODUCTS = frozenset({"matmul", "outer", "tensordot", "kron"})  # BLAS has blocks of its own
 LARGEST = 14  # a block has so many entries, as a power of 2
 
 
@@ -51,18 +50,23 @@ def _serves(component: Component, ops: list[Op], program: Program) -> bool:
     for op in ops:
         carrying = [a for a in op.args if a in axes]
         if op not in axes:
-            if carrying and (op.kind in PRODUCTS or not names_once(op, None, component.length)):
+            if carrying and (_is_product(op) or not names_once(op, None, component.length)):
                 return False
             if carrying or any(a in late for a in op.args):
                 late.add(op)
             continue
         if any(a in late for a in op.args) or (not carrying and op.kind != "input"):
             return False
-        if op.kind in PRODUCTS or not names_once(op, axes[op], component.length):
+        if _is_product(op) or not names_once(op, axes[op], component.length):
             return False
         work += _work(op)
         along += any(a.rank > op.rank for a in carrying) or (op.kind == "call" and not _is_entrywise(op))
     return work >= LEAST and along > 0
+
+
+def _is_product(op: Op) -> bool:
+    """Whether it is one of matrices, for which BLAS has blocks of its own."""
+    return op.kind in ("tensordot", "kron") or (op.kind == "matmul" and min(a.rank for a in op.args) > 1)
 
 
 def _is_entrywise(op: Op) -> bool:
