@@ -131,7 +131,7 @@ def test_a_cell_that_is_no_number_is_shown(tmp_path: Path, reader: str) -> None:
         "…/people.csv, line 4: bmi holds `high`, which is not a number\n"
         "  48,high,2\n"
         "     ~~~~\n"
-        "  mend the cell, leave the column out, or make a column for each of its values (one-hot)"
+        "  mend the cell, leave the column out, or take its values for categories, one_hot='bmi'"
     )
 
 

@@ -256,3 +256,21 @@ def test_ctrl_c_on_a_stream_takes_no_more_passes(tmp_path: Path) -> None:
         assert result.reason.startswith("stopped by Ctrl-C")
         assert (result.conditioning == "not computed: stopped by Ctrl-C") == stream
         assert bool(result.baseline) != stream
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_categories_name_parameters_and_standardisation_is_undone(tmp_path: Path, stream: bool) -> None:
+    """A softmax has the logits XW + c twice, in the logarithm of a sum and where the label picks one."""
+    path = tmp_path / "kinds.csv"
+    rng = np.random.default_rng(3)
+    rows = [f"{a * 20 + 300:.6f},{b:.6f},{'low' if a < b else 'high'}" for a, b in rng.normal(size=(40, 2))]
+    path.write_text("a,b,kind\n" + "\n".join(rows) + "\n")
+    result = cr.fit(
+        "cross_entropy(X @ W + c, y) + 0.1*sum(W**2)", ["W", "c"], path, "X[N,n] W[n,K] c[K] y[N]:integer(K)",
+        let="y = kind, X = [a, b]", one_hot="kind", standardise="X", stream=stream,
+    )  # fmt: skip
+    assert result.names == ("W[a, high]", "W[a, low]", "W[b, high]", "W[b, low]", "c[high]", "c[low]")
+    X = np.array([[float(cell) for cell in row.split(",")[:2]] for row in rows])
+    mean, deviation = result.scaling["X"]
+    logits = (X - mean) / deviation @ result.params["W"] + result.params["c"]
+    np.testing.assert_allclose(X @ result.original["W"] + result.original["c"], logits, atol=1e-10)

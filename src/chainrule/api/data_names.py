@@ -79,6 +79,22 @@ def wanted(
     return {name: declared.get(name) for name in names}
 
 
+def levels_of(
+    about: Setting, labels: Mapping[str, Sequence[str]], levels: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """Names along the axes of a size, K of y[N]:integer(K), where the numbers of y stand for texts."""
+    found: dict[str, Sequence[str]] = {}
+    for variable in about.formula.variables.values():
+        size = None if variable.bound is None else variable.bound.name
+        columns = labels.get(variable.name, ())
+        if size is None or not columns:
+            continue
+        here = levels.get(columns[0], ())
+        if found.setdefault(size, here) != here:
+            found[size] = ()  # two columns of as many texts, which differ
+    return found
+
+
 def labels_of(about: Setting, labels: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Names of columns for the parameters whose first axis meets the columns of a variable."""
     found: dict[str, Sequence[str]] = {}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chainrule.api.data_names import labels_of, listed, named, plain_let, wanted
+from chainrule.api.data_names import labels_of, levels_of, listed, named, plain_let, wanted
 from chainrule.api.fitting import Setting, derived, setting, updates
 from chainrule.api.formulas import Functions, Shapes, declaration
 from chainrule.api.prepared import Prepared
@@ -81,9 +81,9 @@ def prepare(
     if streamed is not None:
         about = _without_rows(about, streamed)
     made, derivatives = derived(about, at_kink)
-    labels = labels_of(about, laid.labels)
+    labels, levels = labels_of(about, laid.labels), levels_of(about, laid.labels, laid.levels)
     rows = place.of_memory(about.rows) if streamed is None else place.of_chunks(streamed.chunks)
-    objective = DerivedObjective(made, rows, about.data, about.fixed, about.sizes, labels, backend)
+    objective = DerivedObjective(made, rows, about.data, about.fixed, about.sizes, labels, backend, levels)
     try:
         notes = _placed(objective, about, place, streamed)
     except BaseException:
@@ -112,6 +112,7 @@ def _example(streamed: Streamed) -> Design:
         {**found.constants, **example(found.chunks)},
         found.labels,
         found.chunks.rows or 0,
+        levels=found.levels,
         scaling=found.scaling,
         sizes=found.sizes,
         notes=found.notes,

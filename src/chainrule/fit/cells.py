@@ -62,7 +62,7 @@ def numbers(values: Any, name: str, complain: Complain) -> Array:
             found[row] = number_of(cell)
         except (ValueError, TypeError):
             raise complain(
-                f"{name} holds `{_short(cell)}`, which is not a number", row, _way_out(cell)
+                f"{name} holds `{_short(cell)}`, which is not a number", row, _way_out(cell, name)
             ) from None
     return found
 
@@ -122,10 +122,10 @@ def _short(cell: Any) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _way_out(cell: Any) -> str:
+def _way_out(cell: Any, name: str) -> str:
     text = str(cell).strip()
     if text.count(",") == 1 and is_number(text.replace(",", ".")):
         return "write decimals with a point, and thousands without a comma"
     if text in ("?", "-", ".", "*"):
         return "an empty cell or NA stands for a missing value"
-    return "mend the cell, leave the column out, or make a column for each of its values (one-hot)"
+    return f"mend the cell, leave the column out, or take its values for categories, one_hot={name!r}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,7 @@ class DerivedObjective:
     fixed    the arrays of all other variables that are no parameters
     sizes    lengths of axes by name
     labels   names of the entries along the first axis of a parameter
+    levels   names of the entries along every axis of a size, K of y[N]:integer(K)
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class DerivedObjective:
         sizes: Mapping[str, int],
         labels: Mapping[str, Sequence[str]] | None = None,
         backend: str = "numpy",
+        levels: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        self.levels = dict(levels or {})
         self.derived, self.place, self.data, self.backend = derived, rows, tuple(data), backend
         self.fixed, self.sizes, self.labels = dict(fixed), dict(sizes), dict(labels or {})
         known = {v.name: v for v in derived.variables}
@@ -106,13 +110,16 @@ class DerivedObjective:
     @cached_property
     def names(self) -> tuple[str, ...]:
         found: list[str] = []
+        known = {v.name: v for v in self.derived.variables}
         for name, shape in self.shapes.items():
-            labels = self.labels.get(name)
-            for index in np.ndindex(*shape):
-                places = [str(i) for i in index]
-                if labels is not None and shape and len(labels) == shape[0]:
-                    places[0] = labels[index[0]]
-                found.append(f"{name}[{', '.join(places)}]" if shape else name)
+            axes = [self.levels.get(dim.name or "", ()) for dim in known[name].shape]
+            if shape and len(self.labels.get(name, ())) == shape[0]:
+                axes[0] = self.labels[name]
+            said = [
+                axis if len(axis) == length else [str(i) for i in range(length)]
+                for axis, length in zip(axes, shape, strict=True)
+            ]
+            found += [f"{name}[{', '.join(places)}]" for places in product(*said)] if shape else [name]
         return tuple(found)
 
     def pack(self, params: Mapping[str, Array]) -> Array:

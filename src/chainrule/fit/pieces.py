@@ -203,7 +203,7 @@ class PiecedRows:
             return self.picks.whole(why)
         raise OptionError(
             f"this loss needs all rows at once: {why}",
-            hint="give data that fit in memory, and no workers",
+            hint="it takes rows that fit in memory, stream=False",
         )
 
     def close(self) -> None:

@@ -135,6 +135,8 @@ def _way(loss: Expr, name: str, params: set[str], data: set[str]) -> Way | str:
     if variable is None:
         return f"{name} is not in the formula"
     weight = bias = ""
+    held: Variable | None = None
+    sums: set[Expr] = set()
     products = _above(variable, parents)
     for product, one in products:
         found = _weight(product, variable, params)
@@ -148,10 +150,13 @@ def _way(loss: Expr, name: str, params: set[str], data: set[str]) -> Way | str:
             bias = added[0][0].name
             if not _meets(outer, product, added[0][0], weight):
                 return f"{bias} has not a number for each column of the product of {name} and {weight}"
-            if len(_above(added[0][0], parents)) != 1:
-                return f"{bias} stands in other places too"
-    if not bias:
+            sums.add(outer)
+            held = added[0][0]
+    if held is None:
         return f"nothing is added to the product of {name} and {weight}"
+    # z − logsumexp(z) with z = XW + c has two sums, and both of them have the product and c.
+    if any(above not in sums for above, _ in _above(held, parents)):
+        return f"{bias} stands in other places too"
     # A penalty holds no data, and counts the parameters as they were fitted.
     predicting = [t.core for t in terms(loss) if {v.name for v in variables(t.core)} & data]
     inside = _parents(*predicting)
