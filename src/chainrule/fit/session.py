@@ -198,7 +198,7 @@ class Session:
         return Stop(
             f"{name} is at the edge of what it is declared to be, where it hardly moves any more, though the "
             f"loss falls inwards; after {times(state.step, 'step')}",
-            hint=f"start {name} further inside, with --init{other}",
+            hint=f"start {name} further inside, with init=...{other}",
         )
 
     def _diverged(self, what: str, state: State) -> Stop:
