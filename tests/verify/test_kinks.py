@@ -97,3 +97,21 @@ def test_pages_say_the_same() -> None:
         page = cr.explain(formula, wrt="x", shapes="x").to_text()
         assert "not differentiable" not in page and "off, where" not in page
     assert "not differentiable where x = 0" in cr.explain("abs(x)", wrt="x", shapes="x").to_text()
+
+
+@pytest.mark.parametrize(
+    ("formula", "coincide"),
+    [
+        ("sum(eigvalsh(A)**3)", False),
+        ("sum(log(eigvalsh(A)))", False),
+        ("sum(abs(eigvalsh(A)))", True),
+        ("sum(eigvalsh(A)**3 * w)", True),
+    ],
+)
+def test_eigenvalues_that_the_answer_lacks_may_coincide(formula: str, coincide: bool) -> None:
+    """Σ λᵢ³ is tr(A³); its code has no eigenvalues, and no error where two are equal."""
+    d = cr.derive(formula, wrt="A", shapes="A[n,n]:spd w[n]")
+    assert ("eigenvalues of A coincide" in str(d)) == coincide
+    page = cr.explain(formula, wrt="A", shapes="A[n,n]:spd w[n]").to_text()
+    assert ("eigenvalues of A coincide" in page) == coincide
+    assert ("differentiable" in page) == coincide

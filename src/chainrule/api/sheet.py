@@ -251,7 +251,8 @@ class Sheet:
         from chainrule.verify.kinks import kinks_of  # loads NumPy
 
         order = max(d.order for d in self.derivatives)
-        return kinks_of(self.normal, self._moving(), self._writing(), order, self.options.at_kink)
+        answers = [d.expression for d in self.derivatives]
+        return kinks_of(self.normal, self._moving(), self._writing(), order, self.options.at_kink, answers)
 
     @cached_property
     def conditions(self) -> list[str]:

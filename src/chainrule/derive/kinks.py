@@ -12,7 +12,8 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, number
 from chainrule.expr.walk import depends_on, topological, variables
 from chainrule.rules.activations import elu
 from chainrule.rules.elementwise import abs_, log, maximum, minimum, power, relu, where
-from chainrule.rules.table import Elementwise, Row
+from chainrule.rules.spectral import eigvalsh, svdvals
+from chainrule.rules.table import Elementwise, Row, Tensorial
 from chainrule.rules.tensorial import amax, amin, norm, unit
 
 TIMES = ("", "twice ", "three times ")
@@ -60,14 +61,17 @@ def kinks(
     order: int = 1,
     at_kink: Fraction = Fraction(0),
     look: Callable[[Apply], Seen | None] | None = None,
+    answers: Iterable[Expr] = (),
 ) -> list[Kink]:
     """The kinks of a canonical formula that the variables can move it across; `write` writes a part.
 
     `look` says of a part with a kink whether the formula has one there; without it, all are taken to show.
     `at_kink` is the derivative taken at the kink of relu, and of a maximum or minimum with a constant.
-    |x|³ has none at order 1 and 2, and ln|x| has none where it has a value.
+    |x|³ has none at order 1 and 2, and ln|x| has none where it has a value. Of Σ λᵢ³ the answers, the
+    derivatives if they are known, have no eigenvalue any more: what is continuous where two eigenvalues
+    coincide is the derivative there too.
     """
-    targets = list(wrt)
+    targets, smoothed = list(wrt), without_kinks(answers)
     active = depends_on([formula], targets)
     nodes = topological([formula])
     users: dict[Expr, list[Expr]] = {node: [] for node in nodes}
@@ -80,7 +84,7 @@ def kinks(
         if not isinstance(node, Apply) or not isinstance(node.function, Row) or not node.function.at_kink:
             continue
         smooth = node.function.smooth(node.arguments)
-        if smooth >= order:
+        if smooth >= order or node.function in smoothed:
             continue
         if node is not formula and all(_is_smooth(node, user, order) for user in users[node]):
             continue
@@ -97,6 +101,14 @@ def kinks(
             place, takes = _where(node, row, write), _takes(node, row, write, at_kink)
             found[Kink(place, takes, certain, smooth, exists)] = None
     return list(found)
+
+
+def without_kinks(answers: Iterable[Expr]) -> tuple[Row, ...]:
+    """The rows whose kinks do not show where these derivatives are found: none has a function of the kind."""
+    nodes = topological(list(answers))
+    rows = [n.function for n in nodes if isinstance(n, Apply)]
+    left = not nodes or any(isinstance(row, Tensorial) and row.at_kink for row in rows)
+    return () if left else (eigvalsh, svdvals)
 
 
 def _takes(node: Apply, row: Row, write: Callable[[Expr], str], at_kink: Fraction) -> str:

@@ -76,7 +76,7 @@ def explain(
         phases=phases,
         answer=answered,
         checked=checked(board, points),
-        kinks=kinks(board, where, [board.wrt]),
+        kinks=kinks(board, where, [board.wrt], [board.derivative]),
         conditions=conditions(board, where, [board.derivative], [board.wrt]),
         reading=reading.read(board, reading.introduced(board, chosen, where)),
         sections=(unit_lines.section(board, units),) if units else (),
@@ -196,12 +196,14 @@ def _writing(board: Board, where: Sequence[Line]) -> Callable[[Expr], str]:
     return write
 
 
-def kinks(board: Board, where: Sequence[Line], wrt: Sequence[Variable]) -> tuple[str, ...]:
+def kinks(
+    board: Board, where: Sequence[Line], wrt: Sequence[Variable], answers: Sequence[Expr] = ()
+) -> tuple[str, ...]:
     """Where it is not differentiable and what is taken there, in the names of the page."""
     from chainrule.verify.kinks import kinks_of  # loads NumPy
 
-    subject = board.subject
-    found = list(map(str, kinks_of(normalise(subject.expr), wrt, _writing(board, where), 1, subject.at_kink)))
+    subject, write = board.subject, _writing(board, where)
+    found = list(map(str, kinks_of(normalise(subject.expr), wrt, write, 1, subject.at_kink, answers)))
     if len(found) <= MOST_KINKS:
         return tuple(found)
     return (*found[: MOST_KINKS - 1], f"and likewise in {len(found) - MOST_KINKS + 1} other places")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
+from chainrule.derive.kinks import without_kinks
 from chainrule.explain.board import Board
 from chainrule.explain.entries import Entries, Letters
 from chainrule.expr.dims import ONE, Coefficient
@@ -171,10 +172,9 @@ class Answer:
     def is_smooth(self) -> bool:
         """Whether no jump or kink of the formula moves with the variable."""
         nodes = topological([self.board.subject.expr])
-        return not any(
-            isinstance(n, Apply) and isinstance(n.function, Row) and n.function.at_kink and self.is_moving(n)
-            for n in nodes
-        )
+        moving = [n.function for n in nodes if isinstance(n, Apply) and self.is_moving(n)]
+        kinked = {row for row in moving if isinstance(row, Row) and row.at_kink}
+        return kinked <= set(without_kinks([self.value]))
 
     def exactly(self) -> Claim:
         """That the derivative tells the whole change, not only that to first order."""

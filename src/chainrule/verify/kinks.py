@@ -43,6 +43,7 @@ def kinks_of(
     write: Callable[[Expr], str],
     order: int = 1,
     at_kink: Fraction = Fraction(0),
+    answers: Sequence[Expr] = (),
 ) -> list[Kink]:
     """The kinks of a canonical formula, as `derive.kinks` finds them, each looked at.
 
@@ -52,7 +53,7 @@ def kinks_of(
     [[]]
     """
     look = _Look(formula, [v for v in wrt if isinstance(v, Variable)], order)
-    return kinks(formula, wrt, write, order, at_kink, look.seen if look.small else None)
+    return kinks(formula, wrt, write, order, at_kink, look.seen if look.small else None, answers)
 
 
 class _Look:
