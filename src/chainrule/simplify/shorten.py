@@ -323,6 +323,10 @@ class Shortener:
             if improved is None:
                 break
             current = improved
+        if len(node.terms) == 2 and current is not node and _shares_a_sum(*node.terms):
+            # ((B − A)x ⊙ g)ᵀ (B − A): without g, what two terms share of it has too many axes to leave.
+            whole = self._joined(*node.terms)
+            current = current if whole is None or self.cost(whole) >= self.cost(current) else whole
         self.short_sums[node] = current
         return current
 
@@ -561,6 +565,12 @@ def _shared(coefficients: list[Coefficient]) -> Coefficient:
         if min(exponents) * max(exponents) > 0:
             powers.append((dim, min(exponents, key=abs)))
     return Coefficient(rational, tuple(powers))
+
+
+def _shares_a_sum(first: Expr, second: Expr) -> bool:
+    """Whether a sum is one of three or more factors that two terms share."""
+    shared = bases(first) & bases(second)
+    return len(shared) > 2 and any(isinstance(base, Sum) for base in shared)
 
 
 def _places(parts: Einsum) -> list[tuple[_Place | None, Fraction]]:
