@@ -226,7 +226,7 @@ def make_plan(
     taken = {column for v in laid for piece in v.pieces for column in piece.columns}
     nameless = [column for column in table.parts[0].nameless if column in taken]
     notes = [*_shared(chosen), *(f"{c} has no name in the data" for c in nameless)]
-    notes += [part.doubt for part in table.parts if part.doubt][:1]
+    notes += [f"{part.where}: {part.doubt}" for part in table.parts if part.doubt][:1]
     return Plan(tuple(laid), constants, tuple(notes))
 
 

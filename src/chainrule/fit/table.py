@@ -94,7 +94,10 @@ class Table:
         listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
         if len(known) == 1 and len(known[0].split()) > 1:
             listed += "; , ; tab or | separate the cells of a text file, and its first line has the names"
-        if any(name in part.top for part in self.parts):
+        doubts = [part.doubt for part in self.parts if part.doubt]
+        if doubts:
+            listed += f"; {doubts[0]}"
+        elif any(name in part.top for part in self.parts):
             listed += "; its first line is read as data, unless header=True"
         return DataProblem(
             f"there is no column {name}" + (f"; did you mean {near[0]}?" if near else ""),

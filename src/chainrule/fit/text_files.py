@@ -50,7 +50,7 @@ class TextPart(Part):
         )
         self._skip = line if found else 0
         self.top = () if found or header is not None else tuple(cell.strip() for cell in first)
-        self.doubt = "" if sure else f"{path}: {NAMES if found else NUMBERS}"
+        self.doubt = "" if sure else NAMES if found else NUMBERS
 
     def load(self, wanted: Wanted) -> Columns:
         arrow = self._arrow()
