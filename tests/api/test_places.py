@@ -113,6 +113,19 @@ def test_the_command_line_streams_and_shares_out(
     assert status == 0 and "chunk by chunk" in out and "summed by 2 processes" in out
 
 
+@pytest.mark.parametrize("where", [{}, {"stream": True}, {"workers": 2}])
+def test_arrays_without_rows_go_along(files: dict[str, Path], where: dict[str, Any]) -> None:
+    m, P = np.array([1.0, 2.0, 3.0]), np.diag([1.0, 2.0, 4.0])
+    loss = "mean((y - X @ w)**2) + (w - m) @ P @ (w - m)"
+    data: dict[str, Any] = {**files, "m": m, "P": P}
+    result = cr.fit(loss, ["w"], data, "X[N,n] y[N] m[n] P[n,n] w[n]", **where)
+    X, y = np.load(files["X"]), np.load(files["y"])
+    best = np.linalg.solve(X.T @ X / 1001 + P, X.T @ y / 1001 + P @ m)
+    np.testing.assert_allclose(result.params["w"], best, rtol=1e-9)
+    with pytest.raises(cr.ChainruleError, match="m has entries that are not finite"):
+        cr.fit(loss, ["w"], {**data, "m": m * np.nan}, "X[N,n] y[N] m[n] P[n,n] w[n]", **where)
+
+
 def test_files_that_cannot_be_cut_are_left_to_fewer_processes(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n" + "\n".join(f'"{k}",{3 * k + 1}' for k in range(20)))
     where: dict[str, Any] = {"let": "y = y, a = a", "stream": True, "workers": 2}

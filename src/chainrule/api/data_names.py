@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chainrule.api.fitting import Setting, words_of
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.api.fitting import Setting, size_of_rows, words_of
 from chainrule.api.formulas import Shapes
-from chainrule.errors import OptionError
+from chainrule.errors import DataProblem, OptionError
 from chainrule.expr.names import ascii_name
 from chainrule.expr.nodes import Einsum, Expr, Variable
 from chainrule.expr.walk import topological, variables
@@ -93,6 +97,43 @@ def levels_of(
         if found.setdefault(size, here) != here:
             found[size] = ()  # two columns of as many texts, which differ
     return found
+
+
+def apart(
+    loss: str | Expr, data: Mapping[str, Any], shapes: Shapes
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The data with a row for each row, and the arrays declared without that axis, as a prior or a penalty.
+
+    >>> rows, fixed = apart("", {"X": np.ones((5, 2)), "m": np.ones(2)}, "X[N,n] m[n]")
+    >>> list(rows), list(fixed)
+    (['X'], ['m'])
+
+    Raises: DataProblem for such an array with entries that are not finite.
+    """
+    if isinstance(loss, str):
+        declared = parse_declarations(shapes).variables
+    else:
+        declared = {v.name: v for v in variables(loss)}
+    known = {name: _numbers(data[name]) for name, v in declared.items() if v.rank and name in data}
+    arrays = {name: array for name, array in known.items() if array is not None}
+    own = size_of_rows([declared[name] for name in arrays], arrays)
+    fixed = {n: array for n, array in arrays.items() if own and declared[n].shape[0].name != own}
+    for name, array in fixed.items():
+        if not np.isfinite(array).all():
+            raise DataProblem(f"{name} has entries that are not finite", column=name)
+    return {name: value for name, value in data.items() if name not in fixed}, fixed
+
+
+def _numbers(value: Any) -> NDArray[Any] | None:
+    """An array of numbers, in memory or in an npy file; None for everything else."""
+    try:
+        if isinstance(value, str | os.PathLike):
+            array = np.load(value, mmap_mode="r", allow_pickle=False)
+        else:
+            array = np.asarray(value)
+    except (OSError, ValueError, TypeError):
+        return None  # what is wrong with it is told where the data are read
+    return array if isinstance(array, np.ndarray) and array.ndim and array.dtype.kind in "biuf" else None
 
 
 def labels_of(about: Setting, labels: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

@@ -211,10 +211,10 @@ def _read(
     """The formula, with shapes of arrays that were not declared, and the name of the size of the rows."""
     if not isinstance(loss, str):
         formula = read(loss, shapes, dialect, None, functions)
-        return formula, _row_size(list(formula.variables.values()), known)
+        return formula, size_of_rows(list(formula.variables.values()), known)
     declared = parse_declarations(shapes)
     given = list(declared.variables.values())
-    row_size = _row_size(given, known)
+    row_size = size_of_rows(given, known)
     taken = {*known, *declared.variables}
     if not row_size:
         row_size = next(name for name in ROW_NAMES if name not in taken)
@@ -244,7 +244,7 @@ def words_of(loss: str) -> list[str]:
     return [ascii_name(word) for word in re.findall(r"[^\W\d]\w*", loss)]
 
 
-def _row_size(declared: Sequence[Variable], known: Mapping[str, Array]) -> str:
+def size_of_rows(declared: Sequence[Variable], known: Mapping[str, Array]) -> str:
     """The size that most declared data has as its first axis, the longest of these; "" if there is none."""
     counts: dict[str, tuple[int, int]] = {}
     for variable in declared:

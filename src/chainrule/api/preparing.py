@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chainrule.api.data_names import labels_of, levels_of, listed, named, plain_let, wanted
+from chainrule.api.data_names import apart, labels_of, levels_of, listed, named, plain_let, wanted
 from chainrule.api.fitting import Setting, derived, setting, updates
 from chainrule.api.formulas import Functions, Shapes, declaration
 from chainrule.api.prepared import Prepared
@@ -56,9 +56,11 @@ def prepare(
         raise OptionError(f"seed is {seed!r}", hint="it is a whole number from 0 on")
     names = named(params)
     said = plain_let(let)
+    fixed: Mapping[str, Any] = {}
     described = _described(data)
     if said is None and isinstance(data, Mapping):
         data = {ascii_name(str(name)): value for name, value in data.items()}
+        data, fixed = apart(loss, data, shapes)
     place = place or Place()
     data = place.named(data)
     needed = wanted(loss, names, data, shapes, said)
@@ -71,7 +73,7 @@ def prepare(
     about = setting(
         loss,
         names,
-        laid.arrays,
+        {**laid.arrays, **fixed},
         shapes,
         sizes={**{n: s for n, s in laid.sizes.items()}, **(sizes or {})},
         count=None if streamed is None else streamed.chunks.rows,
