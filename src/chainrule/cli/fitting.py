@@ -269,7 +269,9 @@ def _files(found: Result, shown: Result, options: argparse.Namespace, said: list
         said.append(options.plot)
     if options.html is not None:
         try:
-            Path(options.html).write_text(shown.to_html(), encoding="utf-8")
+            page = shown.to_html()
+            with undisturbed():
+                Path(options.html).write_text(page, encoding="utf-8")
         except OSError as problem:
             raise OptionError(f"{options.html} cannot be written: {problem.strerror}") from None
         said.append(options.html)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.codegen.compiled import library
+from chainrule.codegen.interrupts import undisturbed
 from chainrule.errors import OptionError
 from chainrule.fit.report import curve, entries, logarithmic, shown
 
@@ -54,10 +56,13 @@ def draw(result: Result, path: Path) -> None:
         _norms(result, axes[1])
         if wide:
             _surface(result, axes[2])
-        try:
-            figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
-        except OSError as problem:
-            raise OptionError(f"{path} cannot be written: {problem.strerror}") from None
+        kind, content = path.suffix.lower().removeprefix("."), io.BytesIO()
+        figure.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    try:
+        with undisturbed():  # no half of a picture is left behind
+            path.write_bytes(content.getvalue())
+    except OSError as problem:
+        raise OptionError(f"{path} cannot be written: {problem.strerror}") from None
 
 
 def _loss(result: Result, axes: Any) -> None:
