@@ -59,6 +59,7 @@ EXAMPLES: dict[str, list[str]] = {
     "log of exp": ["log(exp(x))"],
     "log(1 + exp(u)) = softplus(u)": ["log(1 + exp(x))", "log1p(exp(-s))"],
     "log of a sigmoid": ["log(sigmoid(x))"],
+    "log of a product": ["log(prod(sigmoid(x)))"],
     "log of a normal distribution function": ["log(normcdf(x))"],
     "condition on a maximum": [
         "(2 > maximum(x, 1)) * y",

@@ -62,6 +62,7 @@ from chainrule.rules.elementwise import (
 from chainrule.rules.exponential import MAPS, expm
 from chainrule.rules.factors import lower_mask, pinv
 from chainrule.rules.indexing import WINDOW, one_hot
+from chainrule.rules.reductions import prod
 from chainrule.rules.spectral import polar, polar_frechet
 from chainrule.rules.table import ROWS, Elementwise, Row, Tensorial
 from chainrule.rules.tensorial import (
@@ -505,6 +506,15 @@ def _exp_of_sum(facts: Facts, node: Apply) -> Expr | None:
 def _log_of_exp(facts: Facts, node: Apply) -> Expr | None:
     inner = _function(node.arguments[0], exp)
     return None if inner is None else inner.arguments[0]
+
+
+@_rewrite("log of a product", log, ends="a product of entries becomes a sum")
+def _log_of_product(facts: Facts, node: Apply) -> Expr | None:
+    inner = _function(node.arguments[0], prod)
+    if inner is None or not facts.is_positive(inner.arguments[0]):
+        return None
+    logs = elementwise(log, inner.arguments[0])
+    return Einsum(ONE, (logs,), (range(logs.rank),), range(node.rank))
 
 
 @_rewrite("log(1 + exp(u)) = softplus(u)", log, ends="three functions become one")

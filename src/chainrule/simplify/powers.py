@@ -9,6 +9,7 @@ from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Sum, number, zeros
 from chainrule.rules.elementwise import abs_, cos, cosh, exp, power, relu, sigmoid, sign, sin, sinh, tan, tanh
 from chainrule.rules.elementwise import greater as greater_row
 from chainrule.rules.identities import content
+from chainrule.rules.reductions import prod, prod_others
 from chainrule.rules.tensorial import norm, softmax, unit
 from chainrule.simplify import masks
 from chainrule.simplify.work import Factor, Work, as_power
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # sin/cos = tan, sinh/cosh = tanh.
 TANGENTS = {sin: (cos, tan), sinh: (cosh, tanh)}
 # The functions that make one with another factor.
-PAIRED = frozenset((relu, abs_, sign, exp, *TANGENTS, sigmoid, unit, norm))
+PAIRED = frozenset((relu, abs_, sign, exp, *TANGENTS, sigmoid, unit, norm, prod_others))
 
 
 def merge(product: Product, work: Work) -> None:
@@ -76,7 +77,7 @@ def _pairs(product: Product, work: Work) -> None:
     """Two factors that make one.
 
     So relu(z) 1[z > 0] = relu(z), |x| sign(x) = x, sign(x)/|x| = 1/x, x sign(x) = |x|,
-    exp(x)/Σ exp(x) = softmax(x).
+    exp(x)/Σ exp(x) = softmax(x), and the product of all others over that of all, 1/x.
     """
     if len(work.factors) < 2:
         return
@@ -105,6 +106,8 @@ def _pairs(product: Product, work: Work) -> None:
                     size = product.normal.apply(abs_, (inside,))
                     product.inline(work, _raised(product, size, e), axes)
                     return
+        elif row is prod_others and exponent.is_one and _reciprocals(product, work, k, base, axes):
+            return
         elif row is exp and exponent.is_one and _softmax(product, work, k, base, axes):
             return
         elif row in TANGENTS and exponent.is_one:
@@ -152,6 +155,22 @@ def apply_conditions(product: Product, work: Work) -> None:
                 )
                 product.inline(work, total, axes)
                 return
+
+
+def _reciprocals(product: Product, work: Work, k: int, base: Apply, axes: Labels) -> bool:
+    """The product of all others, where what is divided by the product of all has a value."""
+    along, rounds = base.parameters
+    whole = Apply(prod, base.arguments, (along,))
+    for p, (other, labels) in enumerate(work.factors):
+        found, e = as_power(other)
+        if found is whole and rounds == 1 and labels == axes[: len(axes) - along]:
+            if isinstance(e, Coefficient) and not e.powers and e.rational < 0:
+                work.drop(k, p)
+                if not (e + ONE).is_zero:
+                    product.inline(work, _raised(product, whole, e + ONE), labels)
+                product.inline(work, _raised(product, base.arguments[0], -ONE), axes)
+                return True
+    return False
 
 
 def _raised(product: Product, base: Expr, exponent: Coefficient) -> Expr:
