@@ -31,6 +31,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"shapes": "l[N]:integer(k) b[k]", "sizes": {"k": 3}},
     ),
     ("sum((y - X @ w)**2)", {"X": X, "y": Y}, {"shapes": "X[m,n] y[m] w[n]"}),
+    ("norm(y - X @ w)**2 + w @ w", {"X": X, "y": Y}, {}),
 ]
 QUANTILE = ("r = y - X @ w - b; mean(maximum(0.3*r, -0.7*r))", {"X": X, "y": Y}, {})
 TOGETHER = [
@@ -114,11 +115,11 @@ def test_a_bias_of_minibatches_is_told() -> None:
 def test_a_loss_of_all_rows_is_not_taken_of_some() -> None:
     assert objective(*TOGETHER[0]).batches(8, 0) is None
     with pytest.raises(cr.ChainruleError, match="not a sum or mean over rows"):
-        cr.fit("norm(y - X @ w)**2 + w @ w", "w", {"X": X, "y": Y}, method="sgd")
+        cr.fit("norm(y - X @ w) + w @ w", "w", {"X": X, "y": Y}, method="sgd")
 
 
 def test_what_is_separable_is_told() -> None:
-    assert not objective(*CASES[0]).together
+    assert not objective(*CASES[0]).together and not objective(*CASES[-1]).together
     assert objective(*TOGETHER[0]).together == "what is computed for a row needs a sum over all rows first"
 
 

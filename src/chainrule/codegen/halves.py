@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,16 @@ from chainrule.codegen.backends import backend_named
 from chainrule.codegen.binding import Array, Binding
 from chainrule.codegen.compiled import CompiledFunction, library
 from chainrule.codegen.load import loaded
+from chainrule.codegen.matching import of, raised
 from chainrule.codegen.names import identifier
 from chainrule.codegen.plan import Program, make_plan
 from chainrule.codegen.separate import separate
 from chainrule.codegen.source import Source, write_program
 from chainrule.codegen.stable import stable
 from chainrule.codegen.traced import in_double
-from chainrule.expr.nodes import Expr, Variable
+from chainrule.expr.nodes import Apply, Expr, Variable, einsum
+from chainrule.expr.walk import transform
+from chainrule.rules.tensorial import norm
 
 
 class Half:
@@ -92,6 +96,17 @@ class Halves:
         return self.finish({**values, **totals}, {**sizes, self.count: count})
 
 
+def _squared(node: Expr) -> Expr:
+    """‖x‖² as the sum of squares that it is: a norm that cannot overflow takes all rows together."""
+    base, exponent = raised(node)
+    x = of(base, norm)
+    if x is None or exponent != 2:
+        return node
+    assert isinstance(base, Apply)
+    letters = ascii_lowercase[: x.rank]
+    return einsum(f"{letters},{letters}->{letters[: base.rank]}", x, x)
+
+
 def compile_halves(
     outputs: Mapping[str, Expr], variables: Sequence[Variable], rows: Collection[str], backend: str = "numpy"
 ) -> Halves:
@@ -115,6 +130,8 @@ def compile_halves(
     while any(name.startswith(prefix) for name in taken):
         prefix += "_"
     rewritten, _ = stable(outputs, {})
+    memo: dict[Expr, Expr] = {}
+    rewritten = {key: transform(expr, _squared, memo) for key, expr in rewritten.items()}
     separated = separate(make_plan(rewritten), rows, count, prefix)
     totals = [Variable(name, shape) for name, shape in separated.totals.items()]
 
