@@ -29,7 +29,7 @@ HELPERS = {
     "unit": '''def unit(x, axes):
     """x / ||x|| over the last axes, 0 where x is 0; first x / max |x| where squares overflow."""
     axis = tuple(range(-axes, 0))
-    length = np.sqrt(np.sum(x * x, axis=axis, keepdims=True))
+    length = np.linalg.norm(x) if axes == x.ndim else np.sqrt(np.sum(x * x, axis=axis, keepdims=True))
     limits = np.finfo(length.dtype)
     if np.min(length, initial=1) <= (limits.tiny / limits.eps)**0.5 or not np.max(length, initial=1) < np.inf:
         top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
