@@ -16,6 +16,7 @@ from chainrule.codegen.scales import with_shared_numbers
 from chainrule.codegen.signs import with_few_signs
 from chainrule.codegen.vocabulary import ATOM, Text
 from chainrule.expr.dims import Dim
+from chainrule.rules.table import Row
 
 
 class Functional(NumPy):
@@ -100,3 +101,8 @@ def with_products_once(program: Program) -> Program:
         return made
 
     return rewritten(program, change)
+
+
+def is_order(row: Row, k: int) -> bool:
+    """Whether argument k of a function is a whole number, such as the order of a polygamma function."""
+    return k < len(row.domain) and row.domain[k] == "whole"

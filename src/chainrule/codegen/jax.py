@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainrule.codegen.functional import Functional
+from chainrule.codegen.functional import Functional, is_order
 from chainrule.codegen.jax_helpers import JAX_HELPERS
 from chainrule.codegen.numpy import is_closed, mentions
 from chainrule.codegen.program import Op
@@ -55,11 +55,12 @@ class JAX(Functional):
         return f"jnp.broadcast_to({view}, {self.full(shape)})"
 
     def _call(self, op: Op, *args: Text) -> Text:
-        if "special." in self.code(op.data[0]):
-            # Those of jax.scipy take no integers, which a number of Python may be.
-            pairs = zip(op.args, args, strict=True)
+        row = op.data[0]
+        if "special." in self.code(row):
+            # Those of jax.scipy take no integers, which a number of Python may be, but for an order.
             args = tuple(
-                Text(f"float({a.text})") if inner.kind in ("number", "size") else a for inner, a in pairs
+                Text(f"float({a.text})") if inner.kind in ("number", "size") and not is_order(row, k) else a
+                for k, (inner, a) in enumerate(zip(op.args, args, strict=True))
             )
         return super()._call(op, *args)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chainrule.codegen.functional import Functional
+from chainrule.codegen.functional import Functional, is_order
 from chainrule.codegen.numpy import is_closed
 from chainrule.codegen.program import Op, Place
 from chainrule.codegen.statements import is_diagonal, on_diagonal
@@ -126,7 +126,10 @@ class Torch(Functional):
             return self._where(op, *args)
         plain = getattr(row, "indicator", False) or row.name == "power"
         if isinstance(row, Elementwise) and not plain:
-            args = tuple(self.tensor(inner, a) for inner, a in zip(op.args, args, strict=True))
+            args = tuple(
+                a if is_order(row, k) else self.tensor(inner, a)
+                for k, (inner, a) in enumerate(zip(op.args, args, strict=True))
+            )
         elif all(map(_is_host, op.args)) and args:
             args = (self.tensor(op.args[0], args[0]), *args[1:])
         return super()._call(op, *args)
