@@ -85,3 +85,9 @@ def test_a_product_that_has_no_value_at_zero(formula: str, shapes: str, sentence
         line for line in str(cr.derive(formula, wrt="p", shapes=shapes)).splitlines() if "no value" in line
     ]
     assert said == [sentence] * bool(sentence)
+
+
+def test_a_formula_that_divides_by_zero_for_all_that_is_declared() -> None:
+    with pytest.raises(cr.DomainProblem, match=r"no value: tr\(X\), by which it divides, is 0"):
+        cr.derive("tr(X @ X)/tr(X)", wrt="X", shapes="X[n,n]:skew")
+    assert cr.derive("tr(X @ X)/tr(X)", wrt="X", shapes="X[n,n]:symmetric").check().passed

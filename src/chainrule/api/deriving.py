@@ -7,7 +7,7 @@ and NumPy is loaded only then. Arrays have output axes followed by input axes; l
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -21,10 +21,14 @@ from chainrule.api.products import along as along_times
 from chainrule.api.products import directed, pulled
 from chainrule.api.structured import sets_of
 from chainrule.api.targets import Wrt, parse_targets
-from chainrule.errors import LimitExceeded, NoDerivative, OptionError, Span
-from chainrule.expr.nodes import Expr
+from chainrule.errors import DomainProblem, LimitExceeded, NoDerivative, OptionError, Span
+from chainrule.expr.nodes import Apply, Expr, constant_of
+from chainrule.expr.walk import topological
 from chainrule.language import Formula
-from chainrule.simplify import matrix_free, simplify_many
+from chainrule.notation.places import is_zero
+from chainrule.notation.present import present
+from chainrule.rules.elementwise import power
+from chainrule.simplify import matrix_free, simplify, simplify_many
 
 DIALECTS = ("numpy", "matlab")
 HIGHEST_ORDER = 8
@@ -125,11 +129,35 @@ def derive(
     else:
         # With no structure kept, what the chains know of products serves here too.
         simplest = simplify_many(raw, normal=None if chains.normal.keep else chains.normal)
+    if any(v.structure for v in parsed.variables.values()):
+        _refuse_zero_below(parsed, simplest)
     derivatives = [
         Derivative(parsed, key, options, chain, expression)
         for key, chain, expression in zip(keys, found, simplest, strict=True)
     ]
     return Derivatives(parsed, options, derivatives) if several else derivatives[0]
+
+
+def _refuse_zero_below(formula: Formula, found: Iterable[Expr]) -> None:
+    """The error of a formula that divides by 0 for all that is declared, as by tr(X) of a skew X."""
+    if not any(_divides_by_zero(node) for node in topological(list(found))):
+        return
+    below = [
+        n.arguments[0] for n in topological([formula.expr]) if isinstance(n, Apply) and n.function is power
+    ]
+    zero = [part for part in below if is_zero(simplify(part))]
+    name = present(zero[0], profile=formula.profile).text if zero else "a part"
+    raise DomainProblem(
+        f"the formula has no value: {name}, by which it divides, is 0 for all that is declared",
+        hint="declare less of the variables, or leave the part out",
+    )
+
+
+def _divides_by_zero(node: Expr) -> bool:
+    if not isinstance(node, Apply) or node.function is not power or not is_zero(node.arguments[0]):
+        return False
+    exponent = constant_of(node.arguments[1])
+    return exponent is not None and exponent.rational < 0
 
 
 def _validate(order: object, layout: object, dialect: object) -> None:
