@@ -18,7 +18,7 @@ from chainrule.codegen.program import Op
 from chainrule.codegen.rewrite import live
 from chainrule.rules.table import Elementwise
 
-LEAST = 5  # passes through wide arrays that make up for writing their result in parts
+LEAST = 7  # passes through wide arrays that make up for writing their result in parts
 LARGEST = 14  # a block has so many entries, as a power of 2
 
 
