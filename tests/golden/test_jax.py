@@ -35,6 +35,8 @@ def functions() -> dict[str, Any]:
 
     return {name: getattr(jnp, name) for name in same.split()} | {
         "max": jnp.maximum,
+        "minimum": jnp.minimum,
+        "clip": jnp.clip,
         "norm": lambda x, o=None: jnp.sqrt(jnp.sum(x * x)) if o is None else linalg.norm(x, o),
         "svdvals": lambda X: linalg.svd(X, compute_uv=False),
         "eigvalsh": linalg.eigvalsh,
@@ -52,6 +54,7 @@ def functions() -> dict[str, Any]:
         "relu": jax.nn.relu,
         "sigmoid": jax.nn.sigmoid,
         "softplus": jax.nn.softplus,
+        "binary_cross_entropy": lambda p, y: -jnp.mean(y * jnp.log(p) + (1 - y) * jnp.log(1 - p)),
         "softmax": jax.nn.softmax,
         "logsumexp": jax.scipy.special.logsumexp,
         "erf": jax.scipy.special.erf,
@@ -63,7 +66,9 @@ def functions() -> dict[str, Any]:
 @pytest.mark.parametrize("case", EVERY, ids=[c.name for c in EVERY])
 def test_jax_agrees(case: Case) -> None:
     derivative = case.derivative
-    code = compile(case["formula"], case.name, "eval")
+    *parts, text = case["formula"].split(";")
+    named = [part.split("=", 1) for part in parts]  # r = exp(p - q); …
+    code = compile(text.strip(), case.name, "eval")
     compiled = derivative.compile()
     rng = np.random.default_rng(7)
     variables = list(derivative.formula.variables.values())
@@ -73,6 +78,8 @@ def test_jax_agrees(case: Case) -> None:
 
         def value(x: Any, scope: dict[str, Any] = scope) -> Any:
             names = {**scope, ascii_name(case["wrt"]): x}
+            for name, part in named:
+                names[name.strip()] = eval(part.strip(), names)
             return eval(code, {name: names.get(ascii_name(name)) for name in code.co_names})
 
         moving = derivative.wrt[0].name
