@@ -108,6 +108,8 @@ def test_a_sum_that_is_given_up_leaves_nothing_to_the_next(shared: Shared) -> No
     """Ctrl-C ends the asking at once; the next sum is not answered by what was asked before."""
     expected = objective(PiecedRows(shared.pieces)).value_and_gradient(THETA)
     rows = WorkerRows([Slow(Slow(Slow(Slow(piece)))) for piece in shared.pieces], 2)
+    # A shell that starts the tests in the background has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         f = objective(rows)
 
@@ -128,6 +130,7 @@ def test_a_sum_that_is_given_up_leaves_nothing_to_the_next(shared: Shared) -> No
         assert found[0] == expected[0]
     finally:
         rows.close()
+        signal.signal(signal.SIGINT, before)
 
 
 class Deadly:

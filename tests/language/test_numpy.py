@@ -298,6 +298,9 @@ def test_every_function_of_the_table_is_tried() -> None:
     plain |= {"one_hot", "take", "embedding", "pick"}  # tests/language/test_integers.py
     plain |= {"view", "permute", "unsqueeze", "inverse", "diagonal", "pow", "mm", "mv"}  # PyTorch
     plain |= {"log_softmax", "concatenate", "identity", "ones_like", "zeros_like"}
+    # tests/rules/test_special.py
+    plain |= {"lgamma", "gammaln", "digamma", "trigamma", "polygamma", "betaln", "multigammaln", "mvlgamma"}
+    plain |= {"xlogy", "xlogx", "entr"}
     assert {n for n in TABLE if f"{n}(" not in text} <= matlab | derived | plain | several
 
 

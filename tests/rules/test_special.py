@@ -34,3 +34,26 @@ def test_nothing_is_added_at_zero() -> None:
     assert np.array_equal(slope, [-np.inf, 1.0])
     by_q = cr.derive("sum(xlogy(p, q))", wrt="q", shapes="p[n] q[n]").compile()
     assert np.array_equal(by_q(p=np.array([0.0, 3.0]), q=np.array([2.0, 2.0])), [0.0, 1.5])
+
+
+X = 2.5
+KNOWN = {
+    "lgamma(x)": special.gammaln(X),
+    "gammaln(x)": special.gammaln(X),
+    "digamma(x)": special.digamma(X),
+    "trigamma(x)": special.polygamma(1, X),
+    "polygamma(3, x)": special.polygamma(3, X),
+    "betaln(x, 3)": special.betaln(X, 3),
+    "multigammaln(x, 3)": special.multigammaln(X, 3),
+    "mvlgamma(x, 3)": special.multigammaln(X, 3),
+    "xlogy(x, 3)": special.xlogy(X, 3),
+    "xlogx(x)": special.xlogy(X, X),
+    "entr(x)": special.entr(X),
+}
+
+
+@pytest.mark.parametrize("text", KNOWN)
+def test_the_functions_have_the_values_of_scipy(text: str) -> None:
+    derivative = cr.derive(text, wrt="x", shapes="x:positive")
+    assert np.isclose(derivative.value_and_derivatives()(x=X)[0], KNOWN[text], rtol=1e-13)
+    assert derivative.check().passed

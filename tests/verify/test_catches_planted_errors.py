@@ -11,7 +11,7 @@ import pytest
 from chainrule.derive import jacobians
 from chainrule.errors import ShapeMismatch
 from chainrule.expr.dims import Coefficient, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, elementwise, scale
+from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, Variable, elementwise, number, scale
 from chainrule.language import parse_formula
 from chainrule.rules import ROWS, Constant, Row
 from chainrule.rules.elementwise import sin
@@ -46,7 +46,10 @@ def example(row: Row) -> tuple[Expr, tuple[Variable, ...]]:
     else:
         shapes = [(N,)] * row.arity  # type: ignore[attr-defined]
     variables = tuple(Variable(f"x{k}", shape) for k, shape in enumerate(shapes))
-    return Apply(row, variables, parameters), variables
+    # An order is a number.
+    placed = zip(variables, row.domain, strict=True)
+    arguments = [number(1, v.shape) if domain == "whole" else v for v, domain in placed]
+    return Apply(row, arguments, parameters), variables
 
 
 def places() -> list[tuple[str, int]]:
