@@ -32,8 +32,7 @@ import torch
 import chainrule as cr
 from benchmarks.speed.clock import Budget, Clock
 from benchmarks.speed.compare import Comparison, compare_calls, difference, flat
-from benchmarks.speed.evaluators import AD_MEMORY, Evaluators, modes
-from benchmarks.speed.names import JAX, TORCH
+from benchmarks.speed.evaluators import AD_MEMORY, Evaluators, automatic
 from benchmarks.speed.problem import Case, Problem, Size
 from benchmarks.speed.report import aligned, device_cells
 from benchmarks.speed.run import PROBLEMS
@@ -109,7 +108,12 @@ def measured(
     """The comparison, and what is wrong; the functions are also transformed at the first size."""
     made = Evaluators()
     derived = cr.derive(problem.formula, wrt=problem.wrt, shapes=problem.shapes, order=problem.order)
-    automatic(made, problem, case, place)
+    if case.ad_bytes > AD_MEMORY:
+        made.absent["jax AD"] = made.absent["torch AD"] = f"needs about {case.ad_bytes / 1e9:.0f} GB"
+    else:
+        # Nothing waits within a call: the clock waits at the end of a block of calls.
+        on_device, tensors = (list(map(put, case.arrays.values())) for put in (place.jax, place.torch))
+        automatic(made, problem, case, on_device, tensors, lambda f, arrays: partial(f, *arrays))
     for backend, put in (("jax", place.jax), ("torch", place.torch)):
         arrays = {name: put(array) for name, array in case.arrays.items()}
         made.calls[f"ours {backend}"] = partial(derived.compile(backend=backend), **arrays)
@@ -125,21 +129,6 @@ def measured(
     if first:
         faults += transformed(problem, case, derived, place)
     return result, faults
-
-
-def automatic(made: Evaluators, problem: Problem, case: Case, place: Place) -> None:
-    """What the two libraries compute themselves."""
-    if case.ad_bytes > AD_MEMORY:
-        made.absent["jax AD"] = made.absent["torch AD"] = f"needs about {case.ad_bytes / 1e9:.0f} GB"
-        return
-    places = tuple(list(case.arrays).index(name) for name in problem.names)
-    where = places if len(places) > 1 else places[0]
-    arrays = [place.jax(array) for array in case.arrays.values()]
-    for label, function in modes(jax, partial(problem.model, JAX), problem, where).items():
-        made.calls[f"jax AD: {label}"] = partial(jax.jit(function), *arrays)
-    tensors = [place.torch(array) for array in case.arrays.values()]
-    for label, function in modes(torch.func, partial(problem.model, TORCH), problem, where).items():
-        made.calls[f"torch AD: {label}"] = partial(function, *tensors)
 
 
 def transformed(problem: Problem, case: Case, derived: Any, place: Place) -> Iterator[str]:

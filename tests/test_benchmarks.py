@@ -21,6 +21,7 @@ from benchmarks.speed.clock import TINY, Timing  # noqa: E402
 from benchmarks.speed.compare import Comparison, compare, compare_calls  # noqa: E402
 from benchmarks.speed.evaluators import evaluators  # noqa: E402
 from benchmarks.speed.machine import Machine, Work  # noqa: E402
+from benchmarks.speed.names import TORCH  # noqa: E402
 from benchmarks.speed.report import device_cells, markdown, tables  # noqa: E402
 
 MACHINE = Machine(gemm=50, dram=25, l3=80, l2=80, exp=1, numpy_call=1, jax_call=7, torch_call=3)
@@ -137,7 +138,7 @@ def test_the_comparison_on_a_device_runs_on_this_one(monkeypatch: pytest.MonkeyP
 
 
 def test_a_wrong_result_on_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device.TORCH, "tanh", lambda x: (1 + 1e-6) * device.torch.tanh(x))
+    monkeypatch.setattr(TORCH, "tanh", lambda x: (1 + 1e-6) * device.torch.tanh(x))
     assert any("torch AD" in fault for fault in on_the_host("mlp2", monkeypatch)[1])
     monkeypatch.undo()
     monkeypatch.setattr(device.Place, "torch", lambda self, a: device.torch.as_tensor(a) * (1 + 1e-6))

@@ -48,7 +48,9 @@ def evaluators(problem: Problem, case: Case) -> Evaluators:
     """All evaluators of a problem at one size."""
     made = Evaluators()
     if case.ad_bytes <= AD_MEMORY and case.dense:
-        _automatic(made, problem, case.arrays)
+        on_device = [jnp.asarray(array) for array in case.arrays.values()]
+        tensors = [torch.as_tensor(array) for array in case.arrays.values()]
+        automatic(made, problem, case, on_device, tensors, _waited)
     elif case.dense:
         made.absent["jax AD"] = f"needs about {case.ad_bytes / 1e9:.0f} GB"
     _ours(made, problem, case)
@@ -69,18 +71,24 @@ def evaluators(problem: Problem, case: Case) -> Evaluators:
 # ---------------------------------------------------------------- automatic differentiation
 
 
-def _automatic(made: Evaluators, problem: Problem, arrays: Mapping[str, Array]) -> None:
-    places = tuple(list(arrays).index(name) for name in problem.names)
+def automatic(
+    made: Evaluators,
+    problem: Problem,
+    case: Case,
+    on_device: list[Any],
+    tensors: list[Any],
+    bound: Callable[[Function, list[Any]], Call],
+) -> None:
+    """What the two libraries compute themselves; `bound` makes a call of a jitted function of JAX."""
+    places = tuple(list(case.arrays).index(name) for name in problem.names)
     where = places if len(places) > 1 else places[0]
-    on_device = [jnp.asarray(array) for array in arrays.values()]
-    for label, function in modes(jax, partial(problem.model, JAX), problem, where).items():
-        made.calls[f"jax AD: {label}"] = _waited(jax.jit(function), on_device)
-    tensors = [torch.as_tensor(array) for array in arrays.values()]
-    for label, function in modes(torch.func, partial(problem.model, TORCH), problem, where).items():
+    for label, function in _modes(jax, partial(problem.model, JAX), problem, where).items():
+        made.calls[f"jax AD: {label}"] = bound(jax.jit(function), on_device)
+    for label, function in _modes(torch.func, partial(problem.model, TORCH), problem, where).items():
         made.calls[f"torch AD: {label}"] = partial(function, *tensors)
 
 
-def modes(library: Any, model: Function, problem: Problem, where: Any) -> dict[str, Function]:
+def _modes(library: Any, model: Function, problem: Problem, where: Any) -> dict[str, Function]:
     """The ways of the library to the derivative, by name."""
     if problem.order == 2:
         return {"hessian": library.hessian(model, where)}

@@ -16,14 +16,13 @@ from math import prod
 
 from chainrule.codegen.order import assumed_size
 from chainrule.codegen.plan import Program
-from chainrule.codegen.program import Builder, Op, dims_in
+from chainrule.codegen.program import ENTRYWISE, Builder, Op, dims_in
 from chainrule.codegen.rewrite import again, below, live
 from chainrule.expr.dims import Dim
 from chainrule.rules.table import Elementwise, Tensorial
 
 Axis = tuple[Op, int]
 FEWEST = 64  # rows of a block
-ENTRYWISE = frozenset({"add", "sub", "mul", "div", "pow", "neg", "cast", "sqrt"})
 
 
 @dataclass(frozen=True, eq=False, slots=True)

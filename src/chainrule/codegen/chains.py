@@ -15,9 +15,9 @@ from collections.abc import Set as AbstractSet
 from math import prod
 from types import MappingProxyType
 
-from chainrule.codegen.fusion import ENTRYWISE, Loop, replaced
+from chainrule.codegen.fusion import Loop, replaced
 from chainrule.codegen.plan import Program
-from chainrule.codegen.program import Op
+from chainrule.codegen.program import ENTRYWISE, Op
 from chainrule.codegen.rewrite import live
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Shape

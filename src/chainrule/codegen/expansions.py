@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import cache
 from math import comb, factorial
 
 from chainrule.codegen.matching import negative, of, raised, scaled, times, to_power, total
-from chainrule.codegen.tails import Labels, Monomial, Place, monomial
+from chainrule.codegen.monomials import Monomial, Place, monomial
 from chainrule.expr.dims import ONE, Coefficient, Dim
-from chainrule.expr.nodes import Einsum, Expr, Sum, elementwise, number
+from chainrule.expr.nodes import Einsum, Expr, Labels, Sum, elementwise, number
 from chainrule.expr.walk import rebuild
 from chainrule.rules.elementwise import abs_, exp, expm1, where
 
@@ -290,10 +291,11 @@ def _series(group: Group, lowest: int) -> list[Fraction]:
     return result
 
 
-def _bernoulli() -> list[Fraction]:
+@cache
+def _bernoulli() -> tuple[Fraction, ...]:
     """B₀, B₁ = −½, B₂, ..."""
     found: list[Fraction] = []
     for n in range(ORDER + 4):
         sums = sum((comb(n + 1, k) * b for k, b in enumerate(found)), ZERO)
         found.append(Fraction(1) if not n else -sums / (n + 1))
-    return found
+    return tuple(found)

@@ -13,12 +13,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from chainrule.codegen.plan import Program
-from chainrule.codegen.program import Builder, Op
+from chainrule.codegen.program import ENTRYWISE, Builder, Op
 from chainrule.codegen.rewrite import again, live
 from chainrule.expr.nodes import Shape
 from chainrule.rules.table import Elementwise
 
-ENTRYWISE = ("add", "sub", "mul", "div", "neg", "pow", "sqrt", "cast")
 INLINE = ("number", "named")  # written where they are used, and not handed over
 MOVES = ("slice", "reshape", "permute", "expand", "fill", "take")  # these keep the entries of their array
 LEAST = 2  # operations that a loop must do together to be worth it

@@ -49,6 +49,10 @@ class Place:
     index: tuple[Any, ...]
 
 
+# What is done entry by entry, beside calls of elementwise functions.
+ENTRYWISE = frozenset({"add", "sub", "mul", "div", "pow", "neg", "cast", "sqrt"})
+
+
 class Builder:
     """Makes operations, each once; what is trivial to simplify (1·x, a transpose of a transpose) is."""
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chainrule.codegen.blocks import ENTRYWISE, Component, Links, cut_along, names_once
+from chainrule.codegen.blocks import Component, Links, cut_along, names_once
 from chainrule.codegen.order import assumed_size
 from chainrule.codegen.plan import Program
-from chainrule.codegen.program import Op
+from chainrule.codegen.program import ENTRYWISE, Op
 from chainrule.codegen.rewrite import live
 from chainrule.rules.table import Elementwise
 

@@ -16,6 +16,7 @@ from chainrule.codegen.blocks import Axis, Links, names_once
 from chainrule.codegen.plan import Program
 from chainrule.codegen.program import Builder, Op
 from chainrule.codegen.rewrite import again, below, live
+from chainrule.codegen.signs import CARRYING, PRODUCTS
 from chainrule.expr.dims import Dim
 from chainrule.expr.nodes import Shape
 from chainrule.rules.table import Row
@@ -240,9 +241,7 @@ def _reads(op: Op) -> set[str]:
     return {o.data[0] for o in below([op]) if o.kind == "input"}
 
 
-PRODUCTS = ("mul", "matmul", "einsum", "tensordot", "outer")
-ADDED = ("add", "sub", "neg", "sum", "cast", "stack")
-MOVED = ("permute", "expand", "slice", "reshape", "fill", "scatter")
+ADDED = ("add", "sub", "neg", "cast", "stack")
 
 
 def _linear(program: Program, totals: Collection[str]) -> frozenset[str]:
@@ -254,10 +253,11 @@ def _linear(program: Program, totals: Collection[str]) -> frozenset[str]:
             degrees[op] = int(op.data[0] in totals)
         elif op.kind in PRODUCTS:
             degrees[op] = sum(inner)
-        elif op.kind in (*ADDED, *MOVED) or not any(inner):
+        elif op.kind in ADDED or not any(inner):
             degrees[op] = max(inner, default=0)
         else:
-            degrees[op] = inner[0] if op.kind == "div" and not inner[1] else 2
+            first = op.kind in CARRYING or op.kind == "div"
+            degrees[op] = inner[0] if first and not any(inner[1:]) else 2
     return frozenset(name for name, op in program.outputs.items() if degrees[op] < 2)
 
 

@@ -6,8 +6,6 @@ What stands in their place is the inverse Mills ratio m = φ/Φ, of −√2 u fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations
 from math import floor
@@ -20,11 +18,11 @@ from chainrule.codegen.matching import (
     of,
     raised,
     scaled,
-    to_power,
     total,
 )
-from chainrule.expr.dims import ONE, Coefficient, Dim
-from chainrule.expr.nodes import Apply, Einsum, Expr, Sum, constant_of, elementwise, number
+from chainrule.codegen.monomials import Monomial, Place, along, monomial
+from chainrule.expr.dims import ONE, Coefficient
+from chainrule.expr.nodes import Apply, Einsum, Expr, Labels, Sum, elementwise, number
 from chainrule.rules.activations import lognormcdf, mills, mills_excess, normcdf, normpdf
 from chainrule.rules.constants import PI
 from chainrule.rules.elementwise import erf, erfc, exp, log, log1p, where
@@ -33,62 +31,6 @@ from chainrule.simplify.normal import Normaliser
 
 HALF = Fraction(1, 2)
 TWO = number(2)
-Labels = tuple[int, ...]
-Place = tuple[Expr, Labels]
-
-
-@dataclass(frozen=True, slots=True)
-class Monomial:
-    """A product of powers: each base with the axes that it runs along, and its exponent."""
-
-    coefficient: Coefficient
-    powers: Mapping[Place, Fraction]
-    output: Labels
-    sizes: Mapping[int, Dim]
-
-    def times(self, factors: Mapping[Place, Fraction], coefficient: Coefficient = ONE) -> Monomial:
-        """The product with more powers; whole powers of numbers go into the coefficient."""
-        powers, coefficient = dict(self.powers), self.coefficient * coefficient
-        for place, exponent in factors.items():
-            powers[place] = powers.get(place, Fraction(0)) + exponent
-        for (base, labels), exponent in list(powers.items()):
-            constant = constant_of(base)
-            if constant is not None:
-                powers[base, labels] = exponent - floor(exponent)
-                coefficient = coefficient * constant ** floor(exponent)
-        return replace(self, coefficient=coefficient, powers={k: p for k, p in powers.items() if p})
-
-    def expr(self) -> Expr:
-        """The product as an expression."""
-        operands = [to_power(base, exponent) for (base, _), exponent in self.powers.items()]
-        labels = [axes for _, axes in self.powers]
-        plain = tuple(range(len(self.output)))
-        if self.coefficient.is_one and labels == [self.output] == [plain]:
-            return operands[0]
-        return Einsum(self.coefficient, operands, labels, self.output, dict(self.sizes))
-
-
-def monomial(node: Expr) -> Monomial:
-    """The node as a product of powers, a power itself where it is no product."""
-    axes = tuple(range(node.rank))
-    if not isinstance(node, Einsum):
-        base, exponent = raised(node)
-        sizes = dict(enumerate(node.shape))
-        return Monomial(ONE, {}, axes, sizes).times({(base, axes if base.rank else ()): exponent})
-    made = Monomial(node.coefficient, {}, node.output, dict(enumerate(node.sizes)))
-    for operand, labels in zip(node.operands, node.labels, strict=True):
-        coefficient, powers = _along(operand, labels)
-        made = made.times(powers, coefficient)
-    return made
-
-
-def _along(node: Expr, labels: Labels) -> tuple[Coefficient, dict[Place, Fraction]]:
-    """The powers of an entrywise product whose axes have these labels; the node itself if it is none."""
-    own = monomial(node)
-    plain = tuple(range(node.rank))
-    if own.output != plain or any(axes not in ((), plain) for _, axes in own.powers):
-        return ONE, {(node, labels): Fraction(1)}
-    return own.coefficient, {(b, labels if axes else ()): p for (b, axes), p in own.powers.items()}
 
 
 def _has(node: Expr, function: Row) -> bool:
@@ -101,14 +43,14 @@ def _has(node: Expr, function: Row) -> bool:
 def _below(u: Expr) -> Expr:
     """−√2 u: erfc(u) = 2 Φ(−√2 u)."""
     axes = tuple(range(u.rank))
-    c, powers = _along(u, axes)
+    c, powers = along(u, axes)
     return Monomial(-c, powers, axes, dict(enumerate(u.shape))).times({(TWO, ()): HALF}).expr()
 
 
 def _squares(w: Expr, u: Expr) -> Fraction | None:
     """S of w = s u²."""
     axes = tuple(range(u.rank))
-    (c, powers), (a, base) = _along(w, axes), _along(u, axes)
+    (c, powers), (a, base) = along(w, axes), along(u, axes)
     share = c * a**-2 if not a.is_zero else c
     if {k: 2 * p for k, p in base.items()} != powers or share.powers:
         return None
@@ -227,7 +169,7 @@ def _excess(node: Expr) -> Expr | None:
             x = of(base, mills)
             if x is None or one.output != other.output:
                 continue
-            c, powers = _along(x, labels)
+            c, powers = along(x, labels)
             less = one.times({(base, labels): Fraction(-1)})
             wanted = less.times(powers, c)
             # A product Xw of x may be part of the product that the other term is.

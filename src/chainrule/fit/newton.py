@@ -47,11 +47,7 @@ class Newton(Method):
         return evaluated(objective, 0, theta, 0.0, mended=np.array(0))
 
     def advance(self, objective: Objective, state: State) -> State:
-        hessian = objective.hessian(state.theta)
-        if not np.isfinite(hessian).all():
-            return replace(state, stuck="the Hessian is not finite at this point")
-        direction, mended = newton_direction(hessian, state.gradient)
-        found = newton_step(objective, state, direction)
+        found, mended = _undamped(objective, state)
         if found.stuck:
             return found
         return replace(found, memory={"mended": state.memory["mended"] + np.array(int(mended))})
@@ -177,13 +173,9 @@ class GaussNewton(Method):
     def _by_newton(self, objective: Objective, state: State) -> State:
         """The state behind a step of Newton's method; stuck where there is none, or no Hessian."""
         try:
-            hessian = objective.hessian(state.theta)
+            found, _ = _undamped(objective, state)
         except (NoDerivative, LimitExceeded):
             return replace(state, stuck="there is no Hessian")
-        if not np.isfinite(hessian).all():
-            return replace(state, stuck="the Hessian is not finite at this point")
-        direction, _ = newton_direction(hessian, state.gradient)
-        found = newton_step(objective, state, direction)
         if found.stuck:
             return found
         return replace(found, memory={**state.memory, "newton": state.memory["newton"] + np.array(1)})
@@ -194,6 +186,15 @@ class GaussNewton(Method):
             return ()
         steps = "a step is a Newton step" if count == 1 else f"{count} steps are Newton steps"
         return (f"{steps}, since Gauss-Newton came no closer, or too slowly",)
+
+
+def _undamped(objective: Objective, state: State) -> tuple[State, bool]:
+    """The state behind a step of Newton's method, stuck if there is none, and whether H was mended."""
+    hessian = objective.hessian(state.theta)
+    if not np.isfinite(hessian).all():
+        return replace(state, stuck="the Hessian is not finite at this point"), False
+    direction, mended = newton_direction(hessian, state.gradient)
+    return newton_step(objective, state, direction), mended
 
 
 def _memory(state: State, norm: float, damping: float) -> dict[str, Array]:

@@ -12,14 +12,8 @@ from typing import Any
 
 from chainrule.expr.nodes import Apply, Expr, constant_of, elementwise, number
 from chainrule.rules.constants import PI
-from chainrule.rules.elementwise import abs_, exp, maximum, minimum, relu
+from chainrule.rules.elementwise import abs_, exp, maximum, minimum, relu, scipy_special
 from chainrule.rules.table import Elementwise
-
-
-def _special() -> Any:
-    from scipy import special  # heavy, and needed by few formulas
-
-    return special
 
 
 def _density(exponent: Expr) -> Expr:
@@ -45,7 +39,7 @@ normcdf: Elementwise = Elementwise(
     name="normcdf",
     d=(lambda x, y: elementwise(normpdf, x),),
     says="Φ′ = φ, the normal density",
-    evaluate=lambda xp, x: _special().ndtr(x),
+    evaluate=lambda xp, x: scipy_special().ndtr(x),
     code="special.ndtr(#1)",
     torch="torch.special.erfc(-#1 / 2**0.5) / 2",  # torch.special.ndtr is 0 below −8
     numba="math.erfc(-(#1) / math.sqrt(2)) / 2",
@@ -59,7 +53,7 @@ lognormcdf: Elementwise = Elementwise(
     name="lognormcdf",
     d=(lambda x, y: elementwise(mills, x),),
     says="(ln Φ)′ = φ/Φ, the inverse Mills ratio",
-    evaluate=lambda xp, x: _special().log_ndtr(x),
+    evaluate=lambda xp, x: scipy_special().log_ndtr(x),
     code="special.log_ndtr(#1)",
     jax="lognormcdf(#1)",
     text="lognormcdf(#1)",
@@ -71,7 +65,7 @@ mills: Elementwise = Elementwise(
     name="mills",
     d=(lambda x, y: -y * (x + y),),
     says="the inverse Mills ratio m = φ/Φ, with m′(x) = −m(x) (x + m(x))",
-    evaluate=lambda xp, x: xp.sqrt(2 / xp.pi) / _special().erfcx(-x / xp.sqrt(2)),
+    evaluate=lambda xp, x: xp.sqrt(2 / xp.pi) / scipy_special().erfcx(-x / xp.sqrt(2)),
     code="mills(#1)",
     text="mills(#1)",
     latex=r"\operatorname{mills}(#1)",
@@ -85,7 +79,7 @@ mills_excess: Elementwise = Elementwise(
     name="mills_excess",
     d=(lambda x, y: 1 - elementwise(mills, x) * y,),
     says="m(x) + x, by how much the inverse Mills ratio exceeds −x",
-    evaluate=lambda xp, x: xp.sqrt(2 / xp.pi) / _special().erfcx(-x / xp.sqrt(2)) + x,
+    evaluate=lambda xp, x: xp.sqrt(2 / xp.pi) / scipy_special().erfcx(-x / xp.sqrt(2)) + x,
     code="mills_excess(#1)",
     text="mills_excess(#1)",
     latex=r"\operatorname{mills\_excess}(#1)",

@@ -287,7 +287,7 @@ erf = Elementwise(
     name="erf",
     d=(lambda x, y: 2 * Apply(PI) ** _half(-1) * elementwise(exp, -(x**2)),),
     says="derivative of erf",
-    evaluate=lambda xp, x: _scipy_special().erf(x),
+    evaluate=lambda xp, x: scipy_special().erf(x),
     code="special.erf(#1)",
     numba="math.erf(#1)",
     text="erf(#1)",
@@ -300,7 +300,7 @@ erfc = Elementwise(
     name="erfc",
     d=(lambda x, y: -2 * Apply(PI) ** _half(-1) * elementwise(exp, -(x**2)),),
     says="derivative of 1 − erf",
-    evaluate=lambda xp, x: _scipy_special().erfc(x),
+    evaluate=lambda xp, x: scipy_special().erfc(x),
     code="special.erfc(#1)",
     numba="math.erfc(#1)",
     text="erfc(#1)",
@@ -509,7 +509,8 @@ def _choice(condition: Expr, yes: int, no: int) -> Expr:
     return elementwise(where, condition, number(yes), number(no))
 
 
-def _scipy_special() -> Any:
+def scipy_special() -> Any:
+    """scipy.special, imported when a function of it is evaluated."""
     from scipy import special  # heavy, and needed by few formulas
 
     return special

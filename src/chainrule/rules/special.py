@@ -7,7 +7,7 @@ from math import factorial
 from typing import Any
 
 from chainrule.expr.nodes import elementwise, number
-from chainrule.rules.elementwise import log
+from chainrule.rules.elementwise import log, scipy_special
 from chainrule.rules.table import Elementwise
 
 # Terms that are added up one by one, and B₂ₘ/(2m)! of those that stand for the rest.
@@ -20,12 +20,6 @@ REST = tuple(
 )
 
 
-def _special() -> Any:
-    from scipy import special  # heavy, and needed by few formulas
-
-    return special
-
-
 def _polygamma(xp: Any, order: Any, x: Any) -> Any:
     """The derivative of the digamma function of an order, a number; of complex x as well.
 
@@ -33,7 +27,7 @@ def _polygamma(xp: Any, order: Any, x: Any) -> Any:
     """
     k = int(xp.real(xp.asarray(order)).flat[0]) if xp.size(order) else 1
     if k == 0:
-        return _special().psi(x)
+        return scipy_special().psi(x)
     s, far = k + 1, x + FIRST
     total = sum((x + j) ** -s for j in range(FIRST))
     total = total + far ** (1 - s) / (s - 1) + far**-s / 2
@@ -48,7 +42,7 @@ lgamma: Elementwise = Elementwise(
     name="lgamma",
     d=(lambda x, y: elementwise(digamma, x),),
     says="(ln Γ)′ = ψ, the digamma function",
-    evaluate=lambda xp, x: _special().loggamma(x) if xp.iscomplexobj(x) else _special().gammaln(x),
+    evaluate=lambda xp, x: (scipy_special().loggamma if xp.iscomplexobj(x) else scipy_special().gammaln)(x),
     code="special.gammaln(#1)",
     torch="torch.special.gammaln(#1)",
     numba="math.lgamma(#1)",
@@ -61,7 +55,7 @@ digamma: Elementwise = Elementwise(
     name="digamma",
     d=(lambda x, y: elementwise(polygamma, number(1), x),),
     says="ψ′, the trigamma function, is polygamma(1, x)",
-    evaluate=lambda xp, x: _special().psi(x),
+    evaluate=lambda xp, x: scipy_special().psi(x),
     code="special.digamma(#1)",
     torch="torch.special.digamma(#1)",
     text="digamma(#1)",
